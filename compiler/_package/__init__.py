@@ -1,0 +1,1 @@
+"""spikec: a compiler from trained spiking neural networks to neuromorphic hardware."""
