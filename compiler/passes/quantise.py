@@ -93,7 +93,8 @@ class Quantise:
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
         """The graph with integer populations and integer weights."""
         self.check()
-        return quantise(graph, self, found)
+        quantised = quantise(graph, self, found)
+        return _uniform(quantised) if target.features.uniform else quantised
 
 
 # High enough that the integer rung follows float64 but for ties: the yardstick of the reports.
@@ -114,6 +115,25 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
         populations=tuple(populations),
         projections=tuple(projections[p.name] for p in graph.projections),
     )
+
+
+def _uniform(graph: Graph) -> Graph:
+    """Give every population a synaptic current when one has it: u = d, through a decay of zero.
+
+    Not quite nothing: a drive beyond the state's range now saturates before it meets v, as it does
+    in a circuit that serves all populations.
+    """
+    neurons = [p.neuron for p in graph.populations if isinstance(p.neuron, IntegerNeuron)]
+    if all(n.decay_u is None for n in neurons):
+        return graph
+    zero = np.asarray(0)
+    populations = tuple(
+        replace(p, neuron=replace(p.neuron, decay_u=zero))
+        if isinstance(p.neuron, IntegerNeuron) and p.neuron.decay_u is None
+        else p
+        for p in graph.populations
+    )
+    return replace(graph, populations=populations)
 
 
 def _population(
