@@ -34,6 +34,7 @@ from .shape import OVERFLOWS, ROUNDINGS, CoreShape, Memory, ShapeError
 VERSION: Final = 1
 MAGIC: Final = b"SPK1"
 DIGEST_BYTES: Final = 8
+DONE_STEP_BYTES: Final = 2
 COUNTER_BITS: Final = 24
 COUNTER_MAX: Final = (1 << COUNTER_BITS) - 1
 
@@ -166,7 +167,7 @@ class Done:
         """The frame's bytes."""
         counters = (self.accumulate, self.commit, self.propagate)
         body = b"".join(count.to_bytes(COUNTER_BITS // 8, "little") for count in counters)
-        return bytes((Opcode.DONE,)) + self.step.to_bytes(2, "little") + body
+        return bytes((Opcode.DONE,)) + self.step.to_bytes(DONE_STEP_BYTES, "little") + body
 
 
 @dataclass(frozen=True)
@@ -357,7 +358,7 @@ class ReplyDecoder:
             case Opcode.SPIKE:
                 return _SPIKE.size
             case Opcode.DONE:
-                return 3 + 3 * COUNTER_BITS // 8
+                return 1 + DONE_STEP_BYTES + 3 * COUNTER_BITS // 8
             case Opcode.CLEARED | Opcode.WRITTEN:
                 return 1
             case Opcode.INFO_REPLY:

@@ -1,7 +1,15 @@
 """The device as one Verilog file, for simulators and synthesis outside Amaranth."""
 
+# Amaranth ships no types.
+# mypy: disable-error-code="import-untyped"
+
 from __future__ import annotations
 
+from amaranth.back import verilog
+from amaranth.hdl import PortDirection, Value
+from amaranth.lib.wiring import In
+
+from .device import Device
 from .image import CoreImage
 from .shape import CoreShape
 
@@ -31,4 +39,12 @@ def device_verilog(
 
     Raises `ValueError` if the image has another shape or the digest is not 8 bytes.
     """
-    raise NotImplementedError
+    device = Device(shape, image, digest)
+    ports = {
+        "_".join(str(part) for part in path): (
+            Value.cast(signal),
+            PortDirection.Input if member.flow is In else PortDirection.Output,
+        )
+        for path, member, signal in device.signature.flatten(device)
+    }
+    return str(verilog.convert(device, name="device", ports=ports, emit_src=False))
