@@ -4,6 +4,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Verilator runs a make of its own, which must not take over this one's options.
+unexport MAKEFLAGS
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -49,10 +51,10 @@ $(READY): pyproject.toml constraints.txt compiler/_build/assemble_package.py
 	  rm -rf $(VENV); \
 	  $$python -m venv $(VENV); \
 	else \
-	  echo 'pyproject.toml or constraints.txt changed: updating $(VENV).'; \
+	  echo 'Bringing $(VENV) up to date with pyproject.toml and constraints.txt.'; \
 	fi; \
 	rm -f $(READY); \
-	pip="$(PY) -m pip install --quiet --no-input --disable-pip-version-check -c constraints.txt"; \
+	pip="$(PY) -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt"; \
 	$$pip hatchling setuptools </dev/null; \
 	$$pip --no-build-isolation -e '.[all,dev]' </dev/null; \
 	touch $(READY)
