@@ -27,6 +27,7 @@ from ...ir.connections import (
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Population, Projection
 from ...ir.neurons import Emission
+from ...ir.semantics import Reset
 from ..connectivity import delays, to_sparse
 
 # A product of connections denser than this is kept dense: an index costs as much as two weights.
@@ -100,12 +101,15 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 f"'{population.name}' integrates while it is refractory; {target.name} freezes",
                 population.at,
             )
-        if semantics.v_init != 0.0:
-            found.add(
-                "E0301",
-                f"'{population.name}' starts at {semantics.v_init:g}; {target.name} starts at 0",
-                population.at,
-            )
+        if semantics.v_init != 0.0 and semantics.reset is Reset.TWO_PHASE:
+            threshold = getattr(population.neuron, "v_threshold", np.inf)
+            if np.any(semantics.v_init > threshold):
+                found.add(
+                    "E0301",
+                    f"'{population.name}' starts above its threshold; under a two-phase reset that "
+                    "is no bias of the first step",
+                    population.at,
+                )
 
 
 def _legal(projection: Projection) -> Iterator[Projection]:

@@ -341,6 +341,8 @@ def _biases(
         every = every + share
         if population.semantics.recurrent_bias_first or not projection.recurrent:
             first = first + share
+    # A membrane that starts at v_init acts in the first step alone, as b v_init: a bias of its own.
+    first = first + np.ravel(step.decay_v) * population.semantics.v_init
 
     def shaped(x: Real) -> Real:
         if np.all(x == x[0]):
