@@ -161,6 +161,11 @@ CODES: dict[str, Code] = {
         "It was written by a nir release after 1.0.8. It was read by the rules of 1.0.8.",
     ),
     "N0130": Code("how the file was read", "The dialect, dt and time unit in use."),
+    "N0135": Code(
+        "what the written file leaves to its reader",
+        "NIR holds neither dt nor the rules of a step. The options in the message read the file "
+        "back as it was; spikec also leaves them in the metadata, for itself.",
+    ),
     "W0131": Code(
         "an input or output was added",
         "A node without a predecessor or a successor got an input or output of its own, as the "
@@ -172,8 +177,8 @@ CODES: dict[str, Code] = {
     ),
     "W0133": Code(
         "the format does not hold everything",
-        "NIR stores neurons and weights, but neither dt nor the rules of a step. The message says "
-        "what was left out, and with which options the file reads back as it was.",
+        "NIR stores neurons, weights and edges. The message says what else the graph held, and "
+        "what becomes of it when the file is read.",
     ),
     "W0134": Code(
         "a field was ignored",

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -108,7 +108,9 @@ class Reader:
                 return []
             self._check_place(data, node, "edges")
             if data.ndim != 2 or data.shape[1] != 2:
-                raise fail("E0102", f"'edges' has shape {data.shape}, expected (N, 2)", self.at(node))
+                raise fail(
+                    "E0102", f"'edges' has shape {data.shape}, expected (N, 2)", self.at(node)
+                )
             if data.shape[0] > MAX_EDGES:
                 raise fail(
                     "E0113", f"{data.shape[0]:,} edges; at most {MAX_EDGES:,}", self.at(node)

@@ -25,7 +25,7 @@ class Loops:
 
 def find_loops(inputs: Sequence[str], nodes: Iterable[str], edges: Iterable[Edge]) -> Loops:
     """The loops of a graph of populations; depends on names and edges alone, not on their order."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph: nx.DiGraph = nx.DiGraph()
     graph.add_nodes_from(sorted({*inputs, *nodes}, key=natural))
     graph.add_edges_from(sorted(set(edges), key=lambda e: (natural(e[0]), natural(e[1]))))
     whole = nx.condensation(graph)
@@ -55,14 +55,14 @@ def find_loops(inputs: Sequence[str], nodes: Iterable[str], edges: Iterable[Edge
     return Loops(tuple(order), frozenset(inside), frozenset(_closing(graph, order, place)))
 
 
-def _distances(graph: nx.DiGraph[str], sources: set[str]) -> dict[str, int]:
+def _distances(graph: nx.DiGraph, sources: set[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for level, names in enumerate(nx.bfs_layers(graph, sorted(sources, key=natural))):
         found.update(dict.fromkeys(names, level))
     return found
 
 
-def _closing(graph: nx.DiGraph[str], order: Sequence[str], place: dict[str, int]) -> set[Edge]:
+def _closing(graph: nx.DiGraph, order: Sequence[str], place: dict[str, int]) -> set[Edge]:
     """Edges that lead back to a node still being walked."""
     closing: set[Edge] = set()
     state: dict[str, bool] = {}  # True: on the current path

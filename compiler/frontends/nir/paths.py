@@ -192,9 +192,14 @@ class Projections:
 
     def _plain_name(self, path: Path) -> str:
         linear = [n for n in path.through if not isinstance(self.wiring.nodes[n], Port)]
-        moved = [n for n in linear if self._uniform_delay(n) is not None]
-        linear = [n for n in linear if n not in moved] or moved
-        return "+".join(linear) if linear else f"{path.pre}->{path.post}"
+        held = [n for n in linear if self._stage(n) is not None and self._uniform_delay(n) is None]
+        named = held or linear
+        if not named:
+            return f"{path.pre}->{path.post}"
+        # How write_nir names the stages of one projection.
+        if named[1:] == [f"{named[0]}.{k}" for k in range(1, len(named))]:
+            return named[0]
+        return "+".join(named)
 
     def _uniform_delay(self, name: str) -> int | None:
         stage = self._stage(name)

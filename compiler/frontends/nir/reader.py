@@ -11,12 +11,13 @@ import numpy as np
 
 from ....ir.diagnostics import Diagnostic, Diagnostics, SpikecError
 from ....ir.graph import Graph, Input, Output, Population
-from ....ir.neurons import IF, Integrator, Neuron, Relay
+from ....ir.neurons import IF, Integrator, Relay
 from ....ir.semantics import IntegratorGain, Reset, Semantics
 from ....ir.verify import verify
 from .container import opened
 from .network import FileNetwork, natural, read_network
-from .nodes import NeuronNode, Node, Port, parsed
+from .nodes import NEURONS, NeuronNode, Node, Port, Real
+from .parse import parsed
 from .paths import Path as LinearPath
 from .paths import Projections, find_paths, is_sink, is_source, linear_loops
 from .reading import Rules, choose_rules, newer
@@ -124,12 +125,8 @@ def _nodes(network: FileNetwork, rules: Rules, found: Diagnostics) -> dict[str, 
 
 
 def _check_neuron(node: NeuronNode, rules: Rules, found: Diagnostics) -> None:
-    model: type[Neuron]
     values = {name: value for name, value in node.parameters.items() if value is not None}
-    from .nodes import NEURONS
-
-    model = NEURONS[node.kind]
-    for name in model.TIMES:
+    for name in NEURONS[node.kind].TIMES:
         if name in values:
             check_time_constant(
                 name,
@@ -155,29 +152,33 @@ def _check_neuron(node: NeuronNode, rules: Rules, found: Diagnostics) -> None:
 
 
 def _check_threshold(
-    node: NeuronNode, values: dict[str, np.ndarray], rules: Rules, found: Diagnostics
+    node: NeuronNode, values: dict[str, Real], rules: Rules, found: Diagnostics
 ) -> None:
     threshold = values.get("v_threshold")
     if threshold is None:
         return
+    if rules.semantics.max_spikes != 1 and (threshold <= 0).any():
+        found.add(
+            "E0107",
+            f"v_threshold is {threshold.min():g}; with many spikes a step their number is "
+            "v / v_threshold",
+            node.at,
+        )
+        return
     reset = np.zeros(())
     if rules.semantics.reset is Reset.VALUE:
         reset = values.get("v_reset", reset)
-    if (threshold < reset).any():
+    if (threshold <= reset).any():
         found.add(
-            "E0107",
-            f"v_threshold is {threshold.min():g}, below the reset: the neuron would spike in "
+            "W0128",
+            f"v_threshold is {threshold.min():g}, not above the reset: the neuron may spike in "
             "every step",
             node.at,
         )
-    elif (threshold <= 0).any():
-        found.add("W0128", f"v_threshold is {threshold.min():g}, at or below rest", node.at)
 
 
 def _to_seconds(node: NeuronNode, rules: Rules) -> None:
     """Times, and the r of leakless models where it is a rate, from the file's unit."""
-    from .nodes import NEURONS
-
     model = NEURONS[node.kind]
     per_second = rules.semantics.integrator_gain is IntegratorGain.PER_SECOND
     for name, value in node.parameters.items():
@@ -202,7 +203,9 @@ def _complete(wiring: Wiring, found: Diagnostics) -> None:
         if node.depth == 0 and node.kind == "Output" and after:
             found.add("E0112", f"the edge {node.name} -> {after[0]} leaves an Output", node.at)
         if node.depth and node.kind == "Input" and not before:
-            found.add("W0122", "nothing feeds this nested Input: it is an input of the graph", node.at)
+            found.add(
+                "W0122", "nothing feeds this nested Input: it is an input of the graph", node.at
+            )
         if node.depth and node.kind == "Output" and not after:
             found.add(
                 "W0122", "nothing reads this nested Output: it is an output of the graph", node.at
@@ -251,34 +254,40 @@ class _Assembly:
 
     def graph(self, title: str) -> Graph:
         nodes = self.wiring.nodes
-        inputs = [n for n, node in nodes.items() if node.kind == "Input" and is_source(self.wiring, n)]
-        outputs = [n for n, node in nodes.items() if node.kind == "Output" and is_sink(self.wiring, n)]
+        inputs = [
+            n for n, node in nodes.items() if node.kind == "Input" and is_source(self.wiring, n)
+        ]
+        outputs = [
+            n for n, node in nodes.items() if node.kind == "Output" and is_sink(self.wiring, n)
+        ]
         direct = self._direct(outputs)
         relays = self._relays([name for name in outputs if name not in direct])
+        read = {**direct, **relays}
         paths = [
             replace(path, post=relays.get(path.post, path.post))
             for path in self.paths
             if path.post not in direct
         ]
-        for output, relay in relays.items():
-            self.shapes.takes[relay] = self.shapes.takes[output]
-            nodes.setdefault(relay, nodes[output])
-        populations = [n for n, node in nodes.items() if isinstance(node, NeuronNode)]
+        neurons = [n for n, node in nodes.items() if isinstance(node, NeuronNode)]
         build = Projections(self.wiring, self.shapes, self.rules.dialect, self.found)
-        projections, loops = build.build(paths, inputs, [*populations, *relays.values()])
-        place = {name: k for k, name in enumerate(nodes if self.ordered else loops.order)}
-        if not self.ordered:
-            outputs.sort(key=lambda n: place.get(direct.get(n, relays.get(n, n)), 0))
+        projections, loops = build.build(paths, inputs, [*neurons, *relays.values()])
+        order = {name: k for k, name in enumerate(nodes if self.ordered else loops.order)}
+
+        def place(name: str) -> tuple[int, list[tuple[int, int, str]]]:
+            return order.get(name, len(order)), natural(name)
+
+        populations = self._populations(neurons, relays)
         return Graph(
             name=title,
             dt=self.rules.dt,
             inputs=tuple(
-                Input(n, self.shapes.gives[n], nodes[n].at) for n in sorted(inputs, key=place.get)  # type: ignore[arg-type]
+                Input(n, self.shapes.gives[n], nodes[n].at) for n in sorted(inputs, key=place)
             ),
-            populations=tuple(self._populations(populations, relays, place)),
+            populations=tuple(sorted(populations, key=lambda p: place(p.name))),
             projections=tuple(projections),
             outputs=tuple(
-                Output(n, direct[n] if n in direct else relays[n], nodes[n].at) for n in outputs
+                Output(n, read[n], nodes[n].at)
+                for n in sorted(outputs, key=lambda n: place(n if self.ordered else read[n]))
             ),
             dialect=self.rules.dialect.name,
         )
@@ -311,17 +320,15 @@ class _Assembly:
             relays[output] = name
         return relays
 
-    def _populations(
-        self, neurons: list[str], relays: dict[str, str], place: dict[str, int]
-    ) -> list[Population]:
+    def _populations(self, neurons: list[str], relays: dict[str, str]) -> list[Population]:
         nodes, shapes = self.wiring.nodes, self.shapes
-        result = []
+        populations = []
         for name in neurons:
             node, shape = nodes[name], shapes.takes[name]
             if isinstance(node, NeuronNode):
                 model = node.neuron(shape)
-                result.append(Population(name, shape, model, self.rules.semantics, 0, node.at))
+                populations.append(Population(name, shape, model, self.rules.semantics, 0, node.at))
         for output, name in relays.items():
-            shape = shapes.takes[output]
-            result.append(Population(name, shape, Relay(), Semantics(), 0, nodes[output].at))
-        return sorted(result, key=lambda p: (place.get(p.name, len(place)), natural(p.name)))
+            at = nodes[output].at
+            populations.append(Population(name, shapes.takes[output], Relay(), Semantics(), 0, at))
+        return populations

@@ -56,6 +56,7 @@ def choose_rules(
         dt = float(marked.ravel()[0])
     if dt is None:
         dt = chosen.default_dt
+    known = dt is not None
     if dt is None:
         found.add(
             "E0109",
@@ -78,6 +79,8 @@ def choose_rules(
         )
         unit = 1.0
     semantics, unusual = _overridden(chosen.semantics, overrides, at, found)
+    if not known:
+        return Rules(chosen, dt, unit, semantics, unusual)
     written = f"nir {network.version}" if network.version else "an unknown release of nir"
     found.add(
         "N0130",
@@ -144,7 +147,7 @@ def _converted(value: object, kind: Any) -> Any:
         return None
     kind = next(k for k in kinds if k is not type(None))
     if isinstance(kind, EnumType):
-        members: dict[str, Any] = {str(member): member for member in kind}
+        members: dict[str, Any] = {str(member): member for member in list[Any](kind)}
         if str(value) in members:
             return members[str(value)]
         raise ValueError("one of " + ", ".join(members))
@@ -192,7 +195,10 @@ def _marks(network: FileNetwork) -> tuple[str, str]:
     undecided = "; the file cannot say whether it was trained with reset to zero (snntorch-zero)"
     loop = next((n for n in nodes if n.endswith(".lif") and n[:-4] + ".w_rec" in nodes), None)
     if loop is not None:
-        return "snntorch", f"nodes '{loop}' and '{loop[:-4]}.w_rec' are its recurrent layer{undecided}"
+        return (
+            "snntorch",
+            f"nodes '{loop}' and '{loop[:-4]}.w_rec' are its recurrent layer{undecided}",
+        )
     leaky = [node for node in nodes.values() if node.kind in ("LIF", "CubaLIF")]
     if leaky and all(_scaled_by_tau(node) for node in leaky):
         return "snntorch", f"every r is tau / 1e-4, as its exporter writes it{undecided}"

@@ -46,7 +46,12 @@ def response(connection: Connection, x: Real) -> Real:
             image = x.reshape(connection.shape[0], 1, connection.shape[1])
             pads = ((0, 0), connection.padding)
             return _correlated(
-                wide, image, (1, connection.stride), pads, (1, connection.dilation), connection.groups
+                wide,
+                image,
+                (1, connection.stride),
+                pads,
+                (1, connection.dilation),
+                connection.groups,
             )
         case Conv2d():
             return _correlated(
@@ -84,8 +89,8 @@ def _windows(
 ) -> Real:
     """Views of shape (C, H_out, W_out, Kh, Kw)."""
     padded = np.pad(image, ((0, 0), *pads))
-    reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-    views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
+    rows, columns = (d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    views = np.lib.stride_tricks.sliding_window_view(padded, (1, rows, columns))[..., 0, :, :]
     return views[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
 
 
@@ -109,4 +114,5 @@ def _correlated(
         )
         for g in range(groups)
     ]
-    return np.concatenate(parts).ravel()
+    flat: Real = np.concatenate(parts).ravel()
+    return flat
