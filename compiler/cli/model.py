@@ -24,7 +24,7 @@ from ..integer.executor import Executor
 from ..passes.base import run_pipeline
 from ..passes.legalise import Legalise
 from ..passes.quantise import REFERENCE, Quantise
-from ..report import compile_report
+from ..reporting import compile_report
 from ..stimulus import load_stimulus
 from .console import Report
 from .options import (
