@@ -50,7 +50,8 @@ def run_rtl(
     """
     counts = device_counts(core, stimulus)
     parts = [p for p in np.array_split(counts, min(len(counts), os.cpu_count() or 1)) if len(p)]
-    trace = bool(record) or any(_graded(core, name) for name in populations)
+    # What does not leave the core over the link is read from the trace.
+    trace = bool(record) or any(not _emits(core, name) for name in populations)
     shares = [0.0] * len(parts)
 
     def one(number: int, part: npt.NDArray[np.int64]) -> tuple[Run, npt.NDArray[Any], int]:
@@ -100,12 +101,17 @@ def _graded(core: LoweredCore, name: str) -> bool:
     return isinstance(neuron, IntegerNeuron) and not neuron.spiking
 
 
+def _emits(core: LoweredCore, name: str) -> bool:
+    first = core.image.neuron_class[core.placement.neurons[name]]
+    return bool(core.image.class_emit[first])
+
+
 def _states(
     shape: CoreShape, results: list[Any], size: tuple[int, int]
 ) -> dict[str, npt.NDArray[np.int64]]:
     trace = np.concatenate([records for _, records, _ in results])
     cube = trace.reshape(*size, -1)
-    return {"v": cube["v"].astype(np.int64), "u": cube["u"].astype(np.int64)}
+    return {name: cube[name].astype(np.int64) for name in ("v", "u", "spike")}
 
 
 def _aligned(
@@ -132,6 +138,9 @@ def _emission(
     if _graded(core, name):
         values = _aligned(core, (name, "v"), states, stimulus.steps)
         return Events.from_dense(values).shifted(-late, stimulus.steps)
+    if not _emits(core, name):
+        fired = _aligned(core, (name, "spike"), states, stimulus.steps)
+        return Events.from_dense(fired).shifted(-late, stimulus.steps)
     first = core.placement.neurons[name]
     columns: list[list[npt.NDArray[np.int64]]] = [[], [], []]
     before = 0
