@@ -67,8 +67,9 @@ class _Core:
     """The state of one population."""
 
     population: Population
-    arguments: tuple[Any, ...]
+    bias: Any
     bias_first: Any
+    parameters: tuple[Any, ...]
     wheel: npt.NDArray[Any]
     v: npt.NDArray[np.int64]
     u: npt.NDArray[np.int64]
@@ -85,17 +86,15 @@ class _Core:
 
     def step(self, step: int, noise: Any) -> int:
         """Advance to ``step``; returns the number of spiking neurons, listed in ``index``."""
-        if step < self.population.lag:
-            return 0
-        bias, *rest = self.arguments
-        if step == self.population.lag and self.bias_first is not None:
-            bias = self.bias_first
         page = self.wheel[step % len(self.wheel)]
-        return int(
-            kernels.neuron_step(
-                page, self.v, self.u, self.wait, bias, *rest, noise, self.index, self.value
-            )
-        )
+        if step < self.population.lag:
+            page[:] = 0  # at rest: what arrives is lost, not kept for a later turn of the wheel
+            return 0
+        first = step == self.population.lag and self.bias_first is not None
+        bias = self.bias_first if first else self.bias
+        state = (page, self.v, self.u, self.wait, bias)
+        arguments = (*state, *self.parameters, noise, self.index, self.value)
+        return int(kernels.neuron_step(*arguments))
 
 
 class Executor:
@@ -211,13 +210,15 @@ class _Sink:
             self._parts.append((sample, at, core.index[:count].copy(), core.value[:count].copy()))
 
     def events(self, samples: int) -> Events:
-        lengths = [part[2].size for part in self._parts]
-        columns = [np.repeat([part[k] for part in self._parts], lengths) for k in (0, 1)]
-        empty = np.zeros(0, np.int64)
-        index = np.concatenate([p[2] for p in self._parts]) if self._parts else empty
-        value = np.concatenate([p[3] for p in self._parts]) if self._parts else empty
         size = self._core.v.size
-        return Events(samples, self._steps, size, *columns, index, value)
+        if not self._parts:
+            none = np.zeros(0, np.int32)
+            return Events(samples, self._steps, size, none, none, none, np.zeros(0, np.int64))
+        lengths = [part[2].size for part in self._parts]
+        sample, step = (np.repeat([part[k] for part in self._parts], lengths) for k in (0, 1))
+        index = np.concatenate([part[2] for part in self._parts])
+        value = np.concatenate([part[3] for part in self._parts])
+        return Events(samples, self._steps, size, sample, step, index, value)
 
 
 def _integer(population: Population) -> IntegerNeuron:
@@ -242,9 +243,7 @@ def _core(population: Population, graph: Graph) -> _Core:
                 population.at,
                 "only a population that feeds outputs may be a readout",
             )
-    delays = [
-        p.delay + _registered(p, graph) for p in graph.incoming(population.name)
-    ]
+    delays = [p.delay + _registered(p, graph) for p in graph.incoming(population.name)]
     size = population.size
     wide = np.int32 if neuron.numerics.acc_bits <= 32 else np.int64
     state, numerics = neuron.numerics.state, neuron.numerics
@@ -269,8 +268,7 @@ def _core(population: Population, graph: Graph) -> _Core:
         ],
         np.int64,
     )
-    arguments = (
-        flat(neuron.bias),
+    parameters = (
         flat(neuron.decay_v),
         flat(neuron.decay_u if neuron.decay_u is not None else 0),
         flat(neuron.threshold),
@@ -280,8 +278,9 @@ def _core(population: Population, graph: Graph) -> _Core:
     )
     return _Core(
         population,
-        arguments,
+        flat(neuron.bias),
         None if neuron.bias_first is None else flat(neuron.bias_first),
+        parameters,
         np.zeros((max(delays, default=0) + 1, size), wide),
         np.zeros(size, np.int64),
         np.zeros(size, np.int64),
@@ -302,7 +301,9 @@ def _fiber(projection: Projection, graph: Graph, target: _Core) -> _Fiber:
     buffers = []
     for stage in parts[:-1]:
         size = int(np.prod(stage.out_shape))
-        buffers.append((np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)))
+        buffers.append(
+            (np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
+        )
     return _Fiber(pushes, buffers, projection.delay + _registered(projection, graph), target)
 
 

@@ -36,7 +36,7 @@ from ...ir.connections import (
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
-from ...ir.numerics import Format, Numerics, Overflow, Rounding, round_real
+from ...ir.numerics import Format, Numerics, Overflow, Rounding
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
@@ -158,17 +158,13 @@ def _population(
     }
     for name, connection in integers.items():
         _collapsed(name, real[name], connection, options, found)
-    sums = [
-        _bounds(integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming
-    ]
+    sums = [_bounds(integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming]
     down, up = (sum(s[k] for s in sums) for k in (0, 1))
     acc_bits = max(int(np.ceil(np.log2(float(max(np.max(down), np.max(up))) + 1))) + 1, 2)
     shift = _shift(population, step, scale, (down, up), biases, options, found)
     unit = scale / 2.0**shift
     neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
-    return neuron, {
-        p.name: replace(p, connection=integers[p.name], bias=None) for p in incoming
-    }
+    return neuron, {p.name: replace(p, connection=integers[p.name], bias=None) for p in incoming}
 
 
 def _integer_neuron(
@@ -278,7 +274,9 @@ def _scaled(connection: Connection, gain: Real, population: Population) -> Conne
     # The gain differs inside a shared kernel: only the unrolled connection can hold it.
     matrix = to_sparse(connection).tocsr()
     post = matrix.indices.astype(np.int32)
-    return Sparse(*matrix.shape, matrix.indptr.astype(np.int64), post, matrix.data * flat[post])
+    rows, columns = matrix.shape
+    values = matrix.data * flat[post]
+    return Sparse(rows, columns, matrix.indptr.astype(np.int64), post, values)
 
 
 def _weight_scale(
@@ -428,8 +426,10 @@ def _shift(
     lowest = down / leak if leak > 0 else (0.0 if down == 0 else np.inf)
     if population.semantics.v_min is not None:
         lowest = min(lowest, floor)
-    highest = threshold + up if step.threshold is not None else (
-        up / leak if leak > 0 else (0.0 if up == 0 else np.inf)
+    highest = (
+        threshold + up
+        if step.threshold is not None
+        else (up / leak if leak > 0 else (0.0 if up == 0 else np.inf))
     )
     worst = max(lowest, highest, 2 * threshold, floor, 1.0)
     room = float((1 << (options.state_bits - 1)) - 1)
@@ -520,4 +520,3 @@ def layer_errors(real: Graph, integer: Graph) -> list[LayerError]:
             )
         )
     return found
-

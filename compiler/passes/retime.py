@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import networkx as nx
@@ -66,7 +67,7 @@ def retiming_lags(graph: Graph, input_hop: int, hop: int) -> dict[str, int]:
 
 def _refusal(graph: Graph, loop: list[str], hop: int) -> Exception:
     delays = []
-    for pre, post in zip(loop, loop[1:], strict=False):
+    for pre, post in pairwise(loop):
         registered = int(graph.population(pre).semantics.registered)
         delays.append(min(p.delay for p in graph.outgoing(pre) if p.post == post) + registered)
     hops = hop * (len(loop) - 1)
