@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ...ir.connections import Conv1d, Conv2d, Dense, Flatten, OneToOne, Sparse, SumPool2d, stages
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
-from ...ir.graph import Graph, Population, Projection
+from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import IntegerNeuron
 from ...ir.numerics import Overflow, Rounding
 from . import kernels
@@ -138,9 +138,15 @@ class Executor:
         Records the emission of ``populations`` (default: the outputs' sources) and the state
         variables in ``record``, as integers. With ``raw`` the lags are left in, so that the steps
         are those of the hardware.
+
+        Raises E0206 for an unknown population or variable, E0702 for a stimulus of other inputs,
+        E0703 for values that are no counts.
         """
         if populations is None:
             populations = list(dict.fromkeys(o.source for o in self.graph.outputs))
+        for name, variable in (*((name, "v") for name in populations), *record):
+            if name not in self._cores or variable not in ("v", "u"):
+                raise fail("E0206", f"there is no '{name}.{variable}' to record")
         length = stimulus.steps + self.lag
         shown = {
             name: _Sink(self._cores[name], raw, stimulus.steps, length) for name in populations
@@ -152,7 +158,7 @@ class Executor:
             )
             for key in record
         }
-        lines = {name: _sorted_counts(stimulus, name) for name in self._inputs}
+        lines = {node.name: _sorted_counts(stimulus, node) for node in self.graph.inputs}
         for sample in range(stimulus.samples):
             noise = np.array([self._seed], np.uint32)
             for core in self._cores.values():
@@ -393,13 +399,26 @@ def _order(graph: Graph) -> list[str]:
     return list(nx.lexicographical_topological_sort(same_step, key=rank.__getitem__))
 
 
-def _sorted_counts(stimulus: Stimulus, name: str) -> tuple[Any, Any, Any]:
-    events = stimulus.inputs[name]
+def _sorted_counts(stimulus: Stimulus, node: Input) -> tuple[Any, Any, Any]:
+    events = stimulus.inputs.get(node.name)
+    if events is None:
+        raise fail("E0702", f"the stimulus has nothing for input '{node.name}'", node.at)
+    if events.size != node.size:
+        raise fail(
+            "E0702",
+            f"input '{node.name}' has {node.size} lines, the stimulus {events.size}",
+            node.at,
+        )
+    outside = (events.index < 0) | (events.index >= node.size)
+    if outside.any():  # kernels do not check where they write
+        line = int(events.index[outside][0])
+        raise fail("E0702", f"an event names line {line} of '{node.name}'", node.at)
     if not events.integer or (events.value < 0).any():
         raise fail(
             "E0703",
-            f"input '{name}' holds values that are no spike counts",
-            hint="round them to integers of zero and more",
+            f"input '{node.name}' holds values that are no spike counts",
+            node.at,
+            "round them to integers of zero and more",
         )
     place = events.sample.astype(np.int64) * events.steps + events.step
     starts = np.searchsorted(place, np.arange(events.samples * events.steps + 1))
