@@ -262,7 +262,7 @@ def _from_nir(path: Path, graph: Graph, steps: int | None, where: Location) -> L
     from .frontends.nir import read_nir_data
 
     inputs = {}
-    found = read_nir_data(path, dt=graph.dt)
+    found = read_nir_data(path, dt=graph.dt).stimulus().inputs
     for node in graph.inputs:
         if node.name not in found:
             raise fail("E0702", f"there is no data for input '{node.name}'", where)

@@ -16,7 +16,7 @@ from ..backend import Outcome, rungs_of
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
 from ..ladder import network, quantised, run_rung, state_words
-from ..report import ladder_report
+from ..reporting import ladder_report
 from ..stimulus import LabelledStimulus, load_stimulus, recording_bytes
 from .console import Report
 from .model import write_file

@@ -15,7 +15,7 @@ from ...ir.graph import Graph
 from ...ir.text import digest, text
 from ...ir.verify import verify
 from ..artifact import Artifact
-from ..backend import backends, find_target
+from ..backend import find_target
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
 from ..compile import compile_graph
@@ -24,7 +24,7 @@ from ..integer.executor import Executor
 from ..passes.base import run_pipeline
 from ..passes.legalise import Legalise
 from ..passes.quantise import REFERENCE, Quantise
-from ..report import compile_report
+from ..reporting import compile_report
 from ..stimulus import load_stimulus
 from .console import Report
 from .options import (
@@ -295,7 +295,12 @@ def compare(
         score = None
         if labelled.labels is not None:
             score = accuracy(recording, output, labelled.labels)
-        difference = "-" if comparison.first is None else comparison.first.place()
+        place = comparison.first
+        difference = (
+            "-"
+            if place is None
+            else f"sample {place.sample}, step {place.step}, {place.population}[{place.neuron}]"
+        )
         spikes = float(recording.spikes[output].value.sum())
         rows.append(
             (
@@ -326,6 +331,3 @@ def _run(graph: Graph, stimulus: Any, rung: str, progress: Any) -> Any:
         return golden_recording(graph, stimulus, progress)
     precise = run_pipeline([Legalise(), REFERENCE], graph, Target.unlimited(), Diagnostics())
     return Executor(precise).run(stimulus, progress=progress)
-
-
-__all__ = ["backends", "compare", "compile_", "describe", "show", "write_file"]

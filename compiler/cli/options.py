@@ -19,8 +19,7 @@ from ...ir.text import HEADER, parse
 from ..passes.quantise import Quantise
 
 Command = Callable[..., Any]
-# Seconds of one unit of a file's time constants; None: one step.
-TIME_UNITS: dict[str, float | None] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "steps": None}
+TIME_UNITS = ("s", "ms", "us", "steps")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 stimulus_option = click.option(
@@ -86,14 +85,11 @@ def read_model(
             return parse(path.read_text(encoding="utf-8"), str(path)), ()
     except (OSError, UnicodeDecodeError) as error:
         raise fail("E0116", f"the model cannot be read: {error}", Location(str(path))) from None
-    if time_unit == "steps" and dt is None:
-        raise fail("E0109", "--time-unit steps needs --dt", Location(str(path)))
-    unit = TIME_UNITS[time_unit]
     return read_nir(
         path,
         dialect=dialect,
         dt=dt,
-        time_unit=(dt or 1.0) if unit is None else unit,
+        time_unit=time_unit,
         overrides=semantics_overrides(overrides),
     )
 

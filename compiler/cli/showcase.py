@@ -17,7 +17,7 @@ from ..compile import compile_graph
 from ..demo.digits import train_digits
 from ..ladder import network, quantised, run_rung
 from ..passes.quantise import Quantise
-from ..report import compile_report, ladder_report
+from ..reporting import compile_report, ladder_report
 from ..stimulus import stimulus_bytes
 from .console import Report
 from .ladder import cycle_profile, judge, run_ladder

@@ -48,6 +48,7 @@ Real = npt.NDArray[np.float64]
 _FRACTION_BITS = 6
 _HEADROOM = 4.0
 _MAX_SHIFT = 15
+_FAR = 64.0
 
 
 @dataclass(frozen=True)
@@ -436,7 +437,8 @@ def _shift(
     safe = np.floor(np.log2(room / worst)) if np.isfinite(worst) else -np.inf
     possible = np.floor(np.log2(room / needed))
     shift = int(np.clip(max(safe, min(possible, _FRACTION_BITS)), 0, _MAX_SHIFT))
-    if shift > safe:
+    # Far beyond the threshold saturation changes nothing that a spike could tell.
+    if shift > safe and room / 2.0**shift < _FAR * threshold:
         reach = "without limit" if not np.isfinite(worst) else f"to {worst * scale:.3g}"
         found.add(
             "W0404",
