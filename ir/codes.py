@@ -203,7 +203,9 @@ CODES: dict[str, Code] = {
         "Every loop of populations needs at least one step of delay (or a registered population), "
         "or a spike would depend on itself in the same step.",
     ),
-    "E0205": Code("a value is out of range", "The verifier names the node, the field and the rule."),
+    "E0205": Code(
+        "a value is out of range", "The verifier names the node, the field and the rule."
+    ),
     "E0206": Code("an output or probe names no population", "Outputs read populations."),
     "E0207": Code(
         "a parameter has the wrong shape",

@@ -13,15 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .records import Record, frozen_array
+from .records import Record, frozen_array, frozen_values
 
 Shape = tuple[int, ...]
 Weights = npt.NDArray[Any]
-
-
-def _weights(value: Any) -> Weights:
-    array = np.asarray(value)
-    return frozen_array(array, np.int64 if array.dtype.kind in "iu" else np.float64)
 
 
 def _window(size: int, kernel: int, stride: int, pad: tuple[int, int], dilation: int = 1) -> int:
@@ -53,14 +48,17 @@ class Dense(Connection):
     weight: Weights
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.weight))
+        super().__post_init__()
+        object.__setattr__(self, "weight", frozen_values(self.weight))
 
     @property
     def in_shape(self) -> Shape:
+        """(in,)."""
         return (int(self.weight.shape[1]),)
 
     @property
     def out_shape(self) -> Shape:
+        """(out,)."""
         return (int(self.weight.shape[0]),)
 
 
@@ -79,16 +77,19 @@ class Sparse(Connection):
     weight: Weights
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "indptr", frozen_array(self.indptr, np.int64))
         object.__setattr__(self, "post", frozen_array(self.post, np.int32))
-        object.__setattr__(self, "weight", _weights(self.weight))
+        object.__setattr__(self, "weight", frozen_values(self.weight))
 
     @property
     def in_shape(self) -> Shape:
+        """(pre_size,)."""
         return (self.pre_size,)
 
     @property
     def out_shape(self) -> Shape:
+        """(post_size,)."""
         return (self.post_size,)
 
 
@@ -105,14 +106,17 @@ class Conv1d(Connection):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.weight))
+        super().__post_init__()
+        object.__setattr__(self, "weight", frozen_values(self.weight))
 
     @property
     def in_shape(self) -> Shape:
+        """(C_in, L)."""
         return self.shape
 
     @property
     def out_shape(self) -> Shape:
+        """(C_out, L_out), L_out = (L + pad - dilation (K - 1) - 1) // stride + 1."""
         kernel = self.weight.shape[2]
         length = _window(self.shape[1], kernel, self.stride, self.padding, self.dilation)
         return (int(self.weight.shape[0]), length)
@@ -134,14 +138,17 @@ class Conv2d(Connection):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.weight))
+        super().__post_init__()
+        object.__setattr__(self, "weight", frozen_values(self.weight))
 
     @property
     def in_shape(self) -> Shape:
+        """(C_in, H, W)."""
         return self.shape
 
     @property
     def out_shape(self) -> Shape:
+        """(C_out, H_out, W_out), each as L_out of ``Conv1d``."""
         size = [
             _window(
                 self.shape[1 + k],
@@ -166,10 +173,12 @@ class SumPool2d(Connection):
 
     @property
     def in_shape(self) -> Shape:
+        """(C, H, W)."""
         return self.shape
 
     @property
     def out_shape(self) -> Shape:
+        """(C, H_out, W_out), windows that hang over the edge left out."""
         size = [
             _window(self.shape[1 + k], self.kernel[k], self.stride[k], self.padding[k])
             for k in (0, 1)
@@ -192,10 +201,12 @@ class Flatten(Connection):
 
     @property
     def in_shape(self) -> Shape:
+        """``shape``."""
         return self.shape
 
     @property
     def out_shape(self) -> Shape:
+        """``shape`` with the joined axes as one."""
         end = self.end % len(self.shape)
         joined = prod(self.shape[self.start : end + 1])
         return (*self.shape[: self.start], joined, *self.shape[end + 1 :])
@@ -209,14 +220,17 @@ class Scale(Connection):
     shape: Shape
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", _weights(self.scale))
+        super().__post_init__()
+        object.__setattr__(self, "scale", frozen_values(self.scale))
 
     @property
     def in_shape(self) -> Shape:
+        """``shape``."""
         return self.shape
 
     @property
     def out_shape(self) -> Shape:
+        """``shape``."""
         return self.shape
 
 
@@ -229,14 +243,17 @@ class OneToOne(Connection):
     shape: Shape
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.weight))
+        super().__post_init__()
+        object.__setattr__(self, "weight", frozen_values(self.weight))
 
     @property
     def in_shape(self) -> Shape:
+        """``shape``."""
         return self.shape
 
     @property
     def out_shape(self) -> Shape:
+        """``shape``."""
         return self.shape
 
 
@@ -248,29 +265,39 @@ class Delay(Connection):
     shape: Shape
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "steps", frozen_array(self.steps, np.int64))
 
     @property
     def in_shape(self) -> Shape:
+        """``shape``."""
         return self.shape
 
     @property
     def out_shape(self) -> Shape:
+        """``shape``."""
         return self.shape
 
 
 @dataclass(frozen=True, eq=False)
 class Chain(Connection):
-    """The stages one after the other: y = s_n(... s_1(x))."""
+    """The stages one after the other: y = s_n(... s_1(x)). Chains among them are flattened."""
 
     stages: tuple[Connection, ...]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        flat = tuple(inner for stage in self.stages for inner in stages(stage))
+        object.__setattr__(self, "stages", flat)
+
     @property
     def in_shape(self) -> Shape:
+        """That of the first stage."""
         return self.stages[0].in_shape
 
     @property
     def out_shape(self) -> Shape:
+        """That of the last stage."""
         return self.stages[-1].out_shape
 
 
@@ -290,14 +317,12 @@ CONNECTIONS: tuple[type[Connection], ...] = (
 
 
 def stages(connection: Connection) -> tuple[Connection, ...]:
-    """The stages of a chain, nested ones flattened; one stage for anything else."""
-    if isinstance(connection, Chain):
-        return tuple(inner for stage in connection.stages for inner in stages(stage))
-    return (connection,)
+    """The stages of a chain; one stage for anything else."""
+    return connection.stages if isinstance(connection, Chain) else (connection,)
 
 
 def chain(parts: tuple[Connection, ...], shape: Shape) -> Connection:
     """One connection out of ``parts``; of none of them, the identity on ``shape``."""
     if not parts:
-        return OneToOne(np.float64(1.0), shape)
+        return OneToOne(np.ones(()), shape)
     return parts[0] if len(parts) == 1 else Chain(parts)

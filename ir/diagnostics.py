@@ -88,7 +88,10 @@ class SpikecError(Exception):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        super().__init__("\n".join(str(d) for d in self.diagnostics))
+        super().__init__(self.diagnostics)  # what pickle hands to __init__ in another process
+
+    def __str__(self) -> str:
+        return "\n".join(str(d) for d in self.diagnostics)
 
     @property
     def exit_code(self) -> int:

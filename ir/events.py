@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .records import Record, frozen_array
+from .records import Record, frozen_array, frozen_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,10 @@ class Events(Record):
     value: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("sample", "step", "index"):
             object.__setattr__(self, name, frozen_array(getattr(self, name), np.int32))
-        object.__setattr__(self, "value", frozen_array(self.value))
+        object.__setattr__(self, "value", frozen_values(self.value))
 
     @classmethod
     def from_dense(cls, values: npt.ArrayLike) -> Events:
@@ -38,9 +39,11 @@ class Events(Record):
         dense = np.asarray(values)
         if dense.ndim != 3:
             raise ValueError(f"expected (samples, steps, lines), got shape {dense.shape}")
-        sample, step, index = np.nonzero(dense)
+        sample, step, index = (a.astype(np.int32) for a in np.nonzero(dense))
         kind = np.int64 if dense.dtype.kind in "bui" else np.float64
-        return cls(*dense.shape, sample, step, index, dense[sample, step, index].astype(kind))
+        samples, steps, size = dense.shape
+        value = dense[dense != 0].astype(kind)
+        return cls(samples, steps, size, sample, step, index, value)
 
     @classmethod
     def from_events(
@@ -53,13 +56,22 @@ class Events(Record):
         index: npt.ArrayLike,
         value: npt.ArrayLike | None = None,
     ) -> Events:
-        """From events in any order; those at one place are added up."""
-        place = (
-            np.asarray(sample, np.int64) * steps + np.asarray(step, np.int64)
-        ) * size + np.asarray(index, np.int64)
-        amount = np.ones(place.shape, np.int64) if value is None else np.asarray(value)
+        """From events in any order; those at one place are added up.
+
+        Without ``value`` each counts one. ``ValueError`` where one lies outside
+        (samples, steps, size).
+        """
+        where = [np.asarray(a, np.int64) for a in (sample, step, index)]
+        names = ("sample", "step", "index")
+        for name, array, bound in zip(names, where, (samples, steps, size), strict=True):
+            if array.size and not 0 <= array.min() <= array.max() < bound:
+                raise ValueError(
+                    f"{name} spans {array.min()} to {array.max()}, outside 0 to {bound - 1}"
+                )
+        place = (where[0] * steps + where[1]) * size + where[2]
+        amount = np.ones(place.shape, np.int64) if value is None else frozen_values(value)
         unique, inverse = np.unique(place, return_inverse=True)
-        total = np.zeros(unique.shape, np.int64 if amount.dtype.kind in "bui" else np.float64)
+        total = np.zeros(unique.shape, amount.dtype)
         np.add.at(total, inverse.ravel(), amount)
         keep = total != 0
         unique, total = unique[keep], total[keep]
@@ -118,6 +130,7 @@ class Stimulus(Record):
     inputs: dict[str, Events]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.inputs or len({(e.samples, e.steps) for e in self.inputs.values()}) != 1:
             raise ValueError("a stimulus needs inputs that agree in samples and steps")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -42,7 +42,7 @@ class Population(Record):
     name: str
     shape: Shape
     neuron: Neuron
-    semantics: Semantics = Semantics()
+    semantics: Semantics = field(default_factory=Semantics)
     lag: int = 0
     at: Location = NOWHERE
 
@@ -70,6 +70,7 @@ class Projection(Record):
     at: Location = NOWHERE
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.bias is not None:
             object.__setattr__(self, "bias", frozen_array(self.bias, np.float64))
 
@@ -108,6 +109,10 @@ class Graph(Record):
     probes: tuple[Probe, ...] = ()
     dialect: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "dt", float(self.dt))
+
     def population(self, name: str) -> Population:
         """The population of this name; KeyError when there is none."""
         for population in self.populations:
@@ -115,9 +120,14 @@ class Graph(Record):
                 return population
         raise KeyError(name)
 
+    @property
+    def nodes(self) -> tuple[Input | Population, ...]:
+        """Inputs, then populations."""
+        return (*self.inputs, *self.populations)
+
     def node(self, name: str) -> Input | Population:
         """The input or population of this name; KeyError when there is none."""
-        for node in (*self.inputs, *self.populations):
+        for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)

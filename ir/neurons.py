@@ -7,9 +7,9 @@ the population's shape. Times in seconds, potentials in the file's own unit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,8 @@ class Neuron(Record):
     """Base of the models.
 
     ``STATE`` names the state variables, ``TIMES`` the parameters that are time constants in
-    seconds, ``EMISSION`` what leaves the population.
+    seconds, ``EMISSION`` what leaves the population. A parameter is a field with a ``unit`` in
+    its metadata.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ()
@@ -40,21 +41,21 @@ class Neuron(Record):
     EMISSION: ClassVar[Emission] = Emission.SPIKES
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in self.parameters():
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, frozen_array(value, np.float64))
 
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Names of the state variables of this population."""
+        return self.STATE
+
     @classmethod
     def parameters(cls) -> tuple[str, ...]:
         """Names of the array parameters."""
-        return tuple(
-            name for name, f in cls.__dataclass_fields__.items() if f.metadata.get("unit")
-        )
-
-
-def _parameter(unit: str, **kwargs: Any) -> Any:
-    return field(metadata={"unit": unit}, **kwargs)
+        return tuple(f.name for f in fields(cls) if "unit" in f.metadata)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,9 @@ class IF(Neuron):
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
-    r: Real = _parameter("ohm")
-    v_threshold: Real = _parameter("V")
-    v_reset: Real | None = _parameter("V", default=None)
+    r: Real = field(metadata={"unit": "ohm"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +77,11 @@ class LIF(Neuron):
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
     TIMES: ClassVar[tuple[str, ...]] = ("tau",)
-    tau: Real = _parameter("s")
-    r: Real = _parameter("ohm")
-    v_leak: Real = _parameter("V")
-    v_threshold: Real = _parameter("V")
-    v_reset: Real | None = _parameter("V", default=None)
+    tau: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +90,13 @@ class CubaLIF(Neuron):
 
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     TIMES: ClassVar[tuple[str, ...]] = ("tau_syn", "tau_mem")
-    tau_syn: Real = _parameter("s")
-    tau_mem: Real = _parameter("s")
-    r: Real = _parameter("ohm")
-    v_leak: Real = _parameter("V")
-    w_in: Real = _parameter("1")
-    v_threshold: Real = _parameter("V")
-    v_reset: Real | None = _parameter("V", default=None)
+    tau_syn: Real = field(metadata={"unit": "s"})
+    tau_mem: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    w_in: Real = field(metadata={"unit": "1"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ class Integrator(Neuron):
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
     EMISSION: ClassVar[Emission] = Emission.GRADED
-    r: Real = _parameter("ohm")
+    r: Real = field(metadata={"unit": "ohm"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +115,9 @@ class LI(Neuron):
     STATE: ClassVar[tuple[str, ...]] = ("v",)
     TIMES: ClassVar[tuple[str, ...]] = ("tau",)
     EMISSION: ClassVar[Emission] = Emission.GRADED
-    tau: Real = _parameter("s")
-    r: Real = _parameter("ohm")
-    v_leak: Real = _parameter("V")
+    tau: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,18 +130,18 @@ class CubaLI(Neuron):
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     TIMES: ClassVar[tuple[str, ...]] = ("tau_syn", "tau_mem")
     EMISSION: ClassVar[Emission] = Emission.GRADED
-    tau_syn: Real = _parameter("s")
-    tau_mem: Real = _parameter("s")
-    r: Real = _parameter("ohm")
-    v_leak: Real = _parameter("V")
-    w_in: Real = _parameter("1")
+    tau_syn: Real = field(metadata={"unit": "s"})
+    tau_mem: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    w_in: Real = field(metadata={"unit": "1"})
 
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Neuron):
     r""":math:`z = [S > \theta]`: no state, no reset."""
 
-    v_threshold: Real = _parameter("V")
+    v_threshold: Real = field(metadata={"unit": "V"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +160,8 @@ class IntegerNeuron(Neuron):
     population's: ``decay_v``, ``decay_u`` in units of :math:`2^{-F}`, ``threshold``, ``v_reset``,
     ``v_min``, ``bias`` in units of v. ``bias_first`` replaces ``bias`` in the first step.
     The comparison is always ``>``: ``>= n`` is ``> n - 1``. ``reset`` is a name of
-    ``semantics.Reset`` or ``none`` for a readout, whose v is its output. ``start`` is the step at
-    which the population begins: the lag that retiming gave it.
+    ``semantics.Reset`` or ``none`` for a readout, whose v is its output. Without ``decay_u`` there
+    is no synapse; with it ``current_old`` says that the membrane sees the u of the step before.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
@@ -182,10 +183,17 @@ class IntegerNeuron(Neuron):
     refractory_frozen: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("decay_v", "threshold", "bias", "v_min", "v_reset", "decay_u", "bias_first"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, frozen_array(value, np.int64))
+        object.__setattr__(self, "scale", float(self.scale))
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """u and v with a synapse, else v."""
+        return self.STATE if self.decay_u is None else ("u", *self.STATE)
 
     @property
     def spiking(self) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .records import Record
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -31,41 +33,56 @@ class Overflow(StrEnum):
     WRAP = "wrap"
 
 
+_BELOW_HALF = float(np.nextafter(0.5, 0.0))
+
+
 def round_real(
     x: npt.ArrayLike, rounding: Rounding, generator: np.random.Generator | None = None
 ) -> FloatArray:
     r"""Round to integers: :math:`y = \mathrm{round}(x)`, as float64.
 
-    Shapes: any. Raises ``ValueError`` when ``stochastic`` comes without a generator.
+    Shapes: any; an infinity stays one. Raises ``ValueError`` when ``stochastic`` comes without a
+    generator.
     """
     x = np.asarray(x, dtype=np.float64)
+    y: FloatArray
     match rounding:
         case Rounding.NEAREST_EVEN:
-            return np.rint(x)
+            y = np.rint(x)
         case Rounding.NEAREST_AWAY:
-            # floor(|x| + 0.5) is wrong for 0.49999999999999994; the fraction is exact.
-            whole = np.trunc(x)
-            return np.where(np.abs(x - whole) >= 0.5, whole + np.copysign(1.0, x), whole)
+            # Adding 0.5 itself would carry 0.49999999999999994 up to 1.
+            y = np.trunc(x + np.copysign(_BELOW_HALF, x))
         case Rounding.TOWARD_ZERO:
-            return np.trunc(x)
+            y = np.trunc(x)
         case Rounding.UP:
-            return np.ceil(x)
+            y = np.ceil(x)
         case Rounding.DOWN:
-            return np.floor(x)
+            y = np.floor(x)
         case Rounding.STOCHASTIC:
             if generator is None:
                 raise ValueError("stochastic rounding needs a seeded generator")
             low = np.floor(x)
-            return low + (generator.random(x.shape) < (x - low))
+            with np.errstate(invalid="ignore"):  # inf - inf
+                y = low + (generator.random(x.shape) < x - low)
+    return y
 
 
-def fit(x: npt.ArrayLike, width: int, overflow: Overflow, signed: bool = True) -> IntArray:
-    """Bring integers into ``width`` bits by saturation or two's complement wrapping."""
-    x = np.asarray(x, dtype=np.int64)
-    low, high = limits(width, signed)
+def fit(k: npt.ArrayLike, width: int, overflow: Overflow, signed: bool = True) -> IntArray:
+    """Bring integers into ``width`` bits by saturation or two's complement wrapping.
+
+    Raises ``TypeError`` for anything but integers of at most 64 bits.
+    """
+    k = np.asarray(k)
+    if k.dtype.kind not in "biu" or k.dtype == np.uint64:
+        raise TypeError(f"only integers of up to 64 bits fit a width, not {k.dtype}")
+    k = k.astype(np.int64, copy=False)
     if overflow is Overflow.SATURATE:
-        return np.clip(x, low, high)
-    return np.asarray((x - low) % (1 << width) + low, dtype=np.int64)
+        return np.clip(k, *limits(width, signed))
+    bits = k & np.int64((1 << width) - 1)
+    if not signed:
+        return np.asarray(bits)
+    sign = np.int64(1 << (width - 1))
+    return np.asarray((bits ^ sign) - sign)
 
 
 def limits(width: int, signed: bool = True) -> tuple[int, int]:
@@ -73,8 +90,8 @@ def limits(width: int, signed: bool = True) -> tuple[int, int]:
     return (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
 
 
-@dataclass(frozen=True)
-class Format:
+@dataclass(frozen=True, eq=False)
+class Format(Record):
     r"""A fixed-point format: :math:`x = k \, 2^{-\mathrm{point}}`, :math:`k` of ``width`` bits.
 
     Error of one conversion inside the range: at most half a step :math:`2^{-point-1}` for the
@@ -88,8 +105,11 @@ class Format:
     overflow: Overflow = Overflow.SATURATE
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.width <= 62:
             raise ValueError(f"a format has 1 to 62 bits, not {self.width}")
+        if not -512 <= self.point <= 512:
+            raise ValueError(f"the binary point lies within 512 bits, not at {self.point}")
 
     @property
     def low(self) -> int:
@@ -101,16 +121,25 @@ class Format:
         """The largest integer."""
         return limits(self.width, self.signed)[1]
 
-    def integers(
-        self, x: npt.ArrayLike, generator: np.random.Generator | None = None
-    ) -> IntArray:
-        """Real values to the integers that stand for them."""
-        scaled = np.ldexp(np.asarray(x, dtype=np.float64), self.point)
-        rounded = round_real(scaled, self.rounding, generator)
+    def integers(self, x: npt.ArrayLike, generator: np.random.Generator | None = None) -> IntArray:
+        r"""The integers that stand for real values: :math:`k = \mathrm{round}(x\,2^{point})`.
+
+        Exact for every finite float, however large. An infinity saturates; ``ValueError`` for one
+        that would have to wrap, and for a NaN.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        if np.isnan(x).any():
+            raise ValueError(f"{int(np.isnan(x).sum())} of {x.size} values are not a number")
+        if self.overflow is Overflow.WRAP:
+            if np.isinf(x).any():
+                raise ValueError("an infinite value cannot wrap")
+            # The remainder is exact, and keeps sign and fraction; scaling first could overflow.
+            x = np.fmod(x, np.ldexp(1.0, self.width - self.point))
+        with np.errstate(over="ignore"):
+            scaled = np.ldexp(x, self.point)
         if self.overflow is Overflow.SATURATE:
-            rounded = np.clip(rounded, self.low, self.high)
-        else:  # modulo in float64 first: a cast of a huge float is undefined
-            rounded = np.fmod(rounded, float(1 << self.width))
+            scaled = np.clip(scaled, self.low, self.high)
+        rounded = round_real(scaled, self.rounding, generator)
         return fit(rounded.astype(np.int64), self.width, self.overflow, self.signed)
 
     def values(self, k: npt.ArrayLike) -> FloatArray:
@@ -118,8 +147,8 @@ class Format:
         return np.ldexp(np.asarray(k, dtype=np.float64), -self.point)
 
 
-@dataclass(frozen=True)
-class Numerics:
+@dataclass(frozen=True, eq=False)
+class Numerics(Record):
     r"""The arithmetic of an integer population, in the order it happens.
 
     ::
@@ -137,6 +166,16 @@ class Numerics:
     state: Format
     decay_bits: int = 12
     acc_bits: int = 24
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.decay_bits <= 62 - self.state.width:
+            raise ValueError(
+                f"the product of a state of {self.state.width} bits and a decay of "
+                f"{self.decay_bits} does not fit 63"
+            )
+        if not 1 <= self.acc_bits <= 62:
+            raise ValueError(f"an accumulator has 1 to 62 bits, not {self.acc_bits}")
 
 
 def as_real(x: Any) -> FloatArray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .records import Record
+
 
 class Decay(StrEnum):
     """The factor by which a state shrinks in one step of length dt."""
@@ -54,8 +56,8 @@ class Reset(StrEnum):
     TWO_PHASE = "two_phase"  # snnTorch: a neuron left above threshold is reset before comparing
 
 
-@dataclass(frozen=True)
-class Semantics:
+@dataclass(frozen=True, eq=False)
+class Semantics(Record):
     r"""The rules of one step of one population.
 
     With :math:`S` the weighted input of the step, :math:`a, b` the decays and :math:`k_s, k_m`
@@ -88,3 +90,9 @@ class Semantics:
     registered: bool = False
     recurrent_bias_first: bool = True
     v_init: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "v_init", float(self.v_init))
+        if self.v_min is not None:
+            object.__setattr__(self, "v_min", float(self.v_min))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,8 @@ from .neurons import (
     LIF,
     CubaLI,
     CubaLIF,
-    Integrator,
     IntegerNeuron,
+    Integrator,
     Neuron,
     Relay,
     Threshold,
@@ -67,7 +66,10 @@ def gain(g: Real, tau: Real, dt: float, semantics: Semantics) -> Real:
 
 
 def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepParameters:
-    """The numbers of one step of length ``dt`` seconds; ``TypeError`` for an integer model."""
+    """The numbers of one step of length ``dt`` seconds.
+
+    ``TypeError`` for a model without a real-valued step.
+    """
     match neuron:
         case IF() | Integrator():
             per_step = semantics.integrator_gain is IntegratorGain.PER_STEP
@@ -110,10 +112,8 @@ def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepPara
             return StepParameters(np.asarray(_ZERO), np.asarray(_ONE), np.asarray(_ZERO))
         case IntegerNeuron():
             raise TypeError("an integer population has no real-valued step")
-        case Neuron():
-            raise TypeError(f"{type(neuron).__name__} has no step")
-        case _:  # pragma: no cover
-            assert_never(neuron)
+        case _:
+            raise TypeError(f"step_parameters does not know the model {type(neuron).__name__}")
 
 
 def _reset(v_reset: Real | None, semantics: Semantics) -> Real:

@@ -227,7 +227,9 @@ def _plan(
     populations: tuple[str, ...],
     record: tuple[tuple[str, str], ...],
 ) -> _Plan:
-    single = {line.name: bool((stimulus.inputs[line.name].value == 1).all()) for line in graph.inputs}
+    single = {
+        line.name: bool((stimulus.inputs[line.name].value == 1).all()) for line in graph.inputs
+    }
     single |= {population.name: _single(population) for population in graph.populations}
     place = {line.name: -1 - k for k, line in enumerate(graph.inputs)}
     synapses = {p.name: _synapses(graph, p) for p in graph.projections}
@@ -326,9 +328,7 @@ def _numpy_seconds(plan: _Plan) -> float:
         else:  # one spike in twenty steps, or a value in every step
             events += pathway.w.size * steps * (0.05 if node.single else 1.0)
     neurons = sum(node.source.size for node in plan.nodes.values())
-    return (
-        steps * (objects * _OBJECT_SECONDS + neurons * _NEURON_SECONDS) + events * _EVENT_SECONDS
-    )
+    return steps * (objects * _OBJECT_SECONDS + neurons * _NEURON_SECONDS) + events * _EVENT_SECONDS
 
 
 # -- the code of one step ------------------------------------------------------------------------
@@ -400,14 +400,17 @@ def _population_code(plan: _Plan, node: _Node) -> _Code:
     code.add("total = 0")
     # Before its lag a population rests; after its sample it is silent, so that nothing is pending
     # when the next one starts.
-    code.add("on = int(phase >= lag) * int(phase < live)")
+    on = ""
+    if population.lag or plan.pad:
+        code.add("on = int(phase >= lag) * int(phase < live)")
+        on = "on * "
     if isinstance(neuron, Relay):
-        code.add("z = on * drive")
+        code.add(f"z = {on}drive")
         return code
     above = ">" if semantics.comparison is Comparison.GREATER else ">="
     if isinstance(neuron, Threshold):
         code.value("theta", neuron.v_threshold)
-        code.add(f"z = on * int(drive {above} theta)")
+        code.add(f"z = {on}int(drive {above} theta)")
         return code
 
     code.state["v"] = semantics.v_init
@@ -427,11 +430,11 @@ def _population_code(plan: _Plan, node: _Node) -> _Code:
         code.value("v_min", semantics.v_min)
         code.add("w = clip(w, v_min, inf)")
     if isinstance(neuron, LI | CubaLI | Integrator):
-        code.add("new_v = w", "z = on * w")
+        code.add("new_v = w", f"z = {on}w")
     else:
         assert step.threshold is not None
         code.value("theta", step.threshold)
-        _spike(code, population, above, step.v_reset)
+        _spike(code, population, on, above, step.v_reset)
     if population.lag:
         code.add("v = on * new_v + (1 - on) * v")
         if "u" in code.state:
@@ -443,7 +446,7 @@ def _population_code(plan: _Plan, node: _Node) -> _Code:
     return code
 
 
-def _spike(code: _Code, population: Population, above: str, v_reset: Real | None) -> None:
+def _spike(code: _Code, population: Population, on: str, above: str, v_reset: Real | None) -> None:
     """Lines that emit z from w and leave the membrane after the reset in ``new_v``."""
     semantics = population.semantics
     if semantics.max_spikes == 1:
@@ -453,14 +456,15 @@ def _spike(code: _Code, population: Population, above: str, v_reset: Real | None
     else:
         twice = f" - theta * int(v {above} theta)" if semantics.reset is Reset.TWO_PHASE else ""
         code.value("most", np.inf if semantics.max_spikes is None else semantics.max_spikes)
-        code.add(f"count = clip(floor((w{twice}) / theta), 0, most)")
+        # Brian2's floor is an int32 in numpy code; this one is a float in both.
+        code.add(f"count = clip(((w{twice}) / theta) // 1.0, 0, most)")
     refractory = semantics.refractory > 0
     if refractory:
         code.state["hold"] = 0.0
         code.value("refractory", semantics.refractory)
-        code.add("held = int(hold > 0)", "z = on * (1 - held) * count")
+        code.add("held = int(hold > 0)", f"z = {on}(1 - held) * count")
     else:
-        code.add("z = on * count")
+        code.add(f"z = {on}count")
     code.add("fired = int(z > 0)")
     if refractory:
         code.add("hold = hold - held + fired * refractory")
@@ -589,7 +593,9 @@ def _feed(brian: Any, plan: _Plan, node: _Node, group: Any, clock: Any) -> list[
         return []
     # One generator for each value that a line ever carries: sparse events stay sparse.
     pairs, source = np.unique(
-        np.stack([events.index, events.value.astype(np.float64)], axis=1), axis=0, return_inverse=True
+        np.stack([events.index, events.value.astype(np.float64)], axis=1),
+        axis=0,
+        return_inverse=True,
     )
     source = source.ravel()
     step = events.sample.astype(np.int64) * plan.period + events.step
@@ -603,8 +609,14 @@ def _feed(brian: Any, plan: _Plan, node: _Node, group: Any, clock: Any) -> list[
         name=f"{name}_events",
     )
     synapses = brian.Synapses(
-        generator, group, "amount : 1", on_pre="z_post += amount", clock=clock, name=f"{name}_feed",
-        namespace={}, delay=0 * brian.second,
+        generator,
+        group,
+        "amount : 1",
+        on_pre="z_post += amount",
+        clock=clock,
+        name=f"{name}_feed",
+        namespace={},
+        delay=0 * brian.second,
     )
     synapses.connect(i=np.arange(len(pairs)), j=pairs[:, 0].astype(np.int64))
     synapses.amount = pairs[:, 1]

@@ -20,6 +20,16 @@ from ...ir.diagnostics import fail
 # Fused products and reordered sums would round differently from the numpy code.
 _COMPILER_FLAGS = ["-w", "-O2", "-ffp-contract=off", "-std=c++11"]
 
+_HEADERS = """\
+#include "objects.h"
+#include "brianlib/common_math.h"
+#include <climits>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+"""
+
 
 def load_brian() -> Any:
     """The module ``brian2``; E0601 when it is missing or does not fit the installed numpy.
@@ -70,6 +80,7 @@ def session(brian: Any, folder: Path | None) -> Iterator[Any]:
     """
     preferences = {
         "codegen.target": "numpy",
+        "codegen.loop_invariant_optimisations": False,  # they regroup sums and factors
         "core.default_float_dtype": brian.float64,
         "core.default_integer_dtype": brian.int32,
         "core.stop_on_keyboard_interrupt": False,
@@ -115,10 +126,17 @@ def build_and_run(device: Any, folder: Path) -> None:
             hint="install a C++ compiler and make, or use codegen='numpy'",
         )
     environment = dict(os.environ)
+    compiler = environment.get("CXX", "g++").split()
+    flags = [*_COMPILER_FLAGS, "-I."]
     try:
         device.build(str(folder), compile=False, run=False, direct_call=False)
-        # Without DEPS make would read every source twice to find dependencies that cannot change.
-        _call(["make", "-j2", "DEPS="], folder)
+        # Brian2 writes a source for each piece of code, and all read the same headers: reading
+        # them once makes the build three times shorter. DEPS= leaves out a search for
+        # dependencies that cannot change.
+        (folder / "all.h").write_text(_HEADERS)
+        _call([*compiler, *flags, "-x", "c++-header", "all.h", "-o", "all.h.gch"], folder)
+        options = " ".join([*flags, "-include", "all.h"])
+        _call(["make", "-j2", "DEPS=", f"OPTIMISATIONS={options}"], folder)
         device.run(str(folder), "results", with_output=False)
     except RuntimeError as error:
         raise fail("E0603", f"the simulation ended with an error: {error}") from error
