@@ -35,9 +35,9 @@ def run(graph: Graph, stimulus: Stimulus) -> FloatRun:
     samples, steps = stimulus.samples, stimulus.steps
     result = FloatRun()
     before: dict[str, set[str]] = {p.name: set() for p in graph.populations}
-    for p in graph.projections:
-        if p.pre in before and p.delay + late(graph, p.pre) == 0:
-            before[p.post].add(p.pre)
+    for edge in graph.projections:
+        if edge.pre in before and edge.delay + late(graph, edge.pre) == 0:
+            before[edge.post].add(edge.pre)
     result.order = list(TopologicalSorter(before).static_order())
     sent = {
         name: np.stack([e.dense(s) for s in range(samples)]) for name, e in stimulus.inputs.items()
