@@ -86,6 +86,8 @@ class _Core:
     def step(self, step: int, noise: Any) -> int:
         """Advance to ``step``; returns the number of spiking neurons, listed in ``index``."""
         if step < self.population.lag:
+            # What arrives before the start is lost, as it is in a core that sweeps every neuron.
+            self.wheel[step % len(self.wheel)] = 0
             return 0
         bias, *rest = self.arguments
         if step == self.population.lag and self.bias_first is not None:
