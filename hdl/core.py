@@ -1,8 +1,5 @@
 """The spiking core: memories, the two engines that work on them, and the order of a step."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Module, Signal

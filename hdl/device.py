@@ -1,8 +1,5 @@
 """A core with its byte link: what a board top wires to a UART and a simulator drives."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Module

@@ -1,8 +1,5 @@
 """The byte-stream command engine: frames of `protocol` in and out."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value

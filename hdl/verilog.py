@@ -1,8 +1,5 @@
 """The device as one Verilog file, for simulators and synthesis outside Amaranth."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 import importlib.util

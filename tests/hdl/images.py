@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from spikec.hdl.image import CoreImage
 from spikec.hdl.shape import OVERFLOWS, ROUNDINGS, CoreShape
 

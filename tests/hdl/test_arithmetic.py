@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.sim import Simulator, SimulatorContext
+
 from spikec.hdl.arithmetic import fitted, rounded, selected
 from spikec.hdl.shape import OVERFLOWS, ROUNDINGS, Overflow, Rounding
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from spikec.hdl.cycles import step_cycles
 from spikec.hdl.image import CoreImage
 from spikec.hdl.shape import OVERFLOWS, ROUNDINGS, CoreShape, Overflow, Reset, Rounding

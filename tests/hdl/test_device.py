@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
+
 from spikec.hdl.device import Device
 from spikec.hdl.image import CoreImage, ImageError, unpack
 from spikec.hdl.protocol import (
@@ -76,7 +77,11 @@ def talk(
 
 
 def step_commands(steps: Iterable[Iterable[int]]) -> list[Command]:
-    return [frame for events in steps for frame in (*(Event(source) for source in events), Tick())]
+    commands: list[Command] = []
+    for events in steps:
+        commands += [Event(source) for source in events]
+        commands.append(Tick())
+    return commands
 
 
 def summary(replies: Iterable[Reply]) -> list[list[int]]:
@@ -239,6 +244,23 @@ def test_bad_frames_are_refused_and_the_next_is_understood() -> None:
     assert answer == [reply for _, code in BAD_FRAMES for reply in (Error(code), info)]
 
 
+def answer_to(command: Command | Error) -> tuple[type[Reply] | None, int]:
+    """Kind and bytes of the answer to anything but TICK."""
+    match command:
+        case Event() | Tick():
+            return None, 0
+        case Clear():
+            return Cleared, 1
+        case Write():
+            return Written, 1
+        case InfoRequest():
+            return InfoReply, len(InfoReply(SHAPE, bytes(8)).encode())
+        case Read(memory):
+            return Data, 1 + SHAPE.word_bytes(memory)
+        case Error():
+            return Error, 2
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_random_bytes_are_taken_as_the_decoder_takes_them(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -250,21 +272,11 @@ def test_random_bytes_are_taken_as_the_decoder_takes_them(seed: int) -> None:
     decoder = ReplyDecoder()
     size = 0
     for command in commands:
-        match command:
-            case Event():
-                continue
-            case Clear():
-                kind, length = Cleared, 1
-            case Write():
-                kind, length = Written, 1
-            case InfoRequest():
-                kind, length = InfoReply, len(InfoReply(SHAPE, bytes(8)).encode())
-            case Read(memory):
-                kind, length = Data, 1 + SHAPE.word_bytes(memory)
-                decoder.expect(length - 1)
-            case _:
-                kind, length = Error, 2
-        expected.append(kind)
+        kind, length = answer_to(command)
+        if kind is Data:
+            decoder.expect(length - 1)
+        if kind is not None:
+            expected.append(kind)
         size += length
     received, _ = run_device(Device(SHAPE), noise + flush, size)
     assert [type(reply) for reply in decoder.feed(received)] == expected

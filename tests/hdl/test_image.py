@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from spikec.hdl.image import CoreImage, ImageError, unpack
 from spikec.hdl.protocol import encode
 from spikec.hdl.shape import CoreShape, Memory
@@ -58,9 +59,11 @@ def test_options_the_shape_lacks_must_be_zero() -> None:
     plain = CoreShape(
         lanes=1, weight_bits=2, acc_bits=4, state_bits=8, neurons=1, inputs=1, words=1
     )
+    contents: dict[str, Any]
     for name in ("first_bias", "class_decay_u", "class_order_old", "class_refractory"):
+        contents = {name: [1]}
         with pytest.raises(ImageError, match=rf"{name}\[0\] is 1, the core takes 0\.\.0"):
-            CoreImage.padded(plain, **{name: [1]})
+            CoreImage.padded(plain, **contents)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spikec.hdl.protocol import (
     Clear,
     Cleared,
@@ -79,15 +80,17 @@ def commands(draw: st.DrawFn) -> Command:
     memory = draw(st.sampled_from(SHAPE.memories))
     address = draw(st.integers(0, SHAPE.depth(memory) - 1))
     size = SHAPE.word_bytes(memory)
-    return draw(
-        st.one_of(
-            st.builds(Event, st.integers(0, SHAPE.inputs - 1)),
-            st.sampled_from((Tick(), Clear(), InfoRequest(), Read(memory, address))),
-            st.builds(
-                Write, st.just(memory), st.just(address), st.binary(min_size=size, max_size=size)
-            ),
-        )
-    )
+    data = draw(st.binary(min_size=size, max_size=size))
+    source = draw(st.integers(0, SHAPE.inputs - 1))
+    choices: list[Command] = [
+        Event(source),
+        Tick(),
+        Clear(),
+        InfoRequest(),
+        Read(memory, address),
+        Write(memory, address, data),
+    ]
+    return draw(st.sampled_from(choices))
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:

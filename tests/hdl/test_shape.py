@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+
 from spikec.hdl.shape import CoreShape, Memory, ShapeError, index_bits
 
 SHAPE = CoreShape(
@@ -31,7 +33,7 @@ SHAPE = CoreShape(
         ({"overflow": "trap"}, "overflow must be one of saturate, wrap: 'trap'"),
     ],
 )
-def test_impossible_shapes_are_refused(change: dict[str, object], message: str) -> None:
+def test_impossible_shapes_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         replace(SHAPE, **change)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator, SimulatorContext
+
 from spikec.hdl.uart import Uart, UartReceiver, UartTransmitter, uart_divisor
 
 from .bench import put

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from spikec.hdl.image import CoreImage, ImageError
 from spikec.hdl.shape import CoreShape
 from spikec.hdl.verilog import device_verilog
