@@ -1,9 +1,11 @@
-"""Rounding and overflow of fixed-point values, as logic."""
+"""Rounding, overflow and selection, as logic."""
 
 # Amaranth ships no types.
 # mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Mux, Value
 
@@ -41,3 +43,14 @@ def fitted(value: Value, width: int, overflow: Overflow) -> Value:
     above = value[width - 1 :]
     limit = Cat((~sign).replicate(width - 1), sign).as_signed()
     return Mux(above.all() | ~above.any(), low, limit)
+
+
+def selected(items: Sequence[Value], index: Value) -> Value:
+    """items[index] as a tree of two-way choices; anything if there is no such item.
+
+    Synthesis makes a one-hot sum of an ``Array``, twice the size for a hundred bytes.
+    """
+    if len(items) == 1:
+        return items[0]
+    pairs = (items[at : at + 2] for at in range(0, len(items), 2))
+    return selected([Mux(index[0], pair[-1], pair[0]) for pair in pairs], index[1:])

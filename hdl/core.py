@@ -45,11 +45,12 @@ class Core(wiring.Component):
     spikes : neurons that spiked and whose class emits, in order
     done : after the last spike has been taken
     access : reads and writes of the host, between steps
-    response : the word read, some cycles after the access
+    response : the byte read, in the cycle after the access
     digest : identity of the loaded image
     trace : every neuron of every step
 
-    Nothing is accepted while a step runs.
+    Nothing is accepted while a step runs. A request or an access goes before an event that is
+    offered in the same cycle.
     """
 
     def __init__(
@@ -62,15 +63,14 @@ class Core(wiring.Component):
         self._digest = self._image.digest if digest is None else digest
         if len(self._digest) != DIGEST_BYTES:
             raise ValueError(f"a digest has {DIGEST_BYTES} bytes, not {len(self._digest)}")
-        access = access_layout(shape)
         super().__init__(
             {
                 "events": In(stream.Signature(index_bits(shape.inputs))),
                 "requests": In(stream.Signature(Request)),
                 "spikes": Out(stream.Signature(index_bits(shape.neurons))),
                 "done": Out(stream.Signature(done_layout(shape))),
-                "access": In(stream.Signature(access)),
-                "response": Out(stream.Signature(access["data"].shape, always_ready=True)),
+                "access": In(stream.Signature(access_layout(shape))),
+                "response": Out(stream.Signature(8, always_ready=True)),
                 "digest": Out(64),
                 "trace": Out(TraceSignature(shape)),
             }
@@ -101,11 +101,12 @@ class Core(wiring.Component):
 
         # The order of a step.
         clear_address = Signal.like(memories.clear_address)
-        quiet = Signal()
+        quiet, wanted = Signal(), Signal()
         m.d.comb += [
-            quiet.eq(idle & accumulate.idle & ~self.events.valid),
+            quiet.eq(idle & accumulate.idle),
             self.requests.ready.eq(quiet),
             self.access.ready.eq(quiet & ~self.requests.valid),
+            wanted.eq(self.requests.valid | self.access.valid),
             commit.start.eq(self.requests.valid & quiet & (self.requests.payload == Request.TICK)),
             self.done.payload.step.eq(step),
             self.done.payload.accumulate.eq(accumulate_cycles.value),
@@ -160,7 +161,7 @@ class Core(wiring.Component):
             self.spikes.valid.eq(emitted.r_rdy),
             emitted.r_en.eq(self.spikes.ready),
             pending.r_en.eq(propagating & accumulate.sources.ready),
-            self.events.ready.eq(idle & accumulate.sources.ready),
+            self.events.ready.eq(idle & ~wanted & accumulate.sources.ready),
         ]
         with m.If(propagating):
             m.d.comb += [
@@ -170,7 +171,7 @@ class Core(wiring.Component):
         with m.Else():
             m.d.comb += [
                 accumulate.sources.payload.eq(self.events.payload),
-                accumulate.sources.valid.eq(self.events.valid & idle),
+                accumulate.sources.valid.eq(self.events.valid & idle & ~wanted),
             ]
         m.d.comb += [
             # A delay of 0 is the step after the one that spiked.
@@ -212,9 +213,10 @@ class Core(wiring.Component):
                     memories.accumulator.addr.eq(read.addr),
                     memories.total.en.eq(write.en),
                     memories.total.addr.eq(write.addr),
-                    memories.total.data.eq(write.data),
                 ]
         m.d.comb += [
+            memories.total.data.eq(accumulate.total.data),
+            memories.clear_total.eq(sweeping),
             memories.access.payload.eq(self.access.payload),
             memories.access.valid.eq(self.access.valid & self.access.ready),
         ]

@@ -64,13 +64,14 @@ def write_signature(shape: CoreShape, memory: Memory) -> WritePort.Signature:
 
 
 def access_layout(shape: CoreShape) -> data.StructLayout:
-    """One access of the host: memory, address, and for a write the word in the lowest bits."""
+    """One access of the host: a word to write in the lowest bits, or which byte of one to read."""
     widest = max(shape.word_bits(memory) for memory in shape.memories)
     deepest = max(shape.depth(memory) for memory in shape.memories)
     return data.StructLayout(
         {
             "memory": Memory,
             "address": index_bits(deepest),
+            "byte": index_bits(-(-widest // 8)),
             "write": 1,
             "data": widest,
         }

@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import selected
 from .layouts import Request, access_layout, byte_stream, done_layout
 from .protocol import DIGEST_BYTES, DONE_STEP_BYTES, ErrorCode, InfoReply, Opcode
 from .shape import CoreShape, index_bits
@@ -29,7 +30,6 @@ class Link(wiring.Component):
 
     def __init__(self, shape: CoreShape) -> None:
         self._shape = shape
-        access = access_layout(shape)
         super().__init__(
             {
                 "rx": In(byte_stream()),
@@ -38,8 +38,8 @@ class Link(wiring.Component):
                 "requests": Out(stream.Signature(Request)),
                 "spikes": In(stream.Signature(index_bits(shape.neurons))),
                 "done": In(stream.Signature(done_layout(shape))),
-                "access": Out(stream.Signature(access)),
-                "response": In(stream.Signature(access["data"].shape, always_ready=True)),
+                "access": Out(stream.Signature(access_layout(shape))),
+                "response": In(stream.Signature(8, always_ready=True)),
                 "digest": In(64),
             }
         )
@@ -80,6 +80,7 @@ class Link(wiring.Component):
             self.events.payload.eq(source),
             self.access.payload.memory.eq(operand.memory),
             self.access.payload.address.eq(operand.address),
+            self.access.payload.byte.eq(at),
             self.access.payload.data.eq(word.as_value()),
             self.access.payload.write.eq(opcode == Opcode.WRITE),
         ]
@@ -154,16 +155,21 @@ class Link(wiring.Component):
                     refuse(ErrorCode.BAD_MEMORY)
                 with m.Elif(~inside):
                     refuse(ErrorCode.BAD_ADDRESS)
+                with m.Elif(opcode == Opcode.READ):
+                    reply(Opcode.DATA, size)
                 with m.Else():
                     m.d.comb += self.access.valid.eq(1)
                     with m.If(self.access.ready):
-                        with m.If(self.access.payload.write):
-                            reply(Opcode.WRITTEN, 0)
-                        with m.Else():
-                            m.next = "Response"
-            with m.State("Response"), m.If(self.response.valid):
-                m.d.sync += word.as_value().eq(self.response.payload)
-                reply(Opcode.DATA, size)
+                        reply(Opcode.WRITTEN, 0)
+
+            # A word is read and sent byte by byte.
+            with m.State("Fetch"):
+                m.d.comb += self.access.valid.eq(1)
+                with m.If(self.access.ready):
+                    m.next = "Fetched"
+            with m.State("Fetched"), m.If(self.response.valid):
+                m.d.sync += word[at].eq(self.response.payload)
+                m.next = "Send body"
 
             with m.State("Request"):
                 m.d.comb += self.requests.valid.eq(1)
@@ -192,10 +198,12 @@ class Link(wiring.Component):
                 with m.If(self.tx.ready):
                     with m.If(length == 0):
                         m.next = "Take opcode"
+                    with m.Elif(opcode == Opcode.DATA):
+                        m.next = "Fetch"
                     with m.Else():
                         m.next = "Send body"
             with m.State("Send body"):
-                m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(word[at])]
+                m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(selected(list(word), at))]
                 with m.If(opcode == Opcode.INFO_REPLY), m.Switch(at):
                     for place, byte in enumerate(info):
                         with m.Case(place):
@@ -209,6 +217,8 @@ class Link(wiring.Component):
                         m.next = "Stepping"
                     with m.Elif(last):
                         m.next = "Take opcode"
+                    with m.Elif(opcode == Opcode.DATA):
+                        m.next = "Fetch"
         return m
 
 

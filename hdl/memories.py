@@ -14,6 +14,7 @@ from amaranth.lib import memory as block
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
+from .arithmetic import selected
 from .image import CoreImage, unpack
 from .layouts import (
     DYNAMICS,
@@ -62,31 +63,49 @@ class Bank(wiring.Component):
     layout : layout of a word
     depth : number of words
     init : the first words, as constants of the layout; the others are 0
+    writable : whether the core writes too
+    style : ``block``, or ``auto`` to let synthesis build a small one of registers
 
     Members
     -------
-    read, write : the core's ports
+    read, write : the core's ports; ``write`` only if writable
     host : the host's access, which wins
+    zero : whoever writes, the word is 0
     """
 
-    def __init__(self, layout: data.Layout, depth: int, init: Iterable[Any] = ()) -> None:
+    def __init__(
+        self,
+        layout: data.Layout,
+        depth: int,
+        init: Iterable[Any] = (),
+        *,
+        writable: bool = False,
+        style: str = "block",
+    ) -> None:
         self._layout = layout
         self._depth = depth
         self._init = list(init)
+        self._writable = writable
+        self._style = style
         addr_width = ceil_log2(depth)
-        super().__init__(
-            {
-                "read": Out(block.ReadPort.Signature(addr_width=addr_width, shape=layout)),
-                "write": Out(block.WritePort.Signature(addr_width=addr_width, shape=layout)),
-                "host": In(HostSignature(addr_width, Shape.cast(layout).width)),
-            }
-        )
+        port = {"addr_width": addr_width, "shape": layout}
+        members = {
+            "read": Out(block.ReadPort.Signature(**port)),
+            "host": In(HostSignature(addr_width, Shape.cast(layout).width)),
+        }
+        if writable:
+            members["write"] = Out(block.WritePort.Signature(**port))
+            members["zero"] = In(1)
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Build the logic."""
         m = Module()
+        attrs: dict[str, int | str] = {"no_rw_check": 1}
+        if self._style != "auto":
+            attrs["ram_style"] = self._style
         m.submodules.memory = memory = block.Memory(
-            shape=self._layout, depth=self._depth, init=self._init, attrs={"no_rw_check": 1}
+            shape=self._layout, depth=self._depth, init=self._init, attrs=attrs
         )
         read = memory.read_port()
         write = memory.write_port()
@@ -94,12 +113,18 @@ class Bank(wiring.Component):
             read.en.eq(self.read.en | self.host.active),
             read.addr.eq(Mux(self.host.active, self.host.address, self.read.addr)),
             self.read.data.eq(read.data),
-            write.en.eq(Mux(self.host.active, self.host.write, self.write.en)),
-            write.addr.eq(Mux(self.host.active, self.host.address, self.write.addr)),
-            write.data.as_value().eq(
-                Mux(self.host.active, self.host.data, self.write.data.as_value())
-            ),
         ]
+        stored = self.host.data
+        m.d.comb += [
+            write.en.eq(self.host.active & self.host.write),
+            write.addr.eq(self.host.address),
+        ]
+        if self._writable:
+            with m.If(~self.host.active):
+                m.d.comb += [write.en.eq(self.write.en), write.addr.eq(self.write.addr)]
+            stored = Mux(self.host.active, stored, self.write.data.as_value())
+            stored = Mux(self.zero, 0, stored)
+        m.d.comb += write.data.as_value().eq(stored)
         return m
 
 
@@ -110,11 +135,12 @@ class Memories(wiring.Component):
     -------
     rows, words, neurons, first_bias, dynamics, spiking : read ports; the last two are the halves
         of a class word
-    accumulator, total : read and write port of the accumulators
+    accumulator, total : read and write port of the accumulators; with ``clear_total`` what is
+        written is 0
     potential, new_potential : read and write port of v; likewise current and refractory
     active_neurons, digest : the two registers
     access : one read or write of the host a cycle; only while the engines rest
-    response : the word read, in the next cycle
+    response : the byte read, in the next cycle
     clear, clear_address : zero the state words at an address; only while the engines rest
     """
 
@@ -122,7 +148,6 @@ class Memories(wiring.Component):
         self._shape = shape
         self._image = image
         self._digest = digest
-        access = access_layout(shape)
         members = {
             "rows": Out(read_signature(shape, Memory.ROWS)),
             "words": Out(read_signature(shape, Memory.WEIGHTS)),
@@ -131,12 +156,13 @@ class Memories(wiring.Component):
             "spiking": Out(read_signature(shape, Memory.CLASSES, SPIKING)),
             "accumulator": Out(read_signature(shape, Memory.ACCUMULATORS)),
             "total": Out(write_signature(shape, Memory.ACCUMULATORS)),
+            "clear_total": In(1),
             "potential": Out(read_signature(shape, Memory.POTENTIALS)),
             "new_potential": Out(write_signature(shape, Memory.POTENTIALS)),
             "active_neurons": Out(range(shape.neurons + 1)),
             "digest": Out(64),
-            "access": In(stream.Signature(access, always_ready=True)),
-            "response": Out(stream.Signature(access["data"].shape, always_ready=True)),
+            "access": In(stream.Signature(access_layout(shape), always_ready=True)),
+            "response": Out(stream.Signature(8, always_ready=True)),
             "clear": In(1),
             "clear_address": In(index_bits(clear_depth(shape))),
         }
@@ -155,11 +181,6 @@ class Memories(wiring.Component):
         m = Module()
         shape = self._shape
         access = self.access.payload
-        asked = Signal(Memory)
-        m.d.sync += [
-            asked.eq(access.memory),
-            self.response.valid.eq(self.access.valid & ~access.write),
-        ]
 
         def add_bank(name: str, memory: Memory, only: tuple[str, ...] | None = None) -> Value:
             """Add a bank; the value is the word at its output."""
@@ -167,6 +188,9 @@ class Memories(wiring.Component):
                 word_layout(shape, memory, only),
                 shape.depth(memory),
                 self._initial_words(memory, only),
+                writable=name in _WRITERS,
+                # Block RAM is scarce on small devices and few classes are few bits.
+                style="auto" if memory is Memory.CLASSES else "block",
             )
             m.submodules[name] = bank
             connect(m, flipped(getattr(self, name)), bank.read)
@@ -187,8 +211,9 @@ class Memories(wiring.Component):
                         bank.host.active.eq(self.clear_address < shape.depth(memory)),
                         bank.host.address.eq(self.clear_address),
                         bank.host.write.eq(1),
-                        bank.host.data.eq(0),
                     ]
+                zero = self.clear_total if memory is Memory.ACCUMULATORS else 0
+                m.d.comb += bank.zero.eq(self.clear | zero)
             return bank.read.data
 
         words = {
@@ -213,10 +238,17 @@ class Memories(wiring.Component):
             half = spiking if field in SPIKING else dynamics
             m.d.comb += neuron_class[field].eq(half[field])
 
-        with m.Switch(asked):
+        # All bytes a host can read in one row, and where each memory's begin.
+        readable: list[Value] = []
+        asked = Signal(range(sum(shape.word_bytes(memory) for memory in words)))
+        m.d.sync += self.response.valid.eq(self.access.valid & ~access.write)
+        with m.Switch(access.memory):
             for memory, word in words.items():
                 with m.Case(memory):
-                    m.d.comb += self.response.payload.eq(Value.cast(word))
+                    m.d.sync += asked.eq(access.byte + len(readable))
+                bits = Value.cast(word)
+                readable += [bits[at : at + 8] for at in range(0, len(bits), 8)]
+        m.d.comb += self.response.payload.eq(selected(readable, asked))
 
         active_neurons = Signal.like(self.active_neurons, init=self._image.active_neurons)
         digest = Signal(64, init=int.from_bytes(self._digest, "little"))

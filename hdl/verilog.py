@@ -1,12 +1,13 @@
 """The device as one Verilog file, for simulators and synthesis outside Amaranth."""
 
 # Amaranth ships no types.
-# mypy: disable-error-code="import-untyped"
+# mypy: disable-error-code="import-untyped", allow-subclassing-any
 
 from __future__ import annotations
 
 from amaranth.back import verilog
-from amaranth.hdl import PortDirection, Value
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from .device import Device
@@ -40,11 +41,27 @@ def device_verilog(
     Raises `ValueError` if the image has another shape or the digest is not 8 bytes.
     """
     device = Device(shape, image, digest)
-    ports = {
-        "_".join(str(part) for part in path): (
-            Value.cast(signal),
-            PortDirection.Input if member.flow is In else PortDirection.Output,
+    return str(verilog.convert(_Flat(device), name="device", emit_src=False))
+
+
+class _Flat(wiring.Component):
+    """A component whose ports are named by single words: ``rx_payload`` for ``rx.payload``."""
+
+    def __init__(self, inner: wiring.Component) -> None:
+        self._inner = inner
+        self._pairs = {
+            "_".join(str(part) for part in path): (member, signal)
+            for path, member, signal in inner.signature.flatten(inner)
+        }
+        super().__init__(
+            {name: member.flow(signal.shape()) for name, (member, signal) in self._pairs.items()}
         )
-        for path, member, signal in device.signature.flatten(device)
-    }
-    return str(verilog.convert(device, name="device", ports=ports, emit_src=False))
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the logic."""
+        m = Module()
+        m.submodules.inner = self._inner
+        for name, (member, signal) in self._pairs.items():
+            port = getattr(self, name)
+            m.d.comb += signal.eq(port) if member.flow is In else port.eq(signal)
+        return m
