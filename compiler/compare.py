@@ -88,6 +88,10 @@ class Difference:
     inputs: tuple[Arrival, ...] | None
     unknown: tuple[str, ...]
 
+    def describe(self, rungs: tuple[str, str]) -> str:
+        """Place, values and inputs as text; ``rungs`` names the two recordings."""
+        return "\n".join(_difference_lines(self, rungs))
+
 
 @dataclass(frozen=True)
 class PopulationComparison:
@@ -750,7 +754,7 @@ def _lines(c: Comparison) -> Iterator[str]:
     for reason in c.skipped:
         yield f"  not compared: {reason}"
     if c.first is not None:
-        yield from _difference_lines(c.first, c)
+        yield from _difference_lines(c.first, c.rungs)
 
 
 def _population_line(p: PopulationComparison, c: Comparison) -> str:
@@ -768,8 +772,8 @@ def _population_line(p: PopulationComparison, c: Comparison) -> str:
     return "; ".join(parts)
 
 
-def _difference_lines(d: Difference, c: Comparison) -> Iterator[str]:
-    one, two = c.rungs
+def _difference_lines(d: Difference, rungs: tuple[str, str]) -> Iterator[str]:
+    one, two = rungs
     yield (
         f"first difference: sample {d.sample}, step {d.step} ({d.time * 1e3:.6g} ms), "
         f"population '{d.population}', neuron {d.neuron}"
