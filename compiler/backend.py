@@ -170,4 +170,3 @@ def need(module: str, extra: str, purpose: str) -> None:
             f"{purpose} needs the package '{module}'",
             hint=f"pip install 'spikec[{extra}]'",
         )
-

@@ -33,6 +33,7 @@ from ..ir.events import Events, Recording, Stimulus
 from ..ir.graph import Graph, Input
 
 _MAX_CELLS = 1 << 34
+_COLUMNS = ("sample", "step", "index", "value")
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,7 @@ def _together(inputs: dict[str, Events], where: Location) -> Stimulus:
         raise fail("E0702", f"inputs differ in (samples, steps): {sizes}", where) from None
 
 
-def _from_dense(
-    array: npt.NDArray[Any], node: Input, steps: int | None, where: Location
-) -> Events:
+def _from_dense(array: npt.NDArray[Any], node: Input, steps: int | None, where: Location) -> Events:
     if array.dtype.kind not in "buif":
         raise fail("E0701", f"the array for '{node.name}' has type {array.dtype}", where)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -280,7 +279,7 @@ def stimulus_bytes(labelled: LabelledStimulus) -> bytes:
     stimulus = labelled.stimulus
     arrays: dict[str, Any] = {"samples": stimulus.samples, "steps": stimulus.steps}
     for name, events in stimulus.inputs.items():
-        for part in ("sample", "step", "index", "value"):
+        for part in _COLUMNS:
             arrays[f"{name}.{part}"] = getattr(events, part)
     if labelled.labels is not None:
         arrays["labels"] = labelled.labels
@@ -294,7 +293,7 @@ def recording_bytes(recording: Recording) -> bytes:
     arrays: dict[str, Any] = {"rung": recording.rung, "dt": recording.dt}
     for name, events in recording.spikes.items():
         arrays[f"spikes/{name}/shape"] = [events.samples, events.steps, events.size]
-        for part in ("sample", "step", "index", "value"):
+        for part in _COLUMNS:
             arrays[f"spikes/{name}/{part}"] = getattr(events, part)
     for (name, variable), values in recording.states.items():
         arrays[f"states/{name}/{variable}"] = values
@@ -313,8 +312,9 @@ def load_recording(path: Path) -> Recording:
             kind, _, rest = key.partition("/")
             if kind == "spikes" and key.endswith("/shape"):
                 name = rest.removesuffix("/shape")
-                parts = (arrays[f"spikes/{name}/{p}"] for p in ("sample", "step", "index", "value"))
-                spikes[name] = Events(*(int(n) for n in arrays[key]), *parts)
+                samples, steps, size = (int(n) for n in arrays[key])
+                sample, step, index, value = (arrays[f"spikes/{name}/{p}"] for p in _COLUMNS)
+                spikes[name] = Events(samples, steps, size, sample, step, index, value)
             elif kind == "states":
                 name, _, variable = rest.rpartition("/")
                 states[name, variable] = arrays[key]

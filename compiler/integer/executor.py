@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ...ir.connections import Conv1d, Conv2d, Dense, Flatten, OneToOne, Sparse, SumPool2d, stages
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
-from ...ir.graph import Graph, Population, Projection
+from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import IntegerNeuron
 from ...ir.numerics import Overflow, Rounding
 from . import kernels
@@ -67,8 +67,9 @@ class _Core:
     """The state of one population."""
 
     population: Population
-    arguments: tuple[Any, ...]
+    bias: Any
     bias_first: Any
+    parameters: tuple[Any, ...]
     wheel: npt.NDArray[Any]
     v: npt.NDArray[np.int64]
     u: npt.NDArray[np.int64]
@@ -85,19 +86,15 @@ class _Core:
 
     def step(self, step: int, noise: Any) -> int:
         """Advance to ``step``; returns the number of spiking neurons, listed in ``index``."""
-        if step < self.population.lag:
-            # What arrives before the start is lost, as it is in a core that sweeps every neuron.
-            self.wheel[step % len(self.wheel)] = 0
-            return 0
-        bias, *rest = self.arguments
-        if step == self.population.lag and self.bias_first is not None:
-            bias = self.bias_first
         page = self.wheel[step % len(self.wheel)]
-        return int(
-            kernels.neuron_step(
-                page, self.v, self.u, self.wait, bias, *rest, noise, self.index, self.value
-            )
-        )
+        if step < self.population.lag:
+            page[:] = 0  # at rest: what arrives is lost, not kept for a later turn of the wheel
+            return 0
+        first = step == self.population.lag and self.bias_first is not None
+        bias = self.bias_first if first else self.bias
+        state = (page, self.v, self.u, self.wait, bias)
+        arguments = (*state, *self.parameters, noise, self.index, self.value)
+        return int(kernels.neuron_step(*arguments))
 
 
 class Executor:
@@ -141,9 +138,15 @@ class Executor:
         Records the emission of ``populations`` (default: the outputs' sources) and the state
         variables in ``record``, as integers. With ``raw`` the lags are left in, so that the steps
         are those of the hardware.
+
+        Raises E0206 for an unknown population or variable, E0702 for a stimulus of other inputs,
+        E0703 for values that are no counts.
         """
         if populations is None:
             populations = list(dict.fromkeys(o.source for o in self.graph.outputs))
+        for name, variable in (*((name, "v") for name in populations), *record):
+            if name not in self._cores or variable not in ("v", "u"):
+                raise fail("E0206", f"there is no '{name}.{variable}' to record")
         length = stimulus.steps + self.lag
         shown = {
             name: _Sink(self._cores[name], raw, stimulus.steps, length) for name in populations
@@ -155,7 +158,7 @@ class Executor:
             )
             for key in record
         }
-        lines = {name: _sorted_counts(stimulus, name) for name in self._inputs}
+        lines = {node.name: _sorted_counts(stimulus, node) for node in self.graph.inputs}
         for sample in range(stimulus.samples):
             noise = np.array([self._seed], np.uint32)
             for core in self._cores.values():
@@ -213,13 +216,15 @@ class _Sink:
             self._parts.append((sample, at, core.index[:count].copy(), core.value[:count].copy()))
 
     def events(self, samples: int) -> Events:
-        lengths = [part[2].size for part in self._parts]
-        columns = [np.repeat([part[k] for part in self._parts], lengths) for k in (0, 1)]
-        empty = np.zeros(0, np.int64)
-        index = np.concatenate([p[2] for p in self._parts]) if self._parts else empty
-        value = np.concatenate([p[3] for p in self._parts]) if self._parts else empty
         size = self._core.v.size
-        return Events(samples, self._steps, size, *columns, index, value)
+        if not self._parts:
+            none = np.zeros(0, np.int32)
+            return Events(samples, self._steps, size, none, none, none, np.zeros(0, np.int64))
+        lengths = [part[2].size for part in self._parts]
+        sample, step = (np.repeat([part[k] for part in self._parts], lengths) for k in (0, 1))
+        index = np.concatenate([part[2] for part in self._parts])
+        value = np.concatenate([part[3] for part in self._parts])
+        return Events(samples, self._steps, size, sample, step, index, value)
 
 
 def _integer(population: Population) -> IntegerNeuron:
@@ -244,9 +249,7 @@ def _core(population: Population, graph: Graph) -> _Core:
                 population.at,
                 "only a population that feeds outputs may be a readout",
             )
-    delays = [
-        p.delay + _registered(p, graph) for p in graph.incoming(population.name)
-    ]
+    delays = [p.delay + _registered(p, graph) for p in graph.incoming(population.name)]
     size = population.size
     wide = np.int32 if neuron.numerics.acc_bits <= 32 else np.int64
     state, numerics = neuron.numerics.state, neuron.numerics
@@ -271,8 +274,7 @@ def _core(population: Population, graph: Graph) -> _Core:
         ],
         np.int64,
     )
-    arguments = (
-        flat(neuron.bias),
+    parameters = (
         flat(neuron.decay_v),
         flat(neuron.decay_u if neuron.decay_u is not None else 0),
         flat(neuron.threshold),
@@ -282,8 +284,9 @@ def _core(population: Population, graph: Graph) -> _Core:
     )
     return _Core(
         population,
-        arguments,
+        flat(neuron.bias),
         None if neuron.bias_first is None else flat(neuron.bias_first),
+        parameters,
         np.zeros((max(delays, default=0) + 1, size), wide),
         np.zeros(size, np.int64),
         np.zeros(size, np.int64),
@@ -304,7 +307,9 @@ def _fiber(projection: Projection, graph: Graph, target: _Core) -> _Fiber:
     buffers = []
     for stage in parts[:-1]:
         size = int(np.prod(stage.out_shape))
-        buffers.append((np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)))
+        buffers.append(
+            (np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
+        )
     return _Fiber(pushes, buffers, projection.delay + _registered(projection, graph), target)
 
 
@@ -394,13 +399,26 @@ def _order(graph: Graph) -> list[str]:
     return list(nx.lexicographical_topological_sort(same_step, key=rank.__getitem__))
 
 
-def _sorted_counts(stimulus: Stimulus, name: str) -> tuple[Any, Any, Any]:
-    events = stimulus.inputs[name]
+def _sorted_counts(stimulus: Stimulus, node: Input) -> tuple[Any, Any, Any]:
+    events = stimulus.inputs.get(node.name)
+    if events is None:
+        raise fail("E0702", f"the stimulus has nothing for input '{node.name}'", node.at)
+    if events.size != node.size:
+        raise fail(
+            "E0702",
+            f"input '{node.name}' has {node.size} lines, the stimulus {events.size}",
+            node.at,
+        )
+    outside = (events.index < 0) | (events.index >= node.size)
+    if outside.any():  # kernels do not check where they write
+        line = int(events.index[outside][0])
+        raise fail("E0702", f"an event names line {line} of '{node.name}'", node.at)
     if not events.integer or (events.value < 0).any():
         raise fail(
             "E0703",
-            f"input '{name}' holds values that are no spike counts",
-            hint="round them to integers of zero and more",
+            f"input '{node.name}' holds values that are no spike counts",
+            node.at,
+            "round them to integers of zero and more",
         )
     place = events.sample.astype(np.int64) * events.steps + events.step
     starts = np.searchsorted(place, np.arange(events.samples * events.steps + 1))

@@ -157,7 +157,9 @@ def push_dense(index: Any, value: Any, count: Any, rows: Any, acc: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def push_sparse(index: Any, value: Any, count: Any, indptr: Any, post: Any, weight: Any, acc: Any) -> Any:
+def push_sparse(
+    index: Any, value: Any, count: Any, indptr: Any, post: Any, weight: Any, acc: Any
+) -> Any:
     """acc[post] += value * weight over the CSR rows of the events."""
     done = 0
     for k in range(count):

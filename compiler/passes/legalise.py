@@ -123,9 +123,7 @@ def _legal(projection: Projection) -> Iterator[Projection]:
             tuple(s for s in parts if not isinstance(s, Delay)), projection.connection.in_shape
         )
         steps = int(pre.flat[0] + post.flat[0])
-        yield replace(
-            projection, connection=_one_weighted(rest), delay=projection.delay + steps
-        )
+        yield replace(projection, connection=_one_weighted(rest), delay=projection.delay + steps)
         return
     synapses = to_sparse(projection.connection).tocoo()
     each = pre[synapses.row] + post[synapses.col]
@@ -166,7 +164,7 @@ def _one_weighted(connection: Connection) -> Connection:
         return _product(Chain(tuple(kept)), factor)
     if not weighted:
         shape = kept[-1].out_shape if kept else connection.in_shape
-        kept.append(OneToOne(np.float64(factor), shape))
+        kept.append(OneToOne(np.asarray(factor), shape))
     elif factor != 1.0:
         stage = kept[weighted[0]]
         kept[weighted[0]] = replace(stage, weight=stage.weight * factor)  # type: ignore[call-arg, attr-defined]  # WEIGHTED stages have a weight

@@ -36,7 +36,7 @@ from ...ir.connections import (
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
-from ...ir.numerics import Format, Numerics, Overflow, Rounding, round_real
+from ...ir.numerics import Format, Numerics, Overflow, Rounding
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
@@ -49,6 +49,9 @@ _FRACTION_BITS = 6
 _HEADROOM = 4.0
 _MAX_SHIFT = 15
 _FAR = 64.0
+# What "any number of spikes a step" becomes: accumulators can be proven wide enough only for a
+# number, and what a neuron may not emit stays in its membrane for the next step.
+_MOST_SPIKES = 255
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def _population(
     gain = step.gain_v if step.gain_u is None else step.gain_v * step.gain_u
     weight = Format(options.weight_bits, rounding=options.weight_rounding)
     generator = np.random.default_rng(options.seed)
+    _check(population, step, gain, found)
+    found.raise_errors()
 
     real = {p.name: _scaled(p.connection, gain, population) for p in incoming}
     biases = _biases(population, incoming, step, gain)
@@ -158,17 +163,13 @@ def _population(
     }
     for name, connection in integers.items():
         _collapsed(name, real[name], connection, options, found)
-    sums = [
-        _bounds(integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming
-    ]
+    sums = [_bounds(integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming]
     down, up = (sum(s[k] for s in sums) for k in (0, 1))
     acc_bits = max(int(np.ceil(np.log2(float(max(np.max(down), np.max(up))) + 1))) + 1, 2)
     shift = _shift(population, step, scale, (down, up), biases, options, found)
     unit = scale / 2.0**shift
     neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
-    return neuron, {
-        p.name: replace(p, connection=integers[p.name], bias=None) for p in incoming
-    }
+    return neuron, {p.name: replace(p, connection=integers[p.name], bias=None) for p in incoming}
 
 
 def _integer_neuron(
@@ -205,7 +206,7 @@ def _integer_neuron(
     if readout or step.threshold is None:
         rule, threshold, reset = "none", np.asarray(state.high), np.asarray(0)
     else:
-        exact = step.threshold / unit
+        exact = _settled(step.threshold / unit)
         greater = semantics.comparison is Comparison.GREATER
         # w > x and w > floor(x) agree for an integer w; w >= x and w > ceil(x) - 1 do.
         whole = np.floor(exact) if greater else np.ceil(exact) - 1
@@ -234,10 +235,16 @@ def _integer_neuron(
         v_reset=reset,
         reset=rule,
         current_old=step.decay_u is not None and semantics.current is Current.OLD,
-        max_spikes=1 if single else semantics.max_spikes,
+        max_spikes=1 if single or rule == "none" else semantics.max_spikes or _MOST_SPIKES,
         refractory=semantics.refractory,
         refractory_frozen=semantics.refractory_frozen,
     )
+
+
+def _settled(x: Real) -> Real:
+    """A quotient that misses a whole number by rounding errors only is that number."""
+    nearest = np.rint(x)
+    return np.where(np.abs(x - nearest) <= 16 * np.spacing(np.abs(nearest)), nearest, x)
 
 
 # -- weights ---------------------------------------------------------------------------------
@@ -278,7 +285,9 @@ def _scaled(connection: Connection, gain: Real, population: Population) -> Conne
     # The gain differs inside a shared kernel: only the unrolled connection can hold it.
     matrix = to_sparse(connection).tocsr()
     post = matrix.indices.astype(np.int32)
-    return Sparse(*matrix.shape, matrix.indptr.astype(np.int64), post, matrix.data * flat[post])
+    rows, columns = matrix.shape
+    values = matrix.data * flat[post]
+    return Sparse(rows, columns, matrix.indptr.astype(np.int64), post, values)
 
 
 def _weight_scale(
@@ -290,14 +299,14 @@ def _weight_scale(
     if largest == 0.0:
         fallback = 1.0 if step.threshold is None else float(np.max(np.abs(step.threshold)))
         largest = fallback or 1.0
+    # With all weights integers already, the unit that makes them exact is the better one.
+    if values.size and largest <= weight.high and np.array_equal(values, np.rint(values)):
+        return 1.0
     if options.clip == "mse" and values.size:
         largest *= _best_clip(values, largest, weight)
     scale = largest / weight.high
     if options.scale == "power_of_two":
         return float(2.0 ** np.ceil(np.log2(scale)))
-    # With all weights integers already, the unit that makes them exact is the better one.
-    if values.size and largest <= weight.high and np.array_equal(values, np.rint(values)):
-        return 1.0
     return scale
 
 
@@ -333,12 +342,15 @@ def _biases(
 ) -> tuple[Real, Real | None]:
     """Bias of every step, and of the first one where it differs, in the unit of v."""
     drift = np.ravel(step.drift)
-    flat_gain = np.ravel(gain)
     every, first = drift.copy(), drift.copy()
+    if step.decay_u is not None:
+        # The bias enters u. There U = u + drift takes the place of u: it settles at the drift,
+        # and the first step lifts it there from zero.
+        every = (1.0 - np.ravel(step.decay_u)) * drift
     for projection in incoming:
         if projection.bias is None:
             continue
-        share = flat_gain * np.ravel(projection.bias)
+        share = np.ravel(gain) * np.ravel(projection.bias)
         every = every + share
         if population.semantics.recurrent_bias_first or not projection.recurrent:
             first = first + share
@@ -353,15 +365,48 @@ def _biases(
     return shaped(every), None if np.array_equal(every, first) else shaped(first)
 
 
+def _check(population: Population, step: StepParameters, gain: Real, found: Diagnostics) -> None:
+    """Find what the integer step cannot express: nothing is approximated silently."""
+    semantics = population.semantics
+    for name, decay in (("v", step.decay_v), ("u", step.decay_u)):
+        if decay is not None and np.any(decay < 0):
+            found.add(
+                "E0108",
+                f"the decay of {name} in '{population.name}' is {float(np.min(decay)):g}: the step "
+                "is longer than a time constant",
+                population.at,
+                "check dt and the unit of the time constants",
+            )
+    if not np.isfinite(gain).all():
+        found.add("E0401", f"the input gain of '{population.name}' is not finite", population.at)
+    if step.decay_u is None:
+        return
+    if semantics.v_init != 0.0:
+        found.add(
+            "E0301",
+            f"'{population.name}' has a synaptic current and starts at v_init "
+            f"{semantics.v_init:g}; integer states start at zero, and a bias of the first step "
+            "would stay in the current",
+            population.at,
+            "start it at 0",
+        )
+    if semantics.current is Current.OLD and np.any(step.drift != 0.0):
+        found.add(
+            "E0301",
+            f"'{population.name}' has a leak potential, and a membrane that sees the current of "
+            "the step before: no bias of the current makes up for the first step",
+            population.at,
+            "move the threshold and the reset instead, so that v_leak is 0",
+        )
+
+
 def _largest_count(name: str, graph: Graph, options: Quantise) -> int:
     node = graph.node(name)
     if isinstance(node, Input):
         return options.input_max
     if isinstance(node.neuron, Threshold):
         return 1
-    # Unlimited spikes a step: a count beyond this saturates no accumulator of 32 bits in practice,
-    # and the executor's accumulators are as wide as the bound asks.
-    return node.semantics.max_spikes or 255
+    return node.semantics.max_spikes or _MOST_SPIKES
 
 
 def _bounds(connection: Connection, count: int) -> tuple[float, float]:
@@ -428,8 +473,10 @@ def _shift(
     lowest = down / leak if leak > 0 else (0.0 if down == 0 else np.inf)
     if population.semantics.v_min is not None:
         lowest = min(lowest, floor)
-    highest = threshold + up if step.threshold is not None else (
-        up / leak if leak > 0 else (0.0 if up == 0 else np.inf)
+    highest = (
+        threshold + up
+        if step.threshold is not None
+        else (up / leak if leak > 0 else (0.0 if up == 0 else np.inf))
     )
     worst = max(lowest, highest, 2 * threshold, floor, 1.0)
     room = float((1 << (options.state_bits - 1)) - 1)
@@ -490,8 +537,8 @@ def layer_errors(real: Graph, integer: Graph) -> list[LayerError]:
             noise += float(np.sum((exact - restored) ** 2))
             count += exact.size
             zeroed += int(np.count_nonzero(exact) - np.count_nonzero(whole))
-            edge = neuron.numerics.weight
-            outside = np.abs(exact) > (edge.high + 0.5) * neuron.scale * 2.0**neuron.shift
+            edge, unit = neuron.numerics.weight, neuron.scale * 2.0**neuron.shift
+            outside = (exact > (edge.high + 0.5) * unit) | (exact < (edge.low - 0.5) * unit)
             clipped += int(np.count_nonzero(outside))
         one = float(1 << neuron.numerics.decay_bits)
         decay_error = float(np.max(np.abs(neuron.decay_v / one - step.decay_v)))
@@ -520,4 +567,3 @@ def layer_errors(real: Graph, integer: Graph) -> list[LayerError]:
             )
         )
     return found
-

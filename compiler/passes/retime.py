@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import networkx as nx
@@ -21,7 +22,9 @@ class Retime:
     With :math:`r` the lags (inputs have none), :math:`d` the delay of a projection and :math:`h`
     the steps that its hop needs, Leiserson and Saxe's condition is
 
-    .. math:: d' = d + r_\mathrm{post} - r_\mathrm{pre} \ge h .
+    .. math:: d' = d + r_\mathrm{post} - r_\mathrm{pre} \ge h
+
+    (:math:`\ge \max(h - 1, 0)` from a registered population, which is a step late by itself).
 
     The lags are the smallest that satisfy it: longest paths in the constraint graph. The delay
     around every loop stays what it was, so a loop with fewer steps than hops is refused (E0501).
@@ -49,7 +52,8 @@ def retiming_lags(graph: Graph, input_hop: int, hop: int) -> dict[str, int]:
         pre = graph.node(p.pre)
         if isinstance(pre, Population):
             source: str | tuple[str] = p.pre
-            slack = p.delay + int(pre.semantics.registered) - hop
+            # A register is a step of the hop, but never one that a delay could give back.
+            slack = p.delay - max(hop - int(pre.semantics.registered), 0)
         else:
             source, slack = _ORIGIN, p.delay - input_hop
         # Parallel projections: the tightest one binds.
@@ -66,7 +70,7 @@ def retiming_lags(graph: Graph, input_hop: int, hop: int) -> dict[str, int]:
 
 def _refusal(graph: Graph, loop: list[str], hop: int) -> Exception:
     delays = []
-    for pre, post in zip(loop, loop[1:], strict=False):
+    for pre, post in pairwise(loop):
         registered = int(graph.population(pre).semantics.registered)
         delays.append(min(p.delay for p in graph.outgoing(pre) if p.post == post) + registered)
     hops = hop * (len(loop) - 1)

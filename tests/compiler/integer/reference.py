@@ -1,0 +1,172 @@
+"""The integer model in exact Python integers, one neuron at a time: slow, and plainly right.
+
+Written from the docstrings of ``ir.numerics.Numerics``, ``ir.semantics.Semantics`` and
+``ir.neurons.IntegerNeuron``; shares no code with the executor but the value of a connection.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+
+from spikec.compiler.connectivity import apply
+from spikec.ir.events import Stimulus
+from spikec.ir.graph import Graph, Population
+from spikec.ir.neurons import IntegerNeuron
+from spikec.ir.numerics import Format, Overflow, Rounding
+
+
+def rounded(x: Fraction, rounding: Rounding) -> int:
+    """``x`` rounded by the definition of each mode."""
+    match rounding:
+        case Rounding.NEAREST_EVEN:
+            return round(x)
+        case Rounding.NEAREST_AWAY:
+            return floor(x + Fraction(1, 2)) if x > 0 else ceil(x - Fraction(1, 2))
+        case Rounding.TOWARD_ZERO:
+            return int(x)
+        case Rounding.UP:
+            return ceil(x)
+        case Rounding.DOWN:
+            return floor(x)
+        case Rounding.STOCHASTIC:
+            raise ValueError("stochastic rounding has no single value")
+
+
+def fitted(x: int, form: Format) -> int:
+    """``x`` in the width of ``form``."""
+    if form.overflow is Overflow.SATURATE:
+        return min(max(x, form.low), form.high)
+    bits = x & ((1 << form.width) - 1)
+    return bits - (1 << form.width) if bits > form.high else bits
+
+
+@dataclass
+class Cell:
+    """The state of one neuron."""
+
+    v: int = 0
+    u: int = 0
+    wait: int = 0
+
+
+def at(values: Any, place: int) -> int:
+    """Entry ``place`` of a parameter that may be one for all."""
+    flat = np.ravel(values)
+    return int(flat[0 if flat.size == 1 else place])
+
+
+def step_cell(cell: Cell, neuron: IntegerNeuron, place: int, acc: int, first: bool) -> int:
+    """Advance one neuron by one step; the spikes that it emits."""
+    form, bits = neuron.numerics.state, neuron.numerics.decay_bits
+
+    def decayed(x: int, factor: Any) -> int:
+        return rounded(Fraction(x * at(factor, place), 1 << bits), form.rounding)
+
+    bias = neuron.bias if neuron.bias_first is None or not first else neuron.bias_first
+    x = (acc << neuron.shift) + at(bias, place)
+    if neuron.decay_u is not None:
+        old = cell.u
+        cell.u = fitted(decayed(cell.u, neuron.decay_u) + x, form)
+        x = old if neuron.current_old else cell.u
+    refractory = cell.wait > 0
+    if refractory:
+        cell.wait -= 1
+        if neuron.refractory_frozen:
+            return 0
+    before = cell.v
+    w = max(fitted(decayed(before, neuron.decay_v) + x, form), at(neuron.v_min, place))
+    threshold, amount = at(neuron.threshold, place), at(neuron.v_reset, place)
+    level = threshold
+    if neuron.reset == "two_phase" and before > threshold:
+        level += amount
+    if neuron.reset == "none" or refractory or not w > level:
+        cell.v = w
+        return 0
+    spikes = 1
+    if neuron.max_spikes != 1:
+        each = amount if neuron.reset in ("subtract", "two_phase") else level
+        spikes = max(w // each, 1) if each > 0 else 1
+        if neuron.max_spikes is not None:
+            spikes = min(spikes, neuron.max_spikes)
+    if neuron.reset in ("zero", "value"):
+        cell.v = amount
+    else:
+        cell.v = fitted(w - spikes * amount, form)
+    cell.wait = neuron.refractory
+    return spikes
+
+
+@dataclass
+class Trace:
+    """Emissions and states of a run, arrays (samples, steps, neurons) on the hardware's steps."""
+
+    emitted: dict[str, Any] = field(default_factory=dict)
+    states: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+
+def integer(population: Population) -> IntegerNeuron:
+    """The neuron of a quantised population."""
+    assert isinstance(population.neuron, IntegerNeuron)
+    return population.neuron
+
+
+def run(graph: Graph, stimulus: Stimulus, steps: int) -> Trace:
+    """Run ``graph`` for ``steps`` steps a sample; populations in any order that delays allow."""
+    trace = Trace()
+    for population in graph.populations:
+        shape = (stimulus.samples, steps, population.size)
+        trace.emitted[population.name] = np.zeros(shape, np.int64)
+        for variable in "vu":
+            trace.states[population.name, variable] = np.zeros(shape, np.int64)
+    for sample in range(stimulus.samples):
+        lines = {i.name: stimulus.inputs[i.name].dense(sample) for i in graph.inputs}
+        cells = {p.name: [Cell() for _ in range(p.size)] for p in graph.populations}
+        sent: dict[tuple[str, int], Any] = {}
+        for step in range(steps):
+            for name, dense in lines.items():
+                if step < dense.shape[0]:
+                    sent[name, step] = dense[step]
+            waiting = list(graph.populations)
+            while waiting:
+                population = waiting.pop(0)
+                ready = all(
+                    p.pre in lines
+                    or (p.pre, step - p.delay - late(graph, p.pre)) in sent
+                    or p.delay + late(graph, p.pre) > step
+                    for p in graph.incoming(population.name)
+                )
+                if not ready:
+                    waiting.append(population)
+                    continue
+                arrived: Any = defaultdict(int)
+                for p in graph.incoming(population.name):
+                    values = sent.get((p.pre, step - p.delay - late(graph, p.pre)))
+                    if values is not None:
+                        for place, value in enumerate(apply(p.connection, values).tolist()):
+                            arrived[place] += value
+                out = np.zeros(population.size, np.int64)
+                if step >= population.lag:
+                    neuron = integer(population)
+                    first = step == population.lag
+                    for place, cell in enumerate(cells[population.name]):
+                        spikes = step_cell(cell, neuron, place, arrived[place], first)
+                        out[place] = cell.v if neuron.reset == "none" else spikes
+                        trace.states[population.name, "v"][sample, step, place] = cell.v
+                        trace.states[population.name, "u"][sample, step, place] = cell.u
+                sent[population.name, step] = out
+                show = step + int(population.semantics.registered)
+                if show < steps:
+                    trace.emitted[population.name][sample, show] = out
+    return trace
+
+
+def late(graph: Graph, name: str) -> int:
+    """1 for a registered population, whose spikes leave one step late."""
+    node = graph.node(name)
+    return int(isinstance(node, Population) and node.semantics.registered)
