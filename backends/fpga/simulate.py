@@ -287,6 +287,8 @@ class _Tools:
         return [
             *(self.make_path, "-s", "-j", jobs, "-C", "obj", "-f", "Vtop.mk"),
             *(f"CXX={self.compiler}", "PYTHON3=python", *_OPTIMISATION),
+            # The sources include the header anyway; g++ now and then refuses a precompiled one.
+            *("VK_PCH_I_FAST=", "VK_PCH_I_SLOW="),
         ]
 
     def environment(self, folder: Path) -> dict[str, str]:
