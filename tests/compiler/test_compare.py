@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import IF, LI, IntegerNeuron
 from spikec.ir.numerics import Format, Numerics
 from spikec.ir.semantics import Semantics
+
+Distance = Callable[[Events, Events], np.ndarray]
 
 
 def train(*steps: int, length: int = 40) -> Events:
@@ -113,7 +116,11 @@ def test_victor_purpura_without_common_spikes_is_the_whole_recursion(
 @given(TRAIN, TRAIN, TRAIN, st.floats(0.01, 3.0))
 def test_both_distances_are_metrics(a: list[int], b: list[int], c: list[int], q: float) -> None:
     x, y, z = train(*a), train(*b), train(*c)
-    for distance in (lambda u, v: victor_purpura(u, v, q), lambda u, v: van_rossum(u, v, 1 / q)):
+    distances: tuple[Distance, ...] = (
+        lambda u, v: victor_purpura(u, v, q),
+        lambda u, v: van_rossum(u, v, 1 / q),
+    )
+    for distance in distances:
         assert distance(x, x)[0, 0] == 0.0
         assert distance(x, y)[0, 0] == pytest.approx(distance(y, x)[0, 0], abs=1e-9)
         assert distance(x, z)[0, 0] <= distance(x, y)[0, 0] + distance(y, z)[0, 0] + 1e-9
