@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from ...boards.board import Quantity
-from . import plots
+from . import plots, style
 from .data import Latency, ReportData, Resource, microseconds, portable, spread
-from .plots import Plot
+from .style import Plot
 from .tables import population_rows, projection_rows
 
 _MOST_RASTERS = 8
@@ -83,7 +83,7 @@ class _Figures:
 
     @classmethod
     def draw(cls, data: ReportData) -> _Figures:
-        if not plots.available():
+        if not style.available():
             return cls()
         names = _raster_names(data)
         drawn = [
@@ -105,7 +105,7 @@ class _Figures:
     @staticmethod
     def inline(plot: Plot) -> str:
         """The figure as it stands in the page, unescaped; matplotlib has escaped its text."""
-        return plots.themed(plot.svg)
+        return style.themed(plot.svg)
 
 
 def _raster_names(data: ReportData) -> list[str]:
@@ -215,7 +215,7 @@ def _missing(data: ReportData) -> list[str]:
     absent = [name for name, there in parts.items() if not there]
     if absent:
         missing.append(f"not part of this run: {', '.join(absent)}")
-    if not plots.available():
+    if not style.available():
         missing.append(_NO_MATPLOTLIB)
     return missing
 

@@ -1,38 +1,43 @@
-"""Figures as SVG (or PNG): rasters, networks, errors and latencies.
-
-matplotlib is imported when a figure is drawn, never before; ``available`` tells whether it can be.
-The same data gives the same bytes: ids come from a fixed salt, and no date is written.
-"""
+"""Figures as SVG (or PNG): rasters, networks, errors and latencies."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import util
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
 from ...boards.board import Quantity
 from ...ir.events import Events, Recording
-from ...ir.graph import Graph, Input, Population
+from ...ir.graph import Graph
 from ...ir.neurons import Emission, IntegerNeuron
 from ..passes.quantise import LayerError
 from .data import Latency
-from .tables import model, projection_rows
+from .network import network_figure
+from .style import (
+    BAR,
+    INK,
+    MUTED,
+    PHASES,
+    SPIKE,
+    WINNER,
+    WRONG,
+    Form,
+    Plot,
+    clip,
+    style,
+    to_bytes,
+    to_svg,
+)
+from .tables import projection_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
-
-Form = Literal["svg", "png"]
 
 # More marks than this in one panel are drawn as an image of bins: the file stays small, and so
 # many strokes would overlap anyway.
@@ -43,58 +48,13 @@ _MOST_LINES: Final = 24
 _LONGEST_NAME: Final = 28
 _WIDTH: Final = 10.0  # inches
 
-# Okabe and Ito's palette, which stays apart under every common colour blindness. Each role has a
-# value of its own, so that a page can give it another one on a dark ground (``themed``).
-INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
-SPIKE, WRONG, WINNER = "#2f7fc1", "#c8102f", "#b35900"
-PHASES: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9")
-BAR, BOX, SOURCE_BOX, READ_BOX = "#0072b3", "#e3eefa", "#eef2f5", "#fdf0d9"
-
-ROLES: Final[Mapping[str, str]] = {
-    INK: "ink",
-    MUTED: "muted",
-    GRID: "grid",
-    SPIKE: "spike",
-    WRONG: "wrong",
-    WINNER: "winner",
-    **{colour: f"phase-{k}" for k, colour in enumerate(PHASES)},
-    BAR: "bar",
-    BOX: "box",
-    SOURCE_BOX: "source-box",
-    READ_BOX: "read-box",
-}
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure with what a reader who cannot see it is told, and notes on how it was drawn."""
-
-    name: str
-    title: str
-    svg: str
-    alt: str
-    notes: tuple[str, ...] = ()
-
-
-def available() -> bool:
-    """Whether matplotlib is there: the extra ``plot``."""
-    return util.find_spec("matplotlib") is not None
-
-
-def themed(svg: str) -> str:
-    """The figure with each colour as a CSS variable ``--fig-ROLE``, its own value as fallback."""
-    for colour, role in ROLES.items():
-        svg = svg.replace(colour, f"var(--fig-{role}, {colour})")
-    return re.sub(r"font-family: [^;\"]+", "font-family: var(--fig-font, sans-serif)", svg)
-
-
 # -- figures for the command line ------------------------------------------------------------------
 
 
 def plot_graph(graph: Graph, *, form: Form = "svg") -> bytes:
     """The network: populations as boxes, projections as arrows, inputs on top."""
-    with _style("graph"):
-        return _bytes(_graph_figure(graph), "graph", form)
+    with style("graph"):
+        return to_bytes(network_figure(graph), "graph", form)
 
 
 def plot_recording(
@@ -115,9 +75,9 @@ def plot_recording(
     for name in names:
         if not any(name in r.spikes for r in recordings):
             raise KeyError(name)
-    with _style("recording"):
+    with style("recording"):
         figure, _ = _raster_figure(recordings, names, sample, graph, titled=True)
-        return _bytes(figure, "recording", form)
+        return to_bytes(figure, "recording", form)
 
 
 def recorded(recordings: Sequence[Recording]) -> list[str]:
@@ -136,8 +96,10 @@ def graph_plot(graph: Graph) -> Plot:
         + " ".join(f"{r.pre} to {r.post}: {r.kind}, {r.synapses:,} synapses." for r in rows[:40])
         + (f" And {len(rows) - 40} more projections." if len(rows) > 40 else "")
     )
-    with _style("graph"):
-        return Plot("graph", "Populations and projections", _svg(_graph_figure(graph), "graph"), alt)
+    with style("graph"):
+        return Plot(
+            "graph", "Populations and projections", to_svg(network_figure(graph), "graph"), alt
+        )
 
 
 def raster_plot(
@@ -145,9 +107,9 @@ def raster_plot(
 ) -> Plot:
     """The emission of one population in one sample, on every rung that recorded it."""
     key = f"raster-{population}"
-    with _style(key):
+    with style(key):
         figure, panels = _raster_figure(recordings, [population], sample, graph, titled=False)
-        svg = _svg(figure, key)
+        svg = to_svg(figure, key)
     alt = f"Emission of population {population} in sample {sample}, one panel a rung. "
     alt += " ".join(f"{p.rung}: {p.caption}." for p in panels)
     notes = dict.fromkeys(note for p in panels for note in p.notes)
@@ -156,8 +118,8 @@ def raster_plot(
 
 def layers_plot(layers: Sequence[LayerError], rates: Mapping[str, float | None]) -> Plot:
     """Signal to quantisation noise, and rate error against the golden rung, layer by layer."""
-    with _style("layers"):
-        svg = _svg(_layers_figure(layers, rates), "layers")
+    with style("layers"):
+        svg = to_svg(_layers_figure(layers, rates), "layers")
     parts = []
     for layer in layers:
         ratio = layer.weight_sqnr_db
@@ -172,8 +134,8 @@ def layers_plot(layers: Sequence[LayerError], rates: Mapping[str, float | None])
 
 def latency_plot(latency: Latency, sample: int, clock: Quantity | None) -> Plot:
     """Cycles of each step, stacked by phase, with microseconds on the other axis."""
-    with _style("latency"):
-        svg = _svg(_latency_figure(latency, sample, clock), "latency")
+    with style("latency"):
+        svg = to_svg(_latency_figure(latency, sample, clock), "latency")
     total = latency.per_step[sample]
     shares = latency.cycles[sample].sum(axis=0)
     parts = ", ".join(
@@ -187,97 +149,7 @@ def latency_plot(latency: Latency, sample: int, clock: Quantity | None) -> Plot:
     return Plot("latency", f"Latency of sample {sample}", svg, alt)
 
 
-# -- style and output ------------------------------------------------------------------------------
-
-
-@contextmanager
-def _style(salt: str) -> Iterator[None]:
-    """matplotlib's defaults whatever the user has set, then ours; the user's come back after."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(
-            {
-                "svg.fonttype": "none",
-                "svg.hashsalt": f"spikec-{salt}",
-                "path.simplify": False,
-                "text.parse_math": False,
-                "font.family": ["DejaVu Sans"],
-                "font.size": 9.5,
-                "axes.titlesize": 10.5,
-                "axes.titlelocation": "left",
-                "axes.edgecolor": MUTED,
-                "axes.labelcolor": INK,
-                "axes.titlecolor": INK,
-                "axes.facecolor": "none",
-                "axes.spines.top": False,
-                "axes.spines.right": False,
-                "axes.linewidth": 0.8,
-                "text.color": INK,
-                "xtick.color": MUTED,
-                "ytick.color": MUTED,
-                "xtick.labelcolor": INK,
-                "ytick.labelcolor": INK,
-                "grid.color": GRID,
-                "grid.linewidth": 0.7,
-                "axes.axisbelow": True,
-                "figure.facecolor": "none",
-                "savefig.facecolor": "none",
-                "legend.frameon": False,
-                "legend.fontsize": 9.0,
-                "legend.labelcolor": INK,
-            }
-        )
-        yield
-
-
-def _bytes(figure: Figure, name: str, form: Form) -> bytes:
-    if form == "svg":
-        return _svg(figure, name).encode()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _svg(figure: Figure, name: str) -> str:
-    buffer = io.BytesIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(buffer, format="svg", metadata=nothing)
-    return _tidy(buffer.getvalue().decode(), name)
-
-
-def _tidy(svg: str, name: str) -> str:
-    """Made fit to stand inside a page, and smaller.
-
-    A page must hold each id once, a style sheet inside an SVG would rule the whole page, and two
-    decimals of a point are finer than any screen.
-    """
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
-    svg = svg.replace("<svg ", '<svg stroke-linejoin="round" ', 1)
-    used = set(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", svg))
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())
-
-    def identify(match: re.Match[str]) -> str:
-        return f' id="{slug}-{match[1]}"' if match[1] in used else ""
-
-    svg = re.sub(r' id="([^"]*)"', identify, svg)
-    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{slug}-", svg)
-
-    def shorten(match: re.Match[str]) -> str:
-        return match[1] + re.sub(r"-?\d+\.\d{3,}", _two_decimals, match[2])
-
-    svg = re.sub(
-        r"( (?:d|x|y|x1|y1|x2|y2|points|transform|width|height)=)(\"[^\"]*\")", shorten, svg
-    )
-    svg = svg.replace(" \n", " ").replace('transform="rotate(-0', 'transform="rotate(0')
-    return re.sub(r"\s*\n\s*", "\n", svg).strip() + "\n"
-
-
-def _two_decimals(match: re.Match[str]) -> str:
-    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
+# -- axes ---------------------------------------------------------------------------------------
 
 
 def _figure(
@@ -659,7 +531,7 @@ def _bars(
             fontsize=9.0,
             color=MUTED if value is None else INK,
         )
-    axis.set_yticks(place, [_clip(name, _LONGEST_NAME) for name in names])
+    axis.set_yticks(place, [clip(name, _LONGEST_NAME) for name in names])
     axis.set_ylim(len(names) - 0.5, -0.5)
     largest = max((value for value in values if value is not None), default=0.0)
     axis.set_xlim(0, largest * 1.15 or 1.0)
@@ -698,141 +570,3 @@ def _latency_figure(latency: Latency, sample: int, clock: Quantity | None) -> Fi
 
 def _phase(k: int) -> str:
     return PHASES[k % len(PHASES)]
-
-
-# -- the network -----------------------------------------------------------------------------------
-
-_BOX: Final = (2.35, 0.62)  # inches
-_GAP: Final = (0.55, 0.62)
-
-
-def _graph_figure(graph: Graph) -> Figure:
-    from matplotlib.figure import Figure
-
-    layers = _graph_layers(graph)
-    widest = max(len(layer) for layer in layers)
-    width = max(_WIDTH, widest * (_BOX[0] + _GAP[0]) + 3.0)
-    height = len(layers) * _BOX[1] + (len(layers) - 1) * _GAP[1] + 0.3
-    figure = Figure(figsize=(width, height))
-    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axis.set_xlim(0, width)
-    axis.set_ylim(0, height)
-    axis.set_axis_off()
-    place = {}
-    for depth, layer in enumerate(layers):
-        y = height - 0.15 - _BOX[1] / 2 - depth * (_BOX[1] + _GAP[1])
-        left = width / 2 - (len(layer) - 1) * (_BOX[0] + _GAP[0]) / 2
-        for k, name in enumerate(layer):
-            place[name] = (left + k * (_BOX[0] + _GAP[0]), y)
-    depths = {name: depth for depth, layer in enumerate(layers) for name in layer}
-    _draw_projections(axis, graph, place, depths)
-    outputs = {output.source for output in graph.outputs}
-    for node in _nodes(graph):
-        _draw_box(axis, node, place[node.name], node.name in outputs)
-    return figure
-
-
-def _nodes(graph: Graph) -> list[Input | Population]:
-    return [*graph.inputs, *graph.populations]
-
-
-def _graph_layers(graph: Graph) -> list[list[str]]:
-    """Nodes by depth, edges that close a loop left out; each layer in the graph's order."""
-    rank = {node.name: k for k, node in enumerate(_nodes(graph))}
-    whole: nx.DiGraph[str] = nx.DiGraph()
-    whole.add_nodes_from(rank)
-    whole.add_edges_from((p.pre, p.post) for p in graph.projections)
-    part = {
-        name: k
-        for k, members in enumerate(nx.strongly_connected_components(whole))
-        for name in members
-    }
-    forward: nx.DiGraph[str] = nx.DiGraph()
-    forward.add_nodes_from(rank)
-    forward.add_edges_from(
-        (a, b) for a, b in whole.edges if part[a] != part[b] or rank[a] < rank[b]
-    )
-    generations = nx.topological_generations(forward)
-    return [sorted(layer, key=rank.__getitem__) for layer in generations]
-
-
-def _draw_box(axis: Axes, node: Input | Population, place: tuple[float, float], read: bool) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
-    x, y = place
-    colour = SOURCE_BOX if isinstance(node, Input) else READ_BOX if read else BOX
-    axis.add_patch(
-        FancyBboxPatch(
-            (x - _BOX[0] / 2, y - _BOX[1] / 2),
-            *_BOX,
-            boxstyle="round,pad=0,rounding_size=0.08",
-            facecolor=colour,
-            edgecolor=MUTED,
-            linewidth=1.0,
-            zorder=3,
-        )
-    )
-    what = "input" if isinstance(node, Input) else model(node)
-    shape = " x ".join(map(str, node.shape))
-    unit = "lines" if isinstance(node, Input) else "neurons"
-    size = f"{node.size:,}" if len(node.shape) <= 1 else f"{shape} = {node.size:,}"
-    style: dict[str, Any] = {"ha": "center", "zorder": 4}
-    name = _clip(node.name, 26)
-    axis.text(x, y + 0.1, name, va="center", fontsize=10.5, fontweight="bold", **style)
-    detail = f"{what} · {size} {unit}" + (" · output" if read else "")
-    axis.text(x, y - 0.15, _clip(detail, 40), va="center", fontsize=8.0, **style)
-
-
-def _draw_projections(
-    axis: Axes, graph: Graph, place: Mapping[str, tuple[float, float]], depths: Mapping[str, int]
-) -> None:
-    from matplotlib.patches import FancyArrowPatch
-
-    beside: dict[tuple[str, str], int] = {}
-    for row in projection_rows(graph):
-        pair = row.pre, row.post
-        turn = beside[pair] = beside.get(pair, -1) + 1
-        down = depths[row.post] - depths[row.pre]
-        (x0, y0), (x1, y1) = place[row.pre], place[row.post]
-        half = _BOX[1] / 2
-        text = f"{_clip(row.kind, 44)} · {row.synapses:,} synapses"
-        text += f" · delay {row.delay}" if row.delay else ""
-        label: tuple[float, float]
-        align = "left"
-        if row.pre == row.post:
-            side = x0 + _BOX[0] / 2
-            start, end = (side, y0 + half * 0.5), (side, y0 - half * 0.5)
-            bend, label = f"arc3,rad={-1.3 - 0.3 * turn}", (side + 0.34 + 0.2 * turn, y0)
-        elif down == 1:
-            shift = 0.22 * turn
-            start, end = (x0 + shift, y0 - half), (x1 + shift, y1 + half)
-            bend = "arc3,rad=0"
-            label = ((start[0] + end[0]) / 2 + 0.12, (start[1] + end[1]) / 2 - 0.16 * turn)
-        else:
-            # Past other layers, or back up: around the boxes, on the side that has no labels.
-            side = -_BOX[0] / 2
-            start, end = (x0 + side, y0), (x1 + side, y1)
-            bend = f"arc3,rad={0.45 + 0.1 * turn}" if down > 0 else f"arc3,rad={-0.45 - 0.1 * turn}"
-            reach = (abs(y0 - y1) * (0.45 + 0.1 * turn)) / 2
-            label, align = (min(start[0], end[0]) - reach - 0.06, (y0 + y1) / 2), "right"
-        loop = row.pre == row.post or down <= 0
-        axis.add_patch(
-            FancyArrowPatch(
-                start,
-                end,
-                connectionstyle=bend,
-                arrowstyle="-|>",
-                mutation_scale=11,
-                shrinkA=0,
-                shrinkB=0,
-                color=MUTED,
-                linewidth=1.2,
-                linestyle="--" if loop else "-",
-                zorder=2,
-            )
-        )
-        axis.text(*label, text, va="center", ha=align, fontsize=8.0, zorder=4)
-
-
-def _clip(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

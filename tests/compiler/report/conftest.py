@@ -120,8 +120,7 @@ def make_report(**changes: object) -> ReportData:
     fabric = "Lattice DS1008, table 1-1"
 
     def blocks(value: float, unit: str = "blocks", source: str = tool) -> Quantity:
-        obtained = "measured" if source == tool else "recalled"
-        return Quantity(value, unit, source, obtained)
+        return Quantity(value, unit, source, "measured" if source == tool else "recalled")
 
     work = r.integers(40, 90, (4, 64)) + (np.arange(64) % 16 == 0) * 300
     cycles = np.stack([work, np.full((4, 64), 69), r.integers(5, 120, (4, 64))], axis=2)
