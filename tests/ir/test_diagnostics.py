@@ -50,8 +50,7 @@ class TestCatalogue:
     def test_entry_is_complete(self, code: str) -> None:
         entry = CODES[code]
         assert re.fullmatch(r"[EWN]0[1-8]\d\d", code)
-        assert (entry.title and entry.title[0] == entry.title[0].lower()) or entry.title[0] == "a"
-        assert not entry.title.endswith(".")
+        assert entry.title[:1].islower() and not entry.title.endswith(".")
         assert entry.explanation.endswith(".") and entry.explanation[0].isupper()
         assert entry.environment == code.startswith("E06")
 

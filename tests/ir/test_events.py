@@ -45,7 +45,8 @@ def test_order_of_events_does_not_matter(values: npt.NDArray[Any], random: Any) 
     random.shuffle(rows)
     sample, step, index, value = ([row[k] for row in rows] for k in range(4))
     kind = expected.value.dtype
-    found = Events.from_events(*values.shape, sample, step, index, np.array(value, kind))
+    samples, steps, size = values.shape
+    found = Events.from_events(samples, steps, size, sample, step, index, np.array(value, kind))
     assert found == expected
 
 

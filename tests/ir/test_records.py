@@ -63,7 +63,7 @@ def test_records_of_a_subclass_are_not_equal() -> None:
 def test_numbers_of_numpy_become_those_of_python() -> None:
     graph = Graph("g", np.float32(0.5), (), (), (), ())  # type: ignore[arg-type]
     assert type(graph.dt) is float
-    node = Input("a", [np.int64(3), 4])  # type: ignore[arg-type, list-item]
+    node = Input("a", [np.int64(3), 4])  # type: ignore[arg-type]
     assert node == Input("a", (3, 4)) and type(node.shape[0]) is int
     assert Semantics(v_init=0) == Semantics(v_init=0.0)
 
@@ -107,8 +107,8 @@ class TestFrozenArray:
     )
     def test_values_are_int64_or_float64(self, value: Any, dtype: Any) -> None:
         assert frozen_values(value).dtype == dtype
-        assert frozen_values(np.float32([0.1])).tolist() == [float(np.float32(0.1))]
-        assert frozen_values(np.uint8([200])).dtype == np.int64
+        assert frozen_values(np.array([0.1], np.float32)).tolist() == [float(np.float32(0.1))]
+        assert frozen_values(np.array([200], np.uint8)).dtype == np.int64
 
 
 def test_graph_finds_its_parts() -> None:
