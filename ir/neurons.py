@@ -139,7 +139,7 @@ class CubaLI(Neuron):
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Neuron):
-    r""":math:`z = [S > \theta]`: no state, no reset."""
+    r""":math:`z = [S > \theta]`: no state, no reset, one spike a step whatever the semantics."""
 
     v_threshold: Real = field(metadata={"unit": "V"})
 
