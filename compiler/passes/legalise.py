@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from math import prod
+from typing import Any, ClassVar
 
 import networkx as nx
 import numpy as np
+import numpy.typing as npt
 
 from ...boards.board import Target
 from ...ir.connections import (
@@ -25,10 +27,11 @@ from ...ir.connections import (
     stages,
 )
 from ...ir.diagnostics import Diagnostics
-from ...ir.graph import Graph, Population, Projection
-from ...ir.neurons import Emission
+from ...ir.graph import Graph, Projection
+from ...ir.neurons import Emission, Threshold
 from ...ir.semantics import Reset
 from ..connectivity import delays, to_sparse
+from .fold import Real, scale_inputs, scale_outputs
 
 # A product of connections denser than this is kept dense: an index costs as much as two weights.
 _DENSE = 1 / 3
@@ -40,10 +43,10 @@ class Legalise:
 
     Afterwards a connection has exactly one weighted stage, and around it only sum pooling:
     ``Flatten`` is dropped (sizes already agree), ``AvgPool2d`` becomes ``SumPool2d`` with its
-    factor in the weights, ``Scale`` goes into the weights, several weighted stages become their
-    product, and delays that differ from synapse to synapse become one projection a delay.
-    Populations that reach no output or probe are removed. Everything is exact up to the rounding
-    of float64 products; what is not is refused.
+    factor in the weights, ``Scale`` goes into the weights (those of a convolution, when a whole
+    channel shares it), several weighted stages become their product, and delays that differ from
+    synapse to synapse become one projection a delay. Populations that reach no output or probe are
+    removed. Everything is exact up to the rounding of float64 products; what is not is refused.
     """
 
     NAME: ClassVar[str] = "legalise"
@@ -86,7 +89,8 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 population.at,
                 "let it feed an output only, or replace it by a spiking population",
             )
-        if not graded and semantics.max_spikes != 1 and features.max_spikes == 1:
+        single = graded or isinstance(population.neuron, Threshold)
+        if not single and semantics.max_spikes != 1 and features.max_spikes == 1:
             allowed = semantics.max_spikes or "any number of"
             found.add(
                 "E0301",
@@ -127,6 +131,9 @@ def _legal(projection: Projection) -> Iterator[Projection]:
         return
     synapses = to_sparse(projection.connection).tocoo()
     each = pre[synapses.row] + post[synapses.col]
+    if not each.size:  # no synapse, but perhaps a bias
+        none = _sparse(synapses.row, synapses.col, synapses.data, synapses.shape)
+        yield replace(projection, connection=none)
     for steps in np.unique(each).tolist():
         keep = each == steps
         connection = _sparse(
@@ -159,6 +166,7 @@ def _one_weighted(connection: Connection) -> Connection:
                 kept.append(SumPool2d(stage.shape, stage.kernel, stage.stride, stage.padding))
             case _:
                 kept.append(stage)
+    kept = _folded(kept)
     weighted = [k for k, stage in enumerate(kept) if stage.WEIGHTED]
     if len(weighted) > 1:
         return _product(Chain(tuple(kept)), factor)
@@ -171,6 +179,27 @@ def _one_weighted(connection: Connection) -> Connection:
     return chain(tuple(kept), connection.in_shape)
 
 
+def _folded(parts: list[Connection]) -> list[Connection]:
+    """Element-by-element factors go into a weighted neighbour that stays as compact as it is."""
+    kept: list[Connection] = []
+    for part in parts:
+        before = kept[-1] if kept else None
+        together = None
+        if isinstance(part, OneToOne) and before is not None:
+            together = scale_outputs(before, _each(part))
+        elif isinstance(before, OneToOne):
+            together = scale_inputs(part, _each(before))
+        if together is None:
+            kept.append(part)
+        else:
+            kept[-1] = together
+    return kept
+
+
+def _each(stage: OneToOne) -> Real:
+    return np.broadcast_to(np.ravel(stage.weight), (prod(stage.shape),)).astype(np.float64)
+
+
 def _product(connection: Connection, factor: float) -> Connection:
     matrix = to_sparse(connection)
     rows, columns = matrix.shape
@@ -181,7 +210,7 @@ def _product(connection: Connection, factor: float) -> Connection:
 
 
 def _sparse(
-    row: np.ndarray, column: np.ndarray, data: np.ndarray, shape: tuple[int, int]
+    row: npt.NDArray[Any], column: npt.NDArray[Any], data: npt.NDArray[Any], shape: tuple[int, int]
 ) -> Sparse:
     order = np.lexsort((column, row))
     counts = np.bincount(row, minlength=shape[0])
@@ -189,7 +218,7 @@ def _sparse(
     return Sparse(shape[0], shape[1], indptr, column[order], data[order])
 
 
-def is_legal(projection: Projection, _: Population | None = None) -> bool:
+def is_legal(projection: Projection) -> bool:
     """Whether a connection has one weighted stage and otherwise sum pooling only."""
     parts = stages(projection.connection)
     return sum(s.WEIGHTED for s in parts) == 1 and all(

@@ -40,6 +40,7 @@ from ...ir.numerics import Format, Numerics, Overflow, Rounding
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
+from .fold import per_channel, scale_outputs, spread
 
 Real = npt.NDArray[np.float64]
 
@@ -267,21 +268,18 @@ def _scaled(connection: Connection, gain: Real, population: Population) -> Conne
     if gain.ndim == 0:
         return _with_weights(connection, _weights(connection) * float(gain))
     flat = np.ravel(gain)
-    last = stages(connection)[-1]
-    match last:
-        case Dense():
-            return _with_weights(connection, last.weight * flat[:, None])
-        case Sparse():
-            return _with_weights(connection, last.weight * flat[last.post])
-        case OneToOne():
-            return _with_weights(connection, last.weight * flat)
-        case Conv1d() | Conv2d():
-            planes = flat.reshape(last.out_shape[0], -1)
-            if np.all(planes == planes[:, :1]):
-                shape = (-1,) + (1,) * (last.weight.ndim - 1)
-                return _with_weights(connection, last.weight * planes[:, 0].reshape(shape))
-        case _:
-            pass
+    *before, last = stages(connection)
+    after: list[Connection] = []
+    each: Real | None = flat
+    while not last.WEIGHTED and each is not None:
+        # A factor that a whole channel shares passes through a pool, which keeps the channels.
+        each = per_channel(each, last.out_shape[0])
+        after.insert(0, last)
+        *before, last = before
+        each = None if each is None else spread(each, last)
+    scaled = None if each is None else scale_outputs(last, each)
+    if scaled is not None:
+        return chain((*before, scaled, *after), connection.in_shape)
     # The gain differs inside a shared kernel: only the unrolled connection can hold it.
     matrix = to_sparse(connection).tocsr()
     post = matrix.indices.astype(np.int32)
