@@ -33,6 +33,8 @@ _RESET = {
     "two_phase": Reset.TWO_PHASE,
 }
 Integers = npt.NDArray[np.int64]
+# Synthesis builds so few classes of registers.
+_REGISTERS = 8
 
 
 @dataclass(frozen=True)
@@ -305,11 +307,15 @@ def memory_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
         depth, width = shape.depth(memory), shape.word_bits(memory)
         if depth <= 1 or memory in (Memory.ACTIVE_NEURONS, Memory.DIGEST):
             continue
+        if memory is Memory.CLASSES and depth <= _REGISTERS:
+            continue
         options = []
         for k in range(4):
             deep, wide = block.depth << k, max(block.width >> k, 1)
             options.append(-(-depth // deep) * -(-width // wide))
         taken[memory.name.lower()] = min(options)
+    # The list of the neurons that have spiked in this step.
+    taken["spikes"] = 1
     return taken
 
 
