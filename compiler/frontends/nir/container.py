@@ -63,7 +63,10 @@ class Reader:
                     kind = "external" if isinstance(link, h5py.ExternalLink) else "soft"
                     raise fail("E0117", f"'{where}/{name}' is a {kind} link", self.at())
                 name.encode("utf-8")
-                found[name] = group[name]
+                member = group[name]
+                if not isinstance(member, h5py.Group | h5py.Dataset):
+                    raise fail("E0102", f"'{where}/{name}' is a named type", self.at())
+                found[name] = member
         except _DAMAGE as error:
             raise self.damaged(where, error) from None
         return found
@@ -74,6 +77,14 @@ class Reader:
             return int(h5py.h5o.get_info(group.id).addr)
         except _DAMAGE as error:
             raise self.damaged(str(group.name), error) from None
+
+    def attribute(self, item: Any, name: str) -> Any:
+        """An attribute of a group or data set: text, number, array, or None when absent."""
+        try:
+            value = item.attrs.get(name)
+            return _decoded(value) if isinstance(value, bytes) else value
+        except (*_DAMAGE, TypeError) as error:
+            raise self.damaged(str(item.name), error) from None
 
     def ordered(self, group: Any) -> bool:
         """Whether the file keeps the order in which members of ``group`` were made."""
