@@ -141,7 +141,9 @@ def _observable(item: Any, node: str, name: str, reader: Reader, found: Diagnost
         arrays[key] = value
     if kind == "TimeGriddedData":
         return _gridded(arrays["data"], _number(reader, item, "dt"), at, found)
-    return _listed(arrays, _number(reader, item, "n_neurons"), _number(reader, item, "t_max"), at, found)
+    return _listed(
+        arrays, _number(reader, item, "n_neurons"), _number(reader, item, "t_max"), at, found
+    )
 
 
 def _number(reader: Reader, item: Any, name: str) -> float:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import nir
 import numpy as np
 import pytest
+
+import nir
 
 RawFile = Callable[..., Path]
 Saved = Callable[[Any], Path]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nir
 import numpy as np
 import pytest
 
+import nir
 from spikec.compiler.frontends.nir import read_nir
 from spikec.ir.connections import Chain, stages
 from spikec.ir.diagnostics import SpikecError
@@ -97,6 +97,7 @@ def test_recurrent_on_second_node(saved: Saved) -> None:
     assert isinstance(graph.population("integrator").neuron, Integrator)
     forward = next(graph.outgoing(entry.name))
     a, b = nodes["affine1"], nodes["affine2"]
+    assert forward.bias is not None
     np.testing.assert_allclose(forward.bias, b.weight @ a.bias + b.bias, rtol=1e-13)
 
 
@@ -165,7 +166,12 @@ def test_residual(saved: Saved) -> None:
     edges = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("a", "e"), ("e", "f")]
     graph = read(saved(nir.NIRGraph(nodes, edges)))
     (entry,) = graph.inputs
-    assert wires(graph) == {(entry.name, "b", 0), ("b", "d", 0), ("d", "f", 0), (entry.name, "f", 0)}
+    assert wires(graph) == {
+        (entry.name, "b", 0),
+        ("b", "d", 0),
+        ("d", "f", 0),
+        (entry.name, "f", 0),
+    }
     biases = [p.bias for p in graph.incoming("f") if p.bias is not None]
     total = np.sum(biases, axis=0)
     expected = nodes["e"].weight @ nodes["a"].bias + nodes["e"].bias

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import nir
 import numpy as np
 import pytest
 
+import nir
 from spikec.compiler.frontends.nir import read_nir_data, sniff
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.events import Events
@@ -135,7 +135,9 @@ def test_damaged_data(data: Data) -> None:
         del file["nodes/a/observables/s/data"]
     assert code(path) == "E0701"
     with h5py.File(path, "r+") as file:
-        file["nodes/a/observables/s"].create_dataset("data", (1 << 20, 1 << 20, 1), "f4", chunks=True)
+        file["nodes/a/observables/s"].create_dataset(
+            "data", (1 << 20, 1 << 20, 1), "f4", chunks=True
+        )
     assert code(path) == "E0113"
     with h5py.File(path, "r+") as file:
         file["nodes/a"].attrs["__type__"] = "Other"

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import nir
 import numpy as np
 import pytest
 
+import nir
 from spikec.compiler.frontends.nir import read_nir, sniff, write_nir
 from spikec.ir.connections import Chain, Conv2d, Dense, Flatten, SumPool2d
 from spikec.ir.diagnostics import SpikecError
@@ -30,7 +30,10 @@ READABLE = [
 def test_braille(name: str, hidden: int, biased: bool, data_dir: Path) -> None:
     graph, notes = read_nir(data_dir / name)
     assert (graph.dialect, graph.dt) == ("snntorch", 1e-4)
-    assert [(p.name, p.shape) for p in graph.populations] == [("lif1.lif", (hidden,)), ("lif2", (7,))]
+    assert [(p.name, p.shape) for p in graph.populations] == [
+        ("lif1.lif", (hidden,)),
+        ("lif2", (7,)),
+    ]
     assert all(isinstance(p.neuron, CubaLIF) for p in graph.populations)
     found = {p.name: (p.pre, p.post, p.delay, p.recurrent) for p in graph.projections}
     assert found == {

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import nir
 import numpy as np
 import pytest
 
+import nir
 from spikec.compiler.frontends.nir import read_nir, sniff
 from spikec.ir.diagnostics import Diagnostic, SpikecError
 
@@ -293,7 +293,8 @@ def test_zeros_that_compress_well_are_fine(raw: RawFile) -> None:
 
 
 def test_absurd_populations_without_data(raw: RawFile) -> None:
-    scalar = {k: v if isinstance(v, str) else v[0] for k, v in LIF.items()}
+    scalar: dict[str, Any] = {name: 1.0 for name in LIF if name != "type"}
+    scalar |= {"type": "LIF", "tau": 0.02}
     nodes = {"input": {"type": "Input", "shape": [1 << 20, 1 << 20]}, "lif": scalar}
     assert codes(raw(nodes, [("input", "lif")])) == ["E0113"]
 

@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import nir
 import numpy as np
 import pytest
 
+import nir
 from spikec.compiler.frontends.nir import read_nir
 from spikec.compiler.frontends.nir.network import FIELDS
 from spikec.ir import connections as ir
@@ -34,7 +35,7 @@ def chained(*nodes: Any, shape: tuple[int, ...]) -> Any:
     members = {"input": nir.Input(np.array(shape)), **dict(zip(names, nodes, strict=True))}
     members["output"] = nir.Output(nodes[-1].output_type["output"])
     order = ["input", *names, "output"]
-    graph = nir.NIRGraph(members, list(zip(order, order[1:], strict=False)), type_check=False)
+    graph = nir.NIRGraph(members, list(pairwise(order)), type_check=False)
     return graph
 
 
@@ -42,7 +43,7 @@ def vector(size: int = 3, low: float = 0.5, high: float = 2.0) -> np.ndarray[Any
     return RNG.uniform(low, high, size)
 
 
-NEURONS = {
+NEURONS: dict[str, tuple[Callable[[], Any], type[neurons.Neuron]]] = {
     "I": (lambda: nir.I(vector()), neurons.Integrator),
     "IF": (lambda: nir.IF(vector(), vector(), vector(high=0.6) - 0.5), neurons.IF),
     "LI": (lambda: nir.LI(vector() / 50, vector(), vector()), neurons.LI),
@@ -84,7 +85,7 @@ def test_neurons(kind: str, saved: Saved) -> None:
     for name in population.neuron.parameters():
         stored = getattr(node, "threshold" if kind == "Threshold" else name)
         np.testing.assert_array_equal(getattr(population.neuron, name), stored)
-    assert only(graph).connection == ir.OneToOne(np.float64(1.0), (3,))
+    assert only(graph).connection == ir.OneToOne(np.array(1.0), (3,))
     assert [o.source for o in graph.outputs] == [population.name]
 
 

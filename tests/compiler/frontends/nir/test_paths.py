@@ -1,6 +1,7 @@
 """Linear nodes between populations: sums, biases, names, loops, delays."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def read(path: Path, dialect: str = "nir") -> Graph:
     return read_nir(path, dialect=dialect, dt=1e-3)[0]
 
 
-# -- the docstrings of nir, in loops ------------------------------------------------------------
+# -- the docstrings of nir, in loops -----------------------------------------------------------
 
 
 def evaluate(node: Mapping[str, Any], x: Real) -> Real:
@@ -174,7 +175,7 @@ def test_chains_do_what_the_docstrings_say(name: str, raw: RawFile) -> None:
     nodes = {"x": port("Input", *entry), **{f"n{k}": n for k, n in enumerate(middle)}}
     nodes["y"] = lif(*last)
     order = list(nodes)
-    edges = list(zip(order, order[1:], strict=False))
+    edges = list(pairwise(order))
     graph = read(raw(nodes, edges))
     values = {"x": RNG.normal(size=entry)}
     expected = propagated(nodes, edges, values)["y"].ravel()
@@ -273,14 +274,14 @@ def test_too_many_paths(layers: int, refused: bool, raw: RawFile) -> None:
 
 
 def test_long_lines_do_not_recurse(raw: RawFile) -> None:
-    count = 1500
+    count = 1100
     nodes = {"x": port("Input", 1), **{f"s{k}": scale(1) for k in range(count)}, "y": lif(1)}
     order = list(nodes)
-    graph = read(raw(nodes, list(zip(order, order[1:], strict=False))))
+    graph = read(raw(nodes, list(pairwise(order))))
     assert len(graph.projections) == 1
 
 
-# -- loops of populations -----------------------------------------------------------------------
+# -- loops of populations ----------------------------------------------------------------------
 
 
 def delays(graph: Graph) -> dict[tuple[str, str], tuple[int, bool]]:

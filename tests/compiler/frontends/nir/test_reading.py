@@ -1,16 +1,18 @@
 """Dialects, steps, units and overrides."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from spikec.compiler.frontends.nir import read_nir
 from spikec.ir.diagnostics import Diagnostic, SpikecError
 from spikec.ir.dialects import DIALECTS
-from spikec.ir.neurons import IF, LIF
+from spikec.ir.neurons import IF, LIF, CubaLIF
 from spikec.ir.semantics import Decay, Reset
 
 RawFile = Callable[..., Path]
@@ -33,7 +35,7 @@ def net(raw: RawFile, *neurons: dict[str, Any], names: str = "abc", **options: A
     nodes |= dict(zip(names, neurons, strict=False))
     nodes["output"] = {"type": "Output", "shape": [2]}
     order = list(nodes)
-    return raw(nodes, list(zip(order, order[1:], strict=False)), **options)
+    return raw(nodes, list(pairwise(order)), **options)
 
 
 def diagnostics(path: Path, **options: Any) -> list[Diagnostic]:
@@ -48,7 +50,7 @@ def codes(path: Path, **options: Any) -> list[str]:
     return [d.code for d in diagnostics(path, **options) if d.code != "N0130"]
 
 
-# -- time constants ------------------------------------------------------------------------------
+# -- time constants ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_v_reset_absent_is_said_once(raw: RawFile) -> None:
     assert "two_phase" in found[0].message
 
 
-# -- dialect ---------------------------------------------------------------------------------------
+# -- dialect -----------------------------------------------------------------------------------
 
 
 def guess(path: Path) -> tuple[str | None, str]:
@@ -208,7 +210,7 @@ def test_newer_files_are_read_with_a_warning(raw: RawFile) -> None:
     assert codes(net(raw, lif(), version="garbage")) == []
 
 
-# -- overrides ---------------------------------------------------------------------------------------
+# -- overrides ---------------------------------------------------------------------------------
 
 
 def test_overrides_as_values_and_as_text(raw: RawFile) -> None:
@@ -247,3 +249,55 @@ def test_wrong_overrides(override: dict[str, object], raw: RawFile) -> None:
 
 def test_overrides_out_of_range_meet_the_verifier(raw: RawFile) -> None:
     assert codes(net(raw, lif()), overrides={"max_spikes": 0}) == ["E0205"]
+
+
+# -- old files and other writers ---------------------------------------------------------------
+
+
+def test_fields_that_old_files_lack(raw: RawFile) -> None:
+    node = cuba(0.02, 0.02)
+    del node["v_reset"]
+    assert "w_in" not in node
+    conv = {
+        "type": "Conv1d",
+        "weight": np.ones((1, 1, 3)),
+        "stride": 1,
+        "padding": 1,
+        "dilation": 1,
+        "groups": 1,
+        "bias": np.zeros(1),
+    }
+    one = np.ones((1, 2))
+    node = {k: v if isinstance(v, str) else v * one for k, v in node.items()}
+    nodes = {"x": {"type": "Input", "shape": [1, 2]}, "conv": conv, "lif": node}
+    path = raw(nodes, [("x", "conv"), ("conv", "lif")], "0.0.1")
+    graph, notes = read_nir(path, dialect="snntorch", dt=1e-3)
+    neuron = graph.populations[0].neuron
+    assert isinstance(neuron, CubaLIF)
+    assert neuron.v_reset is None
+    assert float(neuron.w_in) == 1.0
+    assert [d.code for d in notes] == ["N0130", "W0121", "W0131"]
+
+
+def test_text_of_fixed_length_and_texts_in_arrays(raw: RawFile) -> None:
+    node = {**lif(), "type": np.bytes_("LIF")}
+    path = net(raw, node)
+    with h5py.File(path, "r+") as file:
+        pairs = file["node/edges"][()].astype("S12")
+        del file["node/edges"]
+        file["node/edges"] = pairs
+        del file["node/type"]
+        file["node"].create_dataset("type", data=["NIRGraph"], dtype=h5py.string_dtype())
+        del file["version"]
+    assert codes(path) == []
+
+
+def test_user_metadata_is_left_alone(raw: RawFile) -> None:
+    path = net(raw, lif())
+    with h5py.File(path, "r+") as file:
+        file["node/metadata/anything"] = np.ones(3)
+        file["node/metadata/spikec_dt"] = "not a number"
+        file["node/metadata/spikec_dialect"] = "not a dialect"
+        file["node/nodes/a/metadata/note"] = "free text"
+    graph, _ = read_nir(path, dt=1e-3)
+    assert graph.dialect == "nir"

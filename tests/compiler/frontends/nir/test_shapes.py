@@ -1,6 +1,7 @@
 """Repairs of shapes with one exact reading, and refusals of the rest."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def line(raw: RawFile, first: Fields, *middle: Fields, last: Fields | None = Non
     if last is not None:
         nodes["output"] = last
     names = list(nodes)
-    return raw(nodes, list(zip(names, names[1:], strict=False)))
+    return raw(nodes, list(pairwise(names)))
 
 
 def read(path: Path) -> tuple[Graph, list[Diagnostic]]:
@@ -254,5 +255,5 @@ def test_nodes_connected_to_nothing_are_kept(raw: RawFile) -> None:
 
 def test_input_straight_to_an_output(raw: RawFile) -> None:
     graph, _ = read(raw({"i": port("Input", 3), "o": port("Output", 3)}, [("i", "o")]))
-    assert graph.projections[0].connection == OneToOne(np.float64(1.0), (3,))
+    assert graph.projections[0].connection == OneToOne(np.array(1.0), (3,))
     assert [(o.name, o.source) for o in graph.outputs] == [("o", "o")]
