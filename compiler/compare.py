@@ -88,6 +88,10 @@ class Difference:
     inputs: tuple[Arrival, ...] | None
     unknown: tuple[str, ...]
 
+    def describe(self, rungs: tuple[str, str]) -> str:
+        """Place, values and inputs as text; ``rungs`` names the two recordings."""
+        return "\n".join(_difference_lines(self, rungs))
+
 
 @dataclass(frozen=True)
 class PopulationComparison:
@@ -405,21 +409,30 @@ def _differing(
         high = int(np.searchsorted(events.sample, samples))
         key = events.sample[:high].astype(np.int64) * events.steps + events.step[:high]
         keys.append(key * events.size + events.index[:high])
-        value = events.value[:high]
+        value = np.array(events.value[:high])
         values.append(value if scale == 1.0 else value * scale)
-    if np.array_equal(keys[0], keys[1]):
-        union, (left, right) = keys[0], values
-    else:
-        union = np.union1d(keys[0], keys[1])
-        left, right = (_spread(union, key, value) for key, value in zip(keys, values, strict=True))
-    differ = left != right
-    return union[differ], left[differ], right[differ]
+    place, left, right = _merge(keys[0], values[0], keys[1], values[1])
+    return place, left, right
 
 
-def _spread(union: Ints, key: Ints, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    out = np.zeros(union.shape, value.dtype)
-    out[np.searchsorted(union, key)] = value
-    return out
+@numba.njit(cache=True)
+def _merge(left_key: Any, left: Any, right_key: Any, right: Any) -> Any:
+    """The places of two sorted lists where the values differ; a place that is absent holds 0."""
+    most = left_key.size + right_key.size
+    place = np.empty(most, np.int64)
+    ones, twos = np.zeros(most, left.dtype), np.zeros(most, right.dtype)
+    found = i = j = 0
+    while i < left_key.size or j < right_key.size:
+        from_left = j == right_key.size or (i < left_key.size and left_key[i] <= right_key[j])
+        from_right = i == left_key.size or (j < right_key.size and right_key[j] <= left_key[i])
+        place[found] = left_key[i] if from_left else right_key[j]
+        ones[found] = left[i] if from_left else 0
+        twos[found] = right[j] if from_right else 0
+        i += from_left
+        j += from_right
+        if ones[found] != twos[found]:
+            found += 1
+    return place[:found].copy(), ones[:found].copy(), twos[:found].copy()
 
 
 def _excess(
@@ -741,7 +754,7 @@ def _lines(c: Comparison) -> Iterator[str]:
     for reason in c.skipped:
         yield f"  not compared: {reason}"
     if c.first is not None:
-        yield from _difference_lines(c.first, c)
+        yield from _difference_lines(c.first, c.rungs)
 
 
 def _population_line(p: PopulationComparison, c: Comparison) -> str:
@@ -759,8 +772,8 @@ def _population_line(p: PopulationComparison, c: Comparison) -> str:
     return "; ".join(parts)
 
 
-def _difference_lines(d: Difference, c: Comparison) -> Iterator[str]:
-    one, two = c.rungs
+def _difference_lines(d: Difference, rungs: tuple[str, str]) -> Iterator[str]:
+    one, two = rungs
     yield (
         f"first difference: sample {d.sample}, step {d.step} ({d.time * 1e3:.6g} ms), "
         f"population '{d.population}', neuron {d.neuron}"

@@ -49,6 +49,7 @@ class Compilation:
             "dt": self.source.dt,
             "source_digest": digest(self.source),
             "quantise": {k: _plain(v) for k, v in asdict(self.options).items()},
+            "layers": [asdict(layer) for layer in self.errors],
             "output_shift": output_shift(self.quantised),
             "emission": dict(self.emission.facts),
             "diagnostics": [d.as_dict() for d in self.diagnostics],

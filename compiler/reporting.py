@@ -1,2 +1,180 @@
-def compile_report(c, s): return {}
-def ladder_report(a, o, l): return {}
+"""Reports of a compilation and of a run of the ladder: what each has to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..boards.board import Quantity, Target
+from ..ir.events import Recording
+from ..ir.graph import Graph
+from .artifact import Artifact
+from .backend import Outcome, find_target
+from .compare import Comparison, accuracy, compare
+from .compile import Compilation
+from .integer.executor import Executor
+from .ladder import network, quantised
+from .passes.quantise import LayerError
+from .report import render
+from .report.data import Accuracy, Latency, Provenance, ReportData, Resource, Timing
+from .stimulus import LabelledStimulus
+
+_PNR = "report of the place-and-route tool"
+
+
+def compile_report(
+    compilation: Compilation, calibration: LabelledStimulus | None = None
+) -> dict[str, bytes]:
+    """``report.html`` and ``report.json`` of a compilation, with its error on ``calibration``."""
+    facts = compilation.manifest()
+    target, graph = compilation.target, compilation.quantised
+    recordings: tuple[Recording, ...] = ()
+    scores: tuple[Accuracy, ...] = ()
+    if calibration is not None and all(e.integer for e in calibration.stimulus.inputs.values()):
+        populations = [p.name for p in graph.populations]
+        recordings = (Executor(graph).run(calibration.stimulus, populations=populations),)
+        scores = _accuracies(recordings, graph, calibration, "calibration data")
+    fmax = compilation.emission.facts.get("fmax_mhz")
+    verdict = f"compiled for {target.title}"
+    if fmax is not None:
+        verdict += f"; timing met: {fmax:.1f} MHz of {facts['emission']['clock_mhz']:.1f} MHz"
+    return render(
+        ReportData(
+            verdict=verdict,
+            passed=True,
+            graph=compilation.source,
+            recordings=recordings,
+            accuracies=scores,
+            diagnostics=tuple(compilation.diagnostics),
+            **_common(facts, target, compilation.source),
+        )
+    )
+
+
+def ladder_report(
+    artifact: Artifact, outcomes: Mapping[str, Outcome], labelled: LabelledStimulus
+) -> dict[str, bytes]:
+    """``report.html`` and ``report.json`` of a run of several rungs on one stimulus."""
+    graph = quantised(artifact)
+    names = list(outcomes)
+    recordings = tuple(_spikes_only(o.recording) for o in outcomes.values())
+    comparisons = tuple(
+        compare(
+            outcomes[upper].recording,
+            outcomes[lower].recording,
+            graph=graph,
+            stimulus=labelled.stimulus,
+        )
+        for upper, lower in zip(names, names[1:], strict=False)
+    )
+    demanded = [c for c in comparisons if "golden" not in c.rungs]
+    equal = all(c.equal for c in demanded)
+    latency = None
+    for name, outcome in outcomes.items():
+        if outcome.cycles:
+            cycles = np.stack(list(outcome.cycles.values()), axis=2)
+            source = f"the device's own counters, rung {name}"
+            latency = Latency(cycles, source, "simulated", tuple(outcome.cycles))
+    _, target = find_target(str(artifact.manifest["target"]))
+    return render(
+        ReportData(
+            verdict=_verdict(comparisons, demanded, equal),
+            passed=equal if demanded else None,
+            graph=network(artifact),
+            recordings=recordings,
+            comparisons=comparisons,
+            latency=latency,
+            accuracies=_accuracies(recordings, graph, labelled, "the given stimulus"),
+            **_common(artifact.manifest, target, network(artifact)),
+        )
+    )
+
+
+def _spikes_only(recording: Recording) -> Recording:
+    return Recording(recording.rung, recording.dt, recording.spikes, {})
+
+
+def _verdict(
+    comparisons: Sequence[Comparison], demanded: Sequence[Comparison], equal: bool
+) -> str:
+    if not comparisons:
+        return "one rung was run; nothing was compared"
+    if not demanded:
+        return "measured against the golden reference"
+    words = sum(c.state_words for c in demanded)
+    spikes = sum(c.spike_bits for c in demanded)
+    wrong = sum(c.spike_mismatches + c.state_mismatches for c in demanded)
+    pairs = ", ".join(" = ".join(c.rungs) for c in demanded)
+    if equal:
+        return f"{pairs}: {spikes:,} emissions and {words:,} state words equal"
+    return f"{wrong:,} of {spikes + words:,} emissions and state words differ"
+
+
+def _accuracies(
+    recordings: Sequence[Recording], graph: Graph, labelled: LabelledStimulus, how: str
+) -> tuple[Accuracy, ...]:
+    if labelled.labels is None or not graph.outputs:
+        return ()
+    source = graph.outputs[0].source
+    return tuple(
+        Accuracy(r.rung, *accuracy(r, source, labelled.labels), how)
+        for r in recordings
+        if source in r.spikes
+    )
+
+
+def _common(facts: Mapping[str, Any], target: Target, graph: Graph) -> dict[str, Any]:
+    emission = facts["emission"]
+    source = next((p.at.file for p in graph.populations if p.at.file), None)
+    return {
+        "name": facts["name"],
+        "source": source,
+        "dialect": facts["dialect"],
+        "dt": facts["dt"],
+        "target": target.title,
+        "layers": tuple(LayerError(**layer) for layer in facts["layers"]),
+        "resources": _resources(emission, target),
+        "timing": _timing(emission),
+        "tools": tuple(sorted(emission.get("tools", {}).items())),
+        "provenance": _provenance(emission),
+    }
+
+
+def _resources(emission: Mapping[str, Any], target: Target) -> tuple[Resource, ...]:
+    found = []
+    for cell, use in sorted(emission.get("utilisation", {}).items()):
+        if not use["used"]:
+            continue
+        limit = target.available(cell)
+        if limit is None:
+            limit = Quantity(use["available"], "cells", _PNR, "measured")
+        used = Quantity(use["used"], limit.unit, _PNR, "measured")
+        found.append(Resource(cell, used, limit))
+    for name, blocks in emission.get("memory_blocks", {}).items():
+        used = Quantity(blocks, "blocks", "spikec's count before synthesis", "fitted")
+        found.append(Resource(f"memory: {name}", used))
+    return tuple(found)
+
+
+def _timing(emission: Mapping[str, Any]) -> Timing | None:
+    if "clock_hz" not in emission:
+        return None
+    clock = Quantity(emission["clock_hz"], "Hz", "the clock that was compiled for", "measured")
+    fmax = emission.get("fmax_mhz")
+    reached = None if fmax is None else Quantity(fmax * 1e6, "Hz", _PNR, "measured")
+    return Timing(clock, reached)
+
+
+def _provenance(emission: Mapping[str, Any]) -> tuple[Provenance, ...]:
+    found = [
+        Provenance("equality", "every emission and state word compared", "spikec verify"),
+        Provenance("error per layer", "integer weights against real ones", "spikec compile"),
+    ]
+    if "fmax_mhz" in emission:
+        found.append(Provenance("resources, Fmax", f"{_PNR}, read as JSON", "spikec compile"))
+    if "clock_hz" in emission:
+        found.append(Provenance("cycles", "counted by the device itself", "spikec profile"))
+    return tuple(found)
+

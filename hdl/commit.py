@@ -15,16 +15,13 @@ stage  work
 5      v decayed + x
 6      w fitted
 7      w = max(w, v_min)
-8      w > limit; w - threshold
+8      w > limit; w - v_reset
 9      v', u', refractory written back; trace and spike out
 =====  ================================================================================
 
 A neuron that must keep its membrane (not started, or refractory) goes through with a decay of
 one and nothing added, so v itself is not carried along.
 """
-
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
 
 from __future__ import annotations
 
@@ -206,17 +203,18 @@ class Commit(wiring.Component):
         hold_c = carry(hold_i, "hold_c", clamp - integrate)
         above_c = carry(v_3 > threshold_3, "above", clamp - 3)
         doubled = (spiking.reset == Reset.TWO_PHASE) & above_c
-        limit = carry(Mux(doubled, spiking.threshold << 1, spiking.threshold), "limit")
+        raised = spiking.threshold + spiking.v_reset
+        limit = carry(Mux(doubled, raised, spiking.threshold), "limit")
         able = carry(~hold_c & (spiking.reset != Reset.NONE), "able")
         floored = carry(Mux(~hold_c & (membrane < spiking.v_min), spiking.v_min, membrane), "w")
-        threshold = carry(spiking.threshold, "threshold")
+        amount = carry(spiking.v_reset, "amount")
 
         # Last stage.
         spike = carry(able & (floored > limit), "spike")
-        remainder = carry(floored - threshold, "remainder")
+        remainder = carry(floored - amount, "remainder")
         unchanged = carry(floored, "unchanged")
         to_value = carry(carry(spiking.reset, "reset") == Reset.VALUE, "to_value")
-        v_reset = carry(spiking.v_reset, "v_reset", 2)
+        v_reset = carry(amount, "v_reset")
         valid = carry(valid_1, "valid", last - 1)
         index = carry(index_1, "index", last - 1)
         new_v = Signal.like(self.trace.v)

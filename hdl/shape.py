@@ -31,8 +31,9 @@ class ShapeError(ValueError):
 class Reset(enum.IntEnum):
     """What a spike does to the membrane.
 
-    NONE never spikes (a readout); VALUE sets ``v_reset``; SUBTRACT takes the threshold off;
-    TWO_PHASE takes it off and doubles the limit while the old membrane is above threshold.
+    NONE never spikes (a readout); VALUE sets ``v_reset``; SUBTRACT takes ``v_reset`` off, which
+    then is the threshold before any allowance for the comparison; TWO_PHASE takes it off and raises
+    the limit by it while the old membrane is above threshold.
     """
 
     NONE = 0
@@ -104,8 +105,8 @@ class CoreShape:
                         w  = max(ovf(round(v decay_v / 2^F) + x), v_min)
                         x  = d, or with cuba u' (u if order_old)
                         z  = w > limit and reset != NONE
-                        limit = threshold, or 2 threshold for TWO_PHASE when v > threshold
-                        v' = w | v_reset | ovf(w - threshold)
+                        limit = threshold (+ v_reset for TWO_PHASE when v > threshold)
+                        v' = w | v_reset | ovf(w - v_reset)
                     t += 1, then the rows of the neurons that spiked, in order of n
         CLEAR       v = u = refractory = acc = 0, t = 0
 

@@ -227,7 +227,7 @@ CODES: dict[str, Code] = {
         "Digital spiking cores send spikes. A LI population or a relay in the middle of the "
         "network sends real values.",
     ),
-    "E0304": Code("unknown target", "'spikec targets' lists what there is."),
+    "E0304": Code("unknown target", "The command 'spikec targets' lists what there is."),
     "E0305": Code("a board description is malformed", "The message names the file and the field."),
     "E0306": Code(
         "the target has no such rung",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .connections import Connection, Shape
+from .connections import Connection, Delay, Shape, stages
 from .diagnostics import NOWHERE, Location
 from .neurons import Neuron
 from .records import Record, frozen_array
@@ -73,6 +73,12 @@ class Projection(Record):
         super().__post_init__()
         if self.bias is not None:
             object.__setattr__(self, "bias", frozen_array(self.bias, np.float64))
+
+    @property
+    def minimum_delay(self) -> int:
+        """The fewest steps that any value spends here: ``delay`` and what the connection adds."""
+        within = (stage for stage in stages(self.connection) if isinstance(stage, Delay))
+        return self.delay + sum(int(stage.steps.min()) for stage in within)
 
 
 @dataclass(frozen=True, eq=False)

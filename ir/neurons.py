@@ -139,7 +139,7 @@ class CubaLI(Neuron):
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Neuron):
-    r""":math:`z = [S > \theta]`: no state, no reset."""
+    r""":math:`z = [S > \theta]`: no state, no reset, one spike a step whatever the semantics."""
 
     v_threshold: Real = field(metadata={"unit": "V"})
 
@@ -159,7 +159,9 @@ class IntegerNeuron(Neuron):
     weight (and of the accumulator) for ``scale * 2**shift``. Arrays of int64, shape ``()`` or the
     population's: ``decay_v``, ``decay_u`` in units of :math:`2^{-F}`, ``threshold``, ``v_reset``,
     ``v_min``, ``bias`` in units of v. ``bias_first`` replaces ``bias`` in the first step.
-    The comparison is always ``>``: ``>= n`` is ``> n - 1``. ``reset`` is a name of
+    The comparison is always ``>``: ``>= n`` is ``> n - 1``. A spike sets v to ``v_reset`` or, under
+    ``subtract`` and ``two_phase``, takes that amount off (the threshold without the allowance of
+    the comparison). ``reset`` is a name of
     ``semantics.Reset`` or ``none`` for a readout, whose v is its output. Without ``decay_u`` there
     is no synapse; with it ``current_old`` says that the membrane sees the u of the step before.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -176,8 +175,3 @@ class Numerics(Record):
             )
         if not 1 <= self.acc_bits <= 62:
             raise ValueError(f"an accumulator has 1 to 62 bits, not {self.acc_bits}")
-
-
-def as_real(x: Any) -> FloatArray:
-    """``x`` as float64."""
-    return np.asarray(x, dtype=np.float64)

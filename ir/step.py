@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from .neurons import (
     IF,
@@ -16,12 +15,11 @@ from .neurons import (
     IntegerNeuron,
     Integrator,
     Neuron,
+    Real,
     Relay,
     Threshold,
 )
 from .semantics import Decay, Gain, IntegratorGain, Reset, Semantics
-
-Real = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

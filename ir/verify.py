@@ -360,17 +360,11 @@ def _rows(stage: Sparse) -> str | None:
     return None
 
 
-def minimum_delay(projection: Projection) -> int:
-    """The fewest steps that any value spends in ``projection``."""
-    within = (s for s in stages(projection.connection) if isinstance(s, Delay))
-    return projection.delay + sum(int(stage.steps.min()) for stage in within)
-
-
 def _loops(graph: Graph, found: Diagnostics) -> None:
     registered = {p.name: p.semantics.registered for p in graph.populations}
     edges: dict[str, set[str]] = {p.name: set() for p in graph.populations}
     for p in graph.projections:
-        if p.pre in registered and not registered[p.pre] and minimum_delay(p) == 0:
+        if p.pre in registered and not registered[p.pre] and p.minimum_delay == 0:
             edges[p.pre].add(p.post)
     loop = find_loop(edges)
     if loop:

@@ -36,15 +36,22 @@ __all__ = [
 ]
 
 _NAME: Final = "top"
+_PLACE_AND_ROUTE: Final = "place and route"
 _STAGES: Final = {
     "yosys": "synthesis",
-    "nextpnr-ice40": "place and route",
-    "nextpnr-ecp5": "place and route",
+    "nextpnr-ice40": _PLACE_AND_ROUTE,
+    "nextpnr-ecp5": _PLACE_AND_ROUTE,
     "icepack": "packing",
     "ecppack": "packing",
 }
 _PRODUCT: Final = {"ice40": f"{_NAME}.bin", "ecp5": f"{_NAME}.bit"}
 _SYNTHESIS: Final = {"ice40": "-dsp", "ecp5": ""}
+# Tried in turn until the clock is met. On iCE40 router2 takes less than half the time of router1
+# for a clock some 10 % slower; on ECP5 it saves a tenth and costs a sixth of the clock.
+_ROUTERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ice40": ("router2", "router1"),
+    "ecp5": ("router1",),
+}
 
 
 class ClockUnavailable(ValueError):
@@ -176,7 +183,9 @@ def build_bitstream(
     :class:`TimingFailed` (unless allowed) and :class:`~.process.StageFailed`.
     """
     require_packages(
-        "building a bitstream", {"amaranth": "amaranth", "amaranth_boards": "amaranth-boards"}, "fpga"
+        "building a bitstream",
+        {"amaranth": "amaranth", "amaranth_boards": "amaranth-boards"},
+        "fpga",
     )
     family = str(board.target.family)
     tools = toolchain or find_toolchain(family)
@@ -184,9 +193,8 @@ def build_bitstream(
     if progress is not None:
         progress("elaboration")
     plan = prepare_plan(board, device, clock_hz=clock_hz, baud=baud, seed=seed)
-    key = content_key(
-        [*plan.items(), *((f"tool {name}", version) for name, version in tools.versions.items())]
-    )
+    parts: list[tuple[str, str | bytes]] = [*plan.items(), ("routers", repr(_ROUTERS[family]))]
+    key = content_key([*parts, *((f"tool {n}", v) for n, v in tools.versions.items())])
     cache = Cache(cache_dir or default_cache_root(), "bitstream")
     entry = cache.find(key)
     seconds: dict[str, float] = {}
@@ -264,11 +272,8 @@ def _run_plan(
         scratch.mkdir()
         env = {**os.environ, "TMPDIR": str(scratch)}
         log = folder / "log"
-        for program, *options in commands:
-            if program not in _STAGES:
-                # Post-processing for programmers (dfu-suffix): done here without a program.
-                continue
-            stage = _STAGES[program]
+
+        def run(stage: str, program: str, *options: str) -> None:
             if progress is not None:
                 progress(stage)
             argv = [*tools.argv(program), *options]
@@ -279,6 +284,18 @@ def _run_plan(
             except StageFailed as error:
                 _explain_overflow(error, folder)
                 raise
+
+        for program, *options in commands:
+            # Post-processing for programmers (dfu-suffix) has no stage: it is done here.
+            stage = _STAGES.get(program)
+            if stage == _PLACE_AND_ROUTE:
+                for attempt, router in enumerate(_ROUTERS[family]):
+                    again = f", attempt {attempt + 1}" if attempt else ""
+                    run(stage + again, program, "--router", router, *options)
+                    if _timing_met(folder):
+                        break
+            elif stage is not None:
+                run(stage, program, *options)
         parts = [log.read_bytes()]
         parts += [p.read_bytes() for n in ("rpt", "tim") if (p := folder / f"{_NAME}.{n}").exists()]
         return {
@@ -286,6 +303,10 @@ def _run_plan(
             "report.json": (folder / "report.json").read_bytes(),
             "log": b"\n".join(parts),
         }
+
+
+def _timing_met(folder: Path) -> bool:
+    return all(t.met for t in parse_report((folder / "report.json").read_bytes()).timings)
 
 
 _USED: Final = re.compile(r"([A-Z][A-Z0-9_]+):\s*(\d+)/\s*(\d+)\s+\d+%")
@@ -323,7 +344,7 @@ def parse_report(text: bytes | str) -> BuildReport:
         }
         timings = tuple(
             ClockTiming(
-                clock=clock,
+                clock=clock.removeprefix("$glbnet$"),
                 achieved_mhz=float(numbers["achieved"]),
                 required_mhz=float(numbers["constraint"]),
                 slowest_path=_describe_path(paths.get(clock)),
@@ -332,7 +353,7 @@ def parse_report(text: bytes | str) -> BuildReport:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"wrote a report that cannot be read: {error!r}"
-        raise StageFailed("place and route", problem, "") from error
+        raise StageFailed(_PLACE_AND_ROUTE, problem, "") from error
     return BuildReport(utilisation, timings)
 
 
@@ -347,8 +368,9 @@ def _describe_path(path: Mapping[str, Any] | None) -> str:
 
 def _core_fmax(report: BuildReport, clock_hz: float) -> float:
     """The achieved frequency of the core's clock: the one asked to run at ``clock_hz``."""
-    wanted = [t for t in report.timings if abs(t.required_mhz - clock_hz / 1e6) < 0.01 * t.required_mhz]
-    return min((t.achieved_mhz for t in wanted or report.timings), default=0.0)
+    asked = clock_hz / 1e6
+    core = [t for t in report.timings if abs(t.required_mhz - asked) < 0.01 * asked]
+    return min((t.achieved_mhz for t in core or report.timings), default=0.0)
 
 
 def _check_timing(report: BuildReport, board: Board) -> None:

@@ -19,6 +19,7 @@ from amaranth.hdl import (
     Module,
     Signal,
 )
+from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
@@ -71,17 +72,21 @@ class BoardTop(Elaboratable):
         m = Module()
         m.submodules.device = device = self._device
         m.submodules.uart = uart = Uart(self._divisor)
-        pins = platform.request(self._board.serial.resource or "uart", 0)
-        m.d.comb += [uart.rx.eq(pins.rx.i), pins.tx.o.eq(uart.tx)]
+        # The other lines of the resource (RTS, DTR) are the host's to drive and are left alone.
+        pins = platform.request(self._board.serial.resource or "uart", 0, dir="-")
+        m.submodules.rx_pin = rx_pin = io.Buffer("i", pins.rx)
+        m.submodules.tx_pin = tx_pin = io.Buffer("o", pins.tx)
+        m.d.comb += [uart.rx.eq(rx_pin.i), tx_pin.o.eq(uart.tx)]
         connect(m, uart.received, device.rx)
         connect(m, device.tx, uart.sent)
         if self._pll is not None:
+            m.domains += ClockDomain("sync")
             m.submodules.clock = _PllDomain(self._board, self._pll, self._clock_hz)
         return m
 
 
 class _PllDomain(Elaboratable):
-    """Domain ``sync`` at the output of a PLL, in reset until it has locked."""
+    """Drives domain ``sync`` from a PLL and holds it in reset until the PLL has locked."""
 
     def __init__(self, board: Board, pll: Pll, clock_hz: float) -> None:
         self._board = board
@@ -90,7 +95,6 @@ class _PllDomain(Elaboratable):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.domains += ClockDomain("sync")
         reference = platform.request(self._board.clock.resource, 0, dir="-")
         clock = Signal()
         locked = Signal()

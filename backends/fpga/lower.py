@@ -33,6 +33,8 @@ _RESET = {
     "two_phase": Reset.TWO_PHASE,
 }
 Integers = npt.NDArray[np.int64]
+# Synthesis builds so few classes of registers.
+_REGISTERS = 8
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,19 @@ class LoweredCore:
         return max((p.lag for p in self.graph.populations), default=0)
 
 
-def lower(graph: Graph, lanes: int, emit: tuple[str, ...] | None = None) -> LoweredCore:
+def lower(
+    graph: Graph,
+    lanes: int,
+    emit: tuple[str, ...] | None = None,
+    shape: CoreShape | None = None,
+) -> LoweredCore:
     """The core image of a quantised, retimed graph, with ``lanes`` synapses added a cycle.
 
     ``emit`` names the populations whose spikes leave the core (default: those of the outputs).
-    Populations begin at a multiple of ``lanes``; the gap is filled with neurons that never spike.
-    Raises E0301, E0302 or E0307 for what the core cannot hold.
+    ``shape`` is a core that exists already and that the image shall fit (of ``lanes`` lanes);
+    without it the smallest one is made. Populations begin at a multiple of ``lanes``; the gap is
+    filled with neurons that never spike. Raises E0301, E0302 or E0307 for what the core cannot
+    hold, ``ImageError`` when ``shape`` is too small.
     """
     _check(graph)
     emitting = set(emit if emit is not None else (o.source for o in graph.outputs))
@@ -75,6 +84,8 @@ def lower(graph: Graph, lanes: int, emit: tuple[str, ...] | None = None) -> Lowe
     for node in graph.inputs:
         first_line[node.name] = lines
         lines += node.size
+    if shape is not None:
+        lines = shape.inputs
     neurons, first_neuron = 0, {}
     for population in graph.populations:
         first_neuron[population.name] = neurons
@@ -86,26 +97,10 @@ def lower(graph: Graph, lanes: int, emit: tuple[str, ...] | None = None) -> Lowe
     one = numerics[0]
     if any(n.state != one.state or n.decay_bits != one.decay_bits for n in numerics):
         raise fail("E0301", "populations differ in their state format; a core has one")
-    most = int(words["delay"].max(initial=0))
-    refractory = int(classes["refractory"].max(initial=0))
-    shape = CoreShape(
-        lanes=lanes,
-        weight_bits=max(n.weight.width for n in numerics),
-        acc_bits=max(*(n.acc_bits for n in numerics), max(n.weight.width for n in numerics)),
-        state_bits=one.state.width,
-        neurons=neurons,
-        inputs=lines,
-        words=max(words["delay"].size, 1),
-        classes=classes["decay_v"].size,
-        pages=1 << most.bit_length() if most else 1,
-        cuba=any(_integer(p).decay_u is not None for p in graph.populations),
-        first_bias=first_bias is not None,
-        refractory_bits=refractory.bit_length(),
-        shift_bits=int(classes["shift"].max()).bit_length(),
-        decay_bits=one.decay_bits,
-        rounding=_ROUNDING[one.state.rounding],
-        overflow="wrap" if one.state.overflow is Overflow.WRAP else "saturate",
-    )
+    if shape is None:
+        shape = _smallest(graph, words, classes, first_bias is not None, (lanes, lines, neurons))
+    if first_bias is None and shape.first_bias:
+        first_bias = bias
     image = CoreImage.padded(
         shape,
         active_neurons=neurons,
@@ -120,6 +115,38 @@ def lower(graph: Graph, lanes: int, emit: tuple[str, ...] | None = None) -> Lowe
         **{f"class_{name}": values for name, values in classes.items()},
     )
     return LoweredCore(graph, image, placement)
+
+
+def _smallest(
+    graph: Graph,
+    words: dict[str, Integers],
+    classes: dict[str, Integers],
+    first_bias: bool,
+    sizes: tuple[int, int, int],
+) -> CoreShape:
+    lanes, lines, neurons = sizes
+    numerics = [_integer(p).numerics for p in graph.populations]
+    one = numerics[0]
+    most = int(words["delay"].max(initial=0))
+    refractory = int(classes["refractory"].max(initial=0))
+    return CoreShape(
+        lanes=lanes,
+        weight_bits=max(n.weight.width for n in numerics),
+        acc_bits=max(*(n.acc_bits for n in numerics), max(n.weight.width for n in numerics)),
+        state_bits=one.state.width,
+        neurons=neurons,
+        inputs=lines,
+        words=max(words["delay"].size, 1),
+        classes=classes["decay_v"].size,
+        pages=1 << most.bit_length() if most else 1,
+        cuba=any(_integer(p).decay_u is not None for p in graph.populations),
+        first_bias=first_bias,
+        refractory_bits=refractory.bit_length(),
+        shift_bits=int(classes["shift"].max()).bit_length(),
+        decay_bits=one.decay_bits,
+        rounding=_ROUNDING[one.state.rounding],
+        overflow="wrap" if one.state.overflow is Overflow.WRAP else "saturate",
+    )
 
 
 def _integer(population: Population) -> IntegerNeuron:
@@ -280,11 +307,15 @@ def memory_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
         depth, width = shape.depth(memory), shape.word_bits(memory)
         if depth <= 1 or memory in (Memory.ACTIVE_NEURONS, Memory.DIGEST):
             continue
+        if memory is Memory.CLASSES and depth <= _REGISTERS:
+            continue
         options = []
         for k in range(4):
             deep, wide = block.depth << k, max(block.width >> k, 1)
             options.append(-(-depth // deep) * -(-width // wide))
         taken[memory.name.lower()] = min(options)
+    # The list of the neurons that have spiked in this step.
+    taken["spikes"] = 1
     return taken
 
 

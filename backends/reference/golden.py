@@ -25,7 +25,7 @@ from ...compiler.connectivity import delays, to_sparse
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.neurons import LI, CubaLI, Emission, Integrator, IntegerNeuron, Relay, Threshold
+from ...ir.neurons import LI, CubaLI, Emission, IntegerNeuron, Integrator, Relay, Threshold
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import step_parameters
 from ...ir.verify import verify
@@ -35,10 +35,10 @@ Real = npt.NDArray[np.float64]
 Codegen = Literal["auto", "numpy", "standalone"]
 Progress = Callable[[float], None]
 
-# Measured on one core: a Brian2 object takes 20 us a step in numpy code, a state variable of a
-# neuron 8 ns, a synaptic event 25 ns; a C++ project takes about half a minute to compile.
-_OBJECT_SECONDS, _NEURON_SECONDS, _EVENT_SECONDS = 20e-6, 80e-9, 25e-9
-_STANDALONE_FROM_SECONDS = 90.0
+# CPU seconds, measured on the N-MNIST network: a Brian2 object takes 20 us a step in numpy code, a
+# neuron 30 ns, a synaptic event 10 ns. A C++ project of that size takes 12 s to compile.
+_OBJECT_SECONDS, _NEURON_SECONDS, _EVENT_SECONDS = 20e-6, 30e-9, 10e-9
+_STANDALONE_FROM_SECONDS = 30.0
 _TIMED_ARRAY_FROM = 0.05  # share of non-zero inputs from which a dense array is the smaller form
 
 
@@ -325,8 +325,9 @@ def _numpy_seconds(plan: _Plan) -> float:
         if isinstance(node.source, Input):
             sent = np.bincount(plan.stimulus.inputs[pathway.pre].index, minlength=node.source.size)
             events += float(sent[pathway.i].sum())
-        else:  # one spike in twenty steps, or a value in every step
-            events += pathway.w.size * steps * (0.05 if node.single else 1.0)
+        else:  # a spike in a hundred steps, or a value in every step
+            graded = node.source.neuron.EMISSION is Emission.GRADED
+            events += pathway.w.size * steps * (1.0 if graded else 0.01)
     neurons = sum(node.source.size for node in plan.nodes.values())
     return steps * (objects * _OBJECT_SECONDS + neurons * _NEURON_SECONDS) + events * _EVENT_SECONDS
 

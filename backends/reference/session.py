@@ -34,11 +34,12 @@ _HEADERS = """\
 def load_brian() -> Any:
     """The module ``brian2``; E0601 when it is missing or does not fit the installed numpy.
 
-    Importing it takes over the interrupt signal, ``sys.excepthook`` and ``warnings``; all three
-    are given back.
+    Importing it takes over the interrupt signal, ``sys.excepthook`` and ``warnings``, and keeps a
+    log and a copy of the running script in the temporary folder; all that is undone.
     """
-    if "brian2" in sys.modules:
-        return sys.modules["brian2"]
+    known = sys.modules.get("brian2")
+    if known is not None:
+        return known
     hook, handler = sys.excepthook, signal.getsignal(signal.SIGINT)
     try:
         with warnings.catch_warnings():
@@ -59,7 +60,21 @@ def load_brian() -> Any:
         sys.excepthook = hook
         if threading.current_thread() is threading.main_thread() and handler is not None:
             signal.signal(signal.SIGINT, handler)
+    _drop_log(brian2)
     return brian2
+
+
+def _drop_log(brian: Any) -> None:
+    logger = brian.BrianLogger
+    if logger.file_handler is not None:
+        logging.getLogger("brian2").removeHandler(logger.file_handler)
+        logger.file_handler.close()
+        logger.file_handler = None
+    for name in ("tmp_log", "tmp_script"):
+        path = getattr(logger, name)
+        if path is not None:
+            Path(path).unlink(missing_ok=True)
+            setattr(logger, name, None)
 
 
 def compiler_missing() -> str | None:
@@ -78,6 +93,8 @@ def session(brian: Any, folder: Path | None) -> Iterator[Any]:
 
     In memory with numpy code when ``folder`` is None, else a C++ project in that folder.
     """
+    from brian2.devices.device import reset_device
+
     preferences = {
         "codegen.target": "numpy",
         "codegen.loop_invariant_optimisations": False,  # they regroup sums and factors
@@ -85,6 +102,7 @@ def session(brian: Any, folder: Path | None) -> Iterator[Any]:
         "core.default_integer_dtype": brian.int32,
         "core.stop_on_keyboard_interrupt": False,
         "codegen.cpp.extra_compile_args": _COMPILER_FLAGS,
+        "logging.std_redirection": False,  # into files that stay until the process ends
         "devices.cpp_standalone.openmp_threads": 0,
         "devices.cpp_standalone.run_environment_variables": {},
     }
@@ -109,7 +127,7 @@ def session(brian: Any, folder: Path | None) -> Iterator[Any]:
                 yield brian.get_device()
             finally:
                 brian.Network._globally_running = False
-                brian.devices.device.reset_device()
+                reset_device()
     finally:
         for name, value in saved.items():
             brian.prefs[name] = value

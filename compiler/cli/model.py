@@ -139,7 +139,7 @@ def _plot(graph: Graph, path: Path) -> None:
     from ..report.plots import plot_graph
 
     need("matplotlib", "plot", "--plot")
-    write_file(path, plot_graph(graph).encode())
+    write_file(path, plot_graph(graph))
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikec.boards.board import load_board
 from spikec.compiler.compare import Comparison, accuracy, compare, van_rossum, victor_purpura
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.passes.retime import Retime
 from spikec.ir.connections import Chain, Conv1d, Delay, Dense
+from spikec.ir.diagnostics import Diagnostics
 from spikec.ir.events import Events, Recording, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import IF, LI, IntegerNeuron
 from spikec.ir.numerics import Format, Numerics
 from spikec.ir.semantics import Semantics
+
+Distance = Callable[[Events, Events], np.ndarray]
 
 
 def train(*steps: int, length: int = 40) -> Events:
@@ -113,7 +120,11 @@ def test_victor_purpura_without_common_spikes_is_the_whole_recursion(
 @given(TRAIN, TRAIN, TRAIN, st.floats(0.01, 3.0))
 def test_both_distances_are_metrics(a: list[int], b: list[int], c: list[int], q: float) -> None:
     x, y, z = train(*a), train(*b), train(*c)
-    for distance in (lambda u, v: victor_purpura(u, v, q), lambda u, v: van_rossum(u, v, 1 / q)):
+    distances: tuple[Distance, ...] = (
+        lambda u, v: victor_purpura(u, v, q),
+        lambda u, v: van_rossum(u, v, 1 / q),
+    )
+    for distance in distances:
         assert distance(x, x)[0, 0] == 0.0
         assert distance(x, y)[0, 0] == pytest.approx(distance(y, x)[0, 0], abs=1e-9)
         assert distance(x, z)[0, 0] <= distance(x, y)[0, 0] + distance(y, z)[0, 0] + 1e-9
@@ -305,6 +316,70 @@ def test_inputs_through_a_convolution_with_delays_of_its_own() -> None:
     assert first.inputs is not None
     # Output 1 reads lines 1 and 2, which take one and two steps more.
     assert [(i.neuron, i.weight, i.sent) for i in first.inputs] == [(2, 3.0, 2), (1, 2.0, 3)]
+
+
+def integrator(threshold: int) -> IntegerNeuron:
+    """v' = v + sum of inputs: its change in one step is what it received."""
+    zero = np.asarray(0)
+    return IntegerNeuron(
+        numerics=Numerics(Format(8), Format(24)),
+        source_model="IF",
+        scale=1.0,
+        shift=0,
+        decay_v=np.asarray(1 << 12),
+        threshold=np.asarray(threshold),
+        bias=zero,
+        v_min=np.asarray(-(1 << 23)),
+        v_reset=zero,
+        reset="subtract",
+    )
+
+
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize("retimed", [False, True])
+def test_inputs_add_up_to_what_the_executor_integrated(registered: bool, retimed: bool) -> None:
+    r = np.random.default_rng(12)
+
+    def dense(post: int, pre: int) -> Dense:
+        return Dense(r.integers(-9, 20, (post, pre)))
+
+    rules = Semantics(registered=registered)
+    graph = Graph(
+        "loop",
+        1e-3,
+        (Input("in", (3,)),),
+        (
+            Population("a", (6,), integrator(30), rules),
+            Population("b", (5,), integrator(40), rules),
+            Population("sum", (4,), integrator(1 << 20), rules),
+        ),
+        (
+            Projection("in->a", "in", "a", dense(6, 3)),
+            Projection("a->a", "a", "a", dense(6, 6), delay=2),
+            Projection("a->b", "a", "b", dense(5, 6)),
+            Projection("a->sum", "a", "sum", dense(4, 6), delay=1),
+            Projection("b->sum", "b", "sum", dense(4, 5)),
+            Projection("in->sum", "in", "sum", dense(4, 3), delay=3),
+        ),
+        (Output("out", "sum"),),
+    )
+    if retimed:
+        graph = Retime().run(graph, load_board("icebreaker").target, Diagnostics())
+        assert registered or max(p.lag for p in graph.populations) > 0
+    stimulus = Stimulus({"in": Events.from_dense(r.integers(0, 3, (2, 20, 3)))})
+    names = ("a", "b", "sum")
+    run = Executor(graph).run(stimulus, populations=names, record=[("sum", "v")])
+    v = run.states["sum", "v"]
+    for sample, step, neuron in [(0, 1, 0), (0, 19, 3), (1, 7, 2), (1, 12, 1)]:
+        wrong = v.copy()
+        wrong[sample, step, neuron] += 1
+        other = Recording("rtl", run.dt, run.spikes, {("sum", "v"): wrong})
+        first = compare(run, other, graph=graph, stimulus=stimulus).first
+        assert first is not None
+        assert (first.sample, first.step, first.neuron) == (sample, step, neuron)
+        assert first.inputs is not None
+        received = sum(i.weight * i.count for i in first.inputs)
+        assert received == v[sample, step, neuron] - v[sample, step - 1, neuron]
 
 
 def test_description_names_place_values_and_inputs() -> None:

@@ -136,14 +136,14 @@ class Reference:
         reset = Reset(int(image.class_reset[c]))
         limit = threshold
         if reset is Reset.TWO_PHASE and v > threshold:
-            limit += threshold
+            limit += int(image.class_v_reset[c])
         spike = reset is not Reset.NONE and w > limit
         if not spike:
             self.v[n] = w
         elif reset is Reset.VALUE:
             self.v[n] = int(image.class_v_reset[c])
         else:
-            self.v[n] = fit(w - threshold, shape.state_bits, shape.overflow)
+            self.v[n] = fit(w - int(image.class_v_reset[c]), shape.state_bits, shape.overflow)
         if spike:
             self.refractory[n] = int(image.class_refractory[c])
         return spike

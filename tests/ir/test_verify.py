@@ -40,7 +40,7 @@ from spikec.ir.neurons import (
 )
 from spikec.ir.numerics import Format, Numerics
 from spikec.ir.semantics import Reset, Semantics
-from spikec.ir.verify import find_loop, minimum_delay, verify
+from spikec.ir.verify import find_loop, verify
 
 HERE = Location("net.nir", "hidden")
 
@@ -645,12 +645,12 @@ class TestLoops:
             projections=(replace(graph.projections[0], connection=slow),),
         )
         refused(graph, "E0204", "no delay on the loop p0 -> p0")
-        assert minimum_delay(graph.projections[0]) == 0
-        assert minimum_delay(replace(graph.projections[0], delay=2)) == 2
+        assert graph.projections[0].minimum_delay == 0
+        assert replace(graph.projections[0], delay=2).minimum_delay == 2
 
     def test_delays_in_a_row_add_up(self) -> None:
         row = Chain((Delay(whole(2), (2,)), Delay(whole([1, 5]), (2,))))
-        assert minimum_delay(Projection("e", "a", "b", row, delay=4)) == 7
+        assert Projection("e", "a", "b", row, delay=4).minimum_delay == 7
 
     def test_long_chain_needs_no_deep_stack(self) -> None:
         verify(ring(*[0] * 3000, 1))

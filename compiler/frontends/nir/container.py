@@ -17,7 +17,7 @@ from ....ir.diagnostics import Location, SpikecError, fail
 
 MAX_ELEMENTS = 1 << 28  # of one data set
 MAX_TOTAL = 1 << 29  # elements of all data sets of a file
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 MAX_EDGES = 1_000_000
 MAX_DEPTH = 32  # of nested graphs
 MAX_EXPANSION = 2_000  # bytes out of one byte of the file; deflate gives at most 1032
@@ -63,18 +63,35 @@ class Reader:
                     kind = "external" if isinstance(link, h5py.ExternalLink) else "soft"
                     raise fail("E0117", f"'{where}/{name}' is a {kind} link", self.at())
                 name.encode("utf-8")
-                found[name] = group[name]
+                member = group[name]
+                if not isinstance(member, h5py.Group | h5py.Dataset):
+                    raise fail("E0102", f"'{where}/{name}' is a named type", self.at())
+                found[name] = member
         except _DAMAGE as error:
             raise self.damaged(where, error) from None
         return found
 
     def address(self, group: Any) -> int:
         """What identifies a group within the file."""
-        return int(h5py.h5o.get_info(group.id).addr)
+        try:
+            return int(h5py.h5o.get_info(group.id).addr)
+        except _DAMAGE as error:
+            raise self.damaged(str(group.name), error) from None
+
+    def attribute(self, item: Any, name: str) -> Any:
+        """An attribute of a group or data set: text, number, array, or None when absent."""
+        try:
+            value = item.attrs.get(name)
+            return _decoded(value) if isinstance(value, bytes) else value
+        except (*_DAMAGE, TypeError) as error:
+            raise self.damaged(str(item.name), error) from None
 
     def ordered(self, group: Any) -> bool:
         """Whether the file keeps the order in which members of ``group`` were made."""
-        flags = group.id.get_create_plist().get_link_creation_order()
+        try:
+            flags = group.id.get_create_plist().get_link_creation_order()
+        except _DAMAGE as error:
+            raise self.damaged(str(group.name), error) from None
         return bool(flags & h5py.h5p.CRT_ORDER_TRACKED)
 
     def value(self, data: Any, node: str) -> Value | None:

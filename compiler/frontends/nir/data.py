@@ -76,7 +76,7 @@ def read_nir_data(path: str | PathLike[str], *, dt: float | None = None) -> NirD
     found = Diagnostics()
     with opened(path) as (root, reader):
         raw: dict[str, dict[str, _Raw]] = {}
-        if root.attrs.get("__type__") != "NIRGraphData":
+        if reader.attribute(root, "__type__") != "NIRGraphData":
             kind = "a network" if "node" in reader.members(root) else "of another kind"
             raise fail("E0701", f"not a NIR data file: it is {kind}", reader.at())
         _graph(root, "", 0, reader, raw, found)
@@ -107,7 +107,7 @@ def _graph(
         return
     for name, child in reader.members(nodes).items():
         full = prefix + name
-        kind = child.attrs.get("__type__")
+        kind = reader.attribute(child, "__type__")
         if kind == "NIRGraphData":
             _graph(child, full + ".", depth + 1, reader, raw, found)
         elif kind == "NIRNodeData":
@@ -123,7 +123,7 @@ def _graph(
 
 
 def _observable(item: Any, node: str, name: str, reader: Reader, found: Diagnostics) -> _Raw | None:
-    kind, at = item.attrs.get("__type__"), reader.at(f"{node}.{name}")
+    kind, at = reader.attribute(item, "__type__"), reader.at(f"{node}.{name}")
     members = reader.members(item)
     if kind == "TimeGriddedData":
         wanted: tuple[str, ...] = ("data",)
@@ -140,12 +140,14 @@ def _observable(item: Any, node: str, name: str, reader: Reader, found: Diagnost
             return None
         arrays[key] = value
     if kind == "TimeGriddedData":
-        return _gridded(arrays["data"], _number(item, "dt"), at, found)
-    return _listed(arrays, _number(item, "n_neurons"), _number(item, "t_max"), at, found)
+        return _gridded(arrays["data"], _number(reader, item, "dt"), at, found)
+    return _listed(
+        arrays, _number(reader, item, "n_neurons"), _number(reader, item, "t_max"), at, found
+    )
 
 
-def _number(item: Any, name: str) -> float:
-    value = np.asarray(item.attrs.get(name, np.nan))
+def _number(reader: Reader, item: Any, name: str) -> float:
+    value = np.asarray(reader.attribute(item, name))
     return float(value.ravel()[0]) if value.size == 1 and value.dtype.kind in "fiub" else np.nan
 
 

@@ -101,17 +101,18 @@ def read_network(root: Any, reader: Reader, found: Diagnostics) -> FileNetwork:
             found.add("E0102", f"'node' has type {kind!r}, expected {NESTED!r}", reader.at())
         return network
     network.metadata = _metadata(reader, inside)
-    _Flattening(reader, network, found).graph(node, inside, "", 0, (reader.address(node),))
+    _Flattening(reader, network, found, {reader.address(node)}).graph(node, inside, "", 0)
     return network
 
 
 class _Flattening:
-    def __init__(self, reader: Reader, network: FileNetwork, found: Diagnostics) -> None:
+    def __init__(
+        self, reader: Reader, network: FileNetwork, found: Diagnostics, seen: set[int]
+    ) -> None:
         self.reader, self.network, self.found = reader, network, found
+        self.seen = seen  # addresses of groups: each belongs to one place
 
-    def graph(
-        self, group: Any, inside: dict[str, Any], prefix: str, depth: int, path: tuple[int, ...]
-    ) -> _Nest:
+    def graph(self, group: Any, inside: dict[str, Any], prefix: str, depth: int) -> _Nest:
         """Add the nodes and edges of one graph; what its name means to the graph around it."""
         reader, found = self.reader, self.found
         at = reader.at(prefix.rstrip(".") or None)
@@ -128,29 +129,28 @@ class _Flattening:
         if depth == 0:
             self.network.ordered = in_order
         for name in members if in_order else sorted(members, key=natural):
-            nest.names[name] = self._node(members[name], name, prefix, depth, path)
+            nest.names[name] = self._node(members[name], name, prefix, depth)
         local = self._edges(edges, nest, at)
         self._ports(nest, local)
         return nest
 
-    def _node(
-        self, group: Any, name: str, prefix: str, depth: int, path: tuple[int, ...]
-    ) -> _Nest | None:
+    def _node(self, group: Any, name: str, prefix: str, depth: int) -> _Nest | None:
         full = prefix + name
         if not hasattr(group, "keys"):
             self.found.add("E0102", "the node is not a group", self.reader.at(full))
             return None
-        if len(self.network.nodes) >= MAX_NODES:
+        if len(self.seen) > MAX_NODES:
             self.found.add("E0113", f"more than {MAX_NODES:,} nodes", self.reader.at(full))
             self.found.raise_errors()
         address = self.reader.address(group)
-        if address in path:
-            self.found.add("E0117", "the group contains itself", self.reader.at(full))
+        if address in self.seen:
+            self.found.add("E0117", "the group has two places in the file", self.reader.at(full))
             return None
+        self.seen.add(address)
         inside = self.reader.members(group)
         kind = _text_field(self.reader, inside, "type")
         if kind == NESTED:
-            return self.graph(group, inside, full + ".", depth + 1, (*path, address))
+            return self.graph(group, inside, full + ".", depth + 1)
         if full in self.network.nodes:
             self.found.add(
                 "E0201", f"'{full}' is also the name of a nested node", self.reader.at(full)

@@ -67,7 +67,9 @@ class _Parser:
                 result = FlattenNode(*self.common, shape, start, end)
             case _:
                 result = self._neuron()
-        return result if len(self.found.errors) == self.before else None
+        # A neuron goes on to the checks of its times, with the parameters that are there.
+        sound = len(self.found.errors) == self.before or isinstance(result, NeuronNode)
+        return result if sound else None
 
     # -- one field at a time -----------------------------------------------------------------
 

@@ -210,14 +210,20 @@ class Projections:
     def _bias_of(self, paths: list[Path], kept: list[Path]) -> list[Real | None]:
         """The bias of each kept path: every node's once for each way from it to a population."""
         known = set(kept)
-        first = {(p.pre, p.post): p for p in reversed(kept)}
+        joining: dict[tuple[str, str], list[Path]] = {}
+        for path in kept:
+            joining.setdefault((path.pre, path.post), []).append(path)
         owner: dict[tuple[str, ...], tuple[Path, Real]] = {}
         for path in (*kept, *(p for p in paths if p not in known)):
+            carrier = path
+            if path not in known:  # one of write_nir's, named after the projection it belongs to
+                others, beside = joining[path.pre, path.post], self._plain_name(path)
+                named = (p for p in others if f"{self._plain_name(p)}.bias" == beside)
+                carrier = next(named, others[0])
             for k, name in enumerate(path.through):
                 value = self._bias(name)
                 way = (*path.through[k:], path.post)
                 if value is not None and way not in owner:
-                    carrier = path if path in known else first[path.pre, path.post]
                     owner[way] = (carrier, value)
         totals: dict[Path, Real] = {}
         for way, (path, value) in owner.items():

@@ -93,10 +93,10 @@ def sniff(path: str | PathLike[str]) -> str | None:
     """
     try:
         with opened(path) as (root, reader):
-            if root.attrs.get("__type__") == "NIRGraphData":
+            if reader.attribute(root, "__type__") == "NIRGraphData":
                 return "data"
             return "network" if "node" in reader.members(root) else None
-    except (SpikecError, OSError, RuntimeError, KeyError, ValueError):
+    except SpikecError:
         return None
 
 

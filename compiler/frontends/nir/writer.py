@@ -407,7 +407,7 @@ class _Chain:
         """A name for every node: 'a+b' is shared out, any other becomes 'a', 'a.1', 'a.2'."""
         counted = [k for k, suffix in enumerate(self._suffixes) if suffix is None]
         if not counted:
-            return [name, *(f"{name}{s}" for s in self._suffixes[1:])]
+            return [name, *(f"{name}{s}" for s in self._suffixes[1:])][: len(self.nodes)]
         parts = name.split("+")
         if len(parts) != len(counted) or len(set(parts)) != len(parts):
             parts = [name, *(f"{name}.{k}" for k in range(1, len(counted)))]

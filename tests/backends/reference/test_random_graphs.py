@@ -380,10 +380,27 @@ def traces(graph: Graph) -> list[tuple[str, str]]:
     return [(p.name, "v") for p in graph.populations if "v" in p.neuron.STATE]
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(20))
 def test_brian2_agrees_with_the_semantics(seed: int) -> None:
     draw = Draw(seed)
     graph = draw.graph()
     stimulus = draw.stimulus(graph, 3, 20)
     found = run_golden(graph, stimulus, record=traces(graph), codegen="numpy")
     assert_same(graph, stimulus, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 8, 9])
+def test_standalone_code_agrees_too(seed: int) -> None:
+    draw = Draw(seed)
+    graph = draw.graph()
+    stimulus = draw.stimulus(graph, 3, 20)
+    found = run_golden(graph, stimulus, record=traces(graph), codegen="standalone")
+    assert_same(graph, stimulus, found)
+    assert found.spikes == run_golden(graph, stimulus, codegen="numpy").spikes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 250))
+def test_many_more_networks(seed: int) -> None:
+    test_brian2_agrees_with_the_semantics(seed)

