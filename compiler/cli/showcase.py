@@ -65,7 +65,7 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
 
     stage(f"compiling {model} for {machine.title}")
     graph, _ = read_model(model, "snntorch", digits.graph.dt, "s", ())
-    options = Quantise(weight_bits=8, state_bits=16, input_max=1)
+    options = Quantise(weight_bits=8, state_bits=12, input_max=1)
     with report.progress() as progress:
         compilation = compile_graph(graph, backend, machine, options, progress=progress)
     built = compilation.artifact(compile_report(compilation, digits.training.take(200)))
