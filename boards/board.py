@@ -16,6 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, cast
 
+from .features import FPGA_CORE, INTEGER, Features
+
 __all__ = [
     "Board",
     "BoardError",
@@ -147,6 +149,7 @@ class Target:
     in_axons: Quantity | None = None
     out_axons: Quantity | None = None
     delay_steps: Quantity | None = None
+    features: Features = INTEGER
 
     @classmethod
     def unlimited(cls, name: str = "null", title: str = "accepts everything") -> Target:
@@ -186,6 +189,7 @@ class Target:
             in_axons=given.get("in_axons"),
             out_axons=given.get("out_axons"),
             delay_steps=given.get("delay_steps"),
+            features=FPGA_CORE,
         )
 
     @property

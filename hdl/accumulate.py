@@ -11,9 +11,6 @@ cycle     one word of one source
 ========  =====================================================================
 """
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal

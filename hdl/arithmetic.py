@@ -1,8 +1,5 @@
 """Rounding, overflow and selection, as logic."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped"
-
 from __future__ import annotations
 
 from collections.abc import Sequence

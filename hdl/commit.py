@@ -23,9 +23,6 @@ A neuron that must keep its membrane (not started, or refractory) goes through w
 one and nothing added, so v itself is not carried along.
 """
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value

@@ -1,8 +1,5 @@
 """The spiking core: memories, the two engines that work on them, and the order of a step."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
@@ -12,10 +9,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .accumulate import Accumulate
 from .commit import Commit
-from .image import CoreImage
+from .image import CoreImage, contents
 from .layouts import Request, TraceSignature, access_layout, done_layout
 from .memories import Memories, clear_depth
-from .protocol import COUNTER_BITS, DIGEST_BYTES
+from .protocol import COUNTER_BITS
 from .shape import CoreShape, index_bits
 
 
@@ -38,6 +35,8 @@ class CycleCounter(wiring.Component):
 class Core(wiring.Component):
     """An event-driven core; `CoreShape` has the equations.
 
+    Raises `ImageError` if the image is of another shape or the digest has not 8 bytes.
+
     Members
     -------
     events : input lines that spike before the next TICK
@@ -57,12 +56,7 @@ class Core(wiring.Component):
         self, shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
     ) -> None:
         self._shape = shape
-        self._image = CoreImage.empty(shape) if image is None else image
-        if self._image.shape != shape:
-            raise ValueError(f"the image is made for {self._image.shape}, not for {shape}")
-        self._digest = self._image.digest if digest is None else digest
-        if len(self._digest) != DIGEST_BYTES:
-            raise ValueError(f"a digest has {DIGEST_BYTES} bytes, not {len(self._digest)}")
+        self._image, self._digest = contents(shape, image, digest)
         super().__init__(
             {
                 "events": In(stream.Signature(index_bits(shape.inputs))),

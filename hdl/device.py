@@ -1,8 +1,5 @@
 """A core with its byte link: what a board top wires to a UART and a simulator drives."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Module
@@ -10,10 +7,19 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
-from .image import CoreImage
+from .image import CoreImage, contents
 from .layouts import TraceSignature, byte_stream
 from .link import Link
 from .shape import CoreShape
+
+
+def device_members(shape: CoreShape) -> dict[str, wiring.Member]:
+    """Ports of a device."""
+    return {
+        "rx": In(byte_stream()),
+        "tx": Out(byte_stream()),
+        "trace": Out(TraceSignature(shape)),
+    }
 
 
 class Device(wiring.Component):
@@ -30,27 +36,21 @@ class Device(wiring.Component):
     rx, tx : bytes from and to the host, see `protocol`
     trace : every neuron of every step
 
-    Raises `ValueError` if the image is of another shape or the digest has not 8 bytes.
+    Raises `ImageError` if the image is of another shape or the digest has not 8 bytes.
     """
 
     def __init__(
         self, shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
     ) -> None:
-        self._core = Core(shape, image, digest)
-        self._link = Link(shape)
-        super().__init__(
-            {
-                "rx": In(byte_stream()),
-                "tx": Out(byte_stream()),
-                "trace": Out(TraceSignature(shape)),
-            }
-        )
+        self._shape = shape
+        self._image, self._digest = contents(shape, image, digest)
+        super().__init__(device_members(shape))
 
     def elaborate(self, platform: object) -> Module:
         """Build the logic."""
         m = Module()
-        m.submodules.core = core = self._core
-        m.submodules.link = link = self._link
+        m.submodules.core = core = Core(self._shape, self._image, self._digest)
+        m.submodules.link = link = Link(self._shape)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
         connect(m, link.events, core.events)

@@ -220,6 +220,24 @@ def _whole_numbers(name: str, values: ArrayLike) -> Integers:
     return np.array(array, dtype=np.int64)
 
 
+def contents(
+    shape: CoreShape, image: CoreImage | None, digest: bytes | None
+) -> tuple[CoreImage, bytes]:
+    """What a core of ``shape`` starts with: the image or an empty one, and its identity.
+
+    Raises `ImageError` if the image is of another shape or the digest has not 8 bytes.
+    """
+    if image is None:
+        image = CoreImage.empty(shape)
+    if image.shape != shape:
+        raise ImageError(f"the image is made for {image.shape}, not for {shape}")
+    if digest is None:
+        digest = image.digest
+    if len(digest) != DIGEST_BYTES:
+        raise ImageError(f"a digest has {DIGEST_BYTES} bytes, not {len(digest)}")
+    return image, digest
+
+
 def unpack(shape: CoreShape, memory: Memory, word: int) -> dict[str, int | Sequence[int]]:
     """Fields of one memory word: ``{name: value}``, a tuple of values for lanes."""
     values: dict[str, int | Sequence[int]] = {}

@@ -1,8 +1,5 @@
 """Amaranth layouts of a core's memory words and streams, from the field tables of its shape."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 import enum

@@ -1,8 +1,5 @@
 """The byte-stream command engine: frames of `protocol` in and out."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -65,12 +62,14 @@ class Link(wiring.Component):
         last = Signal()
         m.d.comb += last.eq(at == length - 1)
 
+        # Comparing an address takes a cycle of its own: valid one cycle after the operands.
         known, inside = Signal(), Signal()
         size = Signal(range(widest + 1))
+        m.d.sync += [known.eq(0), inside.eq(0)]
         with m.Switch(operand.memory):
             for memory in shape.memories:
                 with m.Case(memory):
-                    m.d.comb += [
+                    m.d.sync += [
                         known.eq(1),
                         inside.eq(operand.address < shape.depth(memory)),
                         size.eq(shape.word_bytes(memory)),
@@ -122,10 +121,8 @@ class Link(wiring.Component):
                     with m.If(missing == 1), m.Switch(opcode):
                         with m.Case(Opcode.EVENT):
                             m.next = "Event"
-                        with m.Case(Opcode.READ):
-                            m.next = "Access"
                         with m.Default():
-                            m.next = "Check word"
+                            m.next = "Look up"
 
             with m.State("Event"):
                 with m.If(source < shape.inputs):
@@ -135,11 +132,14 @@ class Link(wiring.Component):
                 with m.Else():
                     refuse(ErrorCode.BAD_SOURCE)
 
+            with m.State("Look up"):
+                m.next = "Looked up"
+
             # The word is taken before its address is judged, so that a bad one does not turn
             # data into commands; a memory that does not exist has no word to take.
-            with m.State("Check word"):
+            with m.State("Looked up"):
                 m.d.sync += [at.eq(0), length.eq(size)]
-                with m.If(known):
+                with m.If(known & (opcode == Opcode.WRITE)):
                     m.next = "Take word"
                 with m.Else():
                     m.next = "Access"

@@ -1,8 +1,5 @@
 """The memories of a core: for its engines while a step runs, for the host between steps."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping

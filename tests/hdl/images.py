@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from spikec.hdl.image import CoreImage
 from spikec.hdl.shape import OVERFLOWS, ROUNDINGS, CoreShape
 
@@ -45,7 +46,9 @@ def random_image(shape: CoreShape, rng: np.random.Generator) -> CoreImage:
         return np.where(rng.random(size) < 0.1, rails, values)
 
     weights = rng.integers(low, high + 1, (w, shape.lanes))
-    weights = np.where(rng.random(weights.shape) < 0.3, rng.choice([low, high], weights.shape), weights)
+    weights = np.where(
+        rng.random(weights.shape) < 0.3, rng.choice([low, high], weights.shape), weights
+    )
     start = rng.integers(0, w, shape.sources)
     longest = np.minimum(w - start, 6)
     count = rng.integers(0, longest + 1)

@@ -1,0 +1,327 @@
+"""The catalogue of diagnostic codes: what ``spikec explain CODE`` prints.
+
+E01 reading a model · E02 the graph · E03 what a target lacks or limits · E04 quantisation ·
+E05 time · E06 environment and tools · E07 stimuli, artefacts and output · E08 devices and
+simulation. W is the same for warnings, N for notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """A title, the long form, and whether only the environment is at fault."""
+
+    title: str
+    explanation: str
+    environment: bool = False
+
+
+CODES: dict[str, Code] = {
+    # -- E01: reading a model -----------------------------------------------------------------
+    "E0101": Code(
+        "the file cannot be read as HDF5",
+        "A NIR file is an HDF5 file. This one is missing, truncated (an interrupted download or "
+        "copy), or of another kind. Copy it again, and compare its size with the original.",
+    ),
+    "E0102": Code(
+        "the file is HDF5 but not NIR",
+        "A NIR file has a group 'node' of type NIRGraph with 'nodes' and 'edges'. Something of "
+        "that is missing, so there is no network to read.",
+    ),
+    "E0103": Code(
+        "unknown node type",
+        "NIR knows 18 leaf node types and NIRGraph. A file with another type was written by a "
+        "newer or a private extension. Replace the node before exporting.",
+    ),
+    "E0104": Code(
+        "a node lacks a field",
+        "Every node type has fields without which its equation is undefined. The message names "
+        "the node and the field.",
+    ),
+    "E0105": Code(
+        "shapes do not fit",
+        "The shape that leaves one node is not the shape the next one takes, and no exact repair "
+        "(a dropped batch axis of one, a scalar broadcast) makes them fit.",
+    ),
+    "E0106": Code(
+        "a value is not a finite number",
+        "Weights and neuron parameters must be finite: one NaN silences or saturates a whole "
+        "population. Training has probably diverged; look at the loss before exporting.",
+    ),
+    "E0107": Code(
+        "a parameter is out of its range",
+        "Time constants must be positive, strides and kernels at least one, thresholds must be "
+        "above the reset. The equation of the node has no meaning otherwise.",
+    ),
+    "E0108": Code(
+        "the step does not suit the time constants",
+        "A step dt must be shorter than every time constant, or the forward Euler decay 1 - dt/tau "
+        "is negative. The usual cause is a unit: NIR stores neither dt nor the unit of tau. Give "
+        "--dt, and --time-unit ms or steps when the file does not hold seconds.",
+    ),
+    "E0109": Code(
+        "the step dt is unknown",
+        "A NIR file does not hold its time step, and this dialect has no usual one. Give --dt.",
+    ),
+    "E0110": Code(
+        "the graph text is malformed",
+        "The canonical text of a graph is written by 'spikec compile' and '--dump-after'. The "
+        "message names the line; compile the model again if the file was edited by hand.",
+    ),
+    "E0111": Code(
+        "a loop of connections without a neuron in it",
+        "A cycle that passes through no population has no state and no delay: its value would "
+        "depend on itself in the same step.",
+    ),
+    "E0112": Code(
+        "an edge names a node that does not exist",
+        "Edges are pairs of node names. This one names a node that is not in the file.",
+    ),
+    "E0113": Code(
+        "the network is absurdly large",
+        "A declared size is beyond anything that could be held in memory, which usually means a "
+        "damaged or hostile file. Nothing was allocated.",
+    ),
+    "E0114": Code(
+        "unknown dialect or semantics",
+        "A dialect is a named set of step semantics; 'spikec show --dialects' lists them.",
+    ),
+    "E0115": Code(
+        "too many paths between two populations",
+        "Linear nodes between two populations form so many paths that expanding them would be "
+        "slower than the network itself. Put a population between, or merge the linear nodes.",
+    ),
+    "E0116": Code(
+        "the model cannot be opened",
+        "The path does not exist, is a folder, or may not be read.",
+    ),
+    "E0117": Code(
+        "the file points outside itself",
+        "A model file may hold only its own data. Soft links, external links, external storage, "
+        "virtual data sets and groups that contain themselves are refused: they could read other "
+        "files of this machine, or never end.",
+    ),
+    "E0118": Code(
+        "an edge does not say which input or output it means",
+        "The edge joins a nested graph with several inputs or outputs. Name one of them: "
+        "'graph.input' instead of 'graph'.",
+    ),
+    "E0119": Code(
+        "the format cannot hold this",
+        "NIR has no node for what the message names, and no combination of its nodes means the "
+        "same. Write the graph's own text instead, or change the network.",
+    ),
+    "W0120": Code(
+        "a shape was repaired",
+        "The file breaks a rule of the format in a way with one exact reading (a leading batch "
+        "axis of one, a scalar that stands for a vector, a Flatten that counts the batch). It was "
+        "read that way.",
+    ),
+    "W0121": Code(
+        "v_reset is absent",
+        "Files written before nir 1.0.6 do not store v_reset: they may mean reset to zero or "
+        "subtract. The dialect decides; compare with 'spikec compare --dialects'.",
+    ),
+    "W0122": Code(
+        "a nested graph is unusual",
+        "The nested graph was flattened; nodes keep their names with dots.",
+    ),
+    "W0123": Code(
+        "an edge stands in the file twice",
+        "Edges are a set: the second one has no effect. nir 1.0.8 refuses such a file when it "
+        "checks types; older readers drop the second edge or add it twice.",
+    ),
+    "W0124": Code(
+        "a node is connected to nothing",
+        "It has no path from an input or none to an output. It was kept; 'legalise' removes it.",
+    ),
+    "W0125": Code(
+        "the dialect was guessed",
+        "No --dialect was given. The guess rests on marks in the file (node names, the writer's "
+        "version); check it with 'spikec compare --dialects'.",
+    ),
+    "W0126": Code(
+        "a bias is missing",
+        "An Affine node holds no bias of the expected shape; it was read as zero.",
+    ),
+    "W0127": Code(
+        "dt is large against a time constant",
+        "With dt/tau above one half the discrete step is far from the continuous model. It is "
+        "simulated as given; check the unit of tau if you did not mean it.",
+    ),
+    "W0128": Code(
+        "a parameter is unusual",
+        "The value is legal but rarely meant. The message says which and why.",
+    ),
+    "W0129": Code(
+        "the file is newer than this reader",
+        "It was written by a nir release after 1.0.8. It was read by the rules of 1.0.8.",
+    ),
+    "N0130": Code("how the file was read", "The dialect, dt and time unit in use."),
+    "N0135": Code(
+        "what the written file leaves to its reader",
+        "NIR holds neither dt nor the rules of a step. The options in the message read the file "
+        "back as it was; spikec also leaves them in the metadata, for itself.",
+    ),
+    "W0131": Code(
+        "an input or output was added",
+        "A node without a predecessor or a successor got an input or output of its own, as the "
+        "reference reader does.",
+    ),
+    "W0132": Code(
+        "a delay is not a whole number of steps",
+        "Delays were rounded to the nearest step. Choose a dt that divides them to keep them.",
+    ),
+    "W0133": Code(
+        "the format does not hold everything",
+        "NIR stores neurons, weights and edges. The message says what else the graph held, and "
+        "what becomes of it when the file is read.",
+    ),
+    "W0134": Code(
+        "a field was ignored",
+        "The node has a field that its type does not define. NIR readers may refuse it; here it "
+        "has no effect.",
+    ),
+    # -- E02: the graph ---------------------------------------------------------------------
+    "E0201": Code(
+        "a name is used twice",
+        "Inputs and populations share one name space.",
+    ),
+    "E0202": Code(
+        "a projection names a node that does not exist",
+        "Pre must be an input or a population, post a population.",
+    ),
+    "E0203": Code(
+        "a projection does not fit its populations",
+        "The connection's input must have the size of pre, its output that of post.",
+    ),
+    "E0204": Code(
+        "a loop without delay",
+        "Every loop of populations needs at least one step of delay (or a registered population), "
+        "or a spike would depend on itself in the same step.",
+    ),
+    "E0205": Code(
+        "a value is out of range", "The verifier names the node, the field and the rule."
+    ),
+    "E0206": Code("an output or probe names no population", "Outputs read populations."),
+    "E0207": Code(
+        "a parameter has the wrong shape",
+        "Parameters have shape () or the shape of their population.",
+    ),
+    # -- E03: what a target lacks or limits -----------------------------------------------------
+    "E0301": Code(
+        "the target lacks a neuron model or a rule of its step",
+        "The message names the population, what it asks for and what the target has. Where a "
+        "close relative exists it is named too; nothing is approximated silently.",
+    ),
+    "E0302": Code(
+        "the network does not fit the target",
+        "A limit of the target is exceeded. The message has the limit, its source, the excess, "
+        "and what to change.",
+    ),
+    "E0303": Code(
+        "the target cannot carry graded values",
+        "Digital spiking cores send spikes. A LI population or a relay in the middle of the "
+        "network sends real values.",
+    ),
+    "E0304": Code("unknown target", "'spikec targets' lists what there is."),
+    "E0305": Code("a board description is malformed", "The message names the file and the field."),
+    "E0306": Code(
+        "the target has no such rung",
+        "A rung is one form of the network: golden, integer, rtl. 'spikec targets' says which a "
+        "target offers.",
+    ),
+    "E0307": Code(
+        "a delay is out of the target's range",
+        "Delays are steps; the target stores a limited number of pages of pending input.",
+    ),
+    # -- E04: quantisation ------------------------------------------------------------------
+    "E0401": Code(
+        "the format cannot hold the network",
+        "With this many bits a threshold or a weight leaves the range of the state. Use more "
+        "state bits or fewer weight bits.",
+    ),
+    "E0402": Code("an option of the quantiser is out of range", "Weights have 2 to 16 bits."),
+    "W0403": Code(
+        "weights collapse to zero",
+        "More than half of the non-zero weights of a population round to zero at this width.",
+    ),
+    "W0404": Code(
+        "a state may saturate",
+        "The worst input would drive the membrane out of its format; it saturates there. With "
+        "calibration data the report says whether that happens.",
+    ),
+    # -- E05: time ---------------------------------------------------------------------------
+    "E0501": Code(
+        "a loop has fewer steps than hops",
+        "Hardware needs at least one step for each hop, and retiming cannot change the delay "
+        "around a loop. The message names the loop, its steps and its hops.",
+    ),
+    # -- E06: environment ----------------------------------------------------------------------
+    "E0601": Code(
+        "a Python package is missing",
+        "An optional part of spikec needs a package that is not installed; the message has the "
+        "pip command.",
+        environment=True,
+    ),
+    "E0602": Code(
+        "a program is missing",
+        "An external program is not on PATH; the message says which and how to get it.",
+        environment=True,
+    ),
+    "E0603": Code(
+        "a tool failed",
+        "An external tool ended with an error. The message has its last lines; the whole log lies "
+        "where it says.",
+        environment=True,
+    ),
+    "E0604": Code(
+        "the output cannot be written",
+        "The folder or disk refuses. Nothing was left half-written.",
+        environment=True,
+    ),
+    "E0605": Code(
+        "a tool ran out of time",
+        "The tool was ended, with its children. Raise the limit or reduce the design.",
+        environment=True,
+    ),
+    # -- E07: stimuli and artefacts -----------------------------------------------------------
+    "E0701": Code("the stimulus cannot be read", "It must be .npz, a NIR data file or AER text."),
+    "E0702": Code(
+        "the stimulus does not fit the network",
+        "Inputs are matched by name, or by order when there is one; sizes must agree.",
+    ),
+    "E0703": Code(
+        "the stimulus holds values this rung cannot take",
+        "Digital rungs take spike counts: integers of zero and more.",
+    ),
+    "E0704": Code("this is not a compiled artefact", "Compile first: the folder has no manifest."),
+    "E0705": Code(
+        "the artefact is damaged",
+        "A file is missing or its content differs from the manifest. Compile again.",
+    ),
+    "E0706": Code("a recording cannot be read", "It must be an .npz written by 'spikec run'."),
+    "E0707": Code("an option is wrong", "The message names the option and what it takes."),
+    # -- E08: devices and simulation -----------------------------------------------------------
+    "E0801": Code(
+        "timing is not met",
+        "The place-and-route tool reports a lower maximum frequency than the board's clock. The "
+        "bitstream would fail at random; it is not written. Lower the clock or the lanes.",
+    ),
+    "E0802": Code(
+        "the device does not answer",
+        "A command got no reply in time. The message says which and after how many cycles.",
+    ),
+    "E0803": Code(
+        "the device reported an error",
+        "The command engine refused a command; the message has its code.",
+    ),
+    "E0804": Code(
+        "rungs differ",
+        "Two forms of the network that must be equal are not. The message names the first "
+        "difference: sample, step, population, neuron and both values.",
+    ),
+}

@@ -1,0 +1,150 @@
+"""The graph: populations, projections, inputs and outputs, with one step length ``dt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .connections import Connection, Shape
+from .diagnostics import NOWHERE, Location
+from .neurons import Neuron
+from .records import Record, frozen_array
+from .semantics import Semantics
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Record):
+    """Where a stimulus enters: ``shape`` lines, each carrying a value (a spike count) a step."""
+
+    name: str
+    shape: Shape
+    at: Location = NOWHERE
+
+    @property
+    def size(self) -> int:
+        """Number of lines."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Population(Record):
+    """``shape`` neurons of one model under one semantics.
+
+    ``lag`` is the number of steps by which retiming has moved the population: it is at rest, and
+    emits nothing, in the first ``lag`` steps.
+    """
+
+    name: str
+    shape: Shape
+    neuron: Neuron
+    semantics: Semantics = field(default_factory=Semantics)
+    lag: int = 0
+    at: Location = NOWHERE
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Projection(Record):
+    """A connection from an input or population to a population, ``delay`` steps long.
+
+    ``bias`` (shape () or the post population's, flattened) enters the post population in every
+    step from its first on; when ``recurrent``, semantics may leave it out of the first.
+    """
+
+    name: str
+    pre: str
+    post: str
+    connection: Connection
+    delay: int = 0
+    bias: npt.NDArray[Any] | None = None
+    recurrent: bool = False
+    at: Location = NOWHERE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bias is not None:
+            object.__setattr__(self, "bias", frozen_array(self.bias, np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Output(Record):
+    """What a user reads: the emission of the population ``source``."""
+
+    name: str
+    source: str
+    at: Location = NOWHERE
+
+
+@dataclass(frozen=True, eq=False)
+class Probe(Record):
+    """A state variable recorded in every step: ``variable`` of the population ``source``."""
+
+    source: str
+    variable: str
+
+
+@dataclass(frozen=True, eq=False)
+class Graph(Record):
+    """A network. Node names are unique over inputs and populations; order carries no meaning,
+    but is kept, so that text and digests are stable.
+
+    ``dt`` is the step in seconds, ``dialect`` the name of the dialect its semantics came from.
+    """
+
+    name: str
+    dt: float
+    inputs: tuple[Input, ...]
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    outputs: tuple[Output, ...]
+    probes: tuple[Probe, ...] = ()
+    dialect: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "dt", float(self.dt))
+
+    def population(self, name: str) -> Population:
+        """The population of this name; KeyError when there is none."""
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise KeyError(name)
+
+    @property
+    def nodes(self) -> tuple[Input | Population, ...]:
+        """Inputs, then populations."""
+        return (*self.inputs, *self.populations)
+
+    def node(self, name: str) -> Input | Population:
+        """The input or population of this name; KeyError when there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def incoming(self, name: str) -> Iterator[Projection]:
+        """Projections that end in the population ``name``."""
+        return (p for p in self.projections if p.post == name)
+
+    def outgoing(self, name: str) -> Iterator[Projection]:
+        """Projections that start from the node ``name``."""
+        return (p for p in self.projections if p.pre == name)
+
+    def with_(self, **changes: Any) -> Graph:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons in all populations."""
+        return sum(population.size for population in self.populations)

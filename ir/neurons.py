@@ -1,0 +1,215 @@
+"""Neuron models. Each declares its own facts; whatever handles them matches exhaustively.
+
+The equations are those of the continuous model; ``semantics.py`` says how a step is taken.
+Parameters are float64 arrays: of shape ``()`` when one value serves the whole population, else of
+the population's shape. Times in seconds, potentials in the file's own unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .numerics import Numerics
+from .records import Record, frozen_array
+
+Real = npt.NDArray[np.float64]
+
+
+class Emission(StrEnum):
+    """What a population sends along its projections."""
+
+    SPIKES = "spikes"  # a count of spikes in each step
+    GRADED = "graded"  # a real value in each step
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron(Record):
+    """Base of the models.
+
+    ``STATE`` names the state variables, ``TIMES`` the parameters that are time constants in
+    seconds, ``EMISSION`` what leaves the population. A parameter is a field with a ``unit`` in
+    its metadata.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+    TIMES: ClassVar[tuple[str, ...]] = ()
+    EMISSION: ClassVar[Emission] = Emission.SPIKES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.parameters():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, frozen_array(value, np.float64))
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Names of the state variables of this population."""
+        return self.STATE
+
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of the array parameters."""
+        return tuple(f.name for f in fields(cls) if "unit" in f.metadata)
+
+
+@dataclass(frozen=True, eq=False)
+class IF(Neuron):
+    r""":math:`\dot v = R I`; spikes at ``v_threshold``, then reset to ``v_reset``.
+
+    ``v_reset`` is ``None`` where the file (written before nir 1.0.6) does not say.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("v",)
+    r: Real = field(metadata={"unit": "ohm"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class LIF(Neuron):
+    r""":math:`\tau \dot v = (v_\mathrm{leak} - v) + R I`; spikes at ``v_threshold``."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("v",)
+    TIMES: ClassVar[tuple[str, ...]] = ("tau",)
+    tau: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class CubaLIF(Neuron):
+    r""":math:`\tau_s \dot u = -u + w_\mathrm{in} S`, :math:`\tau_m \dot v = (v_l - v) + R u`."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    TIMES: ClassVar[tuple[str, ...]] = ("tau_syn", "tau_mem")
+    tau_syn: Real = field(metadata={"unit": "s"})
+    tau_mem: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    w_in: Real = field(metadata={"unit": "1"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Integrator(Neuron):
+    r""":math:`\dot v = R I`; sends v (NIR's ``I``)."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("v",)
+    EMISSION: ClassVar[Emission] = Emission.GRADED
+    r: Real = field(metadata={"unit": "ohm"})
+
+
+@dataclass(frozen=True, eq=False)
+class LI(Neuron):
+    r""":math:`\tau \dot v = (v_\mathrm{leak} - v) + R I`; sends v."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("v",)
+    TIMES: ClassVar[tuple[str, ...]] = ("tau",)
+    EMISSION: ClassVar[Emission] = Emission.GRADED
+    tau: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+
+
+@dataclass(frozen=True, eq=False)
+class CubaLI(Neuron):
+    r""":math:`\tau_s \dot u = -u + w_\mathrm{in} S`, :math:`\tau_m \dot v = (v_l - v) + R u`.
+
+    Sends v.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    TIMES: ClassVar[tuple[str, ...]] = ("tau_syn", "tau_mem")
+    EMISSION: ClassVar[Emission] = Emission.GRADED
+    tau_syn: Real = field(metadata={"unit": "s"})
+    tau_mem: Real = field(metadata={"unit": "s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    w_in: Real = field(metadata={"unit": "1"})
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold(Neuron):
+    r""":math:`z = [S > \theta]`: no state, no reset."""
+
+    v_threshold: Real = field(metadata={"unit": "V"})
+
+
+@dataclass(frozen=True, eq=False)
+class Relay(Neuron):
+    r""":math:`z = S`: passes its input on; carries sums, readouts and per-element delays."""
+
+    EMISSION: ClassVar[Emission] = Emission.GRADED
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNeuron(Neuron):
+    r"""A quantised population; ``numerics`` has the formula, ``source_model`` what it was.
+
+    One unit of v stands for ``scale`` in the unit of the real model's membrane, one unit of a
+    weight (and of the accumulator) for ``scale * 2**shift``. Arrays of int64, shape ``()`` or the
+    population's: ``decay_v``, ``decay_u`` in units of :math:`2^{-F}`, ``threshold``, ``v_reset``,
+    ``v_min``, ``bias`` in units of v. ``bias_first`` replaces ``bias`` in the first step.
+    The comparison is always ``>``: ``>= n`` is ``> n - 1``. ``reset`` is a name of
+    ``semantics.Reset`` or ``none`` for a readout, whose v is its output. Without ``decay_u`` there
+    is no synapse; with it ``current_old`` says that the membrane sees the u of the step before.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("v",)
+    numerics: Numerics
+    source_model: str
+    scale: float
+    shift: int
+    decay_v: npt.NDArray[np.int64]
+    threshold: npt.NDArray[np.int64]
+    bias: npt.NDArray[np.int64]
+    v_min: npt.NDArray[np.int64]
+    v_reset: npt.NDArray[np.int64]
+    reset: str
+    decay_u: npt.NDArray[np.int64] | None = None
+    bias_first: npt.NDArray[np.int64] | None = None
+    current_old: bool = False
+    max_spikes: int | None = 1
+    refractory: int = 0
+    refractory_frozen: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("decay_v", "threshold", "bias", "v_min", "v_reset", "decay_u", "bias_first"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, frozen_array(value, np.int64))
+        object.__setattr__(self, "scale", float(self.scale))
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """u and v with a synapse, else v."""
+        return self.STATE if self.decay_u is None else ("u", *self.STATE)
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the population ever spikes."""
+        return self.reset != "none"
+
+
+MODELS: tuple[type[Neuron], ...] = (
+    IF,
+    LIF,
+    CubaLIF,
+    Integrator,
+    LI,
+    CubaLI,
+    Threshold,
+    Relay,
+    IntegerNeuron,
+)
+RESERVED_MODELS = ("sigma_delta", "delta")  # graded values: names kept for the Loihi backend

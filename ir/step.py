@@ -1,0 +1,122 @@
+"""From a continuous model, its semantics and dt to the numbers of one discrete step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .neurons import (
+    IF,
+    LI,
+    LIF,
+    CubaLI,
+    CubaLIF,
+    IntegerNeuron,
+    Integrator,
+    Neuron,
+    Relay,
+    Threshold,
+)
+from .semantics import Decay, Gain, IntegratorGain, Reset, Semantics
+
+Real = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StepParameters:
+    r"""The numbers in the step of ``semantics.Semantics``: arrays of shape () or the population's.
+
+    ``decay_v`` is b, ``gain_v`` is k_m, ``drift`` is (1 - b) v_leak; ``decay_u`` is a and
+    ``gain_u`` k_s, both ``None`` without a synapse. ``threshold`` is ``None`` for a model that
+    never spikes. ``v_reset`` is what a spike sets v to (rules ``zero`` and ``value``).
+    """
+
+    decay_v: Real
+    gain_v: Real
+    drift: Real
+    decay_u: Real | None = None
+    gain_u: Real | None = None
+    threshold: Real | None = None
+    v_reset: Real | None = None
+
+
+_ZERO, _ONE = np.float64(0.0), np.float64(1.0)
+
+
+def decay(tau: Real, dt: float, semantics: Semantics) -> Real:
+    r""":math:`1 - dt/\tau` or :math:`e^{-dt/\tau}`."""
+    match semantics.decay:
+        case Decay.EULER:
+            return np.asarray(1.0 - dt / tau)
+        case Decay.EXPONENTIAL:
+            return np.asarray(np.exp(-dt / tau))
+
+
+def gain(g: Real, tau: Real, dt: float, semantics: Semantics) -> Real:
+    r""":math:`g\,dt/\tau`, :math:`g(1 - e^{-dt/\tau})` or :math:`g\,(dt/\tau)\,e^{dt/\tau}`."""
+    match semantics.gain:
+        case Gain.EULER:
+            return np.asarray(g * (dt / tau))
+        case Gain.EXACT:
+            return np.asarray(-g * np.expm1(-dt / tau))
+        case Gain.COMPENSATED:
+            return np.asarray(g * (dt / tau) * np.exp(dt / tau))
+
+
+def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepParameters:
+    """The numbers of one step of length ``dt`` seconds.
+
+    ``TypeError`` for a model without a real-valued step.
+    """
+    match neuron:
+        case IF() | Integrator():
+            per_step = semantics.integrator_gain is IntegratorGain.PER_STEP
+            return StepParameters(
+                decay_v=np.asarray(_ONE),
+                gain_v=np.asarray(neuron.r * (1.0 if per_step else dt)),
+                drift=np.asarray(_ZERO),
+                threshold=neuron.v_threshold if isinstance(neuron, IF) else None,
+                v_reset=_reset(neuron.v_reset, semantics) if isinstance(neuron, IF) else None,
+            )
+        case LIF() | LI():
+            b = decay(neuron.tau, dt, semantics)
+            return StepParameters(
+                decay_v=b,
+                gain_v=gain(neuron.r, neuron.tau, dt, semantics),
+                drift=np.asarray((1.0 - b) * neuron.v_leak),
+                threshold=neuron.v_threshold if isinstance(neuron, LIF) else None,
+                v_reset=_reset(neuron.v_reset, semantics) if isinstance(neuron, LIF) else None,
+            )
+        case CubaLIF() | CubaLI():
+            b = decay(neuron.tau_mem, dt, semantics)
+            return StepParameters(
+                decay_v=b,
+                gain_v=gain(neuron.r, neuron.tau_mem, dt, semantics),
+                drift=np.asarray((1.0 - b) * neuron.v_leak),
+                decay_u=decay(neuron.tau_syn, dt, semantics),
+                gain_u=gain(neuron.w_in, neuron.tau_syn, dt, semantics),
+                threshold=neuron.v_threshold if isinstance(neuron, CubaLIF) else None,
+                v_reset=_reset(neuron.v_reset, semantics) if isinstance(neuron, CubaLIF) else None,
+            )
+        case Threshold():
+            return StepParameters(
+                decay_v=np.asarray(_ZERO),
+                gain_v=np.asarray(_ONE),
+                drift=np.asarray(_ZERO),
+                threshold=neuron.v_threshold,
+                v_reset=np.asarray(_ZERO),
+            )
+        case Relay():
+            return StepParameters(np.asarray(_ZERO), np.asarray(_ONE), np.asarray(_ZERO))
+        case IntegerNeuron():
+            raise TypeError("an integer population has no real-valued step")
+        case _:
+            raise TypeError(f"step_parameters does not know the model {type(neuron).__name__}")
+
+
+def _reset(v_reset: Real | None, semantics: Semantics) -> Real:
+    if semantics.reset is Reset.VALUE and v_reset is not None:
+        return v_reset
+    return np.asarray(_ZERO)

@@ -1,0 +1,407 @@
+"""The verifier: what every pass may rely on, and must leave behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import pairwise
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .connections import (
+    Connection,
+    Conv1d,
+    Conv2d,
+    Delay,
+    Dense,
+    Flatten,
+    OneToOne,
+    Scale,
+    Shape,
+    Sparse,
+    SumPool2d,
+    stages,
+)
+from .diagnostics import Diagnostics, Location
+from .graph import Graph, Input, Population, Projection
+from .neurons import IntegerNeuron, Neuron, Threshold
+from .semantics import Reset
+
+MAX_SIZE = (1 << 31) - 1  # neurons of a population: synapses and events index them with 32 bits
+
+
+def verify(graph: Graph) -> None:
+    """Raise ``SpikecError`` with every rule that ``graph`` breaks."""
+    found = Diagnostics()
+    if not (isfinite(graph.dt) and graph.dt > 0):
+        found.add("E0205", f"dt is {graph.dt!r} s; it must be positive and finite")
+    _names(graph, found)
+    for node in graph.nodes:
+        _shape(node, found)
+    for population in graph.populations:
+        _population(population, found)
+    nodes = {node.name: node for node in graph.nodes}
+    for projection in graph.projections:
+        _projection(projection, nodes, found)
+    populations = {p.name: p for p in graph.populations}
+    for output in graph.outputs:
+        if output.source not in populations:
+            found.add(
+                "E0206",
+                f"output '{output.name}' reads '{output.source}', which is no population",
+                output.at,
+                _meant(output.source, populations),
+            )
+    for probe in graph.probes:
+        owner = populations.get(probe.source)
+        if owner is None:
+            found.add(
+                "E0206",
+                f"a probe reads '{probe.source}', which is no population",
+                hint=_meant(probe.source, populations),
+            )
+        elif probe.variable not in owner.neuron.state:
+            has = ", ".join(owner.neuron.state) or "none"
+            found.add(
+                "E0206",
+                f"there is no '{probe.source}.{probe.variable}' to probe; its state: {has}",
+                owner.at,
+            )
+    if not found.errors:
+        _loops(graph, found)
+    found.raise_errors()
+
+
+def _meant(name: str, candidates: Iterable[str]) -> str | None:
+    close = get_close_matches(name, candidates, n=1)
+    return f"did you mean '{close[0]}'?" if close else None
+
+
+def _names(graph: Graph, found: Diagnostics) -> None:
+    seen: set[str] = set()
+    for node in graph.nodes:
+        if node.name in seen:
+            found.add("E0201", f"'{node.name}' is the name of two nodes", node.at)
+        seen.add(node.name)
+    for kind, group in (("projections", graph.projections), ("outputs", graph.outputs)):
+        for name, count in Counter(item.name for item in group).items():
+            if count > 1:
+                found.add("E0201", f"'{name}' is the name of {count} {kind}")
+
+
+def _shape(node: Input | Population, found: Diagnostics) -> None:
+    if any(n < 1 for n in node.shape):
+        found.add("E0205", f"'{node.name}': the shape {node.shape} has an empty axis", node.at)
+    elif node.size > MAX_SIZE:
+        found.add(
+            "E0113", f"'{node.name}' has {node.size} elements, at most {MAX_SIZE} fit", node.at
+        )
+
+
+def _not_finite(array: npt.NDArray[Any]) -> int:
+    return int(array.size - np.isfinite(array).sum())
+
+
+def _population(population: Population, found: Diagnostics) -> None:
+    name, neuron, semantics = population.name, population.neuron, population.semantics
+    for parameter in neuron.parameters():
+        value = getattr(neuron, parameter)
+        if value is None:
+            continue
+        _parameter_shape(population, parameter, value, found)
+        if bad := _not_finite(value):
+            found.add(
+                "E0106",
+                f"'{name}': {bad} of {value.size} values of {parameter} are not finite",
+                population.at,
+            )
+        elif parameter in neuron.TIMES and (value <= 0).any():
+            found.add(
+                "E0107",
+                f"'{name}': {parameter} is {value.min():g} s; it must be positive",
+                population.at,
+            )
+    if isinstance(neuron, IntegerNeuron):
+        _integer(population, neuron, found)
+    else:
+        _spike_count(population, neuron, semantics.max_spikes, found)
+    if population.lag < 0:
+        found.add("E0205", f"'{name}': lag is {population.lag} steps", population.at)
+    if semantics.refractory < 0:
+        found.add("E0205", f"'{name}': refractory is {semantics.refractory} steps", population.at)
+    for field, number in (("v_init", semantics.v_init), ("v_min", semantics.v_min)):
+        if number is not None and not isfinite(number):
+            found.add("E0106", f"'{name}': {field} is {number}", population.at)
+
+
+def _parameter_shape(
+    population: Population, parameter: str, value: npt.NDArray[Any], found: Diagnostics
+) -> None:
+    if value.shape not in ((), population.shape):
+        found.add(
+            "E0207",
+            f"'{population.name}': {parameter} has shape {value.shape}, the population "
+            f"{population.shape}",
+            population.at,
+        )
+
+
+def _spike_count(
+    population: Population, neuron: Neuron, max_spikes: int | None, found: Diagnostics
+) -> None:
+    name = population.name
+    if max_spikes is not None and max_spikes < 1:
+        found.add(
+            "E0205", f"'{name}': max_spikes is {max_spikes}, it must be at least 1", population.at
+        )
+    threshold = getattr(neuron, "threshold", getattr(neuron, "v_threshold", None))
+    many = max_spikes != 1 and threshold is not None and not isinstance(neuron, Threshold)
+    if many and threshold is not None and (threshold <= 0).any():
+        found.add(
+            "E0107",
+            f"'{name}': the threshold is {threshold.min():g}; it must be positive where a step may "
+            f"hold several spikes",
+            population.at,
+        )
+
+
+def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
+    name, at = population.name, population.at
+    state, one = neuron.numerics.state, 1 << neuron.numerics.decay_bits
+    ranges = {
+        "decay_v": (0, one),
+        "decay_u": (0, one),
+        "threshold": (state.low, state.high),
+        "v_reset": (state.low, state.high),
+        "v_min": (state.low, state.high),
+        "bias": (state.low, state.high),
+        "bias_first": (state.low, state.high),
+    }
+    for parameter, (low, high) in ranges.items():
+        value = getattr(neuron, parameter)
+        if value is None:
+            continue
+        _parameter_shape(population, parameter, value, found)
+        if value.size and (value.min() < low or value.max() > high):
+            found.add(
+                "E0205",
+                f"'{name}': {parameter} spans {value.min()} to {value.max()}, outside "
+                f"{low} to {high}",
+                at,
+            )
+    if neuron.shift < 0:
+        found.add("E0205", f"'{name}': shift is {neuron.shift}, it must be at least 0", at)
+    if not (isfinite(neuron.scale) and neuron.scale > 0):
+        found.add("E0205", f"'{name}': scale is {neuron.scale}, it must be positive", at)
+    if neuron.reset not in (*Reset, "none"):
+        rules = ", ".join((*Reset, "none"))
+        found.add("E0205", f"'{name}': reset is '{neuron.reset}', expected one of {rules}", at)
+    if neuron.refractory < 0:
+        found.add("E0205", f"'{name}': refractory is {neuron.refractory} steps", at)
+    if neuron.spiking:
+        _spike_count(population, neuron, neuron.max_spikes, found)
+
+
+def _projection(
+    projection: Projection, nodes: dict[str, Input | Population], found: Diagnostics
+) -> None:
+    name, at = projection.name, projection.at
+    pre, post = nodes.get(projection.pre), nodes.get(projection.post)
+    if pre is None:
+        hint = _meant(projection.pre, nodes)
+        found.add("E0202", f"'{name}' starts from '{projection.pre}', which is no node", at, hint)
+    if not isinstance(post, Population):
+        kind = "node" if post is None else "population"
+        hint = _meant(projection.post, nodes) if post is None else None
+        found.add("E0202", f"'{name}' ends in '{projection.post}', which is no {kind}", at, hint)
+    if projection.delay < 0:
+        found.add("E0205", f"'{name}': delay is {projection.delay} steps", at)
+    if projection.bias is not None and (bad := _not_finite(projection.bias)):
+        found.add("E0106", f"'{name}': {bad} of {projection.bias.size} biases are not finite", at)
+    connection, fits = projection.connection, _connection(projection, found)
+    if pre is None or not isinstance(post, Population):
+        return
+    if fits and (prod(connection.in_shape) != pre.size or prod(connection.out_shape) != post.size):
+        found.add(
+            "E0203",
+            f"'{name}' maps {connection.in_shape} to {connection.out_shape}, but "
+            f"'{pre.name}' has shape {pre.shape} and '{post.name}' {post.shape}",
+            at,
+        )
+    if projection.bias is not None and projection.bias.shape not in ((), (post.size,)):
+        found.add(
+            "E0207",
+            f"'{name}': bias has shape {projection.bias.shape}, expected ({post.size},)",
+            at,
+        )
+
+
+def _connection(projection: Projection, found: Diagnostics) -> bool:
+    """Whether the connection is sound, so that its shapes mean something."""
+    before = len(found)
+    parts = stages(projection.connection)
+    if not parts:
+        found.add("E0205", f"'{projection.name}': a chain without stages", projection.at)
+    for part in parts:
+        _stage(part, f"'{projection.name}'", projection.at, found)
+    if len(found) > before:
+        return False
+    for left, right in pairwise(parts):
+        if prod(left.out_shape) != prod(right.in_shape):
+            found.add(
+                "E0203",
+                f"'{projection.name}': {type(left).__name__} gives {left.out_shape}, "
+                f"{type(right).__name__} takes {right.in_shape}",
+                projection.at,
+            )
+    return len(found) == before
+
+
+def _stage(stage: Connection, name: str, at: Location, found: Diagnostics) -> None:
+    before = len(found)
+    kind = type(stage).__name__
+    for field in ("weight", "scale"):
+        values = getattr(stage, field, None)
+        if values is not None and (bad := _not_finite(values)):
+            found.add(
+                "E0106", f"{name}: {bad} of {values.size} values of {field} are not finite", at
+            )
+    if problem := _malformed(stage):
+        found.add("E0205", f"{name}: {kind}: {problem}", at)
+    if isinstance(stage, Conv1d | Conv2d) and not problem:
+        channels, outputs, groups = stage.shape[0], stage.weight.shape[0], stage.groups
+        if channels % groups or outputs % groups or stage.weight.shape[1] != channels // groups:
+            found.add(
+                "E0203",
+                f"{name}: weight {stage.weight.shape} with {groups} group(s) does not take "
+                f"{channels} channels",
+                at,
+            )
+    if len(found) == before and any(n < 1 for n in (*stage.in_shape, *stage.out_shape)):
+        found.add("E0203", f"{name}: {kind} takes {stage.in_shape}, leaves {stage.out_shape}", at)
+
+
+def _malformed(stage: Connection) -> str | None:
+    """What is wrong with the fields of one stage, before any shape can be derived from them."""
+    match stage:
+        case Dense():
+            return _axes("weight", stage.weight.shape, 2)
+        case Sparse():
+            return _rows(stage)
+        case Conv1d():
+            return (
+                _axes("weight", stage.weight.shape, 3)
+                or _axes("shape", stage.shape, 2)
+                or _at_least(1, stride=stage.stride, dilation=stage.dilation, groups=stage.groups)
+                or _at_least(0, padding=stage.padding)
+            )
+        case Conv2d():
+            return (
+                _axes("weight", stage.weight.shape, 4)
+                or _axes("shape", stage.shape, 3)
+                or _at_least(1, stride=stage.stride, dilation=stage.dilation, groups=stage.groups)
+                or _at_least(0, padding=stage.padding)
+            )
+        case SumPool2d():  # and AvgPool2d
+            return (
+                _axes("shape", stage.shape, 3)
+                or _at_least(1, kernel=stage.kernel, stride=stage.stride)
+                or _at_least(0, padding=stage.padding)
+            )
+        case Flatten():
+            axes = len(stage.shape)
+            end = stage.end + axes if stage.end < 0 else stage.end
+            if not 0 <= stage.start <= end < axes:
+                return f"there are no axes {stage.start} to {stage.end} in {stage.shape}"
+            return None
+        case Scale():
+            return _elements("scale", stage.scale, stage.shape)
+        case OneToOne():
+            return _elements("weight", stage.weight, (prod(stage.shape),))
+        case Delay():
+            if (stage.steps < 0).any():
+                return f"a delay of {stage.steps.min()} steps"
+            return _elements("steps", stage.steps, (prod(stage.shape),))
+        case _:
+            return "the verifier does not know this connection"
+
+
+def _axes(name: str, shape: Shape, axes: int) -> str | None:
+    return None if len(shape) == axes else f"{name} {shape} must have {axes} axes"
+
+
+def _at_least(low: int, **fields: Any) -> str | None:
+    for name, value in fields.items():
+        if (np.asarray(value) < low).any():
+            return f"{name} is {value}, it must be at least {low}"
+    return None
+
+
+def _elements(name: str, array: npt.NDArray[Any], shape: Shape) -> str | None:
+    return None if array.shape in ((), shape) else f"{name} has shape {array.shape}, not {shape}"
+
+
+def _rows(stage: Sparse) -> str | None:
+    indptr, post = stage.indptr, stage.post
+    if problem := _at_least(1, pre_size=stage.pre_size, post_size=stage.post_size):
+        return problem
+    if indptr.shape != (stage.pre_size + 1,):
+        return f"indptr has shape {indptr.shape}, expected ({stage.pre_size + 1},)"
+    if post.ndim != 1 or post.shape != stage.weight.shape:
+        return f"post has shape {post.shape}, weight {stage.weight.shape}"
+    if indptr[0] != 0 or indptr[-1] != post.size or (np.diff(indptr) < 0).any():
+        return f"indptr must rise from 0 to the {post.size} synapses"
+    if post.size and not 0 <= post.min() <= post.max() < stage.post_size:
+        return f"post spans {post.min()} to {post.max()}, outside 0 to {stage.post_size - 1}"
+    return None
+
+
+def minimum_delay(projection: Projection) -> int:
+    """The fewest steps that any value spends in ``projection``."""
+    within = (s for s in stages(projection.connection) if isinstance(s, Delay))
+    return projection.delay + sum(int(stage.steps.min()) for stage in within)
+
+
+def _loops(graph: Graph, found: Diagnostics) -> None:
+    registered = {p.name: p.semantics.registered for p in graph.populations}
+    edges: dict[str, set[str]] = {p.name: set() for p in graph.populations}
+    for p in graph.projections:
+        if p.pre in registered and not registered[p.pre] and minimum_delay(p) == 0:
+            edges[p.pre].add(p.post)
+    loop = find_loop(edges)
+    if loop:
+        found.add(
+            "E0204",
+            "no delay on the loop " + " -> ".join(loop),
+            graph.population(loop[0]).at,
+            "give one of its projections a delay of at least one step",
+        )
+
+
+def find_loop(edges: dict[str, set[str]]) -> list[str] | None:
+    """A cycle of a directed graph as names, the first repeated at the end; None without one."""
+    done: set[str] = set()
+    for root in edges:
+        path: list[str] = []
+        on_path: set[str] = set()
+        stack: list[tuple[str, bool]] = [(root, False)]
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                path.pop()
+                on_path.discard(node)
+                done.add(node)
+                continue
+            if node in on_path:
+                return [*path[path.index(node) :], node]
+            if node in done:
+                continue
+            path.append(node)
+            on_path.add(node)
+            stack.append((node, True))
+            stack.extend((succ, False) for succ in sorted(edges[node], reverse=True))
+    return None

@@ -1,0 +1,183 @@
+"""The code blocks of README.md and docs/*.md do what the pages say."""
+
+import doctest
+import importlib
+import importlib.util
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+FENCE = re.compile(r"```(?P<language>\w*)\s*$")
+COMMENT = re.compile(r"<!-- (?:(?P<slow>slow)|not run: (?P<reason>.+)) -->$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: language, text, the number of its first line, and how it is to be run."""
+
+    language: str
+    text: str
+    line: int
+    slow: bool
+    run: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """A `$ spikec ...` line and the output that follows it on the page."""
+
+    arguments: tuple[str, ...]
+    wanted: str
+    line: int
+
+
+def blocks(page: str) -> Iterator[Block]:
+    lines = page.splitlines()
+    start = 0
+    while start < len(lines):
+        fence = FENCE.match(lines[start])
+        if fence is None:
+            assert not lines[start].startswith("```"), f"line {start + 1}: odd fence"
+            start += 1
+            continue
+        end = lines.index("```", start + 1)
+        comment = COMMENT.match(lines[start - 1]) if start else None
+        yield Block(
+            language=fence["language"],
+            text="\n".join(lines[start + 1 : end]) + "\n",
+            line=start + 2,
+            slow=comment is not None and comment["slow"] is not None,
+            run=comment is None or comment["reason"] is None,
+        )
+        start = end + 1
+
+
+def commands(block: Block) -> Iterator[Command]:
+    lines = block.text.splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith("$ ")] + [len(lines)]
+    for start, end in itertools.pairwise(starts):
+        words = shlex.split(lines[start][2:], comments=True)
+        if words[:1] == ["spikec"]:
+            wanted = "\n".join(lines[start + 1 : end])
+            yield Command(tuple(words[1:]), wanted.strip(), block.line + start)
+
+
+def run_python(block: Block, page: str, namespace: dict[str, Any]) -> None:
+    if ">>> " in block.text:
+        test = doctest.DocTestParser().get_doctest(
+            block.text, namespace, page, page, block.line - 1
+        )
+        report: list[str] = []
+        runner = doctest.DocTestRunner(optionflags=FLAGS)
+        runner.run(test, out=report.append, clear_globs=False)
+        namespace.update(test.globs)
+        assert not runner.failures, "".join(report)
+    else:
+        code = compile("\n" * (block.line - 1) + block.text, page, "exec")
+        exec(code, namespace)
+
+
+def run_command(command: Command, page: str) -> None:
+    main = importlib.import_module("spikec.compiler.cli").main
+    result = CliRunner().invoke(main, list(command.arguments), prog_name="spikec")
+    where = f"{page}:{command.line}: spikec {shlex.join(command.arguments)}"
+    if not command.wanted:
+        assert result.exit_code == 0, f"{where}\n{result.output}"
+        return
+    checker = doctest.OutputChecker()
+    example = doctest.Example(where, command.wanted + "\n")
+    if not checker.check_output(example.want, result.output.strip() + "\n", FLAGS):
+        pytest.fail(f"{where}\n{checker.output_difference(example, result.output, FLAGS)}")
+
+
+def run_page(page: Path, *, slow: bool) -> None:
+    name = page.relative_to(ROOT).as_posix()
+    namespace: dict[str, Any] = {"__name__": "__page__"}
+    for block in blocks(page.read_text()):
+        if not block.run or (block.slow and not slow):
+            continue
+        if block.language == "python":
+            run_python(block, name, namespace)
+        for command in commands(block) if block.language == "console" else ():
+            run_command(command, name)
+
+
+def needs_the_command_line(page: Path) -> bool:
+    text = page.read_text()
+    return any(True for b in blocks(text) if b.language == "console" for _ in commands(b))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_page(page: Path, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if slow and not any(block.slow for block in blocks(page.read_text())):
+        pytest.skip("the page has no slow block")
+    if needs_the_command_line(page) and not _command_line_is_written():
+        pytest.skip("spikec.compiler.cli is not written yet")
+    monkeypatch.chdir(tmp_path)
+    run_page(page, slow=slow)
+
+
+def _command_line_is_written() -> bool:
+    return importlib.util.find_spec("spikec.compiler.cli") is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    local = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_readme_names_make_targets_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for page in PAGES:
+        for target in re.findall(r"(?:`|\$ )make ([a-z-]+)", page.read_text()):
+            assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
+
+
+class TestRunner:
+    """The runner itself: what it must notice."""
+
+    def page(self, tmp_path: Path, text: str) -> None:
+        for block in blocks(text):
+            if block.run and block.language == "python":
+                run_python(block, "page.md", {})
+
+    def test_error_names_the_line_of_the_page(self, tmp_path: Path) -> None:
+        with pytest.raises(ZeroDivisionError) as caught:
+            self.page(tmp_path, "text\n\n```python\nx = 1\nx / 0\n```\n")
+        assert caught.traceback[-1].lineno + 1 == 5
+
+    def test_wrong_output_fails(self, tmp_path: Path) -> None:
+        with pytest.raises(AssertionError, match="Expected"):
+            self.page(tmp_path, "```python\n>>> 1 + 1\n3\n```\n")
+
+    def test_block_with_a_reason_is_not_run(self, tmp_path: Path) -> None:
+        self.page(tmp_path, "<!-- not run: needs a board -->\n```python\n1 / 0\n```\n")
+
+    def test_block_without_a_reason_is_run(self, tmp_path: Path) -> None:
+        with pytest.raises(ZeroDivisionError):
+            self.page(tmp_path, "<!-- not run: -->\n```python\n1 / 0\n```\n")
+
+    def test_console_block_splits_into_commands(self) -> None:
+        text = "```console\n$ make demo\n$ spikec show 'a b' # why\nout\n$ spikec doctor\n```\n"
+        (block,) = blocks(text)
+        assert list(commands(block)) == [
+            Command(("show", "a b"), "out", 3),
+            Command(("doctor",), "", 5),
+        ]
+
+    def test_unclosed_block_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="is not in list"):
+            list(blocks("```python\n1\n"))
