@@ -1,0 +1,1 @@
+"""Event-driven spiking cores in Amaranth: components, byte protocol, image and cycle model."""

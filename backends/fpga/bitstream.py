@@ -1,0 +1,386 @@
+"""From a device to a file that programs a board, with what it uses and how fast it may run.
+
+Amaranth makes the build plan (file name -> content, the same for the same design), the programs
+of one :class:`~.toolchain.Toolchain` run it, and their JSON report is read. A finished build is
+kept under the hash of its plan and of the tools' versions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ...boards.board import Board, Pll
+from .cache import Cache, content_key, default_cache_root
+from .process import StageFailed, run_stage
+from .toolchain import Toolchain, find_toolchain, require_packages
+
+__all__ = [
+    "Bitstream",
+    "BuildReport",
+    "ClockTiming",
+    "ClockUnavailable",
+    "DoesNotFit",
+    "TimingFailed",
+    "build_bitstream",
+    "dfu_suffix",
+    "parse_report",
+    "prepare_plan",
+]
+
+_NAME: Final = "top"
+_STAGES: Final = {
+    "yosys": "synthesis",
+    "nextpnr-ice40": "place and route",
+    "nextpnr-ecp5": "place and route",
+    "icepack": "packing",
+    "ecppack": "packing",
+}
+_PRODUCT: Final = {"ice40": f"{_NAME}.bin", "ecp5": f"{_NAME}.bit"}
+_SYNTHESIS: Final = {"ice40": "-dsp", "ecp5": ""}
+
+
+class ClockUnavailable(ValueError):
+    """A clock or baud rate the board cannot make; the message lists those it can."""
+
+    code = "clock-unavailable"
+
+
+class DoesNotFit(StageFailed):
+    """The device has too few cells of some kind; the message says which and by how many."""
+
+    code = "does-not-fit"
+
+
+class TimingFailed(RuntimeError):
+    """A clock is faster than the logic. ``timings`` has all clocks, ``report`` the whole build."""
+
+    code = "timing-failed"
+
+    def __init__(self, message: str, report: BuildReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTiming:
+    """The fastest a clock may run (``achieved_mhz``), what was asked for, and what limits it."""
+
+    clock: str
+    achieved_mhz: float
+    required_mhz: float
+    slowest_path: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the clock may run as fast as asked for."""
+        return self.achieved_mhz >= self.required_mhz
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What the place-and-route tool reports: cells (used, available) and clocks."""
+
+    utilisation: Mapping[str, tuple[int, int]] = field(hash=False)
+    timings: tuple[ClockTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bitstream:
+    """A finished build.
+
+    ``clock_mhz`` is the clock it was built for, ``fmax_mhz`` the fastest the same logic may run
+    by the tools' model (worst process corner, as they define it). ``utilisation`` maps a cell to
+    (used, available). ``seconds`` has the wall time of each stage, empty if it was in the cache.
+    """
+
+    data: bytes = field(repr=False)
+    filename: str
+    board: str
+    utilisation: Mapping[str, tuple[int, int]] = field(hash=False)
+    timings: tuple[ClockTiming, ...]
+    fmax_mhz: float
+    clock_mhz: float
+    tool_versions: Mapping[str, str] = field(hash=False)
+    seconds: Mapping[str, float] = field(hash=False)
+    log: str = field(repr=False)
+
+    @property
+    def cached(self) -> bool:
+        """Whether it came out of the cache."""
+        return not self.seconds
+
+
+def prepare_plan(
+    board: Board,
+    device: Any,
+    *,
+    clock_hz: float | None = None,
+    baud: int | None = None,
+    seed: int = 1,
+) -> dict[str, bytes]:
+    """Return the build plan of a device on a board: file name -> content.
+
+    ``device`` is an Amaranth component with byte streams ``rx`` and ``tx``. ``clock_hz`` is one
+    of ``board.clock_frequencies()``, the board's own by default. ``seed`` is the placer's.
+    Equal arguments give equal plans, whatever the folder, the machine or the hash seed.
+
+    Raises :class:`ClockUnavailable`.
+    """
+    clock_hz, pll = _choose_clock(board, clock_hz)
+    baud = _choose_baud(board, clock_hz, baud)
+    from .board_top import BoardTop, make_platform
+
+    platform = make_platform(board)
+    plan = platform.prepare(
+        BoardTop(board, device, clock_hz=clock_hz, baud=baud, pll=pll),
+        _NAME,
+        emit_src=False,
+        synth_opts=_SYNTHESIS[str(board.target.family)],
+        # Timing is judged here, from the report, where the message can say what to do.
+        nextpnr_opts=f"--report report.json --seed {seed} --timing-allow-fail",
+    )
+    files = {
+        name: content.encode() if isinstance(content, str) else bytes(content)
+        for name, content in plan.files.items()
+    }
+    return {name: files[name] for name in sorted(files) if not name.endswith((".sh", ".bat"))}
+
+
+def build_bitstream(
+    board: Board,
+    device: Any,
+    *,
+    clock_hz: float | None = None,
+    baud: int | None = None,
+    seed: int = 1,
+    toolchain: Toolchain | None = None,
+    cache_dir: Path | None = None,
+    timeout: float = 900.0,
+    progress: Callable[[str], None] | None = None,
+    allow_timing_failure: bool = False,
+) -> Bitstream:
+    """Return the bitstream of a device on a board; arguments as for :func:`prepare_plan`.
+
+    ``timeout`` is in seconds for each stage; ``progress`` is called with the name of each stage
+    as it starts.
+
+    Raises :class:`~.toolchain.ToolchainMissing`, :class:`ClockUnavailable`, :class:`DoesNotFit`,
+    :class:`TimingFailed` (unless allowed) and :class:`~.process.StageFailed`.
+    """
+    require_packages(
+        "building a bitstream", {"amaranth": "amaranth", "amaranth_boards": "amaranth-boards"}, "fpga"
+    )
+    family = str(board.target.family)
+    tools = toolchain or find_toolchain(family)
+    clock_hz, _ = _choose_clock(board, clock_hz)
+    if progress is not None:
+        progress("elaboration")
+    plan = prepare_plan(board, device, clock_hz=clock_hz, baud=baud, seed=seed)
+    key = content_key(
+        [*plan.items(), *((f"tool {name}", version) for name, version in tools.versions.items())]
+    )
+    cache = Cache(cache_dir or default_cache_root(), "bitstream")
+    entry = cache.find(key)
+    seconds: dict[str, float] = {}
+    if entry is None:
+        products = _run_plan(plan, tools, family, timeout, progress, seconds)
+        cache.store(key, products)
+        raw, report_text, log = products["bitstream"], products["report.json"], products["log"]
+    else:
+        raw, report_text, log = (
+            (entry / name).read_bytes() for name in ("bitstream", "report.json", "log")
+        )
+    report = parse_report(report_text)
+    if not allow_timing_failure:
+        _check_timing(report, board)
+    data = raw if board.dfu is None else raw + dfu_suffix(raw, *board.dfu)
+    return Bitstream(
+        data=data,
+        filename=f"{board.name}.{board.bitstream_suffix}",
+        board=board.name,
+        utilisation=report.utilisation,
+        timings=report.timings,
+        fmax_mhz=_core_fmax(report, clock_hz),
+        clock_mhz=clock_hz / 1e6,
+        tool_versions=tools.versions,
+        seconds=seconds,
+        log=log.decode(errors="replace"),
+    )
+
+
+def _choose_clock(board: Board, clock_hz: float | None) -> tuple[float, Pll | None]:
+    own = board.clock.frequency.value
+    if clock_hz is None or clock_hz == own:
+        return own, None
+    for pll in board.plls:
+        if pll.frequency.value == clock_hz:
+            return clock_hz, pll
+    offered = ", ".join(f"{f / 1e6:g}" for f in board.clock_frequencies())
+    raise ClockUnavailable(
+        f"{board.name} has no clock of {clock_hz / 1e6:g} MHz; it offers {offered} MHz "
+        f"({board.origin})"
+    )
+
+
+def _choose_baud(board: Board, clock_hz: float, baud: int | None) -> int:
+    core = board.target.core
+    chosen = baud if baud is not None else core.baud if core is not None else 0
+    divisor = round(clock_hz / chosen) if chosen > 0 else 0
+    # A receiver samples ten bits from one edge: the last is off by ten times the rate's error.
+    if divisor < 4 or abs(clock_hz / divisor - chosen) / chosen > 0.02:
+        raise ClockUnavailable(
+            f"{chosen} baud cannot be made from {clock_hz / 1e6:g} MHz within 2 %; "
+            f"choose a rate that divides the clock at least four times"
+        )
+    return chosen
+
+
+def _run_plan(
+    plan: Mapping[str, bytes],
+    tools: Toolchain,
+    family: str,
+    timeout: float,
+    progress: Callable[[str], None] | None,
+    seconds: dict[str, float],
+) -> dict[str, bytes]:
+    """Run the commands of a plan in a folder of their own; return what is worth keeping."""
+    commands = json.loads(plan[f"build_{_NAME}.json"])["commands"]
+    with tempfile.TemporaryDirectory(prefix="spikec-build-") as name:
+        folder = Path(name)
+        for filename, content in plan.items():
+            path = folder / filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        # The wheels make folders of their own, which a killed process leaves behind.
+        scratch = folder / "tmp"
+        scratch.mkdir()
+        env = {**os.environ, "TMPDIR": str(scratch)}
+        log = folder / "log"
+        for program, *options in commands:
+            if program not in _STAGES:
+                # Post-processing for programmers (dfu-suffix): done here without a program.
+                continue
+            stage = _STAGES[program]
+            if progress is not None:
+                progress(stage)
+            argv = [*tools.argv(program), *options]
+            try:
+                seconds[stage] = run_stage(
+                    stage, argv, cwd=folder, log=log, timeout=timeout, env=env
+                )
+            except StageFailed as error:
+                _explain_overflow(error, folder)
+                raise
+        parts = [log.read_bytes()]
+        parts += [p.read_bytes() for n in ("rpt", "tim") if (p := folder / f"{_NAME}.{n}").exists()]
+        return {
+            "bitstream": (folder / _PRODUCT[family]).read_bytes(),
+            "report.json": (folder / "report.json").read_bytes(),
+            "log": b"\n".join(parts),
+        }
+
+
+_USED: Final = re.compile(r"([A-Z][A-Z0-9_]+):\s*(\d+)/\s*(\d+)\s+\d+%")
+
+
+def _explain_overflow(error: StageFailed, folder: Path) -> None:
+    """Raise :class:`DoesNotFit` instead if the placer's log shows more cells than there are."""
+    tim = folder / f"{_NAME}.tim"
+    text = tim.read_text(encoding="utf-8", errors="replace") if tim.exists() else ""
+    over = [
+        f"{used} {cell} of {available} (by {int(used) - int(available)})"
+        for cell, used, available in dict.fromkeys(_USED.findall(text))
+        if int(used) > int(available)
+    ]
+    if over:
+        problem = f"needs {', '.join(over)}; use fewer lanes, narrower words or a larger device"
+        raise DoesNotFit(error.stage, problem, error.log + text) from error
+
+
+def parse_report(text: bytes | str) -> BuildReport:
+    """Read nextpnr's ``--report`` JSON. Frequencies in MHz.
+
+    Raises :class:`~.process.StageFailed` if it is not such a report.
+    """
+    try:
+        document = json.loads(text)
+        utilisation = {
+            cell: (int(count["used"]), int(count["available"]))
+            for cell, count in document["utilization"].items()
+        }
+        paths = {
+            str(path["from"]).split(" ")[-1]: path
+            for path in document.get("critical_paths", [])
+            if path.get("from") == path.get("to")
+        }
+        timings = tuple(
+            ClockTiming(
+                clock=clock,
+                achieved_mhz=float(numbers["achieved"]),
+                required_mhz=float(numbers["constraint"]),
+                slowest_path=_describe_path(paths.get(clock)),
+            )
+            for clock, numbers in sorted(document["fmax"].items())
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = f"wrote a report that cannot be read: {error!r}"
+        raise StageFailed("place and route", problem, "") from error
+    return BuildReport(utilisation, timings)
+
+
+def _describe_path(path: Mapping[str, Any] | None) -> str:
+    hops = path.get("path", []) if path else []
+    if not hops:
+        return ""
+    delay = sum(float(hop["delay"]) for hop in hops)
+    first, last = hops[0]["from"]["cell"], hops[-1]["to"]["cell"]
+    return f"{delay:.1f} ns from {first} to {last}"
+
+
+def _core_fmax(report: BuildReport, clock_hz: float) -> float:
+    """The achieved frequency of the core's clock: the one asked to run at ``clock_hz``."""
+    wanted = [t for t in report.timings if abs(t.required_mhz - clock_hz / 1e6) < 0.01 * t.required_mhz]
+    return min((t.achieved_mhz for t in wanted or report.timings), default=0.0)
+
+
+def _check_timing(report: BuildReport, board: Board) -> None:
+    failed = [t for t in report.timings if not t.met]
+    if not failed:
+        return
+    lines = []
+    for t in failed:
+        short = t.required_mhz - t.achieved_mhz
+        line = (
+            f"clock {t.clock} is to run at {t.required_mhz:.2f} MHz and reaches "
+            f"{t.achieved_mhz:.2f} MHz: {short:.2f} MHz ({short / t.required_mhz:.0%}) too slow"
+        )
+        lines.append(line + (f"; slowest path {t.slowest_path}" if t.slowest_path else ""))
+    reached = min(t.achieved_mhz for t in failed) * 1e6
+    slower = [f for f in board.clock_frequencies() if f <= reached]
+    mend = (
+        f"build for {max(slower) / 1e6:g} MHz, which {board.name} offers, or use fewer lanes"
+        if slower
+        else f"use fewer lanes or narrower state; {board.name} offers no slower clock"
+    )
+    raise TimingFailed("; ".join(lines) + f"; {mend}", report)
+
+
+def dfu_suffix(data: bytes, vendor: int, device: int) -> bytes:
+    """Return the 16 bytes that dfu-util wants at the end of ``data``.
+
+    USB Device Firmware Upgrade 1.1, appendix B, little-endian: device release (any: 0xFFFF),
+    product, vendor, DFU version 1.00, "UFD", length 16, and the CRC-32 (IEEE 802.3, not
+    complemented at the end) of everything before it.
+    """
+    head = b"\xff\xff" + device.to_bytes(2, "little") + vendor.to_bytes(2, "little")
+    head += b"\x00\x01" + b"UFD" + b"\x10"
+    crc = zlib.crc32(data + head) ^ 0xFFFFFFFF
+    return head + crc.to_bytes(4, "little")

@@ -1,0 +1,46 @@
+"""Failures of tools, devices and boards as coded diagnostics."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from ...boards.board import BoardError
+from ...hdl.image import ImageError
+from ...hdl.shape import ShapeError
+from ...ir.diagnostics import Location, fail
+from .bitstream import ClockUnavailable, DoesNotFit, TimingFailed
+from .host import HostError, StimulusError
+from .process import StageFailed, StageTimedOut
+from .simulate import DeviceRefused, DeviceSilent
+from .toolchain import ToolchainMissing
+
+
+@contextlib.contextmanager
+def coded() -> Iterator[None]:
+    """Turn what this backend's modules raise into ``SpikecError``."""
+    try:
+        yield
+    except ToolchainMissing as error:
+        raise fail("E0602", str(error), hint=error.mend) from error
+    except BoardError as error:
+        code = "E0304" if error.code == "board-unknown" else "E0305"
+        raise fail(code, error.message, Location(error.where), error.hint or None) from error
+    except TimingFailed as error:
+        raise fail("E0801", str(error)) from error
+    except ClockUnavailable as error:
+        raise fail("E0707", str(error)) from error
+    except (ShapeError, ImageError) as error:
+        raise fail("E0302", f"the core cannot be built: {error}") from error
+    except DoesNotFit as error:
+        raise fail("E0302", str(error)) from error
+    except StageTimedOut as error:
+        raise fail("E0605", str(error)) from error
+    except StageFailed as error:
+        raise fail("E0603", str(error)) from error
+    except StimulusError as error:
+        raise fail("E0703", str(error)) from error
+    except DeviceSilent as error:
+        raise fail("E0802", str(error)) from error
+    except (DeviceRefused, HostError) as error:
+        raise fail("E0803", str(error)) from error

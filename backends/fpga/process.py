@@ -1,0 +1,108 @@
+"""Running an external program so that it always ends: with us, on time, and with its children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+__all__ = ["StageFailed", "StageTimedOut", "run_stage"]
+
+_TAIL_CHARACTERS: Final = 4000
+_GRACE_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 0.05
+
+
+class StageFailed(RuntimeError):
+    """A program ended with an error. ``log`` holds what it printed; the message has its end."""
+
+    code = "stage-failed"
+
+    def __init__(self, stage: str, problem: str, log: str) -> None:
+        tail = log[-_TAIL_CHARACTERS:].strip()
+        super().__init__(f"{stage} {problem}" + (f"; it printed last:\n{tail}" if tail else ""))
+        self.stage = stage
+        self.problem = problem
+        self.log = log
+
+
+class StageTimedOut(StageFailed):
+    """A program was stopped because it took longer than allowed."""
+
+    code = "stage-timed-out"
+
+
+def run_stage(
+    stage: str,
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    log: Path,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    poll: Callable[[], None] | None = None,
+) -> float:
+    """Run a program to its end and return the seconds it took.
+
+    It runs in a process group of its own, which is killed when the time is up, when ``poll``
+    raises, and on Ctrl-C. Its output goes to the file ``log``; ``poll`` is called about twenty
+    times a second. Raises :class:`StageFailed` on a non-zero exit status, :class:`StageTimedOut`
+    after ``timeout`` seconds.
+    """
+    started = time.monotonic()
+    with log.open("ab") as output:
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StageFailed(stage, f"cannot be started: {error}", "") from error
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL_SECONDS)
+                    break
+                if poll is not None:
+                    poll()
+                if time.monotonic() - started > timeout:
+                    _kill_group(process)
+                    raise StageTimedOut(stage, f"took longer than {timeout:g} s", _read(log))
+        except BaseException:
+            _kill_group(process)
+            raise
+    if process.returncode != 0:
+        raise StageFailed(stage, _ending(process.returncode), _read(log))
+    return time.monotonic() - started
+
+
+def _ending(status: int) -> str:
+    if status > 0:
+        return f"failed with exit status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End the process and everything it started; politely first, so that it can clean up."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)

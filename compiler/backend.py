@@ -1,0 +1,173 @@
+"""Backends: what a target family adds to the compiler, found through entry points.
+
+A backend is one folder and one entry-point line in the group ``spikec.backends``; the line names
+a ``Backend``. Importing it must be cheap: heavy packages are imported when a rung or an emission
+needs them, and ``requirements`` says which are missing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..boards.board import Target
+from ..ir.diagnostics import fail
+from ..ir.events import Recording, Stimulus
+from ..ir.graph import Graph
+from .artifact import Artifact
+
+GROUP = "spikec.backends"
+Progress = Callable[[str, float], None]
+
+
+def no_progress(stage: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something a backend needs from the environment, and how to get it."""
+
+    name: str
+    purpose: str
+    found: str | None
+    mend: str
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What a backend adds to an artefact: files, facts for the manifest, parts of the report."""
+
+    files: Mapping[str, bytes]
+    facts: Mapping[str, Any]
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A request to run one rung of an artefact."""
+
+    artifact: Artifact
+    stimulus: Stimulus
+    populations: tuple[str, ...]
+    record: tuple[tuple[str, str], ...] = ()
+    seed: int = 1
+    progress: Progress = no_progress
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rung gave: the recording, and cycles where the rung counts them.
+
+    ``cycles`` maps a phase to cycles of shape (samples, steps of the hardware); ``clock_hz`` is
+    the clock they are counted in.
+    """
+
+    recording: Recording
+    cycles: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    clock_hz: float | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A target family."""
+
+    @property
+    def name(self) -> str:
+        """Its entry-point name."""
+        ...
+
+    @property
+    def rungs(self) -> tuple[str, ...]:
+        """The rungs it runs; an artefact of its targets offers them besides the common ones."""
+        ...
+
+    def targets(self) -> Sequence[Target]:
+        """The targets it emits for."""
+        ...
+
+    def requirements(self) -> Sequence[Requirement]:
+        """What it needs from the environment."""
+        ...
+
+    def emit(
+        self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
+    ) -> Emission:
+        """The target's files for a quantised, retimed graph."""
+        ...
+
+    def run(self, rung: str, run: Run) -> Outcome:
+        """Run one of ``rungs``."""
+        ...
+
+
+def backends() -> dict[str, Backend]:
+    """All installed backends by name, sorted."""
+    found = {}
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
+        found[point.name] = point.load()
+    return found
+
+
+def find_target(name: str) -> tuple[Backend, Target]:
+    """The backend and target of this name; E0304 with the nearest names otherwise."""
+    known: dict[str, tuple[Backend, Target]] = {}
+    for backend in backends().values():
+        for target in backend.targets():
+            known[target.name] = (backend, target)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+        raise fail("E0304", f"there is no target '{name}'", hint=hint)
+    return known[name]
+
+
+def find_rung(name: str, owner: str) -> Backend:
+    """The backend that runs rung ``name`` for artefacts of backend ``owner``; E0306 otherwise."""
+    installed = backends()
+    if owner in installed and name in installed[owner].rungs:
+        return installed[owner]
+    for backend in installed.values():
+        if name in backend.rungs and not backend.targets():
+            return backend
+    offered = rungs_of(owner)
+    raise fail(
+        "E0306",
+        f"this artefact has no rung '{name}'",
+        hint=f"it has: {', '.join(offered)}",
+    )
+
+
+def rungs_of(owner: str) -> tuple[str, ...]:
+    """The rungs of artefacts of backend ``owner``, from the top of the ladder down."""
+    installed = backends()
+    common = [r for b in installed.values() if not b.targets() for r in b.rungs]
+    own = installed[owner].rungs if owner in installed else ()
+    return tuple(dict.fromkeys([*common, "integer", *own]))
+
+
+def installed_version(package: str) -> str | None:
+    """The version of an installed distribution, ``None`` when it is absent."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def need(module: str, extra: str, purpose: str) -> None:
+    """Raise E0601 unless ``module`` can be imported."""
+    if importlib.util.find_spec(module) is None:
+        raise fail(
+            "E0601",
+            f"{purpose} needs the package '{module}'",
+            hint=f"pip install 'spikec[{extra}]'",
+        )
+

@@ -1,0 +1,79 @@
+"""What verbs say: results on standard output, diagnostics and progress on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ...ir.diagnostics import Diagnostic, Severity
+from ..backend import Progress as Watcher
+from ..backend import no_progress
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+
+class Report:
+    """Collects what one verb has to say, as text for people or as one JSON object."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def line(self, text: str = "") -> None:
+        """One line for a person."""
+        if not self.as_json:
+            self._out.print(text, markup=False)
+
+    def table(self, title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+        """A table for a person."""
+        if self.as_json:
+            return
+        table = Table(title=title or None, title_justify="left", header_style="bold")
+        for column in columns:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        self._out.print(table)
+
+    def diagnostics(self, found: Iterable[Diagnostic]) -> None:
+        """Diagnostics go to standard error in both forms."""
+        for diagnostic in found:
+            head, _, rest = str(diagnostic).partition(":")
+            self._err.print(head, style=_STYLES[diagnostic.severity], markup=False, end="")
+            self._err.print(":" + rest, markup=False)
+
+    def data(self, value: Any) -> None:
+        """The JSON object of the verb."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, indent=1, sort_keys=True, default=_plain) + "\n")
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Watcher]:
+        """A progress bar on a terminal; silence in a pipe."""
+        if self.as_json or not sys.stderr.isatty():
+            yield no_progress
+            return
+        columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._err, transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def watch(stage: str, share: float) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(stage, total=1.0)
+                bars.update(tasks[stage], completed=share)
+
+            yield watch
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,100 @@
+"""Verbs that tell: targets, explain, doctor."""
+
+from __future__ import annotations
+
+import difflib
+import platform
+import sys
+
+import click
+
+from ...ir.codes import CODES
+from ...ir.diagnostics import fail
+from ..backend import backends, installed_version, rungs_of
+from .console import Report
+from .options import json_option
+
+
+@click.command()
+@json_option
+def targets(as_json: bool) -> int:
+    """List the targets, their limits and the rungs they offer."""
+    report = Report(as_json)
+    rows, data = [], []
+    for backend in backends().values():
+        for target in backend.targets():
+            limits = {name: q for name, q in target.limits.items() if q is not None}
+            cells = {c.cell: c.available for c in target.cells}
+            rungs = rungs_of(backend.name)
+            stated = [f"{int(q.value)} {name}" for name, q in (limits | cells).items()]
+            rows.append((target.name, target.title, ", ".join(stated) or "none", ", ".join(rungs)))
+            data.append(
+                {
+                    "name": target.name,
+                    "title": target.title,
+                    "backend": backend.name,
+                    "rungs": list(rungs),
+                    "limits": {
+                        name: {
+                            "value": q.value,
+                            "unit": q.unit,
+                            "source": q.source,
+                            "obtained": q.obtained,
+                        }
+                        for name, q in (limits | cells).items()
+                    },
+                }
+            )
+    report.table("", ("target", "what it is", "limits", "rungs"), rows)
+    report.data({"targets": data})
+    return 0
+
+
+@click.command()
+@click.argument("code")
+@json_option
+def explain(code: str, as_json: bool) -> int:
+    """Say what a diagnostic CODE means and what to do about it."""
+    report = Report(as_json)
+    code = code.upper()
+    if code not in CODES:
+        near = difflib.get_close_matches(code, CODES, n=3)
+        raise fail("E0707", f"there is no code {code}", hint=f"did you mean {', '.join(near)}?")
+    entry = CODES[code]
+    report.line(f"{code}: {entry.title}")
+    report.line()
+    report.line(entry.explanation)
+    report.data({"code": code, "title": entry.title, "explanation": entry.explanation})
+    return 0
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """Check what is installed, and say how to get what is missing."""
+    report = Report(as_json)
+    rows, data, missing = [], [], 0
+    for backend in backends().values():
+        for item in backend.requirements():
+            missing += item.found is None
+            state = item.found or "MISSING"
+            rows.append((backend.name, item.name, state, item.purpose, "" if item.found else item.mend))
+            data.append(
+                {
+                    "backend": backend.name,
+                    "name": item.name,
+                    "found": item.found,
+                    "purpose": item.purpose,
+                    "mend": item.mend,
+                }
+            )
+    version = installed_version("spikec")
+    report.line(f"spikec {version} on Python {platform.python_version()} ({sys.platform})")
+    report.table("", ("backend", "needs", "found", "for", "how to get it"), rows)
+    report.line(
+        "Everything is there."
+        if not missing
+        else f"{missing} missing; the other verbs and rungs work without."
+    )
+    report.data({"spikec": version, "python": platform.python_version(), "requirements": data})
+    return 3 if missing else 0

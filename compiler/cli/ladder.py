@@ -1,0 +1,296 @@
+"""Verbs that run an artefact: run, verify, profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ...ir.diagnostics import fail
+from ...ir.events import Recording, Stimulus
+from ...ir.graph import Graph
+from ..artifact import Artifact, load_artifact
+from ..backend import Outcome, rungs_of
+from ..compare import accuracy
+from ..compare import compare as compare_recordings
+from ..ladder import network, quantised, run_rung, state_words
+from ..reporting import ladder_report
+from ..stimulus import LabelledStimulus, load_stimulus, recording_bytes
+from .console import Report
+from .model import write_file
+from .options import json_option, samples_option, steps_option, stimulus_option
+
+_folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+
+
+def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recording:
+    """Run an uncompiled graph on the golden rung."""
+    from ..backend import Run, find_rung
+    from ..compile import NETWORK
+    from ...ir.text import text
+
+    artifact = Artifact({NETWORK: text(graph).encode()}, {"backend": ""})
+    names = tuple(dict.fromkeys(o.source for o in graph.outputs))
+    run = Run(artifact, stimulus, names, progress=lambda _, share: progress(share))
+    return find_rung("golden", "").run("golden", run).recording
+
+
+@click.command()
+@_folder
+@click.option("--on", "rung", default="integer", show_default=True, help="golden, integer, rtl ...")
+@stimulus_option
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Recording, as .npz.")
+@click.option("--populations", help="Comma-separated; default: those of the outputs.")
+@click.option("--states", is_flag=True, help="Record every state variable in every step.")
+@click.option("--seed", type=int, default=1, show_default=True, help="For stochastic rounding.")
+@steps_option
+@samples_option
+@json_option
+def run(
+    folder: Path,
+    rung: str,
+    stimulus: Path,
+    output: Path | None,
+    populations: str | None,
+    states: bool,
+    seed: int,
+    steps: int | None,
+    samples: int | None,
+    as_json: bool,
+) -> int:
+    """Run one rung of a compiled network on a stimulus."""
+    report = Report(as_json)
+    artifact = load_artifact(folder)
+    graph = quantised(artifact)
+    labelled = load_stimulus(stimulus, graph, steps).take(samples)
+    names = None if populations is None else [n.strip() for n in populations.split(",")]
+    with report.progress() as progress:
+        outcome = run_rung(
+            artifact,
+            rung,
+            labelled.stimulus,
+            populations=names,
+            record=state_words(graph) if states else (),
+            seed=seed,
+            progress=progress,
+        )
+    recording = outcome.recording
+    data: dict[str, Any] = {
+        "rung": rung,
+        "samples": labelled.stimulus.samples,
+        "steps": labelled.stimulus.steps,
+        "populations": {},
+    }
+    for name, events in recording.spikes.items():
+        total = events.value.sum()
+        data["populations"][name] = {"emitted": float(total), "events": int(events.value.size)}
+        report.line(f"{name}: {total:g} emitted in {events.samples} sample(s)")
+    _score(report, data, graph, recording, labelled)
+    if outcome.cycles:
+        _tell_cycles(report, data, outcome)
+    if output is not None:
+        write_file(output, recording_bytes(recording))
+        report.line(f"wrote {output}")
+        data["recording"] = str(output)
+    report.data(data)
+    return 0
+
+
+def _score(
+    report: Report,
+    data: dict[str, Any],
+    graph: Graph,
+    recording: Recording,
+    labelled: LabelledStimulus,
+) -> None:
+    source = graph.outputs[0].source if graph.outputs else None
+    if labelled.labels is None or source not in recording.spikes:
+        return
+    right, total = accuracy(recording, source, labelled.labels)
+    report.line(f"accuracy {right} of {total} ({100.0 * right / max(total, 1):.2f} %)")
+    data |= {"correct": right, "labelled": total, "accuracy": right / max(total, 1)}
+
+
+def _tell_cycles(report: Report, data: dict[str, Any], outcome: Outcome) -> None:
+    per_sample = sum(np.sum(c, axis=1) for c in outcome.cycles.values())
+    mean = float(np.mean(per_sample))
+    report.line(f"{mean:,.0f} cycles a sample")
+    data["cycles_per_sample"] = mean
+    if outcome.clock_hz:
+        micro = mean / outcome.clock_hz * 1e6
+        report.line(f"{micro:,.1f} us a sample at {outcome.clock_hz / 1e6:g} MHz")
+        data["microseconds_per_sample"] = micro
+
+
+@click.command()
+@_folder
+@stimulus_option
+@click.option("--rungs", help="Comma-separated, from the top; default: all that the target has.")
+@click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
+@steps_option
+@samples_option
+@json_option
+def verify(
+    folder: Path,
+    stimulus: Path,
+    rungs: str | None,
+    page: Path | None,
+    steps: int | None,
+    samples: int | None,
+    as_json: bool,
+) -> int:
+    """Run all rungs against each other: integer and target must be equal, golden is measured."""
+    report = Report(as_json)
+    artifact = load_artifact(folder)
+    graph = quantised(artifact)
+    owner = str(artifact.manifest["backend"])
+    names = list(rungs_of(owner)) if rungs is None else [r.strip() for r in rungs.split(",")]
+    if len(names) < 2:
+        raise fail("E0707", f"verify needs two rungs, not {names}")
+    labelled = load_stimulus(stimulus, graph, steps).take(samples)
+    with report.progress() as progress:
+        outcomes = run_ladder(artifact, names, labelled.stimulus, progress)
+    equal, data = judge(report, graph, network(artifact), names, outcomes, labelled)
+    if page is not None:
+        files = ladder_report(artifact, outcomes, labelled)
+        for name, content in files.items():
+            write_file(page.with_suffix(Path(name).suffix), content)
+        report.line(f"wrote {page}")
+    report.data(data)
+    return 0 if equal else 1
+
+
+def run_ladder(
+    artifact: Artifact, names: list[str], stimulus: Stimulus, progress: Any
+) -> dict[str, Outcome]:
+    """Run several rungs on one stimulus; integer and target rungs with every state word."""
+    graph = quantised(artifact)
+    populations = [p.name for p in graph.populations]
+    outputs = list(dict.fromkeys(o.source for o in graph.outputs))
+    outcomes = {}
+    for name in names:
+        digital = name != "golden"
+        outcomes[name] = run_rung(
+            artifact,
+            name,
+            stimulus,
+            populations=outputs if digital else populations,
+            record=state_words(graph) if digital else (),
+            progress=progress,
+        )
+    return outcomes
+
+
+def judge(
+    report: Report,
+    graph: Graph,
+    source: Graph,
+    names: list[str],
+    outcomes: dict[str, Outcome],
+    labelled: LabelledStimulus,
+) -> tuple[bool, dict[str, Any]]:
+    """Compare neighbouring rungs; equality is demanded below the golden one."""
+    equal, comparisons = True, []
+    for upper, lower in zip(names, names[1:], strict=False):
+        a, b = outcomes[upper].recording, outcomes[lower].recording
+        comparison = compare_recordings(a, b, graph=graph, stimulus=labelled.stimulus)
+        must = "golden" not in (upper, lower)
+        equal &= comparison.equal or not must
+        verdict = "equal" if comparison.equal else ("DIFFERS" if must else "measured")
+        report.line(f"{upper} / {lower}: {verdict}")
+        for line in comparison.describe().splitlines():
+            report.line("  " + line)
+        comparisons.append({"must_equal": must, **comparison.as_dict()})
+    data: dict[str, Any] = {"equal": equal, "comparisons": comparisons, "rungs": {}}
+    for name in names:
+        facts: dict[str, Any] = {}
+        if labelled.labels is not None:
+            right, total = accuracy(
+                outcomes[name].recording, graph.outputs[0].source, labelled.labels
+            )
+            facts = {"correct": right, "labelled": total}
+            report.line(f"{name}: {right} of {total} right")
+        data["rungs"][name] = facts
+    return equal, data
+
+
+@click.command()
+@_folder
+@stimulus_option
+@click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
+@steps_option
+@samples_option
+@json_option
+def profile(
+    folder: Path,
+    stimulus: Path,
+    page: Path | None,
+    steps: int | None,
+    samples: int | None,
+    as_json: bool,
+) -> int:
+    """Latency of a compiled network: exact cycles of each step, and where they go."""
+    report = Report(as_json)
+    artifact = load_artifact(folder)
+    graph = quantised(artifact)
+    own = [r for r in rungs_of(str(artifact.manifest["backend"])) if r not in ("golden", "integer")]
+    if not own:
+        raise fail(
+            "E0306",
+            f"target '{artifact.manifest['target']}' has no rung that counts cycles",
+            hint="compile for a board: 'spikec targets'",
+        )
+    labelled = load_stimulus(stimulus, graph, steps).take(samples)
+    with report.progress() as progress:
+        outcome = run_rung(artifact, own[0], labelled.stimulus, progress=progress)
+    data = cycle_profile(report, outcome, artifact)
+    if page is not None:
+        for name, content in ladder_report(artifact, {own[0]: outcome}, labelled).items():
+            write_file(page.with_suffix(Path(name).suffix), content)
+        report.line(f"wrote {page}")
+    report.data(data)
+    return 0
+
+
+def cycle_profile(report: Report, outcome: Outcome, artifact: Artifact) -> dict[str, Any]:
+    """Cycles by phase and step, and the time they take at the clock."""
+    clock = outcome.clock_hz or 1.0
+    facts = artifact.manifest["emission"]
+    total = np.sum(list(outcome.cycles.values()), axis=0)
+    everything = float(total.sum()) or 1.0
+    samples = total.shape[0]
+    rows, phases = [], {}
+    for phase, cycles in outcome.cycles.items():
+        mean = float(cycles.sum()) / samples
+        share = 100.0 * float(cycles.sum()) / everything
+        rows.append((phase, f"{mean:,.0f}", f"{mean / clock * 1e6:,.1f}", f"{share:.1f} %"))
+        phases[phase] = {"cycles_per_sample": mean, "share": share / 100.0}
+    mean = everything / samples
+    rows.append(("all", f"{mean:,.0f}", f"{mean / clock * 1e6:,.1f}", "100 %"))
+    report.table(
+        f"{samples} sample(s) of {total.shape[1]} steps at {clock / 1e6:g} MHz",
+        ("phase", "cycles a sample", "us a sample", "share"),
+        rows,
+    )
+    worst = np.unravel_index(int(np.argmax(total)), total.shape)
+    report.line(
+        f"a step takes {total.min():,} to {total.max():,} cycles "
+        f"({total.max() / clock * 1e6:,.2f} us); the longest is step {worst[1]} of sample {worst[0]}"
+    )
+    data: dict[str, Any] = {
+        "clock_hz": clock,
+        "samples": samples,
+        "steps": int(total.shape[1]),
+        "phases": phases,
+        "cycles_per_sample": mean,
+        "microseconds_per_sample": mean / clock * 1e6,
+        "cycles_per_step": {"min": int(total.min()), "max": int(total.max())},
+        "cycles": {phase: cycles.tolist() for phase, cycles in outcome.cycles.items()},
+    }
+    if "fmax_mhz" in facts:
+        fmax = facts["fmax_mhz"]
+        report.line(f"at the achieved Fmax of {fmax:.1f} MHz: {mean / fmax:,.1f} us a sample")
+        data |= {"fmax_mhz": fmax, "microseconds_per_sample_at_fmax": mean / fmax}
+    return data

@@ -1,0 +1,333 @@
+"""Verbs about a model: show, compile, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...boards.board import Target
+from ...ir.connections import stages
+from ...ir.diagnostics import Diagnostics, Location, fail
+from ...ir.dialects import DIALECTS
+from ...ir.graph import Graph
+from ...ir.text import digest, text
+from ...ir.verify import verify
+from ..artifact import Artifact
+from ..backend import find_target
+from ..compare import accuracy
+from ..compare import compare as compare_recordings
+from ..compile import compile_graph
+from ..connectivity import synapse_count
+from ..integer.executor import Executor
+from ..passes.base import run_pipeline
+from ..passes.legalise import Legalise
+from ..passes.quantise import REFERENCE, Quantise
+from ..reporting import compile_report
+from ..stimulus import load_stimulus
+from .console import Report
+from .options import (
+    json_option,
+    pass_options,
+    read_model,
+    reading_options,
+    samples_option,
+    steps_option,
+    stimulus_option,
+    take_quantise,
+)
+
+_model = click.argument("model", type=click.Path(path_type=Path))
+
+
+def describe(graph: Graph) -> dict[str, Any]:
+    """A graph as JSON-ready data: sizes and kinds, no weights."""
+    return {
+        "name": graph.name,
+        "dialect": graph.dialect,
+        "dt": graph.dt,
+        "digest": digest(graph),
+        "inputs": [{"name": i.name, "shape": list(i.shape)} for i in graph.inputs],
+        "populations": [
+            {
+                "name": p.name,
+                "model": type(p.neuron).__name__,
+                "shape": list(p.shape),
+                "neurons": p.size,
+                "reset": str(p.semantics.reset),
+            }
+            for p in graph.populations
+        ],
+        "projections": [
+            {
+                "name": p.name,
+                "pre": p.pre,
+                "post": p.post,
+                "kind": " > ".join(type(s).__name__ for s in stages(p.connection)),
+                "synapses": synapse_count(p.connection),
+                "delay": p.delay,
+                "recurrent": p.recurrent,
+            }
+            for p in graph.projections
+        ],
+        "outputs": [{"name": o.name, "source": o.source} for o in graph.outputs],
+        "neurons": graph.neurons,
+        "synapses": sum(synapse_count(p.connection) for p in graph.projections),
+    }
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option("--dialects", "list_dialects", is_flag=True, help="List the dialects instead.")
+@click.option("--text", "as_text", is_flag=True, help="Print the canonical text of the graph.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the graph to this SVG file.")
+@reading_options
+@json_option
+def show(
+    model: Path | None,
+    list_dialects: bool,
+    as_text: bool,
+    plot: Path | None,
+    as_json: bool,
+    **reading: Any,
+) -> int:
+    """Tell what is in MODEL, under which dialect, and how big it is."""
+    report = Report(as_json)
+    if list_dialects:
+        rows = [(d.name, d.summary, d.source) for d in DIALECTS.values()]
+        report.table("", ("dialect", "rules", "rests on"), rows)
+        report.data({"dialects": [{"name": n, "summary": s, "source": o} for n, s, o in rows]})
+        return 0
+    if model is None:
+        raise click.UsageError("name a MODEL, or give --dialects")
+    graph, found = read_model(model, **reading)
+    report.diagnostics(found)
+    verify(graph)
+    if plot is not None:
+        _plot(graph, plot)
+    if as_text:
+        click.echo(text(graph), nl=False)
+        return 0
+    data = describe(graph)
+    report.line(
+        f"{graph.name}: {graph.neurons:,} neurons, {data['synapses']:,} synapses, "
+        f"dt {graph.dt:g} s, dialect {graph.dialect}"
+    )
+    report.table(
+        "",
+        ("population", "model", "shape", "neurons", "reset"),
+        [
+            (p["name"], p["model"], p["shape"], f"{p['neurons']:,}", p["reset"])
+            for p in data["populations"]
+        ],
+    )
+    report.table(
+        "",
+        ("projection", "from", "to", "connection", "synapses", "delay"),
+        [
+            (p["name"], p["pre"], p["post"], p["kind"], f"{p['synapses']:,}", p["delay"])
+            for p in data["projections"]
+        ],
+    )
+    report.data(data | {"diagnostics": [d.as_dict() for d in found]})
+    return 0
+
+
+def _plot(graph: Graph, path: Path) -> None:
+    from ..backend import need
+    from ..report.plots import plot_graph
+
+    need("matplotlib", "plot", "--plot")
+    write_file(path, plot_graph(graph).encode())
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write one file whole or not at all; E0604 when the place refuses."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise fail("E0604", f"cannot write: {error.strerror}", Location(str(path))) from None
+
+
+@click.command(name="compile")
+@_model
+@click.option("--target", "-t", required=True, help="Where it shall run: see 'spikec targets'.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder.")
+@reading_options
+@pass_options(Quantise)
+@click.option("--lanes", type=int, help="FPGA: synapses added in one clock cycle.")
+@click.option("--clock", type=float, help="FPGA: clock in MHz.")
+@click.option("--bitstream/--no-bitstream", default=True, help="FPGA: run the vendor flow.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Stimulus to measure the error on."
+)
+@click.option("--dump-after", multiple=True, metavar="PASS", help="Print the graph after a pass.")
+@json_option
+def compile_(
+    model: Path,
+    target: str,
+    output: Path,
+    lanes: int | None,
+    clock: float | None,
+    bitstream: bool,
+    calibration: Path | None,
+    dump_after: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Quantise, map and emit MODEL for a target."""
+    report = Report(as_json)
+    backend, machine = find_target(target)
+    quantise = take_quantise(options)
+    graph, reading = read_model(model, **options)
+    found = Diagnostics(list(reading))
+    stimulus = None if calibration is None else load_stimulus(calibration, graph)
+
+    def dump(name: str, result: Graph) -> None:
+        if name in dump_after:
+            click.echo(text(result), nl=False, err=as_json)
+
+    backend_options = {
+        "lanes": lanes,
+        "clock_hz": None if clock is None else clock * 1e6,
+        "bitstream": bitstream,
+    }
+    try:
+        with report.progress() as progress:
+            compilation = compile_graph(
+                graph,
+                backend,
+                machine,
+                quantise,
+                backend_options,
+                found=found,
+                progress=progress,
+                after=dump,
+            )
+    finally:
+        report.diagnostics(d for d in found if d.code[0] != "E")
+    artifact = compilation.artifact(compile_report(compilation, stimulus))
+    artifact.write(output)
+    _tell(report, artifact, compilation, output)
+    return 0
+
+
+def _tell(report: Report, artifact: Artifact, compilation: Any, output: Path) -> None:
+    facts = artifact.manifest["emission"]
+    report.table(
+        "quantisation",
+        ("population", "neurons", "weights", "SQNR dB", "lost", "threshold error"),
+        [
+            (
+                e.population,
+                e.neurons,
+                f"{e.weights:,} x {e.weight_bits} bit",
+                "exact" if e.weight_sqnr_db is None else f"{e.weight_sqnr_db:.1f}",
+                e.weights_zeroed + e.weights_clipped,
+                "-" if e.threshold_error is None else f"{e.threshold_error:.1e}",
+            )
+            for e in compilation.errors
+        ],
+    )
+    for cell, use in facts.get("utilisation", {}).items():
+        if use["used"]:
+            share = 100.0 * use["used"] / max(use["available"], 1)
+            report.line(f"{cell:<16} {use['used']:>6} of {use['available']:>6}  {share:5.1f} %")
+    if "fmax_mhz" in facts:
+        report.line(f"Fmax {facts['fmax_mhz']:.1f} MHz, clock {facts['clock_mhz']:.1f} MHz")
+    report.line(f"wrote {output} ({len(artifact.files) + 1} files, digest {artifact.digest[:16]})")
+    report.data(
+        {"output": str(output), "digest": artifact.digest, "manifest": dict(artifact.manifest)}
+    )
+
+
+@click.command()
+@_model
+@stimulus_option
+@click.option(
+    "--dialects",
+    default="snntorch,norse,spyx,sinabs",
+    show_default=True,
+    help="Comma-separated names; the first is what the others are compared with.",
+)
+@click.option(
+    "--on",
+    "rung",
+    type=click.Choice(["precise", "golden"]),
+    default="precise",
+    show_default=True,
+    help="precise: 16-bit weights and 40-bit states on the integer executor; golden: Brian2.",
+)
+@reading_options
+@steps_option
+@samples_option
+@json_option
+def compare(
+    model: Path,
+    stimulus: Path,
+    dialects: str,
+    rung: str,
+    steps: int | None,
+    samples: int | None,
+    as_json: bool,
+    **reading: Any,
+) -> int:
+    """Run MODEL under several dialects on the user's data, and say what each would do."""
+    report = Report(as_json)
+    names = [n.strip() for n in dialects.split(",") if n.strip()]
+    reading.pop("dialect")
+    rows, data, first = [], [], None
+    for name in names:
+        graph, found = read_model(model, dialect=name, **reading)
+        if first is None:
+            report.diagnostics(found)
+        labelled = load_stimulus(stimulus, graph, steps).take(samples)
+        with report.progress() as progress:
+            recording = _run(graph, labelled.stimulus, rung, lambda s, n=name: progress(n, s))
+        first = recording if first is None else first
+        comparison = compare_recordings(first, recording)
+        output = next(iter(recording.spikes))
+        score = None
+        if labelled.labels is not None:
+            score = accuracy(recording, output, labelled.labels)
+        place = comparison.first
+        difference = (
+            "-"
+            if place is None
+            else f"sample {place.sample}, step {place.step}, {place.population}[{place.neuron}]"
+        )
+        spikes = float(recording.spikes[output].value.sum())
+        rows.append(
+            (
+                name,
+                "-" if score is None else f"{score[0]} of {score[1]}",
+                f"{spikes:g}",
+                difference,
+            )
+        )
+        data.append(
+            {
+                "dialect": name,
+                "correct": None if score is None else score[0],
+                "samples": labelled.stimulus.samples,
+                "output_spikes": spikes,
+                "comparison": comparison.as_dict(),
+            }
+        )
+    report.table("", ("dialect", "correct", "output spikes", f"first differs from {names[0]}"), rows)
+    report.data({"model": model.name, "rung": rung, "dialects": data})
+    return 0
+
+
+def _run(graph: Graph, stimulus: Any, rung: str, progress: Any) -> Any:
+    if rung == "golden":
+        from .ladder import golden_recording
+
+        return golden_recording(graph, stimulus, progress)
+    precise = run_pipeline([Legalise(), REFERENCE], graph, Target.unlimited(), Diagnostics())
+    return Executor(precise).run(stimulus, progress=progress)

@@ -1,0 +1,169 @@
+"""Options that several verbs share; those of passes come from the fields of the pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...ir.diagnostics import Diagnostic, Location, fail
+from ...ir.dialects import DIALECTS
+from ...ir.graph import Graph
+from ...ir.semantics import Semantics
+from ...ir.text import HEADER, parse
+from ..passes.quantise import Quantise
+
+Command = Callable[..., Any]
+TIME_UNITS = ("s", "ms", "us", "steps")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+stimulus_option = click.option(
+    "--stimulus",
+    "-s",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Stimulus file: .npz, .npy, .txt or .nir.",
+)
+steps_option = click.option(
+    "--steps", type=click.IntRange(1), help="Steps of each sample (default: as in the file)."
+)
+samples_option = click.option(
+    "--samples", type=click.IntRange(1), help="Use only the first samples."
+)
+
+
+def reading_options(command: Command) -> Command:
+    """Options on how a model file is read."""
+    for option in (
+        click.option(
+            "--dialect",
+            metavar="NAME",
+            help=f"Step semantics of the file: {', '.join(DIALECTS)}. Guessed when absent.",
+        ),
+        click.option("--dt", type=float, help="Length of a step in seconds."),
+        click.option(
+            "--time-unit",
+            type=click.Choice(list(TIME_UNITS)),
+            default="s",
+            show_default=True,
+            help="Unit of the time constants in the file.",
+        ),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="RULE=VALUE",
+            help="Replace one rule of the semantics, as in --set max_spikes=1 or --set reset=zero.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read_model(
+    path: Path,
+    dialect: str | None,
+    dt: float | None,
+    time_unit: str,
+    overrides: tuple[str, ...],
+) -> tuple[Graph, tuple[Diagnostic, ...]]:
+    """Read a NIR file or a graph text."""
+    from ..frontends.nir import read_nir
+
+    if not path.exists() or path.is_dir():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise fail("E0116", f"the model {what}", Location(str(path)))
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(len(HEADER))
+        if start == HEADER.encode():
+            return parse(path.read_text(encoding="utf-8"), str(path)), ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise fail("E0116", f"the model cannot be read: {error}", Location(str(path))) from None
+    return read_nir(
+        path,
+        dialect=dialect,
+        dt=dt,
+        time_unit=time_unit,
+        overrides=semantics_overrides(overrides),
+    )
+
+
+def semantics_overrides(words: tuple[str, ...]) -> dict[str, Any]:
+    """``("max_spikes=1", "reset=zero")`` as fields of ``Semantics``; E0114 for what is none."""
+    hints = typing.get_type_hints(Semantics)
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        name = name.strip()
+        if not equals or name not in hints:
+            known = ", ".join(hints)
+            raise fail("E0114", f"'{word}' is no RULE=VALUE", hint=f"rules: {known}")
+        found[name] = _convert(name, value.strip(), hints[name])
+    return found
+
+
+def _convert(name: str, value: str, kind: Any) -> Any:
+    options = typing.get_args(kind) or (kind,)
+    if type(None) in options and value.lower() in ("none", "any", ""):
+        return None
+    for option in options:
+        try:
+            if option is bool:
+                return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                    value.lower()
+                ]
+            if option is not type(None):
+                return option(value)
+        except (ValueError, KeyError):
+            continue
+    enums = [o for o in options if isinstance(o, type) and issubclass(o, StrEnum)]
+    hint = f"one of {', '.join(m.value for e in enums for m in e)}" if enums else None
+    raise fail("E0114", f"'{value}' is no value of {name}", hint=hint)
+
+
+def pass_options(cls: type[Any]) -> Callable[[Command], Command]:
+    """A command-line option for every field of a pass."""
+    hints = typing.get_type_hints(cls)
+
+    def decorate(command: Command) -> Command:
+        for f in reversed(dataclasses.fields(cls)):
+            kind = hints[f.name]
+            choices: Any = kind
+            if typing.get_origin(kind) is typing.Literal:
+                choices = click.Choice(typing.get_args(kind))
+            elif isinstance(kind, type) and issubclass(kind, StrEnum):
+                choices = click.Choice([m.value for m in kind])
+            default = str(f.default) if isinstance(f.default, StrEnum) else f.default
+            command = click.option(
+                "--" + f.name.replace("_", "-"),
+                f.name,
+                type=choices,
+                default=default,
+                show_default=True,
+            )(command)
+        return command
+
+    return decorate
+
+
+def take_pass(cls: type[Any], options: dict[str, Any]) -> Any:
+    """The pass made of its options, which are removed from ``options``."""
+    hints = typing.get_type_hints(cls)
+    values = {f.name: options.pop(f.name) for f in dataclasses.fields(cls)}
+    for name, value in values.items():
+        if isinstance(hints[name], type) and issubclass(hints[name], StrEnum):
+            values[name] = hints[name](value)
+    return cls(**values)
+
+
+def take_quantise(options: dict[str, Any]) -> Quantise:
+    """The quantiser of the command line; checked, so that nothing is read in vain."""
+    quantise = take_pass(Quantise, options)
+    quantise.check()
+    return typing.cast(Quantise, quantise)

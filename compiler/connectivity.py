@@ -1,0 +1,281 @@
+"""What a compact connection is, synapse by synapse: sparse matrices, counts, values and delays."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, assert_never
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ..ir.connections import (
+    AvgPool2d,
+    Chain,
+    Connection,
+    Conv1d,
+    Conv2d,
+    Delay,
+    Dense,
+    Flatten,
+    OneToOne,
+    Scale,
+    Sparse,
+    SumPool2d,
+    stages,
+)
+from ..ir.diagnostics import NOWHERE, Location, fail
+
+Array = npt.NDArray[Any]
+Steps = npt.NDArray[np.int64]
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+def to_sparse(connection: Connection) -> sparse.csr_array:
+    r"""The matrix :math:`M` of :math:`y_j = \sum_i x_i M_{ij}`, shape (in_size, out_size).
+
+    int64 when every stage is, else float64. Rows are sorted, entries at one place summed, zeros
+    left out. The entries of one stage are its weights, bit for bit; those of a chain are sums of
+    products. A ``Delay`` counts as identity: ``delays`` has the steps.
+    """
+    matrix: sparse.csr_array | None = None
+    for stage in stages(connection):
+        step = _stage(stage)
+        matrix = step if matrix is None else sparse.csr_array(matrix @ step)
+    if matrix is None:
+        raise ValueError("a chain without stages has no shape")
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    return matrix
+
+
+def synapse_count(connection: Connection) -> int:
+    """How many weights other than zero join a pre to a post neuron, without unrolling.
+
+    A chain has those of its mixing stages (everything but ``Flatten``, ``Scale``, ``OneToOne``
+    and ``Delay``) added up; one without a mixing stage those of an element-by-element product.
+    """
+    parts = stages(connection)
+    mixing = [part for part in parts if not _elementwise(part)]
+    if mixing:
+        return sum(_count(part) for part in mixing)
+    factor: Array = np.ones(prod(connection.in_shape), np.int64)
+    for part in parts:
+        factor = factor * _factor(part)
+    return int(np.count_nonzero(factor))
+
+
+def apply(connection: Connection, x: npt.ArrayLike) -> Array:
+    """y of ``connection`` for the flattened values ``x``, shape (..., in_size) -> (..., out_size).
+
+    Convolutions and pools stay compact: one slice of x for each tap of the kernel. Delays are
+    left out.
+    """
+    y = np.asarray(x)
+    if y.shape[-1:] != (prod(connection.in_shape),):
+        raise ValueError(f"x has shape {y.shape}, the connection takes {connection.in_shape}")
+    for stage in stages(connection):
+        y = _apply(stage, y)
+    return y
+
+
+def delays(connection: Connection, at: Location = NOWHERE) -> tuple[Steps, Steps]:
+    r"""Steps :math:`(p, q)` such that the synapse from i to j takes :math:`p_i + q_j` steps.
+
+    Shapes (in_size,) and (out_size,). A ``Delay`` that differs from neuron to neuron must come
+    before the first mixing stage or after the last; anywhere else two paths between one pair of
+    neurons may differ, which is refused with E0301.
+    """
+    parts = stages(connection)
+    pre = np.zeros(prod(connection.in_shape), np.int64)
+    post = np.zeros(prod(connection.out_shape), np.int64)
+    mixing = [k for k, part in enumerate(parts) if not _elementwise(part)]
+    for k, part in enumerate(parts):
+        if not isinstance(part, Delay):
+            continue
+        steps = part.steps.ravel()
+        if steps.size and (steps == steps[0]).all():
+            pre += steps[0]
+        elif not mixing or k < mixing[0]:
+            pre += steps
+        elif k > mixing[-1]:
+            post += steps
+        else:
+            raise fail(
+                "E0301",
+                f"delays of {steps.min()} to {steps.max()} steps lie between "
+                f"{type(parts[mixing[0]]).__name__} and {type(parts[mixing[-1]]).__name__}: the "
+                "synapses of the whole chain have no single delay",
+                at,
+                "put a relay population where the delays differ",
+            )
+    return pre, post
+
+
+def _elementwise(stage: Connection) -> bool:
+    return isinstance(stage, Flatten | Scale | OneToOne | Delay)
+
+
+def _factor(stage: Connection) -> Array:
+    """What an element-by-element stage multiplies each element with: shape () or (size,)."""
+    match stage:
+        case Scale():
+            return stage.scale.ravel() if stage.scale.ndim else stage.scale
+        case OneToOne():
+            return stage.weight.ravel() if stage.weight.ndim else stage.weight
+        case _:
+            return np.int64(1) * np.ones((), np.int64)
+
+
+def _stage(stage: Connection) -> sparse.csr_array:
+    shape = (prod(stage.in_shape), prod(stage.out_shape))
+    match stage:
+        case Dense():
+            return sparse.csr_array(stage.weight.T)
+        case Sparse():
+            # scipy sorts and sums in place: it must not touch the connection's own arrays.
+            return sparse.csr_array(
+                (stage.weight.copy(), stage.post.astype(np.int64), stage.indptr.copy()), shape
+            )
+        case Conv1d() | Conv2d() | SumPool2d():
+            return _window_matrix(stage, shape)
+        case Flatten() | Scale() | OneToOne() | Delay():
+            diagonal = np.broadcast_to(_factor(stage), (shape[0],)).copy()
+            place = np.arange(shape[0])
+            return sparse.csr_array((diagonal, (place, place)), shape)
+        case Chain():  # pragma: no cover - flattened by ``stages``
+            return to_sparse(stage)
+        case Connection():
+            raise TypeError(f"{type(stage).__name__} has no matrix")
+        case _:  # pragma: no cover
+            assert_never(stage)
+
+
+def _window_matrix(stage: Conv1d | Conv2d | SumPool2d, shape: tuple[int, int]) -> sparse.csr_array:
+    kernel, taps = _taps(stage)
+    (channels, height, width), (outputs, out_h, out_w) = _plane(stage)
+    groups = _groups(stage)
+    per_in, per_out = channels // groups, outputs // groups
+    to = np.arange(outputs)[:, None]
+    # Channels that each output reads, shape (outputs, per_in): the same for every tap.
+    source = (to // per_out) * per_in + np.arange(per_in)
+    rows, columns, values = [], [], []
+    for tap, (out_rows, in_rows), (out_cols, in_cols) in taps:
+        weight = kernel[:, :, tap[0], tap[1]]
+        pre = (source[:, :, None, None] * height + in_rows[:, None]) * width + in_cols
+        post = (to[:, :, None, None] * out_h + out_rows[:, None]) * out_w + out_cols
+        keep = np.broadcast_to((weight != 0)[:, :, None, None], pre.shape)
+        rows.append(pre[keep])
+        columns.append(np.broadcast_to(post, pre.shape)[keep])
+        values.append(np.broadcast_to(weight[:, :, None, None], pre.shape)[keep])
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    return sparse.csr_array(sparse.coo_array(entries, shape))
+
+
+Tap = tuple[tuple[int, int], tuple[Steps, Steps], tuple[Steps, Steps]]
+
+
+def _taps(stage: Conv1d | Conv2d | SumPool2d) -> tuple[Array, list[Tap]]:
+    """The kernel as (outputs, inputs a group, Kh, Kw), and where each tap of it reads and writes.
+
+    A tap comes with the output and input rows it joins, and the output and input columns.
+    """
+    (_, height, width), (outputs, out_h, out_w) = _plane(stage)
+    stride, padding, dilation = _geometry(stage)
+    match stage:
+        case AvgPool2d():
+            kernel: Array = np.full((outputs, 1, *stage.kernel), 1.0 / prod(stage.kernel))
+        case SumPool2d():
+            kernel = np.ones((outputs, 1, *stage.kernel), np.int64)
+        case Conv1d():
+            kernel = stage.weight[:, :, None, :]
+        case Conv2d():
+            kernel = stage.weight
+
+    def reach(tap: int, axis: int, size: int, out: int) -> tuple[Steps, Steps]:
+        to = np.arange(out)
+        start = to * stride[axis] - padding[axis][0] + tap * dilation[axis]
+        inside = (start >= 0) & (start < size)
+        return to[inside], start[inside]
+
+    return kernel, [
+        ((row, column), reach(row, 0, height, out_h), reach(column, 1, width, out_w))
+        for row in range(kernel.shape[2])
+        for column in range(kernel.shape[3])
+    ]
+
+
+def _plane(
+    stage: Conv1d | Conv2d | SumPool2d,
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Input and output as (channels, height, width); a line has height 1."""
+    if isinstance(stage, Conv1d):
+        (channels, length), (outputs, out_length) = stage.shape, stage.out_shape
+        return (channels, 1, length), (outputs, 1, out_length)
+    outputs, out_h, out_w = stage.out_shape
+    return stage.shape, (outputs, out_h, out_w)
+
+
+def _geometry(
+    stage: Conv1d | Conv2d | SumPool2d,
+) -> tuple[tuple[int, int], Pads, tuple[int, int]]:
+    if isinstance(stage, Conv1d):
+        return (1, stage.stride), ((0, 0), stage.padding), (1, stage.dilation)
+    dilation = stage.dilation if isinstance(stage, Conv2d) else (1, 1)
+    return stage.stride, stage.padding, dilation
+
+
+def _groups(stage: Conv1d | Conv2d | SumPool2d) -> int:
+    return stage.shape[0] if isinstance(stage, SumPool2d) else stage.groups
+
+
+def _count(stage: Connection) -> int:
+    match stage:
+        case Dense() | Sparse():
+            return int(np.count_nonzero(stage.weight))
+        case Conv1d() | Conv2d() | SumPool2d():
+            kernel, taps = _taps(stage)
+            return sum(
+                int(np.count_nonzero(kernel[:, :, tap[0], tap[1]])) * rows[0].size * columns[0].size
+                for tap, rows, columns in taps
+            )
+        case _:  # pragma: no cover - elementwise stages are counted by their factors
+            raise TypeError(f"{type(stage).__name__} does not mix")
+
+
+def _apply(stage: Connection, x: Array) -> Array:
+    match stage:
+        case Dense():
+            return np.asarray(x @ stage.weight.T)
+        case Sparse():
+            flat = x.reshape(-1, x.shape[-1])
+            return np.asarray(flat @ _stage(stage)).reshape(*x.shape[:-1], stage.post_size)
+        case Conv1d() | Conv2d() | SumPool2d():
+            return _apply_window(stage, x)
+        case Flatten() | Delay():
+            return x
+        case Scale() | OneToOne():
+            return np.asarray(x * _factor(stage))
+        case _:
+            raise TypeError(f"{type(stage).__name__} has no values")
+
+
+def _apply_window(stage: Conv1d | Conv2d | SumPool2d, x: Array) -> Array:
+    kernel, taps = _taps(stage)
+    plane, out_plane = _plane(stage)
+    groups = _groups(stage)
+    lead = x.shape[:-1]
+    inputs = x.reshape(-1, groups, plane[0] // groups, *plane[1:])
+    weights = kernel.reshape(groups, out_plane[0] // groups, *kernel.shape[1:])
+    y = np.zeros(
+        (inputs.shape[0], groups, out_plane[0] // groups, *out_plane[1:]),
+        np.result_type(x, kernel),
+    )
+    for tap, (out_rows, in_rows), (out_cols, in_cols) in taps:
+        y[..., out_rows[:, None], out_cols] += np.einsum(
+            "bgihw,goi->bgohw",
+            inputs[..., in_rows[:, None], in_cols],
+            weights[..., tap[0], tap[1]],
+        )
+    return y.reshape(*lead, prod(out_plane))

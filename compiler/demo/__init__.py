@@ -1,0 +1,1 @@
+"""Networks that are trained on the spot, for demonstrations."""

@@ -1,0 +1,1 @@
+"""The integer rung: the quantised graph, executed bit for bit."""

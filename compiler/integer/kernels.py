@@ -1,0 +1,252 @@
+"""Numba kernels of the integer executor. Every array is flat; nothing is allocated inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+# Codes of ``ir.numerics.Rounding`` inside the kernels; stochastic rounding draws from LFSR state.
+NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN, STOCHASTIC = range(6)
+# Codes of the reset rules.
+NONE, VALUE, SUBTRACT, TWO_PHASE = range(4)
+
+
+@numba.njit(cache=True, inline="always")
+def round_shift(x: Any, bits: Any, rounding: Any, noise: Any) -> Any:
+    r""":math:`\mathrm{round}(x\,2^{-bits})` of an integer, exactly.
+
+    ``noise`` is a uniform integer below :math:`2^{bits}`, used by stochastic rounding only.
+    """
+    if bits == 0:
+        return x
+    whole = x >> bits
+    rest = x - (whole << bits)
+    half = np.int64(1) << (bits - 1)
+    if rounding == DOWN:
+        return whole
+    if rounding == NEAREST_EVEN:
+        return whole + (1 if rest > half or (rest == half and (whole & 1)) else 0)
+    if rounding == NEAREST_AWAY:
+        return whole + (1 if rest > half or (rest == half and x > 0) else 0)
+    if rounding == TOWARD_ZERO:
+        return whole + (1 if rest != 0 and x < 0 else 0)
+    if rounding == UP:
+        return whole + (1 if rest != 0 else 0)
+    return whole + (1 if noise < rest else 0)
+
+
+@numba.njit(cache=True, inline="always")
+def fit(x: Any, low: Any, high: Any, wrap: Any) -> Any:
+    """Saturate to ``low .. high`` or wrap around in two's complement."""
+    if low <= x <= high:
+        return x
+    if wrap:
+        return (x - low) % (high - low + 1) + low
+    return low if x < low else high
+
+
+@numba.njit(cache=True, inline="always")
+def next_noise(state: Any) -> Any:
+    """One step of a 32-bit xorshift generator (Marsaglia 2003: 13, 17, 5); never zero."""
+    state ^= (state << np.uint32(13)) & np.uint32(0xFFFFFFFF)
+    state ^= state >> np.uint32(17)
+    state ^= (state << np.uint32(5)) & np.uint32(0xFFFFFFFF)
+    return state
+
+
+@numba.njit(cache=True)
+def neuron_step(
+    acc: Any,
+    v: Any,
+    u: Any,
+    wait: Any,
+    bias: Any,
+    decay_v: Any,
+    decay_u: Any,
+    threshold: Any,
+    v_reset: Any,
+    v_min: Any,
+    integers: Any,
+    noise: Any,
+    out_index: Any,
+    out_value: Any,
+) -> Any:
+    """One step of one population; returns how many neurons spiked (see ``ir.numerics``).
+
+    ``acc`` is read and cleared. ``integers`` holds shift, decay bits, rounding, wrap, low, high,
+    reset rule, cuba, current_old, max_spikes (0: no limit), refractory, frozen. Parameters have
+    length 1 or n. The neurons that spiked are left in ``out_index`` with counts in ``out_value``.
+    """
+    shift, bits, rounding, wrap = integers[0], integers[1], integers[2], integers[3]
+    low, high, rule, cuba = integers[4], integers[5], integers[6], integers[7]
+    old, most, refractory, frozen = integers[8], integers[9], integers[10], integers[11]
+    one_b, one_v, one_u = bias.size == 1, decay_v.size == 1, decay_u.size == 1
+    one_t, one_r, one_m = threshold.size == 1, v_reset.size == 1, v_min.size == 1
+    mask = np.uint32((np.int64(1) << bits) - 1)
+    count = 0
+    for n in range(v.size):
+        drive = (np.int64(acc[n]) << shift) + bias[0 if one_b else n]
+        acc[n] = 0
+        before = v[n]
+        if cuba:
+            if rounding == STOCHASTIC:
+                noise[0] = next_noise(noise[0])
+            current = u[n]
+            product = current * decay_u[0 if one_u else n]
+            new = fit(
+                round_shift(product, bits, rounding, np.int64(noise[0] & mask)) + drive,
+                low,
+                high,
+                wrap,
+            )
+            u[n] = new
+            drive = current if old else new
+        waiting = wait[n] > 0
+        if waiting:
+            wait[n] -= 1
+            if frozen:
+                continue
+        if rounding == STOCHASTIC:
+            noise[0] = next_noise(noise[0])
+        product = before * decay_v[0 if one_v else n]
+        w = fit(
+            round_shift(product, bits, rounding, np.int64(noise[0] & mask)) + drive, low, high, wrap
+        )
+        w = max(w, v_min[0 if one_m else n])
+        limit = threshold[0 if one_t else n]
+        amount = v_reset[0 if one_r else n]
+        if rule == TWO_PHASE and before > limit:
+            limit += amount
+        if rule == NONE or waiting or w <= limit:
+            v[n] = w
+            continue
+        spikes = np.int64(1)
+        if most != 1:
+            each = amount if rule >= SUBTRACT else limit
+            if each > 0:
+                spikes = max(spikes, w // each)
+            if most > 1:
+                spikes = min(spikes, most)
+        if rule == VALUE:
+            v[n] = amount
+        else:
+            v[n] = fit(w - spikes * amount, low, high, wrap)
+        wait[n] = refractory
+        out_index[count] = n
+        out_value[count] = spikes
+        count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def push_dense(index: Any, value: Any, count: Any, rows: Any, acc: Any) -> Any:
+    """acc += value * rows[index] for each event; ``rows`` has shape (pre, post)."""
+    width = rows.shape[1]
+    for k in range(count):
+        row = rows[index[k]]
+        factor = value[k]
+        if factor == 1:
+            for j in range(width):
+                acc[j] += row[j]
+        else:
+            for j in range(width):
+                acc[j] += row[j] * factor
+    return count * width
+
+
+@numba.njit(cache=True)
+def push_sparse(index: Any, value: Any, count: Any, indptr: Any, post: Any, weight: Any, acc: Any) -> Any:
+    """acc[post] += value * weight over the CSR rows of the events."""
+    done = 0
+    for k in range(count):
+        begin, end = indptr[index[k]], indptr[index[k] + 1]
+        factor = value[k]
+        if factor == 1:
+            for s in range(begin, end):
+                acc[post[s]] += weight[s]
+        else:
+            for s in range(begin, end):
+                acc[post[s]] += weight[s] * factor
+        done += end - begin
+    return done
+
+
+@numba.njit(cache=True)
+def push_one_to_one(index: Any, value: Any, count: Any, weight: Any, acc: Any) -> Any:
+    """acc[i] += value * weight[i]; ``weight`` of length 1 or n."""
+    single = weight.size == 1
+    for k in range(count):
+        i = index[k]
+        acc[i] += weight[0 if single else i] * value[k]
+    return count
+
+
+@numba.njit(cache=True)
+def push_conv(index: Any, value: Any, count: Any, taps: Any, geometry: Any, acc: Any) -> Any:
+    """Scatter events through a cross-correlation with shared weights.
+
+    ``taps`` has shape (C_in, Kh, Kw, C_out/groups); ``geometry`` holds H, W, H_out, W_out,
+    stride, top and left padding and dilation (two each), and C_in/groups.
+    """
+    height, width, out_h, out_w = geometry[0], geometry[1], geometry[2], geometry[3]
+    stride_h, stride_w, top, left = geometry[4], geometry[5], geometry[6], geometry[7]
+    dil_h, dil_w, per_group = geometry[8], geometry[9], geometry[10]
+    kernel_h, kernel_w, outputs = taps.shape[1], taps.shape[2], taps.shape[3]
+    plane = out_h * out_w
+    done = 0
+    for k in range(count):
+        channel, place = divmod(index[k], height * width)
+        y, x = divmod(place, width)
+        first = (channel // per_group) * outputs * plane
+        factor = value[k]
+        for ky in range(kernel_h):
+            row = y + top - ky * dil_h
+            if row < 0 or row % stride_h != 0 or row // stride_h >= out_h:
+                continue
+            for kx in range(kernel_w):
+                column = x + left - kx * dil_w
+                if column < 0 or column % stride_w != 0 or column // stride_w >= out_w:
+                    continue
+                target = first + (row // stride_h) * out_w + column // stride_w
+                for c in range(outputs):
+                    acc[target + c * plane] += taps[channel, ky, kx, c] * factor
+                done += outputs
+    return done
+
+
+@numba.njit(cache=True)
+def push_pool(index: Any, value: Any, count: Any, geometry: Any, kernel: Any, acc: Any) -> Any:
+    """Add events into the windows that hold them; ``geometry`` as in ``push_conv``."""
+    height, width, out_h, out_w = geometry[0], geometry[1], geometry[2], geometry[3]
+    stride_h, stride_w, top, left = geometry[4], geometry[5], geometry[6], geometry[7]
+    done = 0
+    for k in range(count):
+        channel, place = divmod(index[k], height * width)
+        y, x = divmod(place, width)
+        for ky in range(kernel[0]):
+            row = y + top - ky
+            if row < 0 or row % stride_h != 0 or row // stride_h >= out_h:
+                continue
+            for kx in range(kernel[1]):
+                column = x + left - kx
+                if column < 0 or column % stride_w != 0 or column // stride_w >= out_w:
+                    continue
+                place_out = (row // stride_h) * out_w + column // stride_w
+                acc[channel * out_h * out_w + place_out] += value[k]
+                done += 1
+    return done
+
+
+@numba.njit(cache=True)
+def gather(buffer: Any, index: Any, value: Any) -> Any:
+    """Move the non-zero entries of ``buffer`` into an event list and clear it."""
+    count = 0
+    for i in range(buffer.size):
+        if buffer[i] != 0:
+            index[count] = i
+            value[count] = buffer[i]
+            buffer[i] = 0
+            count += 1
+    return count

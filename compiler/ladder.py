@@ -1,0 +1,78 @@
+"""The ladder: running the rungs of an artefact on one stimulus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..ir.diagnostics import fail
+from ..ir.events import Stimulus
+from ..ir.graph import Graph
+from ..ir.text import parse
+from .artifact import Artifact
+from .backend import Outcome, Progress, Run, find_rung, no_progress
+from .compile import NETWORK, QUANTISED
+from .integer.executor import Executor
+
+INTEGER = "integer"
+
+
+def network(artifact: Artifact) -> Graph:
+    """The explicit real graph of an artefact."""
+    return _graph(artifact, NETWORK)
+
+
+def quantised(artifact: Artifact) -> Graph:
+    """The quantised graph of an artefact."""
+    return _graph(artifact, QUANTISED)
+
+
+def _graph(artifact: Artifact, name: str) -> Graph:
+    if name not in artifact.files:
+        raise fail("E0705", f"{name} is not in the artefact", hint="compile again")
+    return parse(artifact.files[name].decode("utf-8", errors="replace"), name)
+
+
+def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
+    """Every state variable of a quantised graph, as (population, variable)."""
+    found = []
+    for population in graph.populations:
+        found.append((population.name, "v"))
+        if getattr(population.neuron, "decay_u", None) is not None:
+            found.append((population.name, "u"))
+    return tuple(found)
+
+
+def run_rung(
+    artifact: Artifact,
+    rung: str,
+    stimulus: Stimulus,
+    *,
+    populations: Sequence[str] | None = None,
+    record: Sequence[tuple[str, str]] = (),
+    seed: int = 1,
+    progress: Progress = no_progress,
+) -> Outcome:
+    """Run one rung of ``artifact``; E0306 names the rungs there are."""
+    graph = quantised(artifact)
+    if populations is None:
+        populations = list(dict.fromkeys(o.source for o in graph.outputs))
+    known = {p.name for p in graph.populations}
+    for name in populations:
+        if name not in known:
+            raise fail("E0707", f"there is no population '{name}'; there are {sorted(known)}")
+    for node in graph.inputs:
+        events = stimulus.inputs.get(node.name)
+        if events is None or events.size != node.size:
+            size = "nothing" if events is None else f"{events.size} lines"
+            raise fail("E0702", f"input '{node.name}' has {node.size} lines, the stimulus {size}")
+    if rung == INTEGER:
+        recording = Executor(graph, seed).run(
+            stimulus,
+            populations=populations,
+            record=record,
+            progress=lambda share: progress(INTEGER, share),
+        )
+        return Outcome(recording)
+    backend = find_rung(rung, str(artifact.manifest["backend"]))
+    run = Run(artifact, stimulus, tuple(populations), tuple(record), seed, progress)
+    return backend.run(rung, run)

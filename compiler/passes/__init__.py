@@ -1,0 +1,1 @@
+"""Passes: what is done to a network between reading it and emitting it."""

@@ -1,0 +1,199 @@
+"""Legalisation: what the target lacks becomes what it has, exactly, or is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+
+from ...boards.board import Target
+from ...ir.connections import (
+    AvgPool2d,
+    Chain,
+    Connection,
+    Delay,
+    Dense,
+    Flatten,
+    OneToOne,
+    Scale,
+    Sparse,
+    SumPool2d,
+    chain,
+    stages,
+)
+from ...ir.diagnostics import Diagnostics
+from ...ir.graph import Graph, Population, Projection
+from ...ir.neurons import Emission
+from ...ir.semantics import Reset
+from ..connectivity import delays, to_sparse
+
+# A product of connections denser than this is kept dense: an index costs as much as two weights.
+_DENSE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Legalise:
+    """Bring every connection into the form the integer rung and the targets share.
+
+    Afterwards a connection has exactly one weighted stage, and around it only sum pooling:
+    ``Flatten`` is dropped (sizes already agree), ``AvgPool2d`` becomes ``SumPool2d`` with its
+    factor in the weights, ``Scale`` goes into the weights, several weighted stages become their
+    product, and delays that differ from synapse to synapse become one projection a delay.
+    Populations that reach no output or probe are removed. Everything is exact up to the rounding
+    of float64 products; what is not is refused.
+    """
+
+    NAME: ClassVar[str] = "legalise"
+
+    def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
+        """The legal graph; E0301 and E0303 for what the target cannot have."""
+        graph = _without_dead(graph, found)
+        _check(graph, target, found)
+        found.raise_errors()
+        projections = tuple(legal for p in graph.projections for legal in _legal(p))
+        return replace(graph, projections=projections)
+
+
+def _without_dead(graph: Graph, found: Diagnostics) -> Graph:
+    flow: nx.DiGraph[str] = nx.DiGraph((p.pre, p.post) for p in graph.projections)
+    flow.add_nodes_from(p.name for p in graph.populations)
+    live = {o.source for o in graph.outputs} | {p.source for p in graph.probes}
+    for name in tuple(live):
+        live |= nx.ancestors(flow, name)
+    for population in graph.populations:
+        if population.name not in live:
+            found.add("W0124", f"'{population.name}' reaches no output: removed", population.at)
+    return replace(
+        graph,
+        populations=tuple(p for p in graph.populations if p.name in live),
+        projections=tuple(p for p in graph.projections if p.post in live),
+    )
+
+
+def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
+    features = target.features
+    for population in graph.populations:
+        semantics = population.semantics
+        graded = population.neuron.EMISSION is Emission.GRADED
+        if graded and not features.graded and any(graph.outgoing(population.name)):
+            found.add(
+                "E0303",
+                f"'{population.name}' ({type(population.neuron).__name__}) sends real values to "
+                f"'{next(graph.outgoing(population.name)).post}'; {target.name} sends spikes only",
+                population.at,
+                "let it feed an output only, or replace it by a spiking population",
+            )
+        if not graded and semantics.max_spikes != 1 and features.max_spikes == 1:
+            allowed = semantics.max_spikes or "any number of"
+            found.add(
+                "E0301",
+                f"'{population.name}' may emit {allowed} spikes a step; {target.name} emits one",
+                population.at,
+                "compile with --set max_spikes=1 and compare the accuracy, or choose another "
+                "dialect",
+            )
+        if semantics.refractory and not semantics.refractory_frozen and features.frozen_only:
+            found.add(
+                "E0301",
+                f"'{population.name}' integrates while it is refractory; {target.name} freezes",
+                population.at,
+            )
+        if semantics.v_init != 0.0 and semantics.reset is Reset.TWO_PHASE:
+            threshold = getattr(population.neuron, "v_threshold", np.inf)
+            if np.any(semantics.v_init > threshold):
+                found.add(
+                    "E0301",
+                    f"'{population.name}' starts above its threshold; under a two-phase reset that "
+                    "is no bias of the first step",
+                    population.at,
+                )
+
+
+def _legal(projection: Projection) -> Iterator[Projection]:
+    parts = stages(projection.connection)
+    if not any(isinstance(s, Delay) for s in parts):
+        yield replace(projection, connection=_one_weighted(projection.connection))
+        return
+    pre, post = delays(projection.connection)
+    if np.all(pre == pre.flat[0]) and np.all(post == post.flat[0]):
+        rest = chain(
+            tuple(s for s in parts if not isinstance(s, Delay)), projection.connection.in_shape
+        )
+        steps = int(pre.flat[0] + post.flat[0])
+        yield replace(
+            projection, connection=_one_weighted(rest), delay=projection.delay + steps
+        )
+        return
+    synapses = to_sparse(projection.connection).tocoo()
+    each = pre[synapses.row] + post[synapses.col]
+    for steps in np.unique(each).tolist():
+        keep = each == steps
+        connection = _sparse(
+            synapses.row[keep], synapses.col[keep], synapses.data[keep], synapses.shape
+        )
+        yield replace(
+            projection,
+            name=f"{projection.name}@{steps}",
+            connection=connection,
+            delay=projection.delay + int(steps),
+            bias=projection.bias if steps == each.min() else None,
+        )
+
+
+def _one_weighted(connection: Connection) -> Connection:
+    factor = 1.0
+    kept: list[Connection] = []
+    for stage in stages(connection):
+        match stage:
+            case Flatten():
+                continue
+            case Scale() | OneToOne():
+                values = stage.scale if isinstance(stage, Scale) else stage.weight
+                if values.ndim == 0:
+                    factor *= float(values)
+                else:
+                    kept.append(OneToOne(np.ravel(values), stage.shape))
+            case AvgPool2d():
+                factor /= stage.kernel[0] * stage.kernel[1]
+                kept.append(SumPool2d(stage.shape, stage.kernel, stage.stride, stage.padding))
+            case _:
+                kept.append(stage)
+    weighted = [k for k, stage in enumerate(kept) if stage.WEIGHTED]
+    if len(weighted) > 1:
+        return _product(Chain(tuple(kept)), factor)
+    if not weighted:
+        shape = kept[-1].out_shape if kept else connection.in_shape
+        kept.append(OneToOne(np.float64(factor), shape))
+    elif factor != 1.0:
+        stage = kept[weighted[0]]
+        kept[weighted[0]] = replace(stage, weight=stage.weight * factor)  # type: ignore[call-arg, attr-defined]  # WEIGHTED stages have a weight
+    return chain(tuple(kept), connection.in_shape)
+
+
+def _product(connection: Connection, factor: float) -> Connection:
+    matrix = to_sparse(connection)
+    rows, columns = matrix.shape
+    if matrix.nnz > _DENSE * rows * columns:
+        return Dense(np.ascontiguousarray(matrix.toarray().T) * factor)
+    coo = matrix.tocoo()
+    return _sparse(coo.row, coo.col, coo.data * factor, matrix.shape)
+
+
+def _sparse(
+    row: np.ndarray, column: np.ndarray, data: np.ndarray, shape: tuple[int, int]
+) -> Sparse:
+    order = np.lexsort((column, row))
+    counts = np.bincount(row, minlength=shape[0])
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return Sparse(shape[0], shape[1], indptr, column[order], data[order])
+
+
+def is_legal(projection: Projection, _: Population | None = None) -> bool:
+    """Whether a connection has one weighted stage and otherwise sum pooling only."""
+    parts = stages(projection.connection)
+    return sum(s.WEIGHTED for s in parts) == 1 and all(
+        s.WEIGHTED or type(s) is SumPool2d for s in parts
+    )

@@ -1,0 +1,523 @@
+r"""Quantisation: real weights and states become integers with a known unit.
+
+For one population with decays a, b, gains k_s, k_m and drift (``ir.step``) the gains go into the
+weights and the leak potential into the bias:
+
+.. math::
+    W' = k_s k_m W, \qquad
+    W'_{int} = \mathrm{round}(W' / s_w), \qquad
+    v_{int} = v\,2^{g} / s_w, \qquad
+    b_{int} = \mathrm{round}(b\,2^F),
+
+with :math:`s_w` the scale (free, or a power of two) and :math:`g` the ``shift``. All projections
+into a population share its scale, so that their products add without a multiplication.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ...boards.board import Target
+from ...ir.connections import (
+    Connection,
+    Conv1d,
+    Conv2d,
+    Dense,
+    OneToOne,
+    Sparse,
+    SumPool2d,
+    chain,
+    stages,
+)
+from ...ir.diagnostics import Diagnostics, fail
+from ...ir.graph import Graph, Input, Population, Projection
+from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
+from ...ir.numerics import Format, Numerics, Overflow, Rounding, round_real
+from ...ir.semantics import Comparison, Current, Reset
+from ...ir.step import StepParameters, step_parameters
+from ..connectivity import to_sparse
+
+Real = npt.NDArray[np.float64]
+
+# A state keeps at least this many bits below the unit of a weight while the threshold fits
+# four times; worst-case sums beyond that saturate and are reported (W0404).
+_FRACTION_BITS = 6
+_HEADROOM = 4.0
+_MAX_SHIFT = 15
+_FAR = 64.0
+
+
+@dataclass(frozen=True)
+class Quantise:
+    """Choose a scale, a shift and integers for every population.
+
+    ``weight_bits`` 2 to 16, ``state_bits`` 8 to 40, ``decay_bits`` 4 to 22. ``scale`` ``free`` uses
+    the whole range of the weights, ``power_of_two`` keeps the unit of v a power of two of the
+    real one. ``clip`` ``mse`` clips outliers where that lowers the mean squared error of the
+    weights. ``input_max`` is the largest spike count of an input line in one step.
+    """
+
+    NAME: ClassVar[str] = "quantise"
+
+    weight_bits: int = 8
+    state_bits: int = 24
+    decay_bits: int = 12
+    rounding: Rounding = Rounding.NEAREST_EVEN
+    weight_rounding: Rounding = Rounding.NEAREST_EVEN
+    overflow: Overflow = Overflow.SATURATE
+    scale: Literal["free", "power_of_two"] = "free"
+    clip: Literal["max", "mse"] = "max"
+    input_max: int = 15
+    seed: int = 1
+
+    def check(self) -> None:
+        """Raise E0402 for a field out of its range."""
+        ranges = {
+            "weight_bits": (self.weight_bits, 2, 16),
+            "state_bits": (self.state_bits, 8, 40),
+            "decay_bits": (self.decay_bits, 4, 22),
+            "input_max": (self.input_max, 1, 1 << 16),
+        }
+        for name, (value, low, high) in ranges.items():
+            if not low <= value <= high:
+                raise fail("E0402", f"{name} is {value}; it must be {low} to {high}")
+        if self.state_bits + self.decay_bits > 62:
+            raise fail(
+                "E0402",
+                f"state_bits {self.state_bits} + decay_bits {self.decay_bits} pass 62 bits",
+            )
+
+    def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
+        """The graph with integer populations and integer weights."""
+        self.check()
+        quantised = quantise(graph, self, found)
+        return _uniform(quantised) if target.features.uniform else quantised
+
+
+# High enough that the integer rung follows float64 but for ties: the yardstick of the reports.
+REFERENCE = Quantise(weight_bits=16, state_bits=40, decay_bits=22)
+
+
+def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
+    """Quantise a legal graph. Raises E0401 when a threshold leaves the range of the state."""
+    populations, projections = [], {p.name: p for p in graph.projections}
+    for population in graph.populations:
+        incoming = list(graph.incoming(population.name))
+        neuron, integers = _population(population, incoming, graph, options, found)
+        populations.append(replace(population, neuron=neuron))
+        projections.update(integers)
+    found.raise_errors()
+    return replace(
+        graph,
+        populations=tuple(populations),
+        projections=tuple(projections[p.name] for p in graph.projections),
+    )
+
+
+def _uniform(graph: Graph) -> Graph:
+    """Give every population a synaptic current when one has it: u = d, through a decay of zero.
+
+    Not quite nothing: a drive beyond the state's range now saturates before it meets v, as it does
+    in a circuit that serves all populations.
+    """
+    neurons = [p.neuron for p in graph.populations if isinstance(p.neuron, IntegerNeuron)]
+    if all(n.decay_u is None for n in neurons):
+        return graph
+    zero = np.asarray(0)
+    populations = tuple(
+        replace(p, neuron=replace(p.neuron, decay_u=zero))
+        if isinstance(p.neuron, IntegerNeuron) and p.neuron.decay_u is None
+        else p
+        for p in graph.populations
+    )
+    return replace(graph, populations=populations)
+
+
+def _population(
+    population: Population,
+    incoming: list[Projection],
+    graph: Graph,
+    options: Quantise,
+    found: Diagnostics,
+) -> tuple[IntegerNeuron, dict[str, Projection]]:
+    step = step_parameters(population.neuron, population.semantics, graph.dt)
+    gain = step.gain_v if step.gain_u is None else step.gain_v * step.gain_u
+    weight = Format(options.weight_bits, rounding=options.weight_rounding)
+    generator = np.random.default_rng(options.seed)
+
+    real = {p.name: _scaled(p.connection, gain, population) for p in incoming}
+    biases = _biases(population, incoming, step, gain)
+    scale = _weight_scale([_weights(c) for c in real.values()], weight, step, options)
+    integers = {
+        name: _with_weights(c, weight.integers(_weights(c) / scale, generator))
+        for name, c in real.items()
+    }
+    for name, connection in integers.items():
+        _collapsed(name, real[name], connection, options, found)
+    sums = [
+        _bounds(integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming
+    ]
+    down, up = (sum(s[k] for s in sums) for k in (0, 1))
+    acc_bits = max(int(np.ceil(np.log2(float(max(np.max(down), np.max(up))) + 1))) + 1, 2)
+    shift = _shift(population, step, scale, (down, up), biases, options, found)
+    unit = scale / 2.0**shift
+    neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
+    return neuron, {
+        p.name: replace(p, connection=integers[p.name], bias=None) for p in incoming
+    }
+
+
+def _integer_neuron(
+    population: Population,
+    step: StepParameters,
+    unit: float,
+    shift: int,
+    biases: tuple[Real, Real | None],
+    acc_bits: int,
+    options: Quantise,
+    found: Diagnostics,
+) -> IntegerNeuron:
+    semantics = population.semantics
+    state = Format(options.state_bits, rounding=options.rounding, overflow=options.overflow)
+    weight = Format(options.weight_bits, rounding=options.weight_rounding)
+    one = 1 << options.decay_bits
+
+    def decay(x: Real) -> npt.NDArray[np.int64]:
+        return np.clip(np.rint(x * one), 0, one).astype(np.int64)
+
+    def units(x: Any) -> npt.NDArray[np.int64]:
+        whole = np.rint(np.asarray(x, np.float64) / unit)
+        if np.any(whole > state.high) or np.any(whole < state.low):
+            found.add(
+                "E0401",
+                f"{float(np.max(np.abs(x))):g} is {float(np.max(np.abs(whole))):.0f} units of v in "
+                f"'{population.name}'; {options.state_bits} state bits hold {state.high}",
+                population.at,
+                "use more --state-bits or fewer --weight-bits",
+            )
+        return np.clip(whole, state.low, state.high).astype(np.int64)
+
+    readout = population.neuron.EMISSION is Emission.GRADED
+    if readout or step.threshold is None:
+        rule, threshold, reset = "none", np.asarray(state.high), np.asarray(0)
+    else:
+        exact = step.threshold / unit
+        greater = semantics.comparison is Comparison.GREATER
+        # w > x and w > floor(x) agree for an integer w; w >= x and w > ceil(x) - 1 do.
+        whole = np.floor(exact) if greater else np.ceil(exact) - 1
+        units(step.threshold)
+        threshold = np.clip(whole, state.low, state.high).astype(np.int64)
+        if isinstance(population.neuron, Threshold):
+            rule, reset = "zero", np.asarray(0)
+        elif semantics.reset in (Reset.SUBTRACT, Reset.TWO_PHASE):
+            rule, reset = str(semantics.reset), units(step.threshold)
+        else:
+            rule = str(semantics.reset)
+            reset = units(0.0 if step.v_reset is None else step.v_reset)
+    bias, first = biases
+    single = isinstance(population.neuron, Threshold)
+    return IntegerNeuron(
+        numerics=Numerics(weight, state, options.decay_bits, acc_bits),
+        source_model=type(population.neuron).__name__,
+        scale=unit,
+        shift=shift,
+        decay_v=decay(step.decay_v),
+        decay_u=None if step.decay_u is None else decay(step.decay_u),
+        threshold=threshold,
+        bias=units(bias),
+        bias_first=None if first is None else units(first),
+        v_min=np.asarray(state.low) if semantics.v_min is None else units(semantics.v_min),
+        v_reset=reset,
+        reset=rule,
+        current_old=step.decay_u is not None and semantics.current is Current.OLD,
+        max_spikes=1 if single else semantics.max_spikes,
+        refractory=semantics.refractory,
+        refractory_frozen=semantics.refractory_frozen,
+    )
+
+
+# -- weights ---------------------------------------------------------------------------------
+
+
+def _weights(connection: Connection) -> npt.NDArray[Any]:
+    return next(s.weight for s in stages(connection) if s.WEIGHTED)  # type: ignore[attr-defined]
+
+
+def _with_weights(connection: Connection, weight: npt.NDArray[Any]) -> Connection:
+    parts = tuple(
+        replace(s, weight=weight) if s.WEIGHTED else s  # type: ignore[call-arg]
+        for s in stages(connection)
+    )
+    return chain(parts, connection.in_shape)
+
+
+def _scaled(connection: Connection, gain: Real, population: Population) -> Connection:
+    """The connection with the gain of each post neuron in its weights, compact if that is exact."""
+    if gain.ndim == 0:
+        return _with_weights(connection, _weights(connection) * float(gain))
+    flat = np.ravel(gain)
+    last = stages(connection)[-1]
+    match last:
+        case Dense():
+            return _with_weights(connection, last.weight * flat[:, None])
+        case Sparse():
+            return _with_weights(connection, last.weight * flat[last.post])
+        case OneToOne():
+            return _with_weights(connection, last.weight * flat)
+        case Conv1d() | Conv2d():
+            planes = flat.reshape(last.out_shape[0], -1)
+            if np.all(planes == planes[:, :1]):
+                shape = (-1,) + (1,) * (last.weight.ndim - 1)
+                return _with_weights(connection, last.weight * planes[:, 0].reshape(shape))
+        case _:
+            pass
+    # The gain differs inside a shared kernel: only the unrolled connection can hold it.
+    matrix = to_sparse(connection).tocsr()
+    post = matrix.indices.astype(np.int32)
+    return Sparse(*matrix.shape, matrix.indptr.astype(np.int64), post, matrix.data * flat[post])
+
+
+def _weight_scale(
+    weights: list[npt.NDArray[Any]], weight: Format, step: StepParameters, options: Quantise
+) -> float:
+    """The real value of one unit of a weight."""
+    values = np.concatenate([np.ravel(w) for w in weights]) if weights else np.zeros(0)
+    largest = float(np.max(np.abs(values))) if values.size else 0.0
+    if largest == 0.0:
+        fallback = 1.0 if step.threshold is None else float(np.max(np.abs(step.threshold)))
+        largest = fallback or 1.0
+    if options.clip == "mse" and values.size:
+        largest *= _best_clip(values, largest, weight)
+    scale = largest / weight.high
+    if options.scale == "power_of_two":
+        return float(2.0 ** np.ceil(np.log2(scale)))
+    # With all weights integers already, the unit that makes them exact is the better one.
+    if values.size and largest <= weight.high and np.array_equal(values, np.rint(values)):
+        return 1.0
+    return scale
+
+
+def _best_clip(values: npt.NDArray[Any], largest: float, weight: Format) -> float:
+    """The share of the largest weight at which clipping gives the least mean squared error."""
+    shares = np.linspace(1.0, 0.3, 29)
+    errors = []
+    for share in shares:
+        scale = largest * share / weight.high
+        restored = np.clip(np.rint(values / scale), weight.low, weight.high) * scale
+        errors.append(float(np.mean((values - restored) ** 2)))
+    return float(shares[int(np.argmin(errors))])
+
+
+def _collapsed(
+    name: str, real: Connection, integer: Connection, options: Quantise, found: Diagnostics
+) -> None:
+    before, after = np.count_nonzero(_weights(real)), np.count_nonzero(_weights(integer))
+    if before and after < before / 2:
+        found.add(
+            "W0403",
+            f"{before - after} of {before} weights of '{name}' round to zero at "
+            f"{options.weight_bits} bits",
+            hint="use more --weight-bits, or --clip mse",
+        )
+
+
+# -- ranges ----------------------------------------------------------------------------------
+
+
+def _biases(
+    population: Population, incoming: list[Projection], step: StepParameters, gain: Real
+) -> tuple[Real, Real | None]:
+    """Bias of every step, and of the first one where it differs, in the unit of v."""
+    drift = np.ravel(step.drift)
+    flat_gain = np.ravel(gain)
+    every, first = drift.copy(), drift.copy()
+    for projection in incoming:
+        if projection.bias is None:
+            continue
+        share = flat_gain * np.ravel(projection.bias)
+        every = every + share
+        if population.semantics.recurrent_bias_first or not projection.recurrent:
+            first = first + share
+    # A membrane that starts at v_init acts in the first step alone, as b v_init: a bias of its own.
+    first = first + np.ravel(step.decay_v) * population.semantics.v_init
+
+    def shaped(x: Real) -> Real:
+        if np.all(x == x[0]):
+            return np.asarray(x[0])
+        return x.reshape(population.shape)
+
+    return shaped(every), None if np.array_equal(every, first) else shaped(first)
+
+
+def _largest_count(name: str, graph: Graph, options: Quantise) -> int:
+    node = graph.node(name)
+    if isinstance(node, Input):
+        return options.input_max
+    if isinstance(node.neuron, Threshold):
+        return 1
+    # Unlimited spikes a step: a count beyond this saturates no accumulator of 32 bits in practice,
+    # and the executor's accumulators are as wide as the bound asks.
+    return node.semantics.max_spikes or 255
+
+
+def _bounds(connection: Connection, count: int) -> tuple[float, float]:
+    """The largest negative and positive sum that one step can bring to a neuron."""
+    down = up = float(count)
+    for stage in stages(connection):
+        match stage:
+            case SumPool2d():
+                cells = stage.kernel[0] * stage.kernel[1]
+                down, up = down * cells, up * cells
+            case Dense():
+                low = -np.minimum(stage.weight, 0).sum(axis=1)
+                high = np.maximum(stage.weight, 0).sum(axis=1)
+                down, up = _cross(down, up, low, high)
+            case Conv1d() | Conv2d():
+                axes = tuple(range(1, stage.weight.ndim))
+                low = -np.minimum(stage.weight, 0).sum(axis=axes)
+                high = np.maximum(stage.weight, 0).sum(axis=axes)
+                down, up = _cross(down, up, low, high)
+            case Sparse():
+                size = stage.post_size
+                negative = np.where(stage.weight < 0, -stage.weight, 0)
+                positive = np.where(stage.weight > 0, stage.weight, 0)
+                low = np.bincount(stage.post, negative, size)
+                high = np.bincount(stage.post, positive, size)
+                down, up = _cross(down, up, low, high)
+            case OneToOne():
+                down, up = _cross(
+                    down, up, -np.minimum(stage.weight, 0), np.maximum(stage.weight, 0)
+                )
+            case _:
+                raise TypeError(f"{type(stage).__name__} is not legal")
+    return down, up
+
+
+def _cross(down: float, up: float, low: Any, high: Any) -> tuple[float, float]:
+    # Before the weights every value is a count, so only `up` is ever reached.
+    most = max(down, up)
+    return most * float(np.max(low, initial=0)), most * float(np.max(high, initial=0))
+
+
+def _shift(
+    population: Population,
+    step: StepParameters,
+    scale: float,
+    sums: tuple[float, float],
+    biases: tuple[Real, Real | None],
+    options: Quantise,
+    found: Diagnostics,
+) -> int:
+    """How many bits the state has below the unit of a weight."""
+    bias = max(float(np.max(np.abs(b))) for b in biases if b is not None) / scale
+    down, up = sums[0] + bias, sums[1] + bias
+    if isinstance(population.neuron, CubaLIF | CubaLI):
+        assert step.decay_u is not None
+        stay = 1.0 - float(np.max(step.decay_u))
+        down, up = (down / stay, up / stay) if stay > 0 else (np.inf, np.inf)
+    threshold = 0.0 if step.threshold is None else float(np.max(np.abs(step.threshold))) / scale
+    extra = [x for x in (step.v_reset, population.semantics.v_min) if x is not None]
+    floor = max((float(np.max(np.abs(x))) / scale for x in extra), default=0.0)
+    leak = 1.0 - float(np.max(step.decay_v))
+    if isinstance(population.neuron, Relay | Threshold):
+        leak = 1.0
+    lowest = down / leak if leak > 0 else (0.0 if down == 0 else np.inf)
+    if population.semantics.v_min is not None:
+        lowest = min(lowest, floor)
+    highest = threshold + up if step.threshold is not None else (
+        up / leak if leak > 0 else (0.0 if up == 0 else np.inf)
+    )
+    worst = max(lowest, highest, 2 * threshold, floor, 1.0)
+    room = float((1 << (options.state_bits - 1)) - 1)
+    needed = max(_HEADROOM * threshold, floor, bias, 1.0)
+    safe = np.floor(np.log2(room / worst)) if np.isfinite(worst) else -np.inf
+    possible = np.floor(np.log2(room / needed))
+    shift = int(np.clip(max(safe, min(possible, _FRACTION_BITS)), 0, _MAX_SHIFT))
+    # Far beyond the threshold saturation changes nothing that a spike could tell.
+    if shift > safe and room / 2.0**shift < _FAR * threshold:
+        reach = "without limit" if not np.isfinite(worst) else f"to {worst * scale:.3g}"
+        found.add(
+            "W0404",
+            f"the worst input drives v of '{population.name}' {reach}; it saturates at "
+            f"{room * scale / 2.0**shift:.3g}",
+            population.at,
+        )
+    return shift
+
+
+# -- what it costs -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """What quantisation did to one population: relative errors, and weights lost."""
+
+    population: str
+    neurons: int
+    weights: int
+    weight_bits: int
+    scale: float
+    shift: int
+    weight_sqnr_db: float | None
+    weights_zeroed: int
+    weights_clipped: int
+    threshold_error: float | None
+    decay_error: float
+
+
+def layer_errors(real: Graph, integer: Graph) -> list[LayerError]:
+    """Compare a legal real graph with its quantised form, population by population."""
+    found = []
+    for population in integer.populations:
+        neuron = population.neuron
+        before = real.population(population.name)
+        if not isinstance(neuron, IntegerNeuron):
+            raise TypeError(f"'{population.name}' is not quantised")
+        step = step_parameters(before.neuron, before.semantics, real.dt)
+        gain = step.gain_v if step.gain_u is None else step.gain_v * step.gain_u
+        signal = noise = 0.0
+        count = zeroed = clipped = 0
+        originals = {p.name: p for p in real.incoming(population.name)}
+        for projection in integer.incoming(population.name):
+            exact = _weights(_scaled(originals[projection.name].connection, gain, before))
+            whole = _weights(projection.connection)
+            restored = whole * neuron.scale * 2.0**neuron.shift
+            signal += float(np.sum(exact**2))
+            noise += float(np.sum((exact - restored) ** 2))
+            count += exact.size
+            zeroed += int(np.count_nonzero(exact) - np.count_nonzero(whole))
+            edge = neuron.numerics.weight
+            outside = np.abs(exact) > (edge.high + 0.5) * neuron.scale * 2.0**neuron.shift
+            clipped += int(np.count_nonzero(outside))
+        one = float(1 << neuron.numerics.decay_bits)
+        decay_error = float(np.max(np.abs(neuron.decay_v / one - step.decay_v)))
+        if neuron.decay_u is not None and step.decay_u is not None:
+            error = float(np.max(np.abs(neuron.decay_u / one - step.decay_u)))
+            decay_error = max(decay_error, error)
+        threshold_error = None
+        if step.threshold is not None and neuron.spiking:
+            nearest = np.rint(step.threshold / neuron.scale) * neuron.scale
+            with np.errstate(divide="ignore", invalid="ignore"):
+                relative = np.abs(nearest / step.threshold - 1.0)
+            threshold_error = float(np.nanmax(relative)) if np.isfinite(relative).any() else None
+        found.append(
+            LayerError(
+                population=population.name,
+                neurons=population.size,
+                weights=count,
+                weight_bits=neuron.numerics.weight.width,
+                scale=neuron.scale,
+                shift=neuron.shift,
+                weight_sqnr_db=None if noise == 0 else 10.0 * float(np.log10(signal / noise)),
+                weights_zeroed=zeroed,
+                weights_clipped=clipped,
+                threshold_error=threshold_error,
+                decay_error=decay_error,
+            )
+        )
+    return found
+

@@ -1,0 +1,84 @@
+"""Retiming: every hop gets the steps that the target needs, and outputs a known shift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import networkx as nx
+
+from ...boards.board import Target
+from ...ir.diagnostics import Diagnostics, fail
+from ...ir.graph import Graph, Population
+
+_ORIGIN = ("origin",)
+
+
+@dataclass(frozen=True)
+class Retime:
+    r"""Give each population a lag so that each projection takes at least one hop of the target.
+
+    With :math:`r` the lags (inputs have none), :math:`d` the delay of a projection and :math:`h`
+    the steps that its hop needs, Leiserson and Saxe's condition is
+
+    .. math:: d' = d + r_\mathrm{post} - r_\mathrm{pre} \ge h .
+
+    The lags are the smallest that satisfy it: longest paths in the constraint graph. The delay
+    around every loop stays what it was, so a loop with fewer steps than hops is refused (E0501).
+    """
+
+    NAME: ClassVar[str] = "retime"
+
+    def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
+        """The graph with lags set and delays changed accordingly."""
+        lags = retiming_lags(graph, target.features.input_hop, target.features.hop)
+        inputs = {i.name for i in graph.inputs}
+        populations = tuple(replace(p, lag=p.lag + lags[p.name]) for p in graph.populations)
+        projections = tuple(
+            replace(p, delay=p.delay + lags[p.post] - (0 if p.pre in inputs else lags[p.pre]))
+            for p in graph.projections
+        )
+        return replace(graph, populations=populations, projections=projections)
+
+
+def retiming_lags(graph: Graph, input_hop: int, hop: int) -> dict[str, int]:
+    """The smallest lag of each population, in steps; ``SpikecError`` E0501 names a bad loop."""
+    constraints: nx.DiGraph[str | tuple[str]] = nx.DiGraph()
+    constraints.add_weighted_edges_from((_ORIGIN, p.name, 0) for p in graph.populations)
+    for p in graph.projections:
+        pre = graph.node(p.pre)
+        if isinstance(pre, Population):
+            source: str | tuple[str] = p.pre
+            slack = p.delay + int(pre.semantics.registered) - hop
+        else:
+            source, slack = _ORIGIN, p.delay - input_hop
+        # Parallel projections: the tightest one binds.
+        known = constraints.get_edge_data(source, p.post)
+        if known is None or slack < known["weight"]:
+            constraints.add_edge(source, p.post, weight=slack)
+    try:
+        distance = nx.single_source_bellman_ford_path_length(constraints, _ORIGIN)
+    except nx.NetworkXUnbounded:
+        loop = [n for n in nx.find_negative_cycle(constraints, _ORIGIN) if isinstance(n, str)]
+        raise _refusal(graph, loop, hop) from None
+    return {p.name: -int(distance[p.name]) for p in graph.populations}
+
+
+def _refusal(graph: Graph, loop: list[str], hop: int) -> Exception:
+    delays = []
+    for pre, post in zip(loop, loop[1:], strict=False):
+        registered = int(graph.population(pre).semantics.registered)
+        delays.append(min(p.delay for p in graph.outgoing(pre) if p.post == post) + registered)
+    hops = hop * (len(loop) - 1)
+    return fail(
+        "E0501",
+        f"the loop {' -> '.join(loop)} takes {sum(delays)} step(s) but has {len(loop) - 1} hop(s) "
+        f"of {hop} step(s) each: {hops - sum(delays)} too few",
+        graph.population(loop[0]).at,
+        "train with a longer recurrent delay, or merge the populations of the loop into one",
+    )
+
+
+def output_shift(graph: Graph) -> dict[str, int]:
+    """Steps by which each output appears later than in the graph the user wrote."""
+    return {o.name: graph.population(o.source).lag for o in graph.outputs}
