@@ -159,7 +159,7 @@ def _population(
     biases = _biases(population, incoming, step, gain)
     scale = _weight_scale([_weights(c) for c in real.values()], weight, step, options)
     integers = {
-        name: _with_weights(c, weight.integers(_weights(c) / scale, generator))
+        name: _with_weights(c, weight.integers(_settled(_weights(c) / scale), generator))
         for name, c in real.items()
     }
     for name, connection in integers.items():
@@ -211,12 +211,12 @@ def _integer_neuron(
         greater = semantics.comparison is Comparison.GREATER
         # w > x and w > floor(x) agree for an integer w; w >= x and w > ceil(x) - 1 do.
         whole = np.floor(exact) if greater else np.ceil(exact) - 1
-        units(step.threshold)
+        amount = units(step.threshold)
         threshold = np.clip(whole, state.low, state.high).astype(np.int64)
         if isinstance(population.neuron, Threshold):
             rule, reset = "zero", np.asarray(0)
         elif semantics.reset in (Reset.SUBTRACT, Reset.TWO_PHASE):
-            rule, reset = str(semantics.reset), units(step.threshold)
+            rule, reset = str(semantics.reset), amount
         else:
             rule = str(semantics.reset)
             reset = units(0.0 if step.v_reset is None else step.v_reset)
@@ -482,8 +482,9 @@ def _shift(
     safe = np.floor(np.log2(room / worst)) if np.isfinite(worst) else -np.inf
     possible = np.floor(np.log2(room / needed))
     shift = int(np.clip(max(safe, min(possible, _FRACTION_BITS)), 0, _MAX_SHIFT))
-    # Far beyond the threshold saturation changes nothing that a spike could tell.
-    if shift > safe and room / 2.0**shift < _FAR * threshold:
+    # Far beyond the threshold saturation changes nothing that a spike could tell; a readout tells.
+    readout = step.threshold is None
+    if shift > safe and (readout or room / 2.0**shift < _FAR * threshold):
         reach = "without limit" if not np.isfinite(worst) else f"to {worst * scale:.3g}"
         found.add(
             "W0404",
