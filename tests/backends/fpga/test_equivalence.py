@@ -9,6 +9,7 @@ import functools
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+
 from spikec.backends.fpga.host import load_image
 from spikec.backends.fpga.lower import lower
 from spikec.backends.fpga.rtl import run_rtl
@@ -70,6 +71,4 @@ def test_rtl_equals_integer_executor(name: str, seed: int) -> None:
     integer = Executor(case.graph).run(case.stimulus, populations=populations, record=words)
     comparison = compare(integer, rtl.recording, graph=case.graph, stimulus=case.stimulus)
     assert comparison.equal, comparison.describe()
-    assert comparison.state_words == 2 * 9 * sum(
-        case.graph.population(p).size for p, _ in words
-    )
+    assert comparison.state_words == 2 * 9 * sum(case.graph.population(p).size for p, _ in words)
