@@ -126,7 +126,8 @@ def _last_lines(report: Report, summary: dict[str, Any], facts: Any, seconds: fl
     )
     report.line(
         f"equality    {summary['rtl_mismatches']} mismatches in "
-        f"{summary['state_words_compared']:,} state words and every output spike of {summary['rtl_images']} images"
+        f"{summary['state_words_compared']:,} state words and every output spike of "
+        f"{summary['rtl_images']} images"
     )
     report.line(
         f"latency     {summary['cycles_per_image']:,.0f} cycles, "

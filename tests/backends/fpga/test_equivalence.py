@@ -23,25 +23,46 @@ from spikec.ir.verify import verify
 
 from .networks import random_case
 
-_COMMON = {"neurons": 48, "inputs": 12, "words": 2048, "classes": 64, "acc_bits": 26}
+_common = functools.partial(CoreShape, neurons=48, inputs=12, words=2048, classes=64, acc_bits=26)
 CORES = {
-    "wide": CoreShape(
-        lanes=8, weight_bits=8, state_bits=24, pages=4, refractory_bits=3,
-        rounding="nearest_even", **_COMMON,
+    "wide": _common(
+        lanes=8,
+        weight_bits=8,
+        state_bits=24,
+        pages=4,
+        refractory_bits=3,
+        rounding="nearest_even",
     ),
-    "synapse": CoreShape(
-        lanes=4, weight_bits=4, state_bits=16, cuba=True, first_bias=True,
-        rounding="toward_zero", overflow="wrap", **_COMMON,
+    "synapse": _common(
+        lanes=4,
+        weight_bits=4,
+        state_bits=16,
+        cuba=True,
+        first_bias=True,
+        rounding="toward_zero",
+        overflow="wrap",
     ),
-    "single": CoreShape(
-        lanes=1, weight_bits=16, state_bits=32, pages=2, cuba=True, refractory_bits=4,
-        rounding="floor", decay_bits=16, **_COMMON,
+    "single": _common(
+        lanes=1,
+        weight_bits=16,
+        state_bits=32,
+        pages=2,
+        cuba=True,
+        refractory_bits=4,
+        rounding="floor",
+        decay_bits=16,
     ),
-    "narrow": CoreShape(
-        lanes=2, weight_bits=2, state_bits=12, first_bias=True, rounding="nearest_away",
-        overflow="wrap", decay_bits=8, shift_bits=3, **_COMMON,
+    "narrow": _common(
+        lanes=2,
+        weight_bits=2,
+        state_bits=12,
+        first_bias=True,
+        rounding="nearest_away",
+        overflow="wrap",
+        decay_bits=8,
+        shift_bits=3,
     ),
-}  # fmt: skip
+}
 
 
 @functools.cache
