@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def ladder_report(
             graph=graph,
             stimulus=labelled.stimulus,
         )
-        for upper, lower in zip(names, names[1:], strict=False)
+        for upper, lower in itertools.pairwise(names)
     )
     demanded = [c for c in comparisons if "golden" not in c.rungs]
     equal = all(c.equal for c in demanded)
@@ -96,9 +97,7 @@ def _spikes_only(recording: Recording) -> Recording:
     return Recording(recording.rung, recording.dt, recording.spikes, {})
 
 
-def _verdict(
-    comparisons: Sequence[Comparison], demanded: Sequence[Comparison], equal: bool
-) -> str:
+def _verdict(comparisons: Sequence[Comparison], demanded: Sequence[Comparison], equal: bool) -> str:
     if not comparisons:
         return "one rung was run; nothing was compared"
     if not demanded:
@@ -177,4 +176,3 @@ def _provenance(emission: Mapping[str, Any]) -> tuple[Provenance, ...]:
     if "clock_hz" in emission:
         found.append(Provenance("cycles", "counted by the device itself", "spikec profile"))
     return tuple(found)
-

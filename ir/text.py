@@ -457,10 +457,11 @@ class _Reader:
             if not valid.fullmatch(word):
                 self.wrong(f"'{_shown(word)}' is no element of an array of {kind}")
         numbers = [float(word) if kind == "f64" else self._number(word) for word in words]
-        try:
-            return frozen_array(np.array(numbers, dtype).reshape(shape))
-        except OverflowError:
-            self.wrong(f"an element is out of the range of {kind}")
+        if kind != "f64":  # numpy 1 would wrap them
+            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+            if not all(low <= number <= high for number in numbers):
+                self.wrong(f"an element is out of the range of {kind}")
+        return frozen_array(np.array(numbers, dtype).reshape(shape))
 
 
 def _field_types(cls: type[Any]) -> dict[str, Any]:

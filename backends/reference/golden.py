@@ -39,6 +39,9 @@ Progress = Callable[[float], None]
 # neuron 30 ns, a synaptic event 10 ns. A C++ project of that size takes 12 s to compile.
 _OBJECT_SECONDS, _NEURON_SECONDS, _EVENT_SECONDS = 20e-6, 30e-9, 10e-9
 _STANDALONE_FROM_SECONDS = 30.0
+# A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
+# makes every instant exact: C++ code takes clocks for different that are 1e-14 s apart.
+_TICK = 2.0**-10
 _TIMED_ARRAY_FROM = 0.05  # share of non-zero inputs from which a dense array is the smaller form
 
 
@@ -83,7 +86,7 @@ def run_golden(
             built = _build(brian, plan)
             report = None if progress is None else _report(progress)
             built.network.run(
-                plan.samples * plan.period * plan.dt * brian.second,
+                plan.samples * plan.period * _TICK * brian.second,
                 report=report,
                 report_period=0.2 * brian.second,
                 namespace={},
@@ -93,7 +96,7 @@ def run_golden(
         folder = Path(name)
         with session(brian, folder) as device:
             built = _build(brian, plan)
-            built.network.run(plan.samples * plan.period * plan.dt * brian.second, namespace={})
+            built.network.run(plan.samples * plan.period * _TICK * brian.second, namespace={})
             build_and_run(device, folder)
             result = _recording(plan, *_read(plan, built))
     if progress is not None:
@@ -252,6 +255,7 @@ def _plan(
     latches = dict.fromkeys(place, 0)
     for pathway in pathways:
         latches[pathway.pre] = max(latches[pathway.pre], pathway.latch)
+    sources: list[Input | Population] = [*graph.inputs, *graph.populations]
     return _Plan(
         graph,
         stimulus,
@@ -259,7 +263,7 @@ def _plan(
         record,
         {
             node.name: _Node(node, place[node.name], single[node.name], latches[node.name])
-            for node in (*graph.inputs, *graph.populations)
+            for node in sources
         },
         tuple(pathways),
         max((population.lag for population in graph.populations), default=0),
@@ -512,8 +516,8 @@ def _slot(node: _Node, part: str) -> str:
 
 
 def _build(brian: Any, plan: _Plan) -> _Built:
-    clock = brian.Clock(plan.dt * brian.second, name="step_clock")
-    restart = brian.Clock(plan.period * plan.dt * brian.second, name="sample_clock")
+    clock = brian.Clock(_TICK * brian.second, name="step_clock")
+    restart = brian.Clock(plan.period * _TICK * brian.second, name="sample_clock")
     network = brian.Network()
     order = sorted(plan.nodes.values(), key=lambda node: node.place)
     network.schedule = [
@@ -587,7 +591,7 @@ def _feed(brian: Any, plan: _Plan, node: _Node, group: Any, clock: Any) -> list[
         table = np.zeros((events.samples, plan.period, events.size))
         table[events.sample, events.step, events.index] = events.value
         stimulus = brian.TimedArray(
-            table.reshape(-1, events.size), plan.dt * brian.second, name=f"{name}_values"
+            table.reshape(-1, events.size), _TICK * brian.second, name=f"{name}_values"
         )
         group.namespace["stimulus"] = stimulus
         group.run_regularly("z = stimulus(t, i)", clock=clock, when="feed")
@@ -603,7 +607,7 @@ def _feed(brian: Any, plan: _Plan, node: _Node, group: Any, clock: Any) -> list[
     generator = brian.SpikeGeneratorGroup(
         len(pairs),
         source,
-        step * plan.dt * brian.second,
+        step * _TICK * brian.second,
         clock=clock,
         when="feed",
         order=0,
@@ -637,7 +641,7 @@ def _connect(
         "w : 1",
         on_pre=f"total_post += {sent}",
         on_event={"pre": f"emit{pathway.latch}"},
-        delay=int(pathway.delay[0]) * plan.dt * brian.second if uniform else None,
+        delay=int(pathway.delay[0]) * _TICK * brian.second if uniform else None,
         clock=clock,
         name=f"pathway{k}",
         namespace={},
@@ -645,7 +649,7 @@ def _connect(
     synapses.connect(i=pathway.i, j=pathway.j)
     synapses.w = pathway.w
     if not uniform:
-        synapses.delay = pathway.delay * plan.dt * brian.second
+        synapses.delay = pathway.delay * _TICK * brian.second
     synapses.pre.when, synapses.pre.order = _slot(pre, "send"), 1
     return synapses
 
@@ -656,7 +660,7 @@ def _read(
     """Step, neuron and value of every recorded emission, and the traces (steps, neurons)."""
     emissions = {}
     for name, monitor in built.spikes.items():
-        step = np.rint(np.asarray(monitor.t_[:]) / plan.dt).astype(np.int64)
+        step = np.rint(np.asarray(monitor.t_[:]) / _TICK).astype(np.int64)
         index = np.array(monitor.i[:])
         value = np.ones(step.size) if plan.nodes[name].single else np.array(monitor.z[:])
         emissions[name] = (step, index, value)

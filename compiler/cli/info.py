@@ -78,7 +78,9 @@ def doctor(as_json: bool) -> int:
         for item in backend.requirements():
             missing += item.found is None
             state = item.found or "MISSING"
-            rows.append((backend.name, item.name, state, item.purpose, "" if item.found else item.mend))
+            rows.append(
+                (backend.name, item.name, state, item.purpose, "" if item.found else item.mend)
+            )
             data.append(
                 {
                     "backend": backend.name,

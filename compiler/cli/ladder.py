@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path
 
 def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recording:
     """Run an uncompiled graph on the golden rung."""
+    from ...ir.text import text
     from ..backend import Run, find_rung
     from ..compile import NETWORK
-    from ...ir.text import text
 
     artifact = Artifact({NETWORK: text(graph).encode()}, {"backend": ""})
     names = tuple(dict.fromkeys(o.source for o in graph.outputs))
@@ -193,7 +194,7 @@ def judge(
 ) -> tuple[bool, dict[str, Any]]:
     """Compare neighbouring rungs; equality is demanded below the golden one."""
     equal, comparisons = True, []
-    for upper, lower in zip(names, names[1:], strict=False):
+    for upper, lower in itertools.pairwise(names):
         a, b = outcomes[upper].recording, outcomes[lower].recording
         comparison = compare_recordings(a, b, graph=graph, stimulus=labelled.stimulus)
         must = "golden" not in (upper, lower)
@@ -277,7 +278,8 @@ def cycle_profile(report: Report, outcome: Outcome, artifact: Artifact) -> dict[
     worst = np.unravel_index(int(np.argmax(total)), total.shape)
     report.line(
         f"a step takes {total.min():,} to {total.max():,} cycles "
-        f"({total.max() / clock * 1e6:,.2f} us); the longest is step {worst[1]} of sample {worst[0]}"
+        f"({total.max() / clock * 1e6:,.2f} us); the longest is step {worst[1]} of "
+        f"sample {worst[0]}"
     )
     data: dict[str, Any] = {
         "clock_hz": clock,

@@ -9,8 +9,8 @@ import click
 from ...ir.diagnostics import SpikecError
 from .console import Report
 from .info import doctor, explain, targets
-from .model import compare, compile_, show
 from .ladder import profile, run, verify
+from .model import compare, compile_, show
 from .showcase import demo
 
 

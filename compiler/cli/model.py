@@ -319,7 +319,9 @@ def compare(
                 "comparison": comparison.as_dict(),
             }
         )
-    report.table("", ("dialect", "correct", "output spikes", f"first differs from {names[0]}"), rows)
+    report.table(
+        "", ("dialect", "correct", "output spikes", f"first differs from {names[0]}"), rows
+    )
     report.data({"model": model.name, "rung": rung, "dialects": data})
     return 0
 

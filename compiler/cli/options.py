@@ -115,9 +115,14 @@ def _convert(name: str, value: str, kind: Any) -> Any:
     for option in options:
         try:
             if option is bool:
-                return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-                    value.lower()
-                ]
+                return {
+                    "true": True,
+                    "yes": True,
+                    "1": True,
+                    "false": False,
+                    "no": False,
+                    "0": False,
+                }[value.lower()]
             if option is not type(None):
                 return option(value)
         except (ValueError, KeyError):

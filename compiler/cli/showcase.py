@@ -65,7 +65,7 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
 
     stage(f"compiling {model} for {machine.title}")
     graph, _ = read_model(model, "snntorch", digits.graph.dt, "s", ())
-    options = Quantise(weight_bits=8, state_bits=16, input_max=1)
+    options = Quantise(weight_bits=8, state_bits=12, input_max=1)
     with report.progress() as progress:
         compilation = compile_graph(graph, backend, machine, options, progress=progress)
     built = compilation.artifact(compile_report(compilation, digits.training.take(200)))
@@ -110,7 +110,9 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
         "report": str(page),
     }
     _last_lines(report, summary, facts, time.monotonic() - clock)
-    report.data(summary | {"comparisons": found["comparisons"], "utilisation": facts.get("utilisation")})
+    report.data(
+        summary | {"comparisons": found["comparisons"], "utilisation": facts.get("utilisation")}
+    )
     return 0 if equal else 1
 
 
@@ -123,8 +125,9 @@ def _last_lines(report: Report, summary: dict[str, Any], facts: Any, seconds: fl
         f"(of {summary['rtl_images']})"
     )
     report.line(
-        f"equality    {summary['rtl_mismatches']} mismatches in {summary['state_words_compared']:,} "
-        f"state words and every output spike of {summary['rtl_images']} images"
+        f"equality    {summary['rtl_mismatches']} mismatches in "
+        f"{summary['state_words_compared']:,} state words and every output spike of "
+        f"{summary['rtl_images']} images"
     )
     report.line(
         f"latency     {summary['cycles_per_image']:,.0f} cycles, "

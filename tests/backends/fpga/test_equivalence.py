@@ -9,6 +9,7 @@ import functools
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+
 from spikec.backends.fpga.host import load_image
 from spikec.backends.fpga.lower import lower
 from spikec.backends.fpga.rtl import run_rtl
@@ -22,25 +23,46 @@ from spikec.ir.verify import verify
 
 from .networks import random_case
 
-_COMMON = {"neurons": 48, "inputs": 12, "words": 2048, "classes": 64, "acc_bits": 26}
+_common = functools.partial(CoreShape, neurons=48, inputs=12, words=2048, classes=64, acc_bits=26)
 CORES = {
-    "wide": CoreShape(
-        lanes=8, weight_bits=8, state_bits=24, pages=4, refractory_bits=3,
-        rounding="nearest_even", **_COMMON,
+    "wide": _common(
+        lanes=8,
+        weight_bits=8,
+        state_bits=24,
+        pages=4,
+        refractory_bits=3,
+        rounding="nearest_even",
     ),
-    "synapse": CoreShape(
-        lanes=4, weight_bits=4, state_bits=16, cuba=True, first_bias=True,
-        rounding="toward_zero", overflow="wrap", **_COMMON,
+    "synapse": _common(
+        lanes=4,
+        weight_bits=4,
+        state_bits=16,
+        cuba=True,
+        first_bias=True,
+        rounding="toward_zero",
+        overflow="wrap",
     ),
-    "single": CoreShape(
-        lanes=1, weight_bits=16, state_bits=32, pages=2, cuba=True, refractory_bits=4,
-        rounding="floor", decay_bits=16, **_COMMON,
+    "single": _common(
+        lanes=1,
+        weight_bits=16,
+        state_bits=32,
+        pages=2,
+        cuba=True,
+        refractory_bits=4,
+        rounding="floor",
+        decay_bits=16,
     ),
-    "narrow": CoreShape(
-        lanes=2, weight_bits=2, state_bits=12, first_bias=True, rounding="nearest_away",
-        overflow="wrap", decay_bits=8, shift_bits=3, **_COMMON,
+    "narrow": _common(
+        lanes=2,
+        weight_bits=2,
+        state_bits=12,
+        first_bias=True,
+        rounding="nearest_away",
+        overflow="wrap",
+        decay_bits=8,
+        shift_bits=3,
     ),
-}  # fmt: skip
+}
 
 
 @functools.cache
@@ -70,6 +92,4 @@ def test_rtl_equals_integer_executor(name: str, seed: int) -> None:
     integer = Executor(case.graph).run(case.stimulus, populations=populations, record=words)
     comparison = compare(integer, rtl.recording, graph=case.graph, stimulus=case.stimulus)
     assert comparison.equal, comparison.describe()
-    assert comparison.state_words == 2 * 9 * sum(
-        case.graph.population(p).size for p, _ in words
-    )
+    assert comparison.state_words == 2 * 9 * sum(case.graph.population(p).size for p, _ in words)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spikec.backends.reference.golden import run_golden
@@ -16,6 +18,7 @@ from spikec.ir.neurons import LIF, CubaLIF
 
 h5py = pytest.importorskip("h5py")
 
+Values = npt.NDArray[Any]
 DT = 1e-4
 
 LIF_SPIKES = {
@@ -30,7 +33,7 @@ LIF_SPIKES = {
 }
 
 
-def nodes(path: Path) -> dict[str, dict[str, np.ndarray]]:
+def nodes(path: Path) -> dict[str, dict[str, Values]]:
     """The parameters of every node of a NIR file."""
     with h5py.File(path) as file:
         return {
