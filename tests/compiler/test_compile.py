@@ -145,17 +145,16 @@ def test_two_compilations_do_not_see_each_other() -> None:
 
 
 SCRIPT = """
-import sys
 from pathlib import Path
 import numpy as np
-from spikec.backends.null import NullBackend
 from spikec.compiler.backend import find_target
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.passes.quantise import Quantise
-from spikec.ir.connections import Dense, Sparse
+from spikec.ir.connections import Dense
 from spikec.ir.diagnostics import Location
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import CubaLIF
+from spikec.ir.numerics import Rounding
 rng = np.random.default_rng(1)
 at = Location(str(Path("net.nir").resolve()), "n")
 names = [f"population {k}" for k in range(12)]
@@ -169,7 +168,7 @@ graph = Graph(
     tuple(Output(n, n, at) for n in {*names}),
 )
 graph = graph.with_(outputs=tuple(sorted(graph.outputs, key=lambda o: o.name)))
-options = Quantise(clip="mse", weight_rounding=type(options.rounding)("stochastic"))
+options = Quantise(clip="mse", weight_rounding=Rounding.STOCHASTIC)
 backend, target = find_target("null")
 artifact = compile_graph(graph, backend, target, options).artifact()
 artifact.write(Path("out"))
