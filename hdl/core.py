@@ -44,7 +44,7 @@ class Core(wiring.Component):
     spikes : neurons that spiked and whose class emits, in order
     done : after the last spike has been taken
     access : reads and writes of the host, between steps
-    response : the byte read, in the cycle after the access
+    response : the byte read, two cycles after the access
     digest : identity of the loaded image
     trace : every neuron of every step
 
