@@ -78,11 +78,13 @@ class Core(wiring.Component):
         m.submodules.memories = memories = Memories(shape, self._image, self._digest)
         m.submodules.accumulate = accumulate = Accumulate(shape)
         m.submodules.commit = commit = Commit(shape)
+        # Every neuron may spike in a step, one a cycle; the queues take the first word out of
+        # their memory a cycle after it went in, hence a place more than there are neurons.
         m.submodules.pending = pending = SyncFIFOBuffered(
-            width=index_bits(shape.sources), depth=shape.neurons
+            width=index_bits(shape.sources), depth=shape.neurons + 1
         )
         m.submodules.emitted = emitted = SyncFIFOBuffered(
-            width=index_bits(shape.neurons), depth=shape.neurons
+            width=index_bits(shape.neurons), depth=shape.neurons + 1
         )
         m.submodules.accumulate_cycles = accumulate_cycles = CycleCounter()
         m.submodules.commit_cycles = commit_cycles = CycleCounter()
