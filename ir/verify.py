@@ -9,7 +9,7 @@ import numpy as np
 from .connections import Chain, Connection, Conv1d, Conv2d, Delay, Scale, Sparse, stages
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
-from .neurons import IntegerNeuron
+from .neurons import IntegerNeuron, Threshold
 
 
 def verify(graph: Graph) -> None:
@@ -76,6 +76,15 @@ def _population(population: Population, found: Diagnostics) -> None:
         found.add("E0205", "lag and refractory steps must not be negative", population.at)
     if semantics.max_spikes is not None and semantics.max_spikes < 1:
         found.add("E0205", "max_spikes must be at least 1", population.at)
+    # Several spikes a step are floor(w / threshold).
+    several = semantics.max_spikes != 1 and not isinstance(neuron, Threshold)
+    threshold = getattr(neuron, "v_threshold", None)
+    if several and threshold is not None and not (threshold > 0).all():
+        found.add(
+            "E0205",
+            f"the threshold is {threshold.min():g}; with several spikes a step it must be positive",
+            population.at,
+        )
 
 
 def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
