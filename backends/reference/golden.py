@@ -65,7 +65,7 @@ def run_golden(
     verify(graph)
     names = _names(graph, populations)
     _check(graph, stimulus, record)
-    plan = make_plan(graph, stimulus, names, tuple(record))
+    plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)))
     if stimulus.samples == 0 or stimulus.steps == 0:
         return _recording(plan, {}, {})
     brian = load_brian()

@@ -403,6 +403,8 @@ def test_errors_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code(graph, extra).startswith("E0702")
     wide = Stimulus({"in": Events.from_dense(np.ones((1, 2, 3), int))})
     assert "has 1 lines, the stimulus 3" in code(graph, wide)
+    many = one(cell(IF, 1.0, 0.0), Semantics(max_spikes=None))
+    assert "the threshold is 0" in code(many, stimulus)
     word = Format(16)
     zero, full = np.array(0), np.array(1)
     quantised = IntegerNeuron(
