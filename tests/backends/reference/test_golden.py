@@ -19,6 +19,7 @@ import pytest
 
 from spikec.backends.reference import golden, session
 from spikec.backends.reference.golden import run_golden
+from spikec.backends.reference.plan import make_plan, numpy_seconds
 from spikec.ir.connections import Chain, Connection, Delay, Dense, OneToOne
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.events import Events, Recording, Stimulus
@@ -294,8 +295,8 @@ def test_standalone_code_gives_the_same_recording(
 
 
 def test_auto_chooses_by_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = golden._plan(layered((0, 0, 1), (0, 0)), noise(2, 8, 5), ("late",), ())
-    assert golden._numpy_seconds(plan) < 0.1
+    plan = make_plan(layered((0, 0, 1), (0, 0)), noise(2, 8, 5), ("late",), ())
+    assert numpy_seconds(plan) < 0.1
     graph = one(cell(LI, 8e-3, 1.0, 0.0))
     monkeypatch.setattr(golden, "_STANDALONE_FROM_SECONDS", 0.0)
     monkeypatch.setattr(golden, "compiler_missing", lambda: "g++")
@@ -402,6 +403,8 @@ def test_errors_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code(graph, extra).startswith("E0702")
     wide = Stimulus({"in": Events.from_dense(np.ones((1, 2, 3), int))})
     assert "has 1 lines, the stimulus 3" in code(graph, wide)
+    many = one(cell(IF, 1.0, 0.0), Semantics(max_spikes=None))
+    assert "the threshold is 0" in code(many, stimulus)
     word = Format(16)
     zero, full = np.array(0), np.array(1)
     quantised = IntegerNeuron(
