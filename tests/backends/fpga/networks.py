@@ -60,12 +60,16 @@ def random_case(seed: int, shape: CoreShape) -> Case:
                     delay=hop + int(rng.integers(0, shape.pages)),
                 )
             )
-    outputs = tuple(
-        Output(f"out-{p.name}", p.name) for p in populations if rng.random() < 0.7
-    ) or (Output("out", populations[-1].name),)
-    graph = Graph(f"random{seed}", 1e-3, tuple(inputs), tuple(populations), tuple(projections), outputs)
+    outputs = tuple(Output(f"out-{p.name}", p.name) for p in populations if rng.random() < 0.7) or (
+        Output("out", populations[-1].name),
+    )
+    graph = Graph(
+        f"random{seed}", 1e-3, tuple(inputs), tuple(populations), tuple(projections), outputs
+    )
     rate = rng.choice([0.05, 0.3, 0.9])
-    counts = (rng.random((2, 9, inputs[0].size)) < rate) * rng.integers(1, 3, (2, 9, inputs[0].size))
+    counts = (rng.random((2, 9, inputs[0].size)) < rate) * rng.integers(
+        1, 3, (2, 9, inputs[0].size)
+    )
     return Case(graph, Stimulus({"in": Events.from_dense(counts)}))
 
 

@@ -70,6 +70,4 @@ def test_rtl_equals_integer_executor(name: str, seed: int) -> None:
     integer = Executor(case.graph).run(case.stimulus, populations=populations, record=words)
     comparison = compare(integer, rtl.recording, graph=case.graph, stimulus=case.stimulus)
     assert comparison.equal, comparison.describe()
-    assert comparison.state_words == 2 * 9 * sum(
-        case.graph.population(p).size for p, _ in words
-    )
+    assert comparison.state_words == 2 * 9 * sum(case.graph.population(p).size for p, _ in words)
