@@ -44,7 +44,7 @@ class Core(wiring.Component):
     spikes : neurons that spiked and whose class emits, in order
     done : after the last spike has been taken
     access : reads and writes of the host, between steps
-    response : the byte read, in the cycle after the access
+    response : the byte read, two cycles after the access
     digest : identity of the loaded image
     trace : every neuron of every step
 
@@ -78,11 +78,13 @@ class Core(wiring.Component):
         m.submodules.memories = memories = Memories(shape, self._image, self._digest)
         m.submodules.accumulate = accumulate = Accumulate(shape)
         m.submodules.commit = commit = Commit(shape)
+        # Every neuron may spike in a step, one a cycle; the queues take the first word out of
+        # their memory a cycle after it went in, hence a place more than there are neurons.
         m.submodules.pending = pending = SyncFIFOBuffered(
-            width=index_bits(shape.sources), depth=shape.neurons
+            width=index_bits(shape.sources), depth=shape.neurons + 1
         )
         m.submodules.emitted = emitted = SyncFIFOBuffered(
-            width=index_bits(shape.neurons), depth=shape.neurons
+            width=index_bits(shape.neurons), depth=shape.neurons + 1
         )
         m.submodules.accumulate_cycles = accumulate_cycles = CycleCounter()
         m.submodules.commit_cycles = commit_cycles = CycleCounter()

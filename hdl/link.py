@@ -81,7 +81,6 @@ class Link(wiring.Component):
             self.access.payload.address.eq(operand.address),
             self.access.payload.byte.eq(at),
             self.access.payload.data.eq(word.as_value()),
-            self.access.payload.write.eq(opcode == Opcode.WRITE),
         ]
 
         def reply(head: Opcode, size: int | Value) -> None:
@@ -95,21 +94,22 @@ class Link(wiring.Component):
         with m.FSM():
             with m.State("Take opcode"):
                 m.d.comb += self.rx.ready.eq(1)
+                m.d.sync += opcode.eq(self.rx.payload)
                 with m.If(self.rx.valid):
-                    m.d.sync += opcode.eq(self.rx.payload)
-                    with m.Switch(self.rx.payload):
-                        with m.Case(Opcode.EVENT):
-                            m.d.sync += missing.eq(2)
-                            m.next = "Take operands"
-                        with m.Case(Opcode.READ, Opcode.WRITE):
-                            m.d.sync += missing.eq(4)
-                            m.next = "Take operands"
-                        with m.Case(Opcode.TICK, Opcode.CLEAR):
-                            m.next = "Request"
-                        with m.Case(Opcode.INFO):
-                            reply(Opcode.INFO_REPLY, len(info) + DIGEST_BYTES)
-                        with m.Default():
-                            refuse(ErrorCode.UNKNOWN_COMMAND)
+                    m.next = "Decode"
+            with m.State("Decode"), m.Switch(opcode):
+                with m.Case(Opcode.EVENT):
+                    m.d.sync += missing.eq(2)
+                    m.next = "Take operands"
+                with m.Case(Opcode.READ, Opcode.WRITE):
+                    m.d.sync += missing.eq(4)
+                    m.next = "Take operands"
+                with m.Case(Opcode.TICK, Opcode.CLEAR):
+                    m.next = "Request"
+                with m.Case(Opcode.INFO):
+                    reply(Opcode.INFO_REPLY, len(info) + DIGEST_BYTES)
+                with m.Default():
+                    refuse(ErrorCode.UNKNOWN_COMMAND)
 
             with m.State("Take operands"):
                 m.d.comb += self.rx.ready.eq(1)
@@ -158,9 +158,11 @@ class Link(wiring.Component):
                 with m.Elif(opcode == Opcode.READ):
                     reply(Opcode.DATA, size)
                 with m.Else():
-                    m.d.comb += self.access.valid.eq(1)
-                    with m.If(self.access.ready):
-                        reply(Opcode.WRITTEN, 0)
+                    m.next = "Write"
+            with m.State("Write"):
+                m.d.comb += [self.access.valid.eq(1), self.access.payload.write.eq(1)]
+                with m.If(self.access.ready):
+                    reply(Opcode.WRITTEN, 0)
 
             # A word is read and sent byte by byte.
             with m.State("Fetch"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
@@ -137,7 +139,7 @@ class Memories(wiring.Component):
     potential, new_potential : read and write port of v; likewise current and refractory
     active_neurons, digest : the two registers
     access : one read or write of the host a cycle; only while the engines rest
-    response : the byte read, in the next cycle
+    response : the byte read, two cycles later
     clear, clear_address : zero the state words at an address; only while the engines rest
     """
 
@@ -235,17 +237,25 @@ class Memories(wiring.Component):
             half = spiking if field in SPIKING else dynamics
             m.d.comb += neuron_class[field].eq(half[field])
 
-        # All bytes a host can read in one row, and where each memory's begin.
-        readable: list[Value] = []
-        asked = Signal(range(sum(shape.word_bytes(memory) for memory in words)))
-        m.d.sync += self.response.valid.eq(self.access.valid & ~access.write)
-        with m.Switch(access.memory):
-            for memory, word in words.items():
-                with m.Case(memory):
-                    m.d.sync += asked.eq(access.byte + len(readable))
-                bits = Value.cast(word)
-                readable += [bits[at : at + 8] for at in range(0, len(bits), 8)]
-        m.d.comb += self.response.payload.eq(selected(readable, asked))
+        # A byte of each word in one cycle, of one memory in the next: block RAM is slow and a
+        # choice among all bytes at once is deep.
+        byte, asked, reading = Signal.like(access.byte), Signal(Memory), Signal()
+        m.d.sync += [
+            byte.eq(access.byte),
+            asked.eq(access.memory),
+            reading.eq(self.access.valid & ~access.write),
+            self.response.valid.eq(reading),
+        ]
+        answers: list[Value] = []
+        for memory, word in words.items():
+            bits = Value.cast(word)
+            answer = Signal(8, name=f"{memory.name.lower()}_byte")
+            m.d.sync += answer.eq(0)
+            with m.If(asked == memory):
+                parts = [bits[at : at + 8] for at in range(0, len(bits), 8)]
+                m.d.sync += answer.eq(selected(parts, byte))
+            answers.append(answer)
+        m.d.comb += self.response.payload.eq(reduce(or_, answers))
 
         active_neurons = Signal.like(self.active_neurons, init=self._image.active_neurons)
         digest = Signal(64, init=int.from_bytes(self._digest, "little"))

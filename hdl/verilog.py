@@ -45,8 +45,8 @@ def device_verilog(
     ============================================  ======  ==========================================
 
     A byte moves in a cycle in which valid and ready are both 1. Memories start with the contents
-    of ``image`` (all zero without one); reset does not restore them. ``digest`` (8 bytes) is what
-    INFO reports, the image's own unless given.
+    of ``image`` (all zero without one). Reset does not restore them, so a host starts with CLEAR.
+    ``digest`` (8 bytes) is what INFO reports, the image's own unless given.
 
     Raises `ImageError` if the image has another shape or the digest is not 8 bytes, and
     `YosysFailed`.

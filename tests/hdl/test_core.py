@@ -150,3 +150,18 @@ def test_neurons_start_late_with_a_bias_of_their_own_and_rest_after_a_spike() ->
 def test_a_core_without_active_neurons_still_counts_steps() -> None:
     image = CoreImage.padded(SHAPE, rows_count=[2])
     assert check_equal(image, [[0], [], [0, 1]]) == 0
+
+
+@pytest.mark.parametrize("neurons", [1, 2, 3, 4, 8])
+def test_all_neurons_may_spike_in_one_step(neurons: int) -> None:
+    image = CoreImage.padded(
+        replace(SHAPE, lanes=1, neurons=neurons),
+        rows_start=[0] * (4 + neurons),
+        rows_count=[0] * 4 + [1] * neurons,
+        weights=[[1]],
+        bias=[5] * neurons,
+        class_reset=[Reset.VALUE],
+        class_emit=[1],
+        active_neurons=neurons,
+    )
+    assert check_equal(image, [[]] * 3) == 3 * neurons
