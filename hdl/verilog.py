@@ -59,6 +59,7 @@ def device_verilog(
         "proc -nomux -norom\n"
         "memory_collect\n"
         # Verilog has no wires of no bits: [-1:0], as they are written, reads back as two bits.
+        "clean_zerowidth\n"
         "delete w:* s:0 %i\n"
         "write_verilog -norename\n"
     )
