@@ -58,6 +58,9 @@ def device_verilog(
         f"read_rtlil <<rtlil\n{text}\nrtlil\n"
         "proc -nomux -norom\n"
         "memory_collect\n"
+        # Verilog has no wires of no bits: [-1:0], as they are written, reads back as two bits.
+        "clean_zerowidth\n"
+        "delete w:* s:0 %i\n"
         "write_verilog -norename\n"
     )
     done = subprocess.run(
@@ -105,7 +108,7 @@ class VerilogDevice(wiring.Component):
         m.submodules.device = Instance(
             "device",
             ("i", "clk", ClockSignal()),
-            ("i", "rst", ResetSignal()),
+            ("i", "rst", ResetSignal(allow_reset_less=True)),
             *(
                 ("i" if member.flow is In else "o", "_".join(map(str, path)), signal)
                 for path, member, signal in self.signature.flatten(self)

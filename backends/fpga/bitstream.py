@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ...boards.board import Board, Pll
 from .cache import Cache, content_key, default_cache_root
-from .process import StageFailed, run_stage
+from .process import StageFailed, StageTimedOut, run_stage
 from .toolchain import Toolchain, find_toolchain, require_packages
 
 __all__ = [
@@ -281,9 +281,10 @@ def _run_plan(
                 seconds[stage] = run_stage(
                     stage, argv, cwd=folder, log=log, timeout=timeout, env=env
                 )
-            except StageFailed as error:
-                _explain_overflow(error, folder)
+            except StageTimedOut:
                 raise
+            except StageFailed as error:
+                raise _explained(error, folder) from error
 
         for program, *options in commands:
             # Post-processing for programmers (dfu-suffix) has no stage: it is done here.
@@ -312,18 +313,22 @@ def _timing_met(folder: Path) -> bool:
 _USED: Final = re.compile(r"([A-Z][A-Z0-9_]+):\s*(\d+)/\s*(\d+)\s+\d+%")
 
 
-def _explain_overflow(error: StageFailed, folder: Path) -> None:
-    """Raise :class:`DoesNotFit` instead if the placer's log shows more cells than there are."""
-    tim = folder / f"{_NAME}.tim"
-    text = tim.read_text(encoding="utf-8", errors="replace") if tim.exists() else ""
+def _explained(error: StageFailed, folder: Path) -> StageFailed:
+    """The failure with the tools' own logs, as :class:`DoesNotFit` if cells ran out."""
+    # The programs run quietly: why they failed is in the logs they write themselves.
+    name = f"{_NAME}.tim" if error.stage.startswith(_PLACE_AND_ROUTE) else f"{_NAME}.rpt"
+    path = folder / name
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    log = error.log + text
     over = [
         f"{used} {cell} of {available} (by {int(used) - int(available)})"
         for cell, used, available in dict.fromkeys(_USED.findall(text))
         if int(used) > int(available)
     ]
-    if over:
-        problem = f"needs {', '.join(over)}; use fewer lanes, narrower words or a larger device"
-        raise DoesNotFit(error.stage, problem, error.log + text) from error
+    if not over:
+        return StageFailed(error.stage, error.problem, log)
+    problem = f"needs {', '.join(over)}; use fewer lanes, narrower words or a larger device"
+    return DoesNotFit(error.stage, problem, log)
 
 
 def parse_report(text: bytes | str) -> BuildReport:

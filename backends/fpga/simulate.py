@@ -24,12 +24,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hdl.image import CoreImage
-from ...hdl.shape import CoreShape
 from .cache import Cache, content_key, default_cache_root
 from .host import Script
 from .process import run_stage
-from .toolchain import ToolchainMissing, find_yosys, require_packages, yosys_for_amaranth
+from .toolchain import ToolchainMissing, require_packages
 
 __all__ = [
     "TRACE_RECORD",
@@ -39,7 +37,6 @@ __all__ = [
     "SimulationResult",
     "SimulatorBuild",
     "build_simulator",
-    "export_verilog",
     "run_device",
 ]
 
@@ -105,18 +102,6 @@ class SimulationResult:
     trace: NDArray[Any]
     cycles: int
     seconds: float
-
-
-def export_verilog(shape: CoreShape, image: CoreImage | None = None) -> str:
-    """Return the Verilog of a ``device``, see :func:`spikec.hdl.verilog.device_verilog`.
-
-    Raises :class:`~.toolchain.ToolchainMissing` without Amaranth or yosys.
-    """
-    require_packages("writing Verilog", {"amaranth": "amaranth"}, "fpga")
-    from ...hdl.verilog import device_verilog
-
-    with yosys_for_amaranth(find_yosys()):
-        return device_verilog(shape, image)
 
 
 def build_simulator(

@@ -9,15 +9,11 @@ the board files were obtained with that.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -29,9 +25,7 @@ __all__ = [
     "Toolchain",
     "ToolchainMissing",
     "find_toolchain",
-    "find_yosys",
     "require_packages",
-    "yosys_for_amaranth",
 ]
 
 
@@ -153,47 +147,6 @@ def find_toolchain(
         raise ToolchainMissing(missing, mend, f"building for {family}", complaint)
     tools = tuple(Tool(p.name, _wheel_argv(p), _wheel_version(p.wheel) or "") for p in programs)
     return Toolchain(family, "wheels", tools)
-
-
-def find_yosys(*, path: str | None = None, run: Callable[[list[str]], str] | None = None) -> Tool:
-    """Return yosys alone, for writing Verilog: a native one of a recent generation, or the wheel's.
-
-    Raises :class:`ToolchainMissing`.
-    """
-    native = shutil.which(_YOSYS.name, path=path)
-    if native is not None:
-        answer = (run or _ask)([native, "-V"])
-        version = _generation(answer)
-        if version is not None and version >= _wanted(_YOSYS):
-            return Tool(_YOSYS.name, (native,), answer.strip())
-    version_text = _wheel_version(_YOSYS.wheel)
-    if version_text is None:
-        mend = "pip install 'spikec[fpga]'"
-        raise ToolchainMissing((_YOSYS.wheel,), mend, "writing Verilog")
-    return Tool(_YOSYS.name, _wheel_argv(_YOSYS), version_text)
-
-
-@contextlib.contextmanager
-def yosys_for_amaranth(tool: Tool) -> Iterator[None]:
-    """Let Amaranth's Verilog export use this yosys, inside the block.
-
-    Amaranth finds it by the environment variable ``YOSYS`` alone, which must name one program; so
-    this process's environment is changed for the length of the block. Not for use in threads.
-    """
-    before = os.environ.get("YOSYS")
-    with tempfile.TemporaryDirectory(prefix="spikec-yosys-") as folder:
-        program = Path(folder) / "yosys"
-        command = " ".join(shlex.quote(part) for part in tool.argv)
-        program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
-        program.chmod(0o755)
-        os.environ["YOSYS"] = str(program)
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["YOSYS"]
-            else:
-                os.environ["YOSYS"] = before
 
 
 def require_packages(purpose: str, packages: Mapping[str, str], extra: str) -> None:

