@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -26,7 +28,13 @@ for verb in (show, compile_, run, verify, profile, compare, targets, explain, do
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # As Ctrl-C does: the tools that we have started end with us.
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(invoke(arguments))
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def invoke(arguments: list[str] | None = None) -> int:
