@@ -114,10 +114,20 @@ def load_artifact(folder: Path) -> Artifact:
             where,
             "compile first: spikec compile MODEL --target T -o DIR",
         ) from None
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise fail("E0705", f"manifest.json is damaged: {error}", where) from None
+    except NotADirectoryError:
+        raise fail(
+            "E0704",
+            "this is a file, not the folder of an artefact",
+            where,
+            "give the folder of 'spikec compile MODEL --target T -o DIR'",
+        ) from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise fail("E0705", f"manifest.json is damaged: {what}", where, "compile again") from None
     if form != FORMAT:
         raise fail("E0705", f"the artefact has format {form}, this spikec reads {FORMAT}", where)
+    if not isinstance(listing, dict) or not all(isinstance(e, dict) for e in listing.values()):
+        raise fail("E0705", "manifest.json is damaged: it lists no files", where, "compile again")
     files = {}
     for name, entry in listing.items():
         path = PurePosixPath(name)
@@ -127,7 +137,7 @@ def load_artifact(folder: Path) -> Artifact:
             files[name] = (folder / path).read_bytes()
         except OSError as error:
             raise fail("E0705", f"{name} cannot be read: {error.strerror}", where) from None
-        if hashlib.sha256(files[name]).hexdigest() != entry["sha256"]:
+        if hashlib.sha256(files[name]).hexdigest() != entry.get("sha256"):
             raise fail("E0705", f"{name} is not what was compiled", where, "compile again")
     artifact = Artifact(files, facts)
     if artifact.digest != digest:

@@ -88,7 +88,7 @@ def _from_npz(
 ) -> LabelledStimulus:
     labels = data.get("labels")
     if "events" in data and data["events"].dtype.names:
-        return LabelledStimulus(_from_camera(data, graph, steps, where), _labels(labels))
+        return _labelled(_from_camera(data, graph, steps, where), labels, where)
     inputs = {}
     for node in graph.inputs:
         if f"{node.name}.step" in data:
@@ -105,16 +105,28 @@ def _from_npz(
         if key == "data":
             _only_input(graph, where)
         inputs[node.name] = _from_dense(data[key], node, steps, where)
-    return LabelledStimulus(_together(inputs, where), _labels(labels))
+    return _labelled(_together(inputs, where), labels, where)
 
 
-def _labels(labels: npt.NDArray[Any] | None) -> npt.NDArray[np.int64] | None:
-    return None if labels is None else np.asarray(labels).ravel().astype(np.int64)
+def _labelled(
+    stimulus: Stimulus, labels: npt.NDArray[Any] | None, where: Location
+) -> LabelledStimulus:
+    if labels is None:
+        return LabelledStimulus(stimulus)
+    if labels.dtype.kind not in "bui":
+        raise fail("E0701", f"labels have type {labels.dtype}; they must be integers", where)
+    if labels.size != stimulus.samples:
+        raise fail("E0702", f"there are {labels.size} labels for {stimulus.samples} samples", where)
+    return LabelledStimulus(stimulus, labels.ravel().astype(np.int64))
 
 
 def _together(inputs: dict[str, Events], where: Location) -> Stimulus:
     try:
-        return Stimulus(inputs)
+        stimulus = Stimulus(inputs)
+        if not stimulus.samples * stimulus.steps:
+            size = f"{stimulus.samples} samples of {stimulus.steps} steps"
+            raise fail("E0702", f"there is no sample or no step in it: {size}", where)
+        return stimulus
     except ValueError:
         sizes = {name: (e.samples, e.steps) for name, e in inputs.items()}
         raise fail("E0702", f"inputs differ in (samples, steps): {sizes}", where) from None
@@ -159,7 +171,23 @@ def _lengthened(events: Events, steps: int) -> Events:
 def _from_lists(
     data: dict[str, npt.NDArray[Any]], node: Input, steps: int | None, where: Location
 ) -> Events:
+    if f"{node.name}.index" not in data:
+        raise fail("E0701", f"there is '{node.name}.step' but no '{node.name}.index'", where)
     step = data[f"{node.name}.step"].ravel()
+    for part in ("step", "index", "sample", "value"):
+        column = data.get(f"{node.name}.{part}")
+        if column is None:
+            continue
+        if column.dtype.kind not in ("buif" if part == "value" else "ui"):
+            raise fail(
+                "E0701", f"'{node.name}.{part}' has type {column.dtype}, not integers", where
+            )
+        if column.size != step.size:
+            raise fail(
+                "E0702",
+                f"'{node.name}.{part}' has {column.size} entries, '{node.name}.step' {step.size}",
+                where,
+            )
     index = data[f"{node.name}.index"].ravel()
     sample = data.get(f"{node.name}.sample", np.zeros(step.size, np.int64)).ravel()
     value = data.get(f"{node.name}.value")
