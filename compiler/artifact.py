@@ -130,8 +130,16 @@ def _manifest(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
             where,
             "compile first: spikec compile MODEL --target T -o DIR",
         ) from None
+    except NotADirectoryError:
+        raise fail(
+            "E0704",
+            "this is a file, not the folder of an artefact",
+            where,
+            "give the folder of 'spikec compile MODEL --target T -o DIR'",
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise fail("E0705", f"manifest.json is damaged: {error}", where) from None
+        what = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise fail("E0705", f"manifest.json is damaged: {what}", where, "compile again") from None
     return facts, listing
 
 

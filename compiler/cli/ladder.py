@@ -13,7 +13,7 @@ from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph
 from ..artifact import Artifact, load_artifact
-from ..backend import Outcome, rungs_of
+from ..backend import Outcome, find_rung, rungs_of
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
 from ..ladder import network, quantised, run_rung, state_words
@@ -66,7 +66,9 @@ def run(
     artifact = load_artifact(folder)
     graph = quantised(artifact)
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
-    names = None if populations is None else [n.strip() for n in populations.split(",")]
+    names = (
+        None if populations is None else [n.strip() for n in populations.split(",") if n.strip()]
+    )
     with report.progress() as progress:
         outcome = run_rung(
             artifact,
@@ -78,6 +80,8 @@ def run(
             progress=progress,
         )
     recording = outcome.recording
+    if output is not None:
+        write_file(output, recording_bytes(recording))
     data: dict[str, Any] = {
         "rung": rung,
         "samples": labelled.stimulus.samples,
@@ -92,7 +96,6 @@ def run(
     if outcome.cycles:
         _tell_cycles(report, data, outcome)
     if output is not None:
-        write_file(output, recording_bytes(recording))
         report.line(f"wrote {output}")
         data["recording"] = str(output)
     report.data(data)
@@ -147,9 +150,20 @@ def verify(
     artifact = load_artifact(folder)
     graph = quantised(artifact)
     owner = str(artifact.manifest["backend"])
-    names = list(rungs_of(owner)) if rungs is None else [r.strip() for r in rungs.split(",")]
-    if len(names) < 2:
-        raise fail("E0707", f"verify needs two rungs, not {names}")
+    names = (
+        list(rungs_of(owner))
+        if rungs is None
+        else [r.strip() for r in rungs.split(",") if r.strip()]
+    )
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise fail(
+            "E0707",
+            f"--rungs: verify compares two different rungs or more, not '{rungs}'",
+            hint=f"this artefact has {','.join(rungs_of(owner))}",
+        )
+    for name in names:
+        if name not in rungs_of(owner):
+            find_rung(name, owner)
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
     with report.progress() as progress:
         outcomes = run_ladder(artifact, names, labelled.stimulus, progress)
@@ -207,7 +221,7 @@ def judge(
     data: dict[str, Any] = {"equal": equal, "comparisons": comparisons, "rungs": {}}
     for name in names:
         facts: dict[str, Any] = {}
-        if labelled.labels is not None:
+        if labelled.labels is not None and graph.outputs:
             right, total = accuracy(
                 outcomes[name].recording, graph.outputs[0].source, labelled.labels
             )

@@ -21,7 +21,7 @@ from ..reporting import compile_report, ladder_report
 from ..stimulus import stimulus_bytes
 from .console import Report
 from .ladder import cycle_profile, judge, run_ladder
-from .model import write_file
+from .model import make_folder, write_file
 from .options import json_option, read_model
 
 _RTL_IMAGES = 100
@@ -59,7 +59,7 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
     stage("training a 64-96-10 network on two thirds of scikit-learn's digits")
     digits = train_digits()
     model, data = output / "digits.nir", output / "test.npz"
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_nir(digits.graph, model)
     write_file(data, stimulus_bytes(digits.test))
 
