@@ -57,7 +57,8 @@ def spikec(capsys: pytest.CaptureFixture[str]) -> Spikec:
 
 def make_graph(tau: float = 0.02, hidden: int = 6) -> Graph:
     r = np.random.default_rng(5)
-    neuron = LIF(tau=tau, r=1.0, v_leak=0.0, v_threshold=1.0)
+    one, zero = np.asarray(1.0), np.asarray(0.0)
+    neuron = LIF(tau=np.asarray(tau), r=one, v_leak=zero, v_threshold=one)
     return Graph(
         name="small",
         dt=1e-3,

@@ -499,7 +499,8 @@ class TestStimuli:
         self, spikec: Spikec, model: Path, target: Path, tmp_path: Path
     ) -> None:
         path = tmp_path / "bad.npz"
-        np.savez(path, **{"in": counts(2, 5, 4)})
+        arrays: dict[str, Any] = {"in": counts(2, 5, 4)}
+        np.savez(path, **arrays)
         said = spikec("compile", model, "-t", "null", "-o", target, *OPTIONS, "--calibration", path)
         assert "(2, 5, 4)" in refused(said, "E0702")
 
