@@ -60,11 +60,11 @@ def bound(population: Population) -> float:
 
 
 def saturates(integer: Graph, golden: Recording) -> bool:
-    """Whether a state of the golden run leaves the range of the integers."""
+    """Whether a state of the golden run, or what it was before a reset, may leave the range."""
     for (name, _), values in golden.states.items():
         neuron = integer.population(name).neuron
         assert isinstance(neuron, IntegerNeuron)
-        if float(np.max(np.abs(values))) >= neuron.numerics.state.high * neuron.scale:
+        if float(np.max(np.abs(values))) >= 0.5 * neuron.numerics.state.high * neuron.scale:
             return True
     return False
 
