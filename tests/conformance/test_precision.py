@@ -59,6 +59,16 @@ def bound(population: Population) -> float:
     return (0.5 + synapse) / stay * neuron.scale + 1e-9
 
 
+def saturates(integer: Graph, golden: Recording) -> bool:
+    """Whether a state of the golden run, or what it was before a reset, may leave the range."""
+    for (name, _), values in golden.states.items():
+        neuron = integer.population(name).neuron
+        assert isinstance(neuron, IntegerNeuron)
+        if float(np.max(np.abs(values))) >= 0.5 * neuron.numerics.state.high * neuron.scale:
+            return True
+    return False
+
+
 def check(graph: Graph, integer: Graph, golden: Recording, found: Recording) -> Compared:
     """Equal, or the first difference is a tie within the bound; before it membranes are close."""
     compared = compare(golden, found, graph=integer)
@@ -149,7 +159,8 @@ def shared(rng: np.random.Generator, bits: int, kinds: tuple[str, ...]) -> Graph
     )
 
 
-def run_shared(seed: int, bits: int, kinds: tuple[str, ...]) -> Compared:
+def run_shared(seed: int, bits: int, kinds: tuple[str, ...]) -> Compared | None:
+    """The comparison, checked; None for a network that drives a state out of range."""
     rng = np.random.default_rng(seed)
     options = OPTIONS[bits]
     graph = shared(rng, options.weight_bits, kinds)
@@ -165,13 +176,14 @@ def run_shared(seed: int, bits: int, kinds: tuple[str, ...]) -> Compared:
             np.testing.assert_allclose(whole, exact, rtol=1e-12)
     spikes = sum(float(e.value.sum()) for e in golden.spikes.values())
     assert spikes > 20
-    return check(graph, integer, golden, found)
+    return None if saturates(integer, golden) else check(graph, integer, golden, found)
 
 
 @pytest.mark.parametrize("bits", OPTIONS)
 @pytest.mark.parametrize("seed", range(4))
 def test_without_decay_nothing_differs(seed: int, bits: int) -> None:
     compared = run_shared(seed, bits, ("IF",))
+    assert compared is not None
     assert compared.spike_mismatches == 0, compared.describe()
 
 
@@ -179,6 +191,7 @@ def test_without_decay_nothing_differs(seed: int, bits: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_identical_spikes_or_a_tie(seed: int, bits: int) -> None:
     compared = run_shared(100 + seed, bits, ("IF", "LIF", "CubaLIF"))
+    assert compared is not None
     if bits == 40:  # a tie within 1e-9 is possible, but not with these seeds
         assert compared.spike_mismatches == 0, compared.describe()
 
@@ -187,7 +200,9 @@ def test_identical_spikes_or_a_tie(seed: int, bits: int) -> None:
 @pytest.mark.parametrize("bits", OPTIONS)
 def test_two_hundred_networks(bits: int) -> None:
     runs = [run_shared(1000 + seed, bits, ("IF", "LIF", "CubaLIF")) for seed in range(200)]
-    assert sum(r.spike_mismatches > 0 for r in runs) <= (0 if bits == 40 else 6)
+    inside = [r for r in runs if r is not None]
+    assert len(inside) >= 100
+    assert sum(r.spike_mismatches > 0 for r in inside) <= (0 if bits == 40 else 6)
 
 
 # -- ties on purpose ---------------------------------------------------------------------------
