@@ -208,7 +208,9 @@ def _from_dense(array: npt.NDArray[Any], node: Input, steps: int | None, where: 
             where,
         )
     if 0 in array.shape[:2]:
-        raise fail("E0702", f"the array for '{node.name}' has shape {shape}: no step", where)
+        raise fail(
+            "E0702", f"the array for '{node.name}' has shape {shape}: no sample or no step", where
+        )
     dense = array.reshape(*array.shape[:2], node.size)
     if steps is not None:
         dense = dense[:, :steps]

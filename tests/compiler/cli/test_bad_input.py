@@ -438,9 +438,9 @@ STIMULI = [
         {"in": counts(2, 5, 3), "labels": np.array(["a", "b"])}, "E0701", "label", id="text labels"
     ),
     pytest.param({"in": counts(0, 5, 3)}, "E0702", "no sample", id="empty"),
-    pytest.param({"in.step": counts(2), "in.index": counts(3)}, "E0702", "3", id="lists"),
+    pytest.param({"in.step": counts(2), "in.index": counts(3)}, "E0701", "length", id="lists"),
     pytest.param({"in.step": counts(2), "in.index": 7 * counts(2)}, "E0702", "7", id="index"),
-    pytest.param({"in.step": counts(2)}, "E0701", "in.index", id="half"),
+    pytest.param({"in.step": counts(2)}, "E0702", "in.index", id="half"),
     pytest.param({"in.step": counts(2) * 0.5, "in.index": counts(2)}, "E0701", "in.step", id="f"),
 ]
 
