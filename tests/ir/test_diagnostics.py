@@ -20,9 +20,6 @@ from spikec.ir.diagnostics import (
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("ir", "boards", "compiler", "backends", "hdl")
 
-# Codes of parts that are not written yet. Empty when everything is merged: then a code that
-# nothing uses leaves the catalogue.
-
 
 def used() -> dict[str, str]:
     """Code -> a file that names it, over the sources without the catalogue."""
