@@ -54,10 +54,8 @@ class Artifact:
         for name in self.files:
             if not _inside(name) or name == MANIFEST:
                 raise ValueError(f"'{name}' is no name of a file of an artefact")
+        check_place(folder)
         try:
-            obstacle = _obstacle(folder)
-            if obstacle is not None:
-                raise fail("E0604", obstacle, where, "choose another -o, or remove it")
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _sibling(folder) as fresh:
                 for name, data in self.files.items():
@@ -68,6 +66,17 @@ class Artifact:
                 _swap(fresh, folder)
         except OSError as error:
             raise fail("E0604", f"cannot write: {error.strerror or error}", where) from error
+
+
+def check_place(folder: Path) -> None:
+    """Raise E0604 when ``folder`` holds what an artefact must not replace; before long work."""
+    where = Location(str(folder))
+    try:
+        obstacle = _obstacle(folder)
+    except OSError as error:
+        raise fail("E0604", f"cannot write: {error.strerror or error}", where) from error
+    if obstacle is not None:
+        raise fail("E0604", obstacle, where, "choose another -o, or remove it")
 
 
 @contextlib.contextmanager

@@ -138,7 +138,7 @@ def prepare_plan(
 
     Raises :class:`ClockUnavailable`.
     """
-    clock_hz, pll = _choose_clock(board, clock_hz)
+    clock_hz, pll = choose_clock(board, clock_hz)
     baud = _choose_baud(board, clock_hz, baud)
     from .board_top import BoardTop, make_platform
 
@@ -186,7 +186,7 @@ def build_bitstream(
     )
     family = str(board.target.family)
     tools = toolchain or find_toolchain(family)
-    clock_hz, _ = _choose_clock(board, clock_hz)
+    clock_hz, _ = choose_clock(board, clock_hz)
     if progress is not None:
         progress("elaboration")
     plan = prepare_plan(board, device, clock_hz=clock_hz, baud=baud, seed=seed)
@@ -221,7 +221,8 @@ def build_bitstream(
     )
 
 
-def _choose_clock(board: Board, clock_hz: float | None) -> tuple[float, Pll | None]:
+def choose_clock(board: Board, clock_hz: float | None) -> tuple[float, Pll | None]:
+    """The clock in hertz and the PLL that makes it; ``ClockUnavailable`` names those there are."""
     own = board.clock.frequency.value
     if clock_hz is None or clock_hz == own:
         return own, None

@@ -12,7 +12,7 @@ from ...hdl.device import Device
 from ...hdl.verilog import device_verilog
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
-from .bitstream import build_bitstream
+from .bitstream import build_bitstream, choose_clock
 from .errors import coded
 from .lower import check_memory, lower
 from .rtl import PHASES, run_rtl
@@ -32,7 +32,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
         blocks = check_memory(core.shape, target)
         progress("verilog", 0.0)
         verilog = device_verilog(core.shape, core.image)
-        clock_hz = float(options.get("clock_hz") or board.clock.frequency.value)
+        clock_hz, _ = choose_clock(board, options.get("clock_hz"))
         facts: dict[str, Any] = {
             "lanes": lanes,
             "clock_hz": clock_hz,

@@ -16,7 +16,7 @@ from ...ir.dialects import DIALECTS
 from ...ir.graph import Graph
 from ...ir.text import digest, text
 from ...ir.verify import verify
-from ..artifact import Artifact
+from ..artifact import Artifact, check_place
 from ..backend import find_target
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
@@ -205,6 +205,7 @@ def compile_(
     report = Report(as_json)
     backend, machine = find_target(target)
     quantise = take_quantise(options)
+    check_place(output)
     graph, reading = read_model(model, **options)
     found = Diagnostics(list(reading))
     stimulus = None if calibration is None else load_stimulus(calibration, graph)
