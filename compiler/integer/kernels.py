@@ -21,20 +21,21 @@ def round_shift(x: Any, bits: Any, rounding: Any, noise: Any) -> Any:
     """
     if bits == 0:
         return x
-    whole = x >> bits
-    rest = x - (whole << bits)
+    # Without branches on x: a floor after an addend that depends on the mode.
     half = np.int64(1) << (bits - 1)
     if rounding == DOWN:
-        return whole
-    if rounding == NEAREST_EVEN:
-        return whole + (1 if rest > half or (rest == half and (whole & 1)) else 0)
-    if rounding == NEAREST_AWAY:
-        return whole + (1 if rest > half or (rest == half and x > 0) else 0)
-    if rounding == TOWARD_ZERO:
-        return whole + (1 if rest != 0 and x < 0 else 0)
-    if rounding == UP:
-        return whole + (1 if rest != 0 else 0)
-    return whole + (1 if noise < rest else 0)
+        addend = np.int64(0)
+    elif rounding == NEAREST_EVEN:
+        addend = half - 1 + ((x >> bits) & 1)
+    elif rounding == NEAREST_AWAY:
+        addend = half - (x < 0)
+    elif rounding == TOWARD_ZERO:
+        addend = (2 * half - 1) * (x < 0)
+    elif rounding == UP:
+        addend = 2 * half - 1
+    else:
+        addend = 2 * half - 1 - noise
+    return (x + addend) >> bits
 
 
 @numba.njit(cache=True, inline="always")
