@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..ir.diagnostics import Location, fail
+from ..ir.diagnostics import Location, SpikecError, fail
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -47,17 +47,17 @@ class Artifact:
     def write(self, folder: Path) -> None:
         """Write all files, or none: a sibling folder is filled and then renamed.
 
-        An older artefact in the place is replaced; anything else there is left alone (E0604).
+        An older artefact in the place is replaced. Whatever else is there is left alone, a folder
+        with any file that the older artefact does not list too (E0604).
         """
         where = Location(str(folder))
-        if folder.exists() and not _replaceable(folder):
-            raise fail(
-                "E0604",
-                "the output exists and is no artefact of spikec",
-                where,
-                "choose another -o, or remove it",
-            )
+        for name in self.files:
+            if not _inside(name) or name == MANIFEST:
+                raise ValueError(f"'{name}' is no name of a file of an artefact")
         try:
+            obstacle = _obstacle(folder)
+            if obstacle is not None:
+                raise fail("E0604", obstacle, where, "choose another -o, or remove it")
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _sibling(folder) as fresh:
                 for name, data in self.files.items():
@@ -67,7 +67,7 @@ class Artifact:
                 (fresh / MANIFEST).write_bytes(self.manifest_bytes())
                 _swap(fresh, folder)
         except OSError as error:
-            raise fail("E0604", f"cannot write: {error.strerror}", where) from error
+            raise fail("E0604", f"cannot write: {error.strerror or error}", where) from error
 
 
 @contextlib.contextmanager
@@ -87,26 +87,42 @@ def _swap(fresh: Path, folder: Path) -> None:
         os.replace(folder, old)
         try:
             os.replace(fresh, folder)
-        except OSError:
+        except BaseException:  # an interrupt here must not cost the older artefact
             os.replace(old, folder)
             raise
     else:
         os.replace(fresh, folder)
 
 
-def _replaceable(folder: Path) -> bool:
+def _obstacle(folder: Path) -> str | None:
+    """Why ``folder`` may not be replaced."""
+    if not folder.exists():
+        return None
     if not folder.is_dir():
-        return False
-    return (folder / MANIFEST).is_file() or not any(folder.iterdir())
+        return "the output exists and is no folder"
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    if not present:
+        return None
+    try:
+        _, listing = _manifest(folder)
+    except SpikecError:
+        return "the output exists and is no artefact of spikec"
+    foreign = sorted(present - set(listing) - {MANIFEST})
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        return f"the output holds {foreign[0]}{more}, which no compilation wrote"
+    return None
 
 
-def load_artifact(folder: Path) -> Artifact:
-    """Read an artefact and check every file against the manifest: E0704, E0705."""
+def _manifest(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The facts of a manifest, and the checksum of each file: E0704, E0705."""
     where = Location(str(folder))
     try:
         facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        listing = facts.pop("files")
-        digest, form = facts.pop("digest"), facts.pop("format")
+        listing = {name: str(entry["sha256"]) for name, entry in facts.pop("files").items()}
+        for key in ("digest", "format"):
+            if key not in facts:
+                raise KeyError(key)
     except FileNotFoundError:
         raise fail(
             "E0704",
@@ -114,20 +130,44 @@ def load_artifact(folder: Path) -> Artifact:
             where,
             "compile first: spikec compile MODEL --target T -o DIR",
         ) from None
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise fail("E0705", f"manifest.json is damaged: {error}", where) from None
+    except NotADirectoryError:
+        raise fail(
+            "E0704",
+            "this is a file, not the folder of an artefact",
+            where,
+            "give the folder of 'spikec compile MODEL --target T -o DIR'",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise fail("E0705", f"manifest.json is damaged: {what}", where, "compile again") from None
+    return facts, listing
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    odd = not name or "\0" in name or "\\" in name or path.is_absolute()
+    return not odd and ".." not in path.parts
+
+
+def load_artifact(folder: Path) -> Artifact:
+    """Read an artefact and check every file against the manifest: E0704, E0705."""
+    where = Location(str(folder))
+    facts, listing = _manifest(folder)
+    digest, form = facts.pop("digest"), facts.pop("format")
     if form != FORMAT:
         raise fail("E0705", f"the artefact has format {form}, this spikec reads {FORMAT}", where)
     files = {}
-    for name, entry in listing.items():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise fail("E0705", f"the manifest names a file outside the folder: {name}", where)
+    for name, checksum in listing.items():
+        if not _inside(name):
+            raise fail("E0705", f"the manifest names a file outside the folder: {name!r}", where)
+        path = folder / PurePosixPath(name)
         try:
-            files[name] = (folder / path).read_bytes()
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise fail("E0705", f"{name} is a link out of the folder", where)
+            files[name] = path.read_bytes()
         except OSError as error:
             raise fail("E0705", f"{name} cannot be read: {error.strerror}", where) from None
-        if hashlib.sha256(files[name]).hexdigest() != entry["sha256"]:
+        if hashlib.sha256(files[name]).hexdigest() != checksum:
             raise fail("E0705", f"{name} is not what was compiled", where, "compile again")
     artifact = Artifact(files, facts)
     if artifact.digest != digest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..ir.diagnostics import fail
 from ..ir.events import Stimulus
 from ..ir.graph import Graph
@@ -52,7 +54,11 @@ def run_rung(
     seed: int = 1,
     progress: Progress = no_progress,
 ) -> Outcome:
-    """Run one rung of ``artifact``; E0306 names the rungs there are."""
+    """Run one rung of ``artifact``.
+
+    Raises E0306 with the rungs there are, E0702 for a stimulus of other inputs, E0703 for counts
+    above those that the accumulators were proven for, E0707 for unknown populations.
+    """
     graph = quantised(artifact)
     if populations is None:
         populations = list(dict.fromkeys(o.source for o in graph.outputs))
@@ -66,6 +72,7 @@ def run_rung(
             size = "nothing" if events is None else f"{events.size} lines"
             raise fail("E0702", f"input '{node.name}' has {node.size} lines, the stimulus {size}")
     if rung == INTEGER:
+        _check_counts(artifact, stimulus)
         recording = Executor(graph, seed).run(
             stimulus,
             populations=populations,
@@ -73,6 +80,23 @@ def run_rung(
             progress=lambda share: progress(INTEGER, share),
         )
         return Outcome(recording)
-    backend = find_rung(rung, str(artifact.manifest["backend"]))
+    backend = find_rung(rung, str(artifact.manifest.get("backend", "")))
+    if backend.targets():
+        _check_counts(artifact, stimulus)
     run = Run(artifact, stimulus, tuple(populations), tuple(record), seed, progress)
     return backend.run(rung, run)
+
+
+def _check_counts(artifact: Artifact, stimulus: Stimulus) -> None:
+    most = artifact.manifest.get("quantise", {}).get("input_max")
+    if most is None:
+        return
+    for name, events in stimulus.inputs.items():
+        largest = events.value.max(initial=0)
+        if largest > most:
+            raise fail(
+                "E0703",
+                f"input '{name}' has a count of {largest:g} in one step; the network was compiled "
+                f"for {most} at most",
+                hint=f"compile with --input-max {int(np.ceil(largest))}",
+            )

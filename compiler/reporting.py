@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..boards.board import Quantity, Target
+from ..ir.diagnostics import Diagnostics
 from ..ir.events import Recording
 from ..ir.graph import Graph
 from .artifact import Artifact
@@ -16,12 +19,69 @@ from .compare import Comparison, accuracy, compare
 from .compile import Compilation
 from .integer.executor import Executor
 from .ladder import network, quantised
-from .passes.quantise import LayerError
+from .passes.quantise import REFERENCE, LayerError
 from .report import render
 from .report.data import Accuracy, Latency, Provenance, ReportData, Resource, Timing
 from .stimulus import LabelledStimulus
 
 _PNR = "report of the place-and-route tool"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What quantisation costs on the calibration data.
+
+    ``correct`` of ``labelled`` samples are right on the integer rung, ``reference_correct`` of
+    them with 16-bit weights and 40-bit states (``None`` without labels). ``rate_error`` is
+    sum |N_ref - N_int| / sum N_ref over output spike counts; ``None`` when the reference is
+    silent or the output is graded. ``agreeing`` samples of ``samples`` have the same winner.
+    """
+
+    population: str
+    samples: int
+    correct: int | None
+    reference_correct: int | None
+    labelled: int
+    rate_error: float | None
+    agreeing: int
+
+    def describe(self) -> str:
+        """One line for a person."""
+        parts = []
+        if self.correct is not None and self.reference_correct is not None:
+            share = 100.0 * self.correct / max(self.labelled, 1)
+            parts.append(
+                f"{self.correct} of {self.labelled} right ({share:.2f} %; "
+                f"{self.reference_correct} at 16-bit weights and 40-bit states)"
+            )
+        if self.rate_error is not None:
+            parts.append(f"output spike counts off by {100.0 * self.rate_error:.2f} %")
+        parts.append(f"same winner in {self.agreeing} of {self.samples} samples")
+        return "calibration: " + ", ".join(parts)
+
+
+def calibrate(compilation: Compilation, calibration: LabelledStimulus) -> Calibration:
+    """Run the calibration data on the quantised network and on its high-precision twin."""
+    legal = compilation.retimed
+    precise = REFERENCE.run(legal, Target.unlimited(), Diagnostics())
+    source = legal.outputs[0].source
+    fine, coarse = (
+        Executor(graph).run(calibration.stimulus, populations=[source])
+        for graph in (precise, compilation.quantised)
+    )
+    (found,) = compare(fine, coarse).populations
+    right: list[int | None] = [None, None]
+    if calibration.labels is not None:
+        right = [accuracy(r, source, calibration.labels)[0] for r in (coarse, fine)]
+    return Calibration(
+        population=source,
+        samples=calibration.stimulus.samples,
+        correct=right[0],
+        reference_correct=right[1],
+        labelled=0 if calibration.labels is None else len(calibration.labels),
+        rate_error=found.rate_error,
+        agreeing=found.agreeing,
+    )
 
 
 def compile_report(
@@ -67,7 +127,7 @@ def ladder_report(
             graph=graph,
             stimulus=labelled.stimulus,
         )
-        for upper, lower in zip(names, names[1:], strict=False)
+        for upper, lower in itertools.pairwise(names)
     )
     demanded = [c for c in comparisons if "golden" not in c.rungs]
     equal = all(c.equal for c in demanded)
@@ -96,9 +156,7 @@ def _spikes_only(recording: Recording) -> Recording:
     return Recording(recording.rung, recording.dt, recording.spikes, {})
 
 
-def _verdict(
-    comparisons: Sequence[Comparison], demanded: Sequence[Comparison], equal: bool
-) -> str:
+def _verdict(comparisons: Sequence[Comparison], demanded: Sequence[Comparison], equal: bool) -> str:
     if not comparisons:
         return "one rung was run; nothing was compared"
     if not demanded:
@@ -177,4 +235,3 @@ def _provenance(emission: Mapping[str, Any]) -> tuple[Provenance, ...]:
     if "clock_hz" in emission:
         found.append(Provenance("cycles", "counted by the device itself", "spikec profile"))
     return tuple(found)
-

@@ -20,7 +20,11 @@ An ``.npz`` may hold ``labels``, one class a sample. Nothing in these files is e
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
+import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +36,28 @@ from ..ir.diagnostics import Location, fail
 from ..ir.events import Events, Recording, Stimulus
 from ..ir.graph import Graph, Input
 
-_MAX_CELLS = 1 << 34
+# Beyond these a file is damaged or hostile: places that are counted, and steps that are walked.
+_MAX_PLACES = 1 << 40
+_MAX_STEPS = 1 << 28
+_EXACT = 2.0**53
+# All that numpy and zipfile raise on damaged files; the message is kept.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _COLUMNS = ("sample", "step", "index", "value")
 
 
@@ -61,19 +86,30 @@ def load_stimulus(path: Path, graph: Graph, steps: int | None = None) -> Labelle
     suffix = path.suffix.lower()
     if not path.is_file():
         raise fail("E0701", "there is no such file", where)
-    try:
-        if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as data:
-                return _from_npz(dict(data), graph, steps, where)
-        if suffix == ".npy":
-            return _from_npz({"data": np.load(path, allow_pickle=False)}, graph, steps, where)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise fail("E0701", f"it cannot be read: {error}", where) from None
+    if steps is not None and not 0 < steps <= _MAX_STEPS:
+        raise fail("E0707", f"{steps} steps; there must be 1 to {_MAX_STEPS}", where)
+    if suffix in (".npz", ".npy"):
+        try:
+            arrays = _arrays(path)
+        except _DAMAGED as error:
+            raise fail("E0701", f"it cannot be read: {error}", where) from None
+        return _from_npz(arrays, graph, steps, where)
     if suffix in (".nir", ".h5", ".hdf5"):
         return _from_nir(path, graph, steps, where)
     if suffix in (".txt", ".aer", ".csv"):
         return _from_text(path, graph, steps, where)
     raise fail("E0701", f"'{suffix}' is no stimulus format", where, "use .npz, .npy, .txt or .nir")
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an ``.npz``, or the one of an ``.npy`` as ``data``."""
+    with warnings.catch_warnings(), path.open("rb") as file:
+        warnings.simplefilter("ignore")  # numpy's remarks on odd headers
+        data = np.load(file, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            return {"data": data}
+        with data:
+            return {name: np.asarray(data[name]) for name in data.files}
 
 
 def _only_input(graph: Graph, where: Location) -> Input:
@@ -88,7 +124,7 @@ def _from_npz(
 ) -> LabelledStimulus:
     labels = data.get("labels")
     if "events" in data and data["events"].dtype.names:
-        return LabelledStimulus(_from_camera(data, graph, steps, where), _labels(labels))
+        return _labelled(_from_camera(data, graph, steps, where), labels, where)
     inputs = {}
     for node in graph.inputs:
         if f"{node.name}.step" in data:
@@ -105,11 +141,47 @@ def _from_npz(
         if key == "data":
             _only_input(graph, where)
         inputs[node.name] = _from_dense(data[key], node, steps, where)
-    return LabelledStimulus(_together(inputs, where), _labels(labels))
+    return _labelled(_together(inputs, where), labels, where)
 
 
-def _labels(labels: npt.NDArray[Any] | None) -> npt.NDArray[np.int64] | None:
-    return None if labels is None else np.asarray(labels).ravel().astype(np.int64)
+def _labelled(
+    stimulus: Stimulus, labels: npt.NDArray[Any] | None, where: Location
+) -> LabelledStimulus:
+    if stimulus.samples * stimulus.steps > _MAX_STEPS:
+        raise fail(
+            "E0701",
+            f"{stimulus.samples} samples of {stimulus.steps} steps are absurdly many",
+            where,
+        )
+    if labels is None:
+        return LabelledStimulus(stimulus)
+    classes = _whole(labels, "labels", where)
+    if classes.size != stimulus.samples:
+        raise fail("E0702", f"{classes.size} labels do not fit {stimulus.samples} samples", where)
+    return LabelledStimulus(stimulus, classes)
+
+
+def _whole(array: npt.NDArray[Any], name: str, where: Location) -> npt.NDArray[np.int64]:
+    """A column of whole numbers, flat; E0701 for anything else."""
+    kind = array.dtype.kind
+    if kind not in "buif":
+        raise fail("E0701", f"'{name}' has type {array.dtype}, not whole numbers", where)
+    if kind == "f":
+        sound = np.isfinite(array).all() and (np.abs(array) < _EXACT).all()
+        if not sound or (array != np.rint(array)).any():
+            raise fail("E0701", f"'{name}' holds values that are not whole numbers", where)
+    elif array.size and (int(array.max()) > _EXACT or int(array.min()) < -_EXACT):
+        raise fail("E0701", f"'{name}' holds values that are absurdly large", where)
+    return array.ravel().astype(np.int64)
+
+
+def _scalar(data: dict[str, npt.NDArray[Any]], name: str, where: Location) -> int | None:
+    if name not in data:
+        return None
+    values = _whole(data[name], name, where)
+    if values.size != 1 or values[0] < 1:
+        raise fail("E0701", f"'{name}' must be one number above zero", where)
+    return int(values[0])
 
 
 def _together(inputs: dict[str, Events], where: Location) -> Stimulus:
@@ -135,10 +207,17 @@ def _from_dense(array: npt.NDArray[Any], node: Input, steps: int | None, where: 
             f"{', '.join(map(str, node.shape))})",
             where,
         )
+    if 0 in array.shape[:2]:
+        raise fail(
+            "E0702", f"the array for '{node.name}' has shape {shape}: no sample or no step", where
+        )
     dense = array.reshape(*array.shape[:2], node.size)
     if steps is not None:
         dense = dense[:, :steps]
-    if dense.dtype.kind == "f" and np.array_equal(dense, np.rint(dense)):
+    if dense.dtype.kind == "u" and (dense > _EXACT).any():
+        raise fail("E0701", f"the array for '{node.name}' holds absurdly large counts", where)
+    whole = dense.dtype.kind == "f" and np.array_equal(dense, np.rint(dense))
+    if whole and (np.abs(dense) < _EXACT).all():
         dense = dense.astype(np.int64)
     events = Events.from_dense(dense)
     return events if steps is None else _lengthened(events, steps)
@@ -159,25 +238,31 @@ def _lengthened(events: Events, steps: int) -> Events:
 def _from_lists(
     data: dict[str, npt.NDArray[Any]], node: Input, steps: int | None, where: Location
 ) -> Events:
-    step = data[f"{node.name}.step"].ravel()
-    index = data[f"{node.name}.index"].ravel()
-    sample = data.get(f"{node.name}.sample", np.zeros(step.size, np.int64)).ravel()
-    value = data.get(f"{node.name}.value")
-    length = steps or (int(data["steps"]) if "steps" in data else int(step.max(initial=0)) + 1)
-    count = int(data["samples"]) if "samples" in data else int(sample.max(initial=0)) + 1
-    keep = step < length
-    columns = (sample[keep], step[keep], index[keep])
-    _in_range(columns, (count, length, node.size), node, where)
-    amount = None if value is None else value.ravel()[keep]
-    return Events.from_events(count, length, node.size, *columns, amount)
-
-
-def _in_range(
-    columns: tuple[Any, Any, Any], sizes: tuple[int, int, int], node: Input, where: Location
-) -> None:
-    if not sizes[0] * sizes[1] * sizes[2] < _MAX_CELLS * 64:
+    columns = {}
+    for part in _COLUMNS[:3]:
+        name = f"{node.name}.{part}"
+        if name in data:
+            columns[part] = _whole(data[name], name, where)
+        elif part == "index":
+            raise fail("E0702", f"there is no array '{name}'", where)
+    step, index = columns["step"], columns["index"]
+    sample = columns.get("sample", np.zeros(step.size, np.int64))
+    value = data.get(f"{node.name}.value", np.ones(step.size, np.int64)).ravel()
+    if value.dtype.kind not in "buif" or not np.isfinite(value).all():
+        raise fail("E0701", f"'{node.name}.value' holds what are no finite numbers", where)
+    if len({step.size, index.size, sample.size, value.size}) != 1:
+        raise fail("E0701", f"the columns of '{node.name}' differ in length", where)
+    if value.dtype.kind != "f":
+        value = _whole(value, f"{node.name}.value", where)
+    length = steps or _scalar(data, "steps", where) or int(step.max(initial=0)) + 1
+    count = _scalar(data, "samples", where) or int(sample.max(initial=0)) + 1
+    if count * length * node.size > _MAX_PLACES:
+        sizes = (count, length, node.size)
         raise fail("E0701", f"{sizes} samples, steps, lines are absurdly many", where)
-    for name, column, size in zip(("sample", "step", "index"), columns, sizes, strict=True):
+    # With --steps events beyond the end are cut; by themselves they are an error.
+    keep = step < length if steps else np.ones(step.size, np.bool_)
+    ranges = {"sample": (sample, count), "step": (step[keep], length), "index": (index, node.size)}
+    for name, (column, size) in ranges.items():
         if column.size and not 0 <= column.min() <= column.max() < size:
             raise fail(
                 "E0702",
@@ -185,13 +270,16 @@ def _in_range(
                 f"it must be 0 to {size - 1}",
                 where,
             )
+    return Events.from_events(
+        count, length, node.size, sample[keep], step[keep], index[keep], value[keep]
+    )
 
 
 def _from_camera(
     data: dict[str, npt.NDArray[Any]], graph: Graph, steps: int | None, where: Location
 ) -> Stimulus:
     node = _only_input(graph, where)
-    events = data["events"]
+    events = data["events"].ravel()
     missing = {"t", "x", "y", "p"} - set(events.dtype.names or ())
     if missing:
         raise fail("E0701", f"the events lack the field(s) {sorted(missing)}", where)
@@ -199,50 +287,55 @@ def _from_camera(
         raise fail(
             "E0702", f"an event camera fits (polarity, y, x), '{node.name}' is {node.shape}", where
         )
-    offsets = data.get("offsets", np.array([0, events.size])).astype(np.int64)
+    column = {name: _whole(events[name], f"events.{name}", where) for name in "txyp"}
+    offsets = _whole(data.get("offsets", np.array([0, events.size])), "offsets", where)
     samples = offsets.size - 1
     if samples < 1 or offsets[0] < 0 or (np.diff(offsets) < 0).any() or offsets[-1] > events.size:
         raise fail("E0701", "the offsets do not cut the events into samples", where)
-    events = events[offsets[0] : offsets[-1]]
+    column = {name: values[offsets[0] : offsets[-1]] for name, values in column.items()}
     lengths = np.diff(offsets)
     sample = np.repeat(np.arange(samples), lengths)
     starts = np.zeros(samples, np.int64)
-    starts[lengths > 0] = events["t"][(offsets[:-1] - offsets[0])[lengths > 0]]
+    starts[lengths > 0] = column["t"][(offsets[:-1] - offsets[0])[lengths > 0]]
+    since = column["t"] - starts[sample]
+    if since.size and since.min() < 0:
+        raise fail("E0702", "an event is earlier than the first one of its sample", where)
     # Microseconds against the step as integers where dt is a whole number of them.
-    step = np.floor((events["t"].astype(np.int64) - starts[sample]) / (graph.dt * 1e6) + 1e-9)
-    step = step.astype(np.int64)
+    with np.errstate(over="ignore"):
+        steps_since = np.minimum(since / (graph.dt * 1e6) + 1e-9, _MAX_PLACES)
+    step = np.floor(steps_since).astype(np.int64)
     length = steps or int(step.max(initial=0)) + 1
-    polarity, height, width = node.shape
-    inside = (events["p"] < polarity) & (events["y"] < height) & (events["x"] < width)
-    if not inside.all():
+    if samples * length * node.size > _MAX_PLACES:
+        raise fail("E0701", f"{samples} samples of {length} steps are absurdly many", where)
+    outside = np.zeros(step.size, np.bool_)
+    for name, size in zip("pyx", node.shape, strict=True):
+        outside |= (column[name] < 0) | (column[name] >= size)
+    if outside.any():
         raise fail(
             "E0702",
-            f"{int((~inside).sum())} events lie outside (polarity, y, x) = {node.shape}",
+            f"{int(outside.sum())} events lie outside (polarity, y, x) = {node.shape}",
             where,
         )
-    line = (events["p"].astype(np.int64) * height + events["y"]) * width + events["x"]
-    keep = (step >= 0) & (step < length)
-    return Stimulus(
-        {
-            node.name: Events.from_events(
-                samples, length, node.size, sample[keep], step[keep], line[keep]
-            )
-        }
-    )
+    _, height, width = node.shape
+    line = (column["p"] * height + column["y"]) * width + column["x"]
+    keep = step < length
+    events_in = Events.from_events(samples, length, node.size, sample[keep], step[keep], line[keep])
+    return Stimulus({node.name: events_in})
 
 
 def _from_text(path: Path, graph: Graph, steps: int | None, where: Location) -> LabelledStimulus:
     node = _only_input(graph, where)
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise fail("E0701", f"it cannot be read: {error}", where) from None
     for number, line in enumerate(lines, start=1):
         words = line.split("#", 1)[0].replace(",", " ").split()
         if not words:
             continue
-        if len(words) not in (2, 3, 4) or not all(w.isdecimal() for w in words):
+        # A number of 19 digits is beyond any step there is, and int() would read it for ever.
+        if len(words) not in (2, 3, 4) or not all(w.isdecimal() and len(w) < 19 for w in words):
             raise fail(
                 "E0701",
                 f"expected 'step index [sample [count]]', found '{line.strip()[:40]}'",
@@ -254,7 +347,7 @@ def _from_text(path: Path, graph: Graph, steps: int | None, where: Location) -> 
         f"{node.name}.{name}": table[:, k]
         for k, name in enumerate(("step", "index", "sample", "value"))
     }
-    return LabelledStimulus(Stimulus({node.name: _from_lists(data, node, steps, where)}))
+    return _labelled(Stimulus({node.name: _from_lists(data, node, steps, where)}), None, where)
 
 
 def _from_nir(path: Path, graph: Graph, steps: int | None, where: Location) -> LabelledStimulus:
@@ -271,7 +364,7 @@ def _from_nir(path: Path, graph: Graph, steps: int | None, where: Location) -> L
                 "E0702", f"'{node.name}' has {node.size} lines, the data {events.size}", where
             )
         inputs[node.name] = events if steps is None else events.shifted(0, steps)
-    return LabelledStimulus(_together(inputs, where))
+    return _labelled(_together(inputs, where), None, where)
 
 
 def stimulus_bytes(labelled: LabelledStimulus) -> bytes:
@@ -304,9 +397,9 @@ def recording_bytes(recording: Recording) -> bytes:
 
 def load_recording(path: Path) -> Recording:
     """Read what ``recording_bytes`` wrote; E0706 for anything else."""
+    where = Location(str(path))
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = dict(data)
+        arrays = _arrays(path)
         spikes, states = {}, {}
         for key in arrays:
             kind, _, rest = key.partition("/")
@@ -314,10 +407,22 @@ def load_recording(path: Path) -> Recording:
                 name = rest.removesuffix("/shape")
                 samples, steps, size = (int(n) for n in arrays[key])
                 sample, step, index, value = (arrays[f"spikes/{name}/{p}"] for p in _COLUMNS)
-                spikes[name] = Events(samples, steps, size, sample, step, index, value)
+                spikes[name] = _sound(Events(samples, steps, size, sample, step, index, value))
             elif kind == "states":
                 name, _, variable = rest.rpartition("/")
                 states[name, variable] = arrays[key]
         return Recording(str(arrays["rung"]), float(arrays["dt"]), spikes, states)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise fail("E0706", f"it cannot be read: {error}", Location(str(path))) from None
+    except (*_DAMAGED, AttributeError) as error:
+        raise fail("E0706", f"it cannot be read: {error}", where) from None
+
+
+def _sound(events: Events) -> Events:
+    """``events`` when every column has a value for each and every place exists."""
+    if len({getattr(events, part).shape for part in _COLUMNS}) != 1 or events.value.ndim != 1:
+        raise ValueError("the columns of the spikes differ in length")
+    sizes = (events.samples, events.steps, events.size)
+    for part, size in zip(_COLUMNS, sizes, strict=False):
+        column = getattr(events, part)
+        if column.size and not 0 <= column.min() <= column.max() < size:
+            raise ValueError(f"{part} of the spikes leaves 0 to {size - 1}")
+    return events

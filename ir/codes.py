@@ -319,9 +319,4 @@ CODES: dict[str, Code] = {
         "the device reported an error",
         "The command engine refused a command; the message has its code.",
     ),
-    "E0804": Code(
-        "rungs differ",
-        "Two forms of the network that must be equal are not. The message names the first "
-        "difference: sample, step, population, neuron and both values.",
-    ),
 }

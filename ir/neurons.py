@@ -214,4 +214,3 @@ MODELS: tuple[type[Neuron], ...] = (
     Relay,
     IntegerNeuron,
 )
-RESERVED_MODELS = ("sigma_delta", "delta")  # graded values: names kept for the Loihi backend

@@ -69,12 +69,14 @@ class Semantics(Record):
         z  = [w > threshold]                (``comparison``; ``reset`` two_phase: see below)
         v' = w, or after a spike what ``reset`` says
 
-    ``two_phase`` compares with twice the threshold when the old ``v`` is above it.
-    ``max_spikes`` above 1 emits ``floor(w / threshold)`` spikes, at most that many (``None``: no
-    limit). In a refractory step (``refractory`` of them follow a spike) nothing is emitted, and
-    the membrane is frozen when ``refractory_frozen``. A ``registered`` population shows its
-    spikes one step late. ``recurrent_bias_first`` is false where the bias of a recurrent
-    connection is absent from the first step. States start at ``v_init`` and 0.
+    ``two_phase`` compares with twice the threshold when the old ``v`` is above it, by the same
+    ``comparison``. ``max_spikes`` above 1 emits ``floor(w / threshold)`` spikes (whatever
+    ``comparison``; one fewer under ``two_phase`` when the old ``v`` is above), at most that many
+    (``None``: no limit). ``subtract`` and ``two_phase`` take off one threshold a spike. In a
+    refractory step (``refractory`` of them follow a spike) nothing is emitted, and the membrane
+    is frozen when ``refractory_frozen``. A ``registered`` population shows its spikes one step
+    late. ``recurrent_bias_first`` is false where the bias of a recurrent connection is absent
+    from the first step. States start at ``v_init`` and 0.
     """
 
     decay: Decay = Decay.EULER

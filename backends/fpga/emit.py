@@ -45,12 +45,12 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
         files = {_VERILOG: verilog.encode()}
         report: dict[str, Any] = {}
         if options.get("bitstream", True):
-            stages = {"synth": 0.1, "place-route": 0.5, "pack": 0.9}
+            stages = {"synthesis": 0.1, "place and route": 0.5, "packing": 0.9}
             built = build_bitstream(
                 board,
                 Device(core.shape, core.image, core.image.digest),
                 clock_hz=clock_hz,
-                progress=lambda stage: progress(stage, stages.get(stage, 0.5)),
+                progress=lambda stage: progress("bitstream", stages.get(stage, 0.0)),
             )
             files[built.filename] = built.data
             facts |= {

@@ -209,7 +209,7 @@ def _words(
 ) -> dict[str, Integers]:
     """Weight words of all rows: those of one source lie together, by delay, then by target."""
     columns: list[list[Any]] = [[], [], [], [], []]
-    for number, projection in enumerate(graph.projections):
+    for position, projection in enumerate(graph.projections):
         synapses = to_sparse(projection.connection).tocoo()
         keep = synapses.data != 0
         pre = graph.node(projection.pre)
@@ -221,16 +221,22 @@ def _words(
         source = synapses.row[keep].astype(np.int64) + first
         target = synapses.col[keep].astype(np.int64) + placement.neurons[projection.post]
         size = source.size
-        values = (source, np.full(size, delay), target, np.full(size, number), synapses.data[keep])
+        values = (
+            source,
+            np.full(size, delay),
+            target,
+            np.full(size, position),
+            synapses.data[keep],
+        )
         for column, part in zip(columns, values, strict=True):
             column.append(part)
-    source, delay, target, number, weight = (
+    source, steps, target, number, weight = (
         np.concatenate(c).astype(np.int64) if c else np.zeros(0, np.int64) for c in columns
     )
     group, lane = np.divmod(target, lanes)
     # Two projections between the same neurons keep words of their own: a sum of two weights may
     # need more bits than one has.
-    keys = np.stack([source, delay, group, number], axis=1)
+    keys = np.stack([source, steps, group, number], axis=1)
     unique, word = np.unique(keys, axis=0, return_inverse=True)
     weights = np.zeros((unique.shape[0], lanes), np.int64)
     weights[word.ravel(), lane] = weight

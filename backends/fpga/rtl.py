@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...hdl.shape import CoreShape
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.neurons import IntegerNeuron
-from .host import Run, Script, decode_replies, stimulus_to_commands
+from .host import Run, decode_replies, stimulus_to_commands
 from .lower import LoweredCore
 from .simulate import Progress as SimulationProgress
 from .simulate import SimulatorBuild, run_device
 
+# The decoded replies of some samples, and the trace records of the same.
+Answers = tuple[Run, npt.NDArray[Any]]
 PHASES = ("accumulate", "commit", "propagate")
 
 
@@ -41,10 +42,9 @@ def run_rtl(
     *,
     populations: Sequence[str],
     record: Sequence[tuple[str, str]] = (),
-    preamble: Script | None = None,
     progress: Any = None,
 ) -> RtlRun:
-    """Run ``stimulus`` on a simulator of ``core``; ``preamble`` is sent first (a loaded image).
+    """Run ``stimulus`` on a simulator of ``core``.
 
     Samples are shared out over the machine's cores: state is cleared before each.
     """
@@ -61,25 +61,47 @@ def run_rtl(
                 progress(sum(shares) / len(shares))
 
         script = stimulus_to_commands(part)
-        whole = script if preamble is None else preamble + script
-        result = run_device(build, whole, trace=trace, progress=watch)
-        skip = 0 if preamble is None else preamble.answers
+        result = run_device(build, script, trace=trace, progress=watch)
         replies = decode_replies(
-            result.tx_bytes[skip:], len(part), part.shape[1], step_bits=core.shape.step_bits
+            result.tx_bytes, len(part), part.shape[1], step_bits=core.shape.step_bits
         )
         return replies, result.trace, result.cycles
 
     with ThreadPoolExecutor(len(parts)) as pool:
         results = list(pool.map(one, range(len(parts)), parts))
-    states = _states(core.shape, results, counts.shape[:2]) if trace else {}
-    recording = Recording(
-        "rtl",
-        core.graph.dt,
-        {name: _emission(core, name, results, states, stimulus) for name in populations},
-        {key: _aligned(core, key, states, stimulus.steps) for key in record},
+    recording = interpret(
+        core,
+        [(run, records) for run, records, _ in results],
+        stimulus,
+        populations=populations,
+        record=record,
     )
     cycles = np.concatenate([run.cycles for run, _, _ in results])
     return RtlRun(recording, cycles, max(total for _, _, total in results))
+
+
+def interpret(
+    core: LoweredCore,
+    answers: Sequence[Answers],
+    stimulus: Stimulus,
+    *,
+    populations: Sequence[str],
+    record: Sequence[tuple[str, str]] = (),
+) -> Recording:
+    """What the device's answers to ``device_counts`` say about the network.
+
+    ``answers`` holds consecutive runs of samples, each with its trace (empty when nothing in
+    ``populations`` or ``record`` needs one).
+    """
+    size = (stimulus.samples, stimulus.steps + core.lag)
+    trace = any(records.size for _, records in answers)
+    states = _states(core, answers, size) if trace else {}
+    return Recording(
+        "rtl",
+        core.graph.dt,
+        {name: _emission(core, name, answers, states, stimulus) for name in populations},
+        {key: _aligned(core, key, states, stimulus.steps) for key in record},
+    )
 
 
 def device_counts(core: LoweredCore, stimulus: Stimulus) -> npt.NDArray[np.int64]:
@@ -107,10 +129,10 @@ def _emits(core: LoweredCore, name: str) -> bool:
 
 
 def _states(
-    shape: CoreShape, results: list[Any], size: tuple[int, int]
+    core: LoweredCore, answers: Sequence[Answers], size: tuple[int, int]
 ) -> dict[str, npt.NDArray[np.int64]]:
-    trace = np.concatenate([records for _, records, _ in results])
-    cube = trace.reshape(*size, -1)
+    trace = np.concatenate([records for _, records in answers])
+    cube = trace.reshape(*size, core.image.active_neurons)
     return {name: cube[name].astype(np.int64) for name in ("v", "u", "spike")}
 
 
@@ -129,7 +151,7 @@ def _aligned(
 def _emission(
     core: LoweredCore,
     name: str,
-    results: list[Any],
+    answers: Sequence[Answers],
     states: dict[str, npt.NDArray[np.int64]],
     stimulus: Stimulus,
 ) -> Events:
@@ -144,7 +166,7 @@ def _emission(
     first = core.placement.neurons[name]
     columns: list[list[npt.NDArray[np.int64]]] = [[], [], []]
     before = 0
-    for run, _, _ in results:
+    for run, _ in answers:
         inside = (run.neuron >= first) & (run.neuron < first + population.size)
         step = run.step[inside] - population.lag + late
         keep = (step >= 0) & (step < stimulus.steps)

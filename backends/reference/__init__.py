@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...boards.board import Target
-from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run, installed_version
+from ...compiler.backend import (
+    Emission,
+    Outcome,
+    Progress,
+    Requirement,
+    Run,
+    installed_version,
+    need,
+)
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
 
@@ -44,6 +52,7 @@ class ReferenceBackend:
 
     def run(self, rung: str, run: Run) -> Outcome:
         """Run the explicit graph of the artefact."""
+        need("brian2", "golden", "rung golden")
         from ...compiler.ladder import network
         from .golden import run_golden
 

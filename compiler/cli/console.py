@@ -16,6 +16,7 @@ from ...ir.diagnostics import Diagnostic, Severity
 from ..backend import Progress as Watcher
 from ..backend import no_progress
 
+_UNLIMITED = 10_000
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
@@ -24,8 +25,16 @@ class Report:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self._out = Console(highlight=False, soft_wrap=True)
+        # A pipe has no width: nothing is cut there, so that grep and diff see whole cells.
+        width = None if sys.stdout.isatty() else _UNLIMITED
+        self._out = Console(highlight=False, soft_wrap=True, width=width)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def dump(self, text: str) -> None:
+        """Text that another program reads; what is for people moves to standard error."""
+        if not self.as_json:
+            sys.stdout.write(text)
+            self._out = self._err
 
     def line(self, text: str = "") -> None:
         """One line for a person."""
@@ -38,7 +47,7 @@ class Report:
             return
         table = Table(title=title or None, title_justify="left", header_style="bold")
         for column in columns:
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
         self._out.print(table)

@@ -59,7 +59,8 @@ def explain(code: str, as_json: bool) -> int:
     code = code.upper()
     if code not in CODES:
         near = difflib.get_close_matches(code, CODES, n=3)
-        raise fail("E0707", f"there is no code {code}", hint=f"did you mean {', '.join(near)}?")
+        hint = f"did you mean {', '.join(near)}?" if near else "codes look like E0302 or W0121"
+        raise fail("E0707", f"there is no code '{code}'", hint=hint)
     entry = CODES[code]
     report.line(f"{code}: {entry.title}")
     report.line()
@@ -78,7 +79,9 @@ def doctor(as_json: bool) -> int:
         for item in backend.requirements():
             missing += item.found is None
             state = item.found or "MISSING"
-            rows.append((backend.name, item.name, state, item.purpose, "" if item.found else item.mend))
+            rows.append(
+                (backend.name, item.name, state, item.purpose, "" if item.found else item.mend)
+            )
             data.append(
                 {
                     "backend": backend.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph
 from ..artifact import Artifact, load_artifact
-from ..backend import Outcome, rungs_of
+from ..backend import Outcome, find_rung, rungs_of
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
 from ..ladder import network, quantised, run_rung, state_words
@@ -27,9 +28,9 @@ _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path
 
 def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recording:
     """Run an uncompiled graph on the golden rung."""
+    from ...ir.text import text
     from ..backend import Run, find_rung
     from ..compile import NETWORK
-    from ...ir.text import text
 
     artifact = Artifact({NETWORK: text(graph).encode()}, {"backend": ""})
     names = tuple(dict.fromkeys(o.source for o in graph.outputs))
@@ -65,7 +66,9 @@ def run(
     artifact = load_artifact(folder)
     graph = quantised(artifact)
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
-    names = None if populations is None else [n.strip() for n in populations.split(",")]
+    names = (
+        None if populations is None else [n.strip() for n in populations.split(",") if n.strip()]
+    )
     with report.progress() as progress:
         outcome = run_rung(
             artifact,
@@ -77,6 +80,8 @@ def run(
             progress=progress,
         )
     recording = outcome.recording
+    if output is not None:
+        write_file(output, recording_bytes(recording))
     data: dict[str, Any] = {
         "rung": rung,
         "samples": labelled.stimulus.samples,
@@ -91,7 +96,6 @@ def run(
     if outcome.cycles:
         _tell_cycles(report, data, outcome)
     if output is not None:
-        write_file(output, recording_bytes(recording))
         report.line(f"wrote {output}")
         data["recording"] = str(output)
     report.data(data)
@@ -146,9 +150,20 @@ def verify(
     artifact = load_artifact(folder)
     graph = quantised(artifact)
     owner = str(artifact.manifest["backend"])
-    names = list(rungs_of(owner)) if rungs is None else [r.strip() for r in rungs.split(",")]
-    if len(names) < 2:
-        raise fail("E0707", f"verify needs two rungs, not {names}")
+    names = (
+        list(rungs_of(owner))
+        if rungs is None
+        else [r.strip() for r in rungs.split(",") if r.strip()]
+    )
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise fail(
+            "E0707",
+            f"--rungs: verify compares two different rungs or more, not '{rungs}'",
+            hint=f"this artefact has {','.join(rungs_of(owner))}",
+        )
+    for name in names:
+        if name not in rungs_of(owner):
+            find_rung(name, owner)
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
     with report.progress() as progress:
         outcomes = run_ladder(artifact, names, labelled.stimulus, progress)
@@ -193,7 +208,7 @@ def judge(
 ) -> tuple[bool, dict[str, Any]]:
     """Compare neighbouring rungs; equality is demanded below the golden one."""
     equal, comparisons = True, []
-    for upper, lower in zip(names, names[1:], strict=False):
+    for upper, lower in itertools.pairwise(names):
         a, b = outcomes[upper].recording, outcomes[lower].recording
         comparison = compare_recordings(a, b, graph=graph, stimulus=labelled.stimulus)
         must = "golden" not in (upper, lower)
@@ -206,7 +221,7 @@ def judge(
     data: dict[str, Any] = {"equal": equal, "comparisons": comparisons, "rungs": {}}
     for name in names:
         facts: dict[str, Any] = {}
-        if labelled.labels is not None:
+        if labelled.labels is not None and graph.outputs:
             right, total = accuracy(
                 outcomes[name].recording, graph.outputs[0].source, labelled.labels
             )
@@ -277,7 +292,8 @@ def cycle_profile(report: Report, outcome: Outcome, artifact: Artifact) -> dict[
     worst = np.unravel_index(int(np.argmax(total)), total.shape)
     report.line(
         f"a step takes {total.min():,} to {total.max():,} cycles "
-        f"({total.max() / clock * 1e6:,.2f} us); the longest is step {worst[1]} of sample {worst[0]}"
+        f"({total.max() / clock * 1e6:,.2f} us); the longest is step {worst[1]} of "
+        f"sample {worst[0]}"
     )
     data: dict[str, Any] = {
         "clock_hz": clock,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
-from ...ir.diagnostics import SpikecError
+from ...ir.diagnostics import SpikecError, fail
 from .console import Report
 from .info import doctor, explain, targets
-from .model import compare, compile_, show
 from .ladder import profile, run, verify
+from .model import compare, compile_, show
 from .showcase import demo
 
 
@@ -26,19 +29,24 @@ for verb in (show, compile_, run, verify, profile, compare, targets, explain, do
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # As Ctrl-C does: the tools that we have started end with us.
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(invoke(arguments))
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def invoke(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         result = spikec.main(arguments, prog_name="spikec", standalone_mode=False)
+        sys.stdout.flush()
         return int(result or 0)
     except SpikecError as error:
-        Report(as_json=False).diagnostics(error.diagnostics)
-        codes = dict.fromkeys(d.code for d in error.diagnostics if d.code[0] == "E")
-        sys.stderr.write(f"'spikec explain {next(iter(codes), 'CODE')}' says more.\n")
-        return error.exit_code
+        return _refuse(error, "--json" in words)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.Abort:
@@ -48,9 +56,39 @@ def invoke(arguments: list[str] | None = None) -> int:
         sys.stderr.write("interrupted; nothing was left half-written\n")
         return 130
     except click.ClickException as error:
-        error.show()
-        return 2
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone: not an error of ours.
-        sys.stderr.close()
+        return _refuse(_usage(error), "--json" in words)
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader of our output (head, less) has gone: not an error of ours. click and rich make
+        # SystemExit(1) of it, and nothing else here leaves that way.
+        if isinstance(error, SystemExit) and error.code != 1:
+            raise
+        _discard_output()
         return 0
+
+
+def _refuse(error: SpikecError, as_json: bool) -> int:
+    report = Report(as_json)
+    report.diagnostics(error.diagnostics)
+    codes = dict.fromkeys(d.code for d in error.diagnostics if d.code[0] == "E")
+    sys.stderr.write(f"'spikec explain {next(iter(codes), 'CODE')}' says more.\n")
+    found = [d.as_dict() for d in error.diagnostics]
+    report.data({"exit_code": error.exit_code, "diagnostics": found})
+    return error.exit_code
+
+
+def _usage(error: click.ClickException) -> SpikecError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "spikec"
+    hint = f"'{path} --help' lists what it takes"
+    return fail("E0707", f"{path}: {error.format_message()}", hint=hint)
+
+
+def _discard_output() -> None:
+    """Point standard output away, so that the interpreter's own flush at exit cannot fail."""
+    try:
+        place = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, place)
+    os.close(nowhere)

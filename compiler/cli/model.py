@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import click
 
 from ...boards.board import Target
 from ...ir.connections import stages
-from ...ir.diagnostics import Diagnostics, Location, fail
+from ...ir.diagnostics import Diagnostics, Location, SpikecError, fail
 from ...ir.dialects import DIALECTS
 from ...ir.graph import Graph
 from ...ir.text import digest, text
@@ -18,13 +20,13 @@ from ..artifact import Artifact
 from ..backend import find_target
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
-from ..compile import compile_graph
+from ..compile import Compilation, compile_graph, pipeline
 from ..connectivity import synapse_count
 from ..integer.executor import Executor
 from ..passes.base import run_pipeline
 from ..passes.legalise import Legalise
 from ..passes.quantise import REFERENCE, Quantise
-from ..reporting import compile_report
+from ..reporting import Calibration, calibrate, compile_report
 from ..stimulus import load_stimulus
 from .console import Report
 from .options import (
@@ -104,12 +106,15 @@ def show(
     graph, found = read_model(model, **reading)
     report.diagnostics(found)
     verify(graph)
+    data = describe(graph)
     if plot is not None:
         _plot(graph, plot)
+        data["plot"] = str(plot)
     if as_text:
-        click.echo(text(graph), nl=False)
+        data["text"] = text(graph)
+        report.dump(data["text"])
+        report.data(data | {"diagnostics": [d.as_dict() for d in found]})
         return 0
-    data = describe(graph)
     report.line(
         f"{graph.name}: {graph.neurons:,} neurons, {data['synapses']:,} synapses, "
         f"dt {graph.dt:g} s, dialect {graph.dialect}"
@@ -130,6 +135,8 @@ def show(
             for p in data["projections"]
         ],
     )
+    if plot is not None:
+        report.line(f"wrote {plot}")
     report.data(data | {"diagnostics": [d.as_dict() for d in found]})
     return 0
 
@@ -146,12 +153,24 @@ def write_file(path: Path, data: bytes) -> None:
     """Write one file whole or not at all; E0604 when the place refuses."""
     draft = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
-        draft.replace(path)
+        make_folder(path.parent)
+        try:
+            draft.write_bytes(data)
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise fail("E0604", f"cannot write: {error.strerror}", Location(str(path))) from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; E0604 when the place refuses."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        raise fail("E0604", f"cannot make the folder: {what}", Location(str(path))) from None
 
 
 @click.command(name="compile")
@@ -160,8 +179,10 @@ def write_file(path: Path, data: bytes) -> None:
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder.")
 @reading_options
 @pass_options(Quantise)
-@click.option("--lanes", type=int, help="FPGA: synapses added in one clock cycle.")
-@click.option("--clock", type=float, help="FPGA: clock in MHz.")
+@click.option(
+    "--lanes", type=click.IntRange(1, 64), help="FPGA: synapses added in one clock cycle, 2^n."
+)
+@click.option("--clock", type=click.FloatRange(0.1, 1000.0), help="FPGA: clock in MHz.")
 @click.option("--bitstream/--no-bitstream", default=True, help="FPGA: run the vendor flow.")
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Stimulus to measure the error on."
@@ -187,10 +208,20 @@ def compile_(
     graph, reading = read_model(model, **options)
     found = Diagnostics(list(reading))
     stimulus = None if calibration is None else load_stimulus(calibration, graph)
+    if clock is not None and not math.isfinite(clock):
+        raise fail("E0707", f"--clock is {clock}; it must be a number of MHz")
+    passes = [p.NAME for p in pipeline(quantise)]
+    for name in dump_after:
+        if name not in passes:
+            known = ", ".join(passes)
+            raise fail("E0707", f"--dump-after: there is no pass '{name}'", hint=f"one of {known}")
+
+    dumps: dict[str, str] = {}
 
     def dump(name: str, result: Graph) -> None:
         if name in dump_after:
-            click.echo(text(result), nl=False, err=as_json)
+            dumps[name] = text(result)
+            report.dump(dumps[name])
 
     backend_options = {
         "lanes": lanes,
@@ -209,15 +240,27 @@ def compile_(
                 progress=progress,
                 after=dump,
             )
-    finally:
-        report.diagnostics(d for d in found if d.code[0] != "E")
-    artifact = compilation.artifact(compile_report(compilation, stimulus))
+    except SpikecError as error:
+        # The error is told last, together with what was found before it, and each thing once.
+        raise SpikecError(dict.fromkeys([*found, *error.diagnostics])) from None
+    report.diagnostics(found)
+    files, measured = compile_report(compilation, stimulus), None
+    if stimulus is not None:
+        measured = calibrate(compilation, stimulus)
+    artifact = compilation.artifact(files)
     artifact.write(output)
-    _tell(report, artifact, compilation, output)
+    _tell(report, artifact, compilation, output, measured, dumps)
     return 0
 
 
-def _tell(report: Report, artifact: Artifact, compilation: Any, output: Path) -> None:
+def _tell(
+    report: Report,
+    artifact: Artifact,
+    compilation: Compilation,
+    output: Path,
+    measured: Calibration | None,
+    dumps: dict[str, str],
+) -> None:
     facts = artifact.manifest["emission"]
     report.table(
         "quantisation",
@@ -241,9 +284,16 @@ def _tell(report: Report, artifact: Artifact, compilation: Any, output: Path) ->
     if "fmax_mhz" in facts:
         report.line(f"Fmax {facts['fmax_mhz']:.1f} MHz, clock {facts['clock_mhz']:.1f} MHz")
     report.line(f"wrote {output} ({len(artifact.files) + 1} files, digest {artifact.digest[:16]})")
-    report.data(
-        {"output": str(output), "digest": artifact.digest, "manifest": dict(artifact.manifest)}
-    )
+    if measured is not None:
+        report.line(measured.describe())
+    data: dict[str, Any] = {
+        "output": str(output),
+        "digest": artifact.digest,
+        "manifest": dict(artifact.manifest),
+    }
+    if measured is not None:
+        data["calibration"] = asdict(measured)
+    report.data(data | ({"dumps": dumps} if dumps else {}))
 
 
 @click.command()
@@ -280,12 +330,16 @@ def compare(
     """Run MODEL under several dialects on the user's data, and say what each would do."""
     report = Report(as_json)
     names = [n.strip() for n in dialects.split(",") if n.strip()]
+    if not names:
+        raise fail("E0707", "--dialects names none", hint=f"some of {', '.join(DIALECTS)}")
     reading.pop("dialect")
     rows, data, first = [], [], None
     for name in names:
         graph, found = read_model(model, dialect=name, **reading)
         if first is None:
             report.diagnostics(found)
+            # One step length for all: otherwise the same stimulus would be another one in seconds.
+            reading["dt"] = graph.dt
         labelled = load_stimulus(stimulus, graph, steps).take(samples)
         with report.progress() as progress:
             recording = _run(graph, labelled.stimulus, rung, lambda s, n=name: progress(n, s))
@@ -319,7 +373,9 @@ def compare(
                 "comparison": comparison.as_dict(),
             }
         )
-    report.table("", ("dialect", "correct", "output spikes", f"first differs from {names[0]}"), rows)
+    report.table(
+        "", ("dialect", "correct", "output spikes", f"first differs from {names[0]}"), rows
+    )
     report.data({"model": model.name, "rung": rung, "dialects": data})
     return 0
 

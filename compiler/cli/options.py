@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ...ir.diagnostics import Diagnostic, Location, fail
+from ...ir.diagnostics import Diagnostic, Location, SpikecError, fail
 from ...ir.dialects import DIALECTS
 from ...ir.graph import Graph
 from ...ir.semantics import Semantics
@@ -19,6 +19,7 @@ from ...ir.text import HEADER, parse
 from ..passes.quantise import Quantise
 
 Command = Callable[..., Any]
+MOST_STEPS = 10_000_000
 TIME_UNITS = ("s", "ms", "us", "steps")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -30,7 +31,9 @@ stimulus_option = click.option(
     help="Stimulus file: .npz, .npy, .txt or .nir.",
 )
 steps_option = click.option(
-    "--steps", type=click.IntRange(1), help="Steps of each sample (default: as in the file)."
+    "--steps",
+    type=click.IntRange(1, MOST_STEPS),
+    help="Steps of each sample (default: as in the file).",
 )
 samples_option = click.option(
     "--samples", type=click.IntRange(1), help="Use only the first samples."
@@ -115,16 +118,27 @@ def _convert(name: str, value: str, kind: Any) -> Any:
     for option in options:
         try:
             if option is bool:
-                return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-                    value.lower()
-                ]
+                return {
+                    "true": True,
+                    "yes": True,
+                    "1": True,
+                    "false": False,
+                    "no": False,
+                    "0": False,
+                }[value.lower()]
             if option is not type(None):
                 return option(value)
         except (ValueError, KeyError):
             continue
-    enums = [o for o in options if isinstance(o, type) and issubclass(o, StrEnum)]
-    hint = f"one of {', '.join(m.value for e in enums for m in e)}" if enums else None
+    hint = " or ".join(_takes(option) for option in options)
     raise fail("E0114", f"'{value}' is no value of {name}", hint=hint)
+
+
+def _takes(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"one of {', '.join(member.value for member in kind)}"
+    words = {bool: "true or false", int: "a whole number", float: "a number"}
+    return words.get(kind, "none")
 
 
 def pass_options(cls: type[Any]) -> Callable[[Command], Command]:
@@ -164,6 +178,18 @@ def take_pass(cls: type[Any], options: dict[str, Any]) -> Any:
 
 def take_quantise(options: dict[str, Any]) -> Quantise:
     """The quantiser of the command line; checked, so that nothing is read in vain."""
-    quantise = take_pass(Quantise, options)
-    quantise.check()
-    return typing.cast(Quantise, quantise)
+    quantise = typing.cast(Quantise, take_pass(Quantise, options))
+    try:
+        quantise.check()
+    except SpikecError as error:
+        raise SpikecError(map(_as_options, error.diagnostics)) from None
+    return quantise
+
+
+def _as_options(found: Diagnostic) -> Diagnostic:
+    """The fields of the quantiser under the names that the user typed."""
+    message = found.message
+    for f in dataclasses.fields(Quantise):
+        if "_" in f.name:
+            message = message.replace(f.name, "--" + f.name.replace("_", "-"))
+    return dataclasses.replace(found, message=message)

@@ -21,7 +21,7 @@ from ..reporting import compile_report, ladder_report
 from ..stimulus import stimulus_bytes
 from .console import Report
 from .ladder import cycle_profile, judge, run_ladder
-from .model import write_file
+from .model import make_folder, write_file
 from .options import json_option, read_model
 
 _RTL_IMAGES = 100
@@ -59,7 +59,7 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
     stage("training a 64-96-10 network on two thirds of scikit-learn's digits")
     digits = train_digits()
     model, data = output / "digits.nir", output / "test.npz"
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_nir(digits.graph, model)
     write_file(data, stimulus_bytes(digits.test))
 
@@ -110,7 +110,9 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
         "report": str(page),
     }
     _last_lines(report, summary, facts, time.monotonic() - clock)
-    report.data(summary | {"comparisons": found["comparisons"], "utilisation": facts.get("utilisation")})
+    report.data(
+        summary | {"comparisons": found["comparisons"], "utilisation": facts.get("utilisation")}
+    )
     return 0 if equal else 1
 
 
@@ -123,8 +125,9 @@ def _last_lines(report: Report, summary: dict[str, Any], facts: Any, seconds: fl
         f"(of {summary['rtl_images']})"
     )
     report.line(
-        f"equality    {summary['rtl_mismatches']} mismatches in {summary['state_words_compared']:,} "
-        f"state words and every output spike of {summary['rtl_images']} images"
+        f"equality    {summary['rtl_mismatches']} mismatches in "
+        f"{summary['state_words_compared']:,} state words and every output spike of "
+        f"{summary['rtl_images']} images"
     )
     report.line(
         f"latency     {summary['cycles_per_image']:,.0f} cycles, "

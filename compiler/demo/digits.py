@@ -4,7 +4,8 @@ The MLP's ReLUs become integrate-and-fire neurons whose rates are the activation
 IJCNN 2015: data-based weight normalisation): with the 99.9th percentiles :math:`\\lambda_l` of
 the activations of layer l over the training set,
 
-.. math:: W_l \\leftarrow W_l \\lambda_{l-1} / \\lambda_l, \\qquad b_l \\leftarrow b_l / \\lambda_l .
+.. math:: W_l \\leftarrow W_l \\lambda_{l-1} / \\lambda_l,
+    \\qquad b_l \\leftarrow b_l / \\lambda_l .
 
 A pixel of intensity p (0 to 16) spikes p times in every 16 steps, evenly spread.
 """
@@ -107,9 +108,7 @@ def _convert(mlp: Any, train: Real) -> Graph:
         neuron = IF(r=np.asarray(1.0), v_threshold=np.asarray(1.0), v_reset=np.asarray(0.0))
         populations.append(Population(names[k + 1], (w.shape[0],), neuron, semantics))
         projections.append(
-            Projection(
-                f"fc{k + 1}", names[k], names[k + 1], Dense(w * (scale / top)), bias=b / top
-            )
+            Projection(f"fc{k + 1}", names[k], names[k + 1], Dense(w * (scale / top)), bias=b / top)
         )
         scale = top
     return Graph(

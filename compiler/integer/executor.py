@@ -413,10 +413,14 @@ def _sorted_counts(stimulus: Stimulus, node: Input) -> tuple[Any, Any, Any]:
     if outside.any():  # kernels do not check where they write
         line = int(events.index[outside][0])
         raise fail("E0702", f"an event names line {line} of '{node.name}'", node.at)
-    if not events.integer or (events.value < 0).any():
+    bad = (events.value < 0) | (events.value != np.rint(events.value))
+    if not events.integer or bad.any():
+        at = int(np.argmax(bad))
         raise fail(
             "E0703",
-            f"input '{node.name}' holds values that are no spike counts",
+            f"input '{node.name}' holds {int(bad.sum())} value(s) that are no spike count, first "
+            f"{events.value[at]:g} in step {events.step[at]} of sample {events.sample[at]}, "
+            f"line {events.index[at]}",
             node.at,
             "round them to integers of zero and more",
         )

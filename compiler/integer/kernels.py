@@ -117,18 +117,17 @@ def neuron_step(
         w = max(w, v_min[0 if one_m else n])
         limit = threshold[0 if one_t else n]
         amount = v_reset[0 if one_r else n]
-        if rule == TWO_PHASE and before > limit:
-            limit += amount
-        if rule == NONE or waiting or w <= limit:
-            v[n] = w
-            continue
-        spikes = np.int64(1)
-        if most != 1:
+        above = rule == TWO_PHASE and before > limit
+        if most == 1:
+            spikes = np.int64(w > (limit + amount if above else limit))
+        else:
             each = amount if rule >= SUBTRACT else limit
-            if each > 0:
-                spikes = max(spikes, w // each)
+            spikes = w // each - above if each > 0 and w > 0 else np.int64(0)
             if most > 1:
                 spikes = min(spikes, most)
+        if rule == NONE or waiting or spikes < 1:
+            v[n] = w
+            continue
         if rule == VALUE:
             v[n] = amount
         else:

@@ -50,6 +50,7 @@ _FRACTION_BITS = 6
 _HEADROOM = 4.0
 _MAX_SHIFT = 15
 _FAR = 64.0
+_READOUT_STEPS = 1024
 # What "any number of spikes a step" becomes: accumulators can be proven wide enough only for a
 # number, and what a neuron may not emit stays in its membrane for the next step.
 _MOST_SPIKES = 255
@@ -481,9 +482,16 @@ def _shift(
     needed = max(_HEADROOM * threshold, floor, bias, 1.0)
     safe = np.floor(np.log2(room / worst)) if np.isfinite(worst) else -np.inf
     possible = np.floor(np.log2(room / needed))
-    shift = int(np.clip(max(safe, min(possible, _FRACTION_BITS)), 0, _MAX_SHIFT))
-    # Far beyond the threshold saturation changes nothing that a spike could tell; a readout tells.
     readout = step.threshold is None
+    if readout:
+        # Its value is what the user reads: range comes before resolution. Without a leak there is
+        # no bound, and the worst input may last for so many steps.
+        longest = max(down, up, 1.0) * _READOUT_STEPS
+        wanted = safe if np.isfinite(worst) else np.floor(np.log2(room / longest))
+    else:
+        wanted = max(safe, min(possible, _FRACTION_BITS))
+    shift = int(np.clip(wanted, 0, _MAX_SHIFT))
+    # Far beyond the threshold saturation changes nothing that a spike could tell; a readout tells.
     if shift > safe and (readout or room / 2.0**shift < _FAR * threshold):
         reach = "without limit" if not np.isfinite(worst) else f"to {worst * scale:.3g}"
         found.add(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from math import prod
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,12 +30,14 @@ from spikec.ir.connections import (
 )
 from spikec.ir.diagnostics import SpikecError
 
+Values = npt.NDArray[Any]
+
 SIDE = st.integers(1, 6)
 SMALL = st.integers(1, 3)
 PAD = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
 
-def correlate(conv: Conv2d, x: np.ndarray) -> np.ndarray:
+def correlate(conv: Conv2d, x: Values) -> Values:
     """Cross-correlation by loops over outputs, the definition of ``Conv2d``."""
     padded = np.pad(x, ((0, 0), *conv.padding))
     y = np.zeros(conv.out_shape, np.result_type(x, conv.weight))
@@ -48,7 +52,7 @@ def correlate(conv: Conv2d, x: np.ndarray) -> np.ndarray:
     return y
 
 
-def sums(pool: SumPool2d, x: np.ndarray) -> np.ndarray:
+def sums(pool: SumPool2d, x: Values) -> Values:
     padded = np.pad(x, ((0, 0), *pool.padding))
     y = np.zeros(pool.out_shape, x.dtype)
     for ch, r, c in itertools.product(*map(range, pool.out_shape)):
@@ -57,13 +61,13 @@ def sums(pool: SumPool2d, x: np.ndarray) -> np.ndarray:
     return y
 
 
-def integers(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+def integers(seed: int, shape: tuple[int, ...]) -> Values:
     """Values whose sums are exact, a third of them zero."""
     rng = np.random.default_rng(seed)
     return rng.integers(-9, 10, shape) * (rng.random(shape) > 1 / 3)
 
 
-def check(connection: Connection, x: np.ndarray, expected: np.ndarray) -> None:
+def check(connection: Connection, x: Values, expected: Values) -> None:
     matrix = to_sparse(connection)
     assert matrix.shape == (prod(connection.in_shape), prod(connection.out_shape))
     assert matrix.has_canonical_format
@@ -166,14 +170,20 @@ def test_pools_are_the_definition(
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float64])
 def test_plain_connections(dtype: type) -> None:
-    weight = np.array([[1, 0, -2], [0, 3, 4]], dtype)
-    x = np.array([5, 6, 7], dtype)
+    weight: Values = np.array([[1, 0, -2], [0, 3, 4]], dtype)
+    x: Values = np.array([5, 6, 7], dtype)
     dense = Dense(weight)
     check(dense, x, weight @ x)
     assert synapse_count(dense) == 4
     assert to_sparse(dense).dtype == dtype
     # Unsorted rows and two synapses between one pair.
-    sparse = Sparse(3, 2, [0, 1, 3, 6], [0, 1, 1, 1, 0, 1], np.array([1, 1, 2, 3, -2, 1], dtype))
+    sparse = Sparse(
+        3,
+        2,
+        np.array([0, 1, 3, 6]),
+        np.array([0, 1, 1, 1, 0, 1], np.int32),
+        np.array([1, 1, 2, 3, -2, 1], dtype),
+    )
     check(sparse, x, weight @ x)
     assert synapse_count(sparse) == 6
     assert sparse.post.tolist() == [0, 1, 1, 1, 0, 1]

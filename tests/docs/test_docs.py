@@ -1,8 +1,10 @@
 """The code blocks of README.md and docs/*.md do what the pages say."""
 
+import contextlib
 import doctest
 import importlib
 import importlib.util
+import io
 import itertools
 import re
 import shlex
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -88,16 +89,19 @@ def run_python(block: Block, page: str, namespace: dict[str, Any]) -> None:
 
 
 def run_command(command: Command, page: str) -> None:
-    main = importlib.import_module("spikec.compiler.cli").main
-    result = CliRunner().invoke(main, list(command.arguments), prog_name="spikec")
+    invoke = importlib.import_module("spikec.compiler.cli.main").invoke
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = invoke(list(command.arguments))
+    output = said.getvalue()
     where = f"{page}:{command.line}: spikec {shlex.join(command.arguments)}"
     if not command.wanted:
-        assert result.exit_code == 0, f"{where}\n{result.output}"
+        assert status == 0, f"{where}\n{output}"
         return
     checker = doctest.OutputChecker()
     example = doctest.Example(where, command.wanted + "\n")
-    if not checker.check_output(example.want, result.output.strip() + "\n", FLAGS):
-        pytest.fail(f"{where}\n{checker.output_difference(example, result.output, FLAGS)}")
+    if not checker.check_output(example.want, output.strip() + "\n", FLAGS):
+        pytest.fail(f"{where}\n{checker.output_difference(example, output, FLAGS)}")
 
 
 def run_page(page: Path, *, slow: bool) -> None:

@@ -44,7 +44,9 @@ def random_case(seed: int, shape: CoreShape) -> Case:
             break
     projections = []
     for k, post in enumerate(populations):
-        sources = [(inputs[0], 0)] if k == 0 or rng.random() < 0.5 else []
+        sources: list[tuple[Input | Population, int]] = (
+            [(inputs[0], 0)] if k == 0 or rng.random() < 0.5 else []
+        )
         sources += [
             (pre, 1)
             for pre in populations
@@ -127,7 +129,7 @@ def _connection(rng: np.random.Generator, shape: CoreShape, pre: int, post: int)
         dense = weights(pre, post) * (rng.random((pre, post)) < 0.3)
         row, column = np.nonzero(dense)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=pre))])
-        return Sparse(pre, post, indptr, column, dense[row, column])
+        return Sparse(pre, post, indptr, column.astype(np.int32), dense[row, column])
     if kind == 2 and pre >= post:
         return Conv1d(weights(1, 1, pre - post + 1), (1, pre))
     return Dense(weights(post, pre))

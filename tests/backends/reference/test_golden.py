@@ -11,12 +11,15 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spikec.backends.reference import golden, session
 from spikec.backends.reference.golden import run_golden
+from spikec.backends.reference.plan import make_plan, numpy_seconds
 from spikec.ir.connections import Chain, Connection, Delay, Dense, OneToOne
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.events import Events, Recording, Stimulus
@@ -35,18 +38,24 @@ from spikec.ir.neurons import (
 from spikec.ir.numerics import Format, Numerics
 from spikec.ir.semantics import Comparison, Current, Decay, Gain, IntegratorGain, Reset, Semantics
 
+Values = npt.NDArray[Any]
 DT = 1e-3
 EXACT = Semantics(decay=Decay.EXPONENTIAL, gain=Gain.EXACT)
 
 
-def one(neuron: Neuron, semantics: Semantics = EXACT, **projection: object) -> Graph:
+def cell(model: type[Neuron], *values: float) -> Neuron:
+    """A model with one value of each parameter for all neurons."""
+    return model(*map(np.float64, values))
+
+
+def one(neuron: Neuron, semantics: Semantics = EXACT, **projection: Any) -> Graph:
     """One input line, one neuron."""
     return Graph(
         "one",
         DT,
         (Input("in", (1,)),),
         (Population("cell", (1,), neuron, semantics),),
-        (Projection("w", "in", "cell", OneToOne(1.0, (1,)), **projection),),  # type: ignore[arg-type]
+        (Projection("w", "in", "cell", OneToOne(np.ones(()), (1,)), **projection),),
         (Output("out", "cell"),),
     )
 
@@ -55,13 +64,13 @@ def drive(values: object) -> Stimulus:
     return Stimulus({"in": Events.from_dense(np.asarray(values)[None, :, None])})
 
 
-def trace(graph: Graph, stimulus: Stimulus, variable: str = "v") -> np.ndarray:
+def trace(graph: Graph, stimulus: Stimulus, variable: str = "v") -> Values:
     found = run_golden(graph, stimulus, record=[("cell", variable)], codegen="numpy")
     return found.states["cell", variable][0, :, 0]
 
 
 def spikes(found: Recording, name: str = "cell") -> list[int]:
-    return found.spikes[name].step.tolist()
+    return [int(step) for step in found.spikes[name].step]
 
 
 # -- closed forms --------------------------------------------------------------------------------
@@ -71,17 +80,17 @@ STEP = np.arange(1, 41)
 
 def test_lif_membrane_decays_to_its_leak() -> None:
     semantics = dataclasses.replace(EXACT, v_init=0.75)
-    v = trace(one(LIF(8e-3, 1.0, 0.25, 2.0), semantics), drive(np.zeros(40, int)))
+    v = trace(one(cell(LIF, 8e-3, 1.0, 0.25, 2.0), semantics), drive(np.zeros(40, int)))
     np.testing.assert_allclose(v, 0.25 + 0.5 * np.exp(-STEP * DT / 8e-3), rtol=1e-13)
 
 
 def test_li_step_response() -> None:
-    v = trace(one(LI(8e-3, 3.0, 0.0)), drive(np.full(40, 0.5)))
+    v = trace(one(cell(LI, 8e-3, 3.0, 0.0)), drive(np.full(40, 0.5)))
     np.testing.assert_allclose(v, 1.5 * (1 - np.exp(-STEP * DT / 8e-3)), rtol=1e-13)
 
 
 def test_cuba_impulse_response_is_a_double_exponential() -> None:
-    graph = one(CubaLI(3e-3, 8e-3, 2.0, 0.0, 5.0))
+    graph = one(cell(CubaLI, 3e-3, 8e-3, 2.0, 0.0, 5.0))
     impulse = drive(np.eye(1, 40, dtype=int)[0])
     fast, slow = np.exp(-DT / 3e-3), np.exp(-DT / 8e-3)
     u = 5.0 * (1 - fast) * fast ** (STEP - 1)
@@ -92,13 +101,13 @@ def test_cuba_impulse_response_is_a_double_exponential() -> None:
 
 def test_if_counts_its_input() -> None:
     """After n steps at 3/8 a neuron of threshold 1 has spiked as often as n 3/8 passed 1."""
-    graph = one(IF(0.375, 1.0), Semantics(reset=Reset.SUBTRACT))
+    graph = one(cell(IF, 0.375, 1.0), Semantics(reset=Reset.SUBTRACT))
     found = run_golden(graph, drive(np.ones(64, int)), codegen="numpy")
     # Strictly above: at a whole number the spike comes a step later.
     total = np.ceil(np.arange(1, 65) * 3 / 8) - 1
     assert spikes(found) == (np.flatnonzero(np.diff(total, prepend=0))).tolist()
     equal = one(
-        IF(0.375, 1.0), Semantics(reset=Reset.SUBTRACT, comparison=Comparison.GREATER_EQUAL)
+        cell(IF, 0.375, 1.0), Semantics(reset=Reset.SUBTRACT, comparison=Comparison.GREATER_EQUAL)
     )
     total = np.floor(np.arange(1, 65) * 3 / 8)
     assert (
@@ -109,12 +118,12 @@ def test_if_counts_its_input() -> None:
 
 def test_integrator_by_the_letter_gains_per_second() -> None:
     semantics = Semantics(integrator_gain=IntegratorGain.PER_SECOND)
-    v = trace(one(Integrator(4.0), semantics), drive(np.ones(40, int)))
+    v = trace(one(cell(Integrator, 4.0), semantics), drive(np.ones(40, int)))
     np.testing.assert_allclose(v, 4.0 * DT * STEP, rtol=1e-13)
 
 
 def test_counts_beyond_32_bits() -> None:
-    graph = one(IF(1.0, 0.5), Semantics(reset=Reset.SUBTRACT, max_spikes=None))
+    graph = one(cell(IF, 1.0, 0.5), Semantics(reset=Reset.SUBTRACT, max_spikes=None))
     found = run_golden(graph, drive([0, 2**40, 3]), codegen="numpy")
     assert found.spikes["cell"].value.tolist() == [2**41, 6]
 
@@ -122,7 +131,7 @@ def test_counts_beyond_32_bits() -> None:
 # -- Brian2's integrators of the differential equations ------------------------------------------
 
 
-def integrate(equations: str, method: str, reset: str, current: np.ndarray) -> tuple:
+def integrate(equations: str, method: str, reset: str, current: Values) -> tuple[list[int], Values]:
     brian = session.load_brian()
     with session.session(brian, None):
         namespace = {"ms": brian.ms, "drive": brian.TimedArray(current, DT * brian.second)}
@@ -159,7 +168,7 @@ def test_lif_is_what_brian2_integrates(
     method: str, semantics: Semantics, reset: Reset, code: str
 ) -> None:
     expected, v = integrate("dv/dt = (0.2 - v + 1.5*S)/(9*ms) : 1\nS : 1", method, code, CURRENT)
-    graph = one(LIF(9e-3, 1.5, 0.2, 1.0, -0.5), dataclasses.replace(semantics, reset=reset))
+    graph = one(cell(LIF, 9e-3, 1.5, 0.2, 1.0, -0.5), dataclasses.replace(semantics, reset=reset))
     found = run_golden(graph, drive(CURRENT), record=[("cell", "v")], codegen="numpy")
     assert len(expected) > 10
     assert spikes(found) == expected
@@ -172,7 +181,7 @@ def test_cuba_lif_is_what_brian2_integrates() -> None:
     S : 1"""
     expected, v = integrate(equations, "euler", "v = 0", CURRENT)
     semantics = Semantics(decay=Decay.EULER, gain=Gain.EULER, current=Current.OLD)
-    graph = one(CubaLIF(4e-3, 9e-3, 3.0, 0.1, 2.0, 1.0), semantics)
+    graph = one(cell(CubaLIF, 4e-3, 9e-3, 3.0, 0.1, 2.0, 1.0), semantics)
     found = run_golden(graph, drive(CURRENT), record=[("cell", "v")], codegen="numpy")
     assert len(expected) > 10
     assert spikes(found) == expected
@@ -196,8 +205,8 @@ def layered(delays: tuple[int, int, int], lags: tuple[int, int], registered: boo
         DT,
         (Input("in", (5,)),),
         (
-            Population("late", (4,), LIF(5e-3, 5.0, 0.0, 1.0), semantics, lags[1]),
-            Population("early", (6,), LIF(9e-3, 9.0, 0.0, 1.0), semantics, lags[0]),
+            Population("late", (4,), cell(LIF, 5e-3, 5.0, 0.0, 1.0), semantics, lags[1]),
+            Population("early", (6,), cell(LIF, 9e-3, 9.0, 0.0, 1.0), semantics, lags[0]),
         ),
         (
             Projection("a", "in", "early", dense(6, 5), delays[0], np.full(6, 0.125)),
@@ -245,7 +254,7 @@ def test_samples_do_not_touch_each_other() -> None:
 
 
 def test_a_silent_stimulus_and_one_without_steps() -> None:
-    graph = one(LIF(8e-3, 1.0, 0.0, 1.0))
+    graph = one(cell(LIF, 8e-3, 1.0, 0.0, 1.0))
     found = run_golden(graph, drive(np.zeros(4, int)), codegen="numpy")
     assert spikes(found) == [] and found.spikes["cell"].integer
     empty = run_golden(graph, drive(np.zeros(0, int)), record=[("cell", "v")])
@@ -271,12 +280,12 @@ def test_standalone_code_gives_the_same_recording(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    graph = one(LIF(9e-3, 1.5, 0.2, 1.0), delay=2)
+    graph = one(cell(LIF, 9e-3, 1.5, 0.2, 1.0), delay=2)
     stimulus = drive(np.random.default_rng(1).integers(0, 3, 200))
     seen: list[float] = []
     before = state_of_the_process()
-    options = {"record": [("cell", "v")], "codegen": "standalone"}
-    fast = run_golden(graph, stimulus, progress=seen.append, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"record": [("cell", "v")], "codegen": "standalone"}
+    fast = run_golden(graph, stimulus, progress=seen.append, **options)
     assert seen == [1.0]
     assert fast.spikes["cell"].value.size > 10
     assert run_golden(graph, stimulus, record=[("cell", "v")], codegen="numpy") == fast
@@ -286,9 +295,9 @@ def test_standalone_code_gives_the_same_recording(
 
 
 def test_auto_chooses_by_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = golden._plan(layered((0, 0, 1), (0, 0)), noise(2, 8, 5), ("late",), ())
-    assert golden._numpy_seconds(plan) < 0.1
-    graph = one(LI(8e-3, 1.0, 0.0))
+    plan = make_plan(layered((0, 0, 1), (0, 0)), noise(2, 8, 5), ("late",), ())
+    assert numpy_seconds(plan) < 0.1
+    graph = one(cell(LI, 8e-3, 1.0, 0.0))
     monkeypatch.setattr(golden, "_STANDALONE_FROM_SECONDS", 0.0)
     monkeypatch.setattr(golden, "compiler_missing", lambda: "g++")
     assert run_golden(graph, drive([1, 0])).spikes["cell"].value.size == 2
@@ -323,7 +332,7 @@ class Stop(KeyboardInterrupt):
 def test_an_interrupt_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    graph, stimulus = one(LIF(8e-3, 9.0, 0.0, 1.0)), drive(np.ones(50, int))
+    graph, stimulus = one(cell(LIF, 8e-3, 9.0, 0.0, 1.0)), drive(np.ones(50, int))
     expected = run_golden(graph, stimulus, codegen="numpy")
     before = state_of_the_process()
 
@@ -376,15 +385,15 @@ assert not os.listdir(tempfile.tempdir)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def code(graph: Graph, stimulus: Stimulus, **options: object) -> str:
+def code(graph: Graph, stimulus: Stimulus, **options: Any) -> str:
     with pytest.raises(SpikecError) as caught:
-        run_golden(graph, stimulus, **options)  # type: ignore[arg-type]
+        run_golden(graph, stimulus, **options)
     (diagnostic,) = caught.value.diagnostics
     return f"{diagnostic.code} {diagnostic.message} {diagnostic.hint}"
 
 
 def test_errors_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph, stimulus = one(LIF(8e-3, 1.0, 0.0, 1.0)), drive([1, 0])
+    graph, stimulus = one(cell(LIF, 8e-3, 1.0, 0.0, 1.0)), drive([1, 0])
     assert code(graph, stimulus, populations=["none"]).startswith("E0206")
     assert code(graph, stimulus, record=[("cell", "u")]).startswith("E0206")
     assert code(graph, stimulus, record=[("in", "v")]).startswith("E0206")
@@ -394,9 +403,13 @@ def test_errors_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code(graph, extra).startswith("E0702")
     wide = Stimulus({"in": Events.from_dense(np.ones((1, 2, 3), int))})
     assert "has 1 lines, the stimulus 3" in code(graph, wide)
+    many = one(cell(IF, 1.0, 0.0), Semantics(max_spikes=None))
+    assert "the threshold is 0" in code(many, stimulus)
     word = Format(16)
-    numbers = [np.array(n) for n in (1, 1, 0, 0, 0)]
-    quantised = IntegerNeuron(Numerics(word, word), "LIF", 1.0, 0, *numbers, "zero")
+    zero, full = np.array(0), np.array(1)
+    quantised = IntegerNeuron(
+        Numerics(word, word), "LIF", 1.0, 0, full, full, zero, zero, zero, "zero"
+    )
     assert code(one(quantised), stimulus).startswith("E0301")
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "brian2", None)

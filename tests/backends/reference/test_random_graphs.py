@@ -6,7 +6,10 @@ order and a membrane may lie exactly on its threshold.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spikec.backends.reference.golden import run_golden
@@ -22,6 +25,7 @@ from spikec.ir.connections import (
     Flatten,
     OneToOne,
     Scale,
+    Shape,
     Sparse,
     SumPool2d,
     stages,
@@ -52,7 +56,7 @@ from spikec.ir.semantics import (
 from spikec.ir.step import step_parameters
 
 DT = 1e-3
-Values = np.ndarray
+Values = npt.NDArray[Any]
 
 
 # -- the oracle ----------------------------------------------------------------------------------
@@ -69,7 +73,9 @@ class Cell:
         self.rest = np.zeros(population.size, int)
 
     def above(self, w: Values, level: Values) -> Values:
-        return w > level if self.s.comparison is Comparison.GREATER else w >= level
+        if self.s.comparison is Comparison.GREATER:
+            return np.asarray(w > level)
+        return np.asarray(w >= level)
 
     def flat(self, value: Values | None) -> Values:
         assert value is not None
@@ -86,12 +92,12 @@ class Cell:
             self.u = self.flat(self.k.decay_u) * self.u + self.flat(self.k.gain_u) * total
             x = self.u if self.s.current is Current.NEW else old
         w = self.flat(self.k.decay_v) * self.v + self.flat(self.k.drift)
-        w = w + self.flat(self.k.gain_v) * x
+        w = np.asarray(w + self.flat(self.k.gain_v) * x)
         if self.s.v_min is not None:
             w = np.maximum(w, self.s.v_min)
         if self.n.EMISSION is Emission.GRADED:
             self.v = w
-            return w
+            return np.asarray(w)
         theta = self.flat(self.k.threshold)
         two_phase = self.s.reset is Reset.TWO_PHASE
         before = theta * (two_phase & self.above(self.v, theta))
@@ -202,24 +208,20 @@ class Draw:
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
 
-    def pick(self, *options):
+    def pick(self, *options: Any) -> Any:
         return options[self.rng.integers(len(options))]
 
     def chance(self, share: float) -> bool:
         return bool(self.rng.random() < share)
 
-    def eighths(self, shape, low: int = -8, high: int = 12) -> Values:
-        return self.rng.integers(low, high + 1, shape) / 8
+    def eighths(self, shape: Any, low: int = -8, high: int = 12) -> Values:
+        return np.asarray(self.rng.integers(low, high + 1, shape) / 8)
 
-    def real(self, shape, low: float, high: float) -> Values:
+    def real(self, shape: Any, low: float, high: float) -> Values:
         """One value for all, or one of each neuron."""
-        return (
-            np.float64(self.rng.uniform(low, high))
-            if self.chance(0.5)
-            else self.rng.uniform(low, high, shape)
-        )
+        return np.asarray(self.rng.uniform(low, high, () if self.chance(0.5) else shape))
 
-    def neuron(self, shape) -> Neuron:
+    def neuron(self, shape: Shape) -> Neuron:
         tau = self.real(shape, 2e-3, 2e-2)
         leak = self.pick(np.float64(0), self.eighths(shape, -2, 2))
         theta = self.eighths(self.pick((), shape), 4, 12)
@@ -230,7 +232,7 @@ class Draw:
         kind = self.pick(IF, LIF, LIF, CubaLIF, CubaLIF, LI, CubaLI, Integrator, Threshold, Relay)
         match kind.__name__:
             case "IF":
-                return IF(np.float64(1), theta, reset)
+                return IF(np.ones(()), theta, reset)
             case "LIF":
                 return LIF(tau, 8 * r, leak, theta, reset)
             case "CubaLIF":
@@ -240,7 +242,7 @@ class Draw:
             case "CubaLI":
                 return CubaLI(syn, tau, r, leak, w_in)
             case "Integrator":
-                return Integrator(np.float64(0.125))
+                return Integrator(np.array(0.125))
             case "Threshold":
                 return Threshold(theta)
             case _:
@@ -263,7 +265,7 @@ class Draw:
             v_init=self.pick(0.0, 0.0, 0.25),
         )
 
-    def connection(self, before, after) -> Connection:
+    def connection(self, before: Any, after: Shape) -> Connection:
         n, m = int(np.prod(before)), int(np.prod(after))
         parts: list[Connection] = []
         if len(before) == 3 and self.chance(0.7):
@@ -314,7 +316,9 @@ class Draw:
             )
         projections: list[Projection] = []
 
-        def join(pre, post, delay, recurrent=False):
+        def join(
+            pre: Input | Population, post: Population, delay: int, recurrent: bool = False
+        ) -> None:
             bias = self.pick(None, self.eighths((post.size,), -1, 2), self.eighths((), -1, 2))
             connection = self.connection(pre.shape, post.shape)
             projections.append(
@@ -323,14 +327,19 @@ class Draw:
                 )
             )
 
-        nodes = [*inputs]
+        nodes: list[Input | Population] = [*inputs]
         for population in populations:
             for pre in {nodes[self.rng.integers(len(nodes))].name for _ in range(2)}:
                 join(next(n for n in nodes if n.name == pre), population, self.pick(0, 0, 1, 3))
             nodes.append(population)
         for _ in range(self.pick(0, 1, 2)):
-            spiking = [p for p in populations if p.neuron.EMISSION is Emission.SPIKES]
-            if spiking:  # a loop of graded values may explode
+            # A loop of graded values or of unlimited counts may explode.
+            spiking = [
+                p
+                for p in populations
+                if p.neuron.EMISSION is Emission.SPIKES and p.semantics.max_spikes is not None
+            ]
+            if spiking:
                 a = spiking[self.rng.integers(len(spiking))]
                 b = spiking[self.rng.integers(len(spiking))]
                 join(a, b, 0 if a.semantics.registered else self.pick(1, 2), True)
@@ -348,12 +357,12 @@ class Draw:
         def values(size: int) -> Values:
             shape = (samples, steps, size)
             kind = self.pick("spikes", "counts", "real")
-            active = self.rng.random(shape) < self.pick(0.02, 0.4)
+            active: Values = self.rng.random(shape) < self.pick(0.02, 0.4)
             if kind == "spikes":
                 return active.astype(int)
             if kind == "counts":
-                return active * self.rng.integers(-1, 4, shape)
-            return active * self.eighths(shape)
+                return np.asarray(active * self.rng.integers(-1, 4, shape))
+            return np.asarray(active * self.eighths(shape))
 
         return Stimulus({i.name: Events.from_dense(values(i.size)) for i in graph.inputs})
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spikec.backends.reference.golden import run_golden
-from spikec.ir.connections import Dense
+from spikec.ir.connections import Chain, Conv2d, Dense, Flatten, SumPool2d
 from spikec.ir.dialects import DIALECTS
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
-from spikec.ir.neurons import LIF, CubaLIF
+from spikec.ir.neurons import IF, LIF, CubaLIF
+from spikec.ir.semantics import Reset, Semantics
 
 h5py = pytest.importorskip("h5py")
 
+Values = npt.NDArray[Any]
 DT = 1e-4
 
 LIF_SPIKES = {
@@ -30,7 +34,7 @@ LIF_SPIKES = {
 }
 
 
-def nodes(path: Path) -> dict[str, dict[str, np.ndarray]]:
+def nodes(path: Path) -> dict[str, dict[str, Values]]:
     """The parameters of every node of a NIR file."""
     with h5py.File(path) as file:
         return {
@@ -113,3 +117,65 @@ def test_braille_with_bias_and_zero_reset(dialect: str, data_dir: Path) -> None:
     assert found.value.size > 0
     if dialect == "snntorch-zero":  # the rule it was trained with: the label is 1
         assert int(found.counts()[0].argmax()) == 1
+
+
+def nmnist(data_dir: Path, semantics: Semantics) -> Graph:
+    file = nodes(data_dir / "nir" / "cnn" / "cnn_sinabs.nir")
+
+    def conv(key: str, shape: tuple[int, int, int]) -> Conv2d:
+        node = file[key]
+        pads = [(int(pad), int(pad)) for pad in node["padding"]]
+        stride = (int(node["stride"][0]), int(node["stride"][1]))
+        return Conv2d(node["weight"], shape, stride, (pads[0], pads[1]))
+
+    def population(key: str) -> Population:
+        return Population(key, file[key]["r"].shape, IF(**file[key]), semantics)
+
+    def pool(shape: tuple[int, int, int]) -> SumPool2d:
+        return SumPool2d(shape, (2, 2), (2, 2))
+
+    return Graph(
+        "nmnist",
+        1e-3,
+        (Input("in", (2, 34, 34)),),
+        tuple(map(population, ("1", "3", "6", "10", "12"))),
+        (
+            Projection("0", "in", "1", conv("0", (2, 34, 34))),
+            Projection("2", "1", "3", conv("2", (16, 16, 16))),
+            Projection("5", "3", "6", Chain((pool((16, 16, 16)), conv("5", (16, 8, 8))))),
+            Projection(
+                "9",
+                "6",
+                "10",
+                Chain((pool((8, 8, 8)), Flatten((8, 4, 4)), Dense(file["9"]["weight"]))),
+            ),
+            Projection("11", "10", "12", Dense(file["11"]["weight"])),
+        ),
+        (Output("out", "12"),),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("semantics", "correct"),
+    [
+        (Semantics(reset=Reset.SUBTRACT), 97),
+        (Semantics(reset=Reset.ZERO), 100),
+        (Semantics(reset=Reset.SUBTRACT, max_spikes=None), 100),
+        (Semantics(reset=Reset.SUBTRACT, max_spikes=None, v_min=-1.0), 96),
+    ],
+)
+def test_nmnist_accuracy(semantics: Semantics, correct: int, data_dir: Path) -> None:
+    """The figures of four rules on 100 test samples, within one sample."""
+    with np.load(data_dir / "nmnist" / "nmnist_test100.npz") as file:
+        events, offsets, labels = file["events"], file["offsets"], file["labels"]
+    sample = np.repeat(np.arange(100), np.diff(offsets))
+    step = (events["t"] - events["t"][offsets[sample]]) // 1000
+    line = (events["p"].astype(int) * 34 + events["y"]) * 34 + events["x"]
+    early = step < 300
+    stimulus = Stimulus(
+        {"in": Events.from_events(100, 300, 2312, sample[early], step[early], line[early])}
+    )
+    found = run_golden(nmnist(data_dir, semantics), stimulus)
+    right = int((found.spikes["12"].counts().argmax(axis=1) == labels).sum())
+    assert abs(right - correct) <= 1

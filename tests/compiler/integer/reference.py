@@ -82,18 +82,17 @@ def step_cell(cell: Cell, neuron: IntegerNeuron, place: int, acc: int, first: bo
     before = cell.v
     w = max(fitted(decayed(before, neuron.decay_v) + x, form), at(neuron.v_min, place))
     threshold, amount = at(neuron.threshold, place), at(neuron.v_reset, place)
-    level = threshold
-    if neuron.reset == "two_phase" and before > threshold:
-        level += amount
-    if neuron.reset == "none" or refractory or not w > level:
-        cell.v = w
-        return 0
-    spikes = 1
-    if neuron.max_spikes != 1:
-        each = amount if neuron.reset in ("subtract", "two_phase") else level
-        spikes = max(w // each, 1) if each > 0 else 1
+    above = neuron.reset == "two_phase" and before > threshold
+    if neuron.max_spikes == 1:
+        spikes = int(w > threshold + (amount if above else 0))
+    else:
+        each = amount if neuron.reset in ("subtract", "two_phase") else threshold
+        spikes = w // each - above if each > 0 else 0
         if neuron.max_spikes is not None:
             spikes = min(spikes, neuron.max_spikes)
+    if neuron.reset == "none" or refractory or spikes < 1:
+        cell.v = w
+        return 0
     if neuron.reset in ("zero", "value"):
         cell.v = amount
     else:

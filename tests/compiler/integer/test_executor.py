@@ -382,7 +382,7 @@ def test_graded_values_between_populations_are_refused() -> None:
 
 @pytest.mark.parametrize("values", [[[0.5, 1.0]], [[-1, 0]]])
 def test_values_that_are_no_counts_are_refused(values: list[list[float]]) -> None:
-    refused("E0703", "no spike counts", stimulus=Stimulus({"in": Events.from_dense([values])}))
+    refused("E0703", "no spike count", stimulus=Stimulus({"in": Events.from_dense([values])}))
 
 
 def test_a_stimulus_of_another_network_is_refused() -> None:

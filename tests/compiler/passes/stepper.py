@@ -93,11 +93,14 @@ def advance(p: Population, drive: Any, state: Any, dt: float) -> Any:
     if rules.reset is Reset.TWO_PHASE:
         level = np.where(above(v, threshold), 2 * threshold, level)
     rest = wait > 0
-    spike = above(w, level) & ~rest
-    z = spike.astype(float)
+    z = above(w, level).astype(float)
     if rules.max_spikes != 1 and not isinstance(p.neuron, Threshold):
         most = np.inf if rules.max_spikes is None else rules.max_spikes
-        z = np.where(spike, np.clip(np.floor(w / threshold), 1, most), 0.0)
+        z = np.clip(np.floor(w / threshold) - (level > threshold), 0, most)
+        # The nearest count at which one spike more or less would be emitted.
+        level = np.maximum(np.rint(w / threshold), 1) * threshold
+    z = np.where(rest, 0.0, z)
+    spike = z > 0
     if rules.reset in (Reset.SUBTRACT, Reset.TWO_PHASE):
         after = w - z * threshold
     else:

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import nir
 import numpy as np
 import pytest
-
-import nir
 
 RawFile = Callable[..., Path]
 Saved = Callable[[Any], Path]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
-import nir
 from spikec.compiler.frontends.nir import read_nir
 from spikec.ir.connections import Chain, stages
 from spikec.ir.diagnostics import SpikecError

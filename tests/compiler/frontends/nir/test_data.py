@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import nir
 import numpy as np
 import pytest
 
-import nir
 from spikec.compiler.frontends.nir import read_nir_data, sniff
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.events import Events

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 
-import nir
 from spikec.compiler.frontends.nir import read_nir, sniff, write_nir
 from spikec.ir.connections import Chain, Conv2d, Dense, Flatten, SumPool2d
 from spikec.ir.diagnostics import SpikecError

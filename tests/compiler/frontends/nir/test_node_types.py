@@ -6,10 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
-import nir
 from spikec.compiler.frontends.nir import read_nir
 from spikec.compiler.frontends.nir.network import FIELDS
 from spikec.ir import connections as ir

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import nir
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import nir
 from spikec.compiler.frontends.nir import read_nir, write_nir
 from spikec.compiler.frontends.nir.loops import find_loops
 from spikec.compiler.frontends.nir.response import response

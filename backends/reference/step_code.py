@@ -1,0 +1,178 @@
+"""One step of a population as Brian2 abstract code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ...ir.graph import Population
+from ...ir.neurons import LI, CubaLI, Integrator, Relay, Threshold
+from ...ir.semantics import Comparison, Current, Reset
+from ...ir.step import step_parameters
+from .plan import Node, Plan, Real
+
+
+@dataclass
+class Code:
+    """Brian2 abstract code of one group, with the variables and constants that it names."""
+
+    size: int
+    state: dict[str, float] = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
+    arrays: dict[str, Real] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def value(self, name: str, value: npt.ArrayLike) -> str:
+        """Declare a number of the population or one of each neuron, under ``name``."""
+        array = np.asarray(value, np.float64)
+        if array.size and (array == array.flat[0]).all():
+            self.constants[name] = float(array.flat[0])
+        else:
+            self.arrays[name] = array.ravel()
+        return name
+
+    def add(self, *lines: str) -> None:
+        """Append lines of abstract code."""
+        self.lines.extend(lines)
+
+    @property
+    def model(self) -> str:
+        """The equations that declare the variables."""
+        variables = [f"{name} : 1" for name in self.state]
+        return "\n".join(variables + [f"{name} : 1 (constant)" for name in self.arrays])
+
+    @property
+    def start(self) -> str:
+        """The code that restores the initial state."""
+        return "\n".join(f"{name} = {value!r}" for name, value in self.state.items())
+
+
+def _latch(code: Code, latches: int) -> None:
+    code.state["z"] = 0.0
+    code.state |= {f"z{age}": 0.0 for age in range(1, latches + 1)}
+    code.add(*(f"z{age} = {aged(age - 1)}" for age in range(latches, 0, -1)))
+
+
+def aged(age: int) -> str:
+    """The variable that holds what was emitted ``age`` steps ago."""
+    return f"z{age}" if age else "z"
+
+
+def input_code(node: Node) -> Code:
+    """What an input's group does before the stimulus sets its ``z``."""
+    code = Code(node.source.size)
+    _latch(code, node.latches)
+    code.add("z = 0")
+    return code
+
+
+def population_code(plan: Plan, node: Node) -> Code:
+    """The step of ``ir.semantics.Semantics`` with the numbers of ``ir.step``."""
+    population = node.source
+    assert isinstance(population, Population)
+    neuron, semantics = population.neuron, population.semantics
+    code = Code(population.size)
+    step = step_parameters(neuron, semantics, plan.dt)
+    _latch(code, node.latches)
+    code.state["total"] = 0.0
+    code.constants |= {"period": plan.period, "lag": population.lag, "live": plan.live}
+    code.add("phase = t_in_timesteps % period", "drive = total" + _bias(plan, population, code))
+    code.add("total = 0")
+    # Before its lag a population rests; after its sample it is silent, so that nothing is pending
+    # when the next one starts.
+    on = ""
+    if population.lag or plan.pad:
+        code.add("on = int(phase >= lag) * int(phase < live)")
+        on = "on * "
+    if isinstance(neuron, Relay):
+        code.add(f"z = {on}drive")
+        return code
+    above = ">" if semantics.comparison is Comparison.GREATER else ">="
+    if isinstance(neuron, Threshold):
+        code.value("theta", neuron.v_threshold)
+        code.add(f"z = {on}int(drive {above} theta)")
+        return code
+
+    code.state["v"] = semantics.v_init
+    if step.decay_u is not None and step.gain_u is not None:
+        code.state["u"] = 0.0
+        code.value("decay_u", step.decay_u)
+        code.value("gain_u", step.gain_u)
+        code.add("new_u = decay_u * u + gain_u * drive")
+        source = "new_u" if semantics.current is Current.NEW else "u"
+    else:
+        source = "drive"
+    code.value("decay_v", step.decay_v)
+    code.value("gain_v", step.gain_v)
+    drift = f" + {code.value('drift', step.drift)}" if step.drift.any() else ""
+    code.add(f"w = decay_v * v{drift} + gain_v * {source}")
+    if semantics.v_min is not None:
+        code.value("v_min", semantics.v_min)
+        code.add("w = clip(w, v_min, inf)")
+    if isinstance(neuron, LI | CubaLI | Integrator):
+        code.add("new_v = w", f"z = {on}w")
+    else:
+        assert step.threshold is not None
+        code.value("theta", step.threshold)
+        _spike(code, population, on, above, step.v_reset)
+    if population.lag:
+        code.add("v = on * new_v + (1 - on) * v")
+        if "u" in code.state:
+            code.add("u = on * new_u + (1 - on) * u")
+    else:
+        code.add("v = new_v")
+        if "u" in code.state:
+            code.add("u = new_u")
+    return code
+
+
+def _spike(code: Code, population: Population, on: str, above: str, v_reset: Real | None) -> None:
+    """Lines that emit z from w and leave the membrane after the reset in ``new_v``."""
+    semantics = population.semantics
+    if semantics.max_spikes == 1:
+        level = f"theta * (1 + int(v {above} theta))"
+        two_phase = semantics.reset is Reset.TWO_PHASE
+        code.add(f"count = int(w {above} {level if two_phase else 'theta'})")
+    else:
+        twice = f" - theta * int(v {above} theta)" if semantics.reset is Reset.TWO_PHASE else ""
+        code.value("most", np.inf if semantics.max_spikes is None else semantics.max_spikes)
+        # Brian2's floor is an int32 in numpy code; this one is a float in both.
+        code.add(f"count = clip(((w{twice}) / theta) // 1.0, 0, most)")
+    refractory = semantics.refractory > 0
+    if refractory:
+        code.state["hold"] = 0.0
+        code.value("refractory", semantics.refractory)
+        code.add("held = int(hold > 0)", f"z = {on}(1 - held) * count")
+    else:
+        code.add(f"z = {on}count")
+    code.add("fired = int(z > 0)")
+    if refractory:
+        code.add("hold = hold - held + fired * refractory")
+    match semantics.reset:
+        case Reset.ZERO:
+            code.add("new_v = (1 - fired) * w")
+        case Reset.VALUE:
+            code.value("v_reset", np.zeros(()) if v_reset is None else v_reset)
+            code.add("new_v = (1 - fired) * w + fired * v_reset")
+        case Reset.SUBTRACT | Reset.TWO_PHASE:
+            code.add("new_v = w - z * theta")
+    if refractory and semantics.refractory_frozen:
+        code.add("new_v = held * v + (1 - held) * new_v")
+
+
+def _bias(plan: Plan, population: Population, code: Code) -> str:
+    """The constant part of S as a term to add, empty without one."""
+    always, later = np.zeros(population.size), np.zeros(population.size)
+    for projection in plan.graph.incoming(population.name):
+        if projection.bias is None:
+            continue
+        if projection.recurrent and not population.semantics.recurrent_bias_first:
+            later = later + projection.bias
+        else:
+            always = always + projection.bias
+    term = f" + {code.value('bias', always)}" if always.any() else ""
+    if later.any():
+        term += f" + int(phase != lag) * {code.value('bias_later', later)}"
+    return term
