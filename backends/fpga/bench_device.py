@@ -57,7 +57,8 @@ async def converse(dut: Any) -> None:
             if done or hung or scanner.error:
                 break
     outcome = {
-        "status": "answered" if done else "hung" if not scanner.error else "refused",
+        # An ERROR is an answer too, so a run can be refused and complete.
+        "status": "refused" if scanner.error else "answered" if done else "hung",
         "cycles": int(dut.last_cycle.value) if done else cycles,
         "sent": state[0],
         "received": state[1],

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ...boards.board import Board, Pll
 from .cache import Cache, content_key, default_cache_root
-from .process import StageFailed, StageTimedOut, run_stage
+from .process import StageFailed, StageTimedOut, run_stage, termination_unwinds
 from .toolchain import Toolchain, find_toolchain, require_packages
 
 __all__ = [
@@ -259,7 +259,7 @@ def _run_plan(
 ) -> dict[str, bytes]:
     """Run the commands of a plan in a folder of their own; return what is worth keeping."""
     commands = json.loads(plan[f"build_{_NAME}.json"])["commands"]
-    with tempfile.TemporaryDirectory(prefix="spikec-build-") as name:
+    with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-build-") as name:
         folder = Path(name)
         for filename, content in plan.items():
             path = folder / filename

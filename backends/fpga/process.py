@@ -6,12 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
-__all__ = ["StageFailed", "StageTimedOut", "run_stage"]
+__all__ = ["StageFailed", "StageTimedOut", "run_stage", "termination_unwinds"]
 
 _TAIL_CHARACTERS: Final = 4000
 _GRACE_SECONDS: Final = 2.0
@@ -37,6 +39,28 @@ class StageTimedOut(StageFailed):
     code = "stage-timed-out"
 
 
+@contextlib.contextmanager
+def termination_unwinds() -> Iterator[None]:
+    """Turn SIGTERM into ``SystemExit(143)`` inside the block, so that what was begun is undone.
+
+    By default it ends Python at once: children go on computing and temporary folders stay. Does
+    nothing outside the main thread, or where the program has a handler of its own.
+    """
+
+    def unwind(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def run_stage(
     stage: str,
     argv: Sequence[str],
@@ -50,12 +74,12 @@ def run_stage(
     """Run a program to its end and return the seconds it took.
 
     It runs in a process group of its own, which is killed when the time is up, when ``poll``
-    raises, and on Ctrl-C. Its output goes to the file ``log``; ``poll`` is called about twenty
-    times a second. Raises :class:`StageFailed` on a non-zero exit status, :class:`StageTimedOut`
-    after ``timeout`` seconds.
+    raises, on Ctrl-C and on SIGTERM (in the main thread). Its output goes to the file ``log``;
+    ``poll`` is called about twenty times a second. Raises :class:`StageFailed` on a non-zero exit
+    status, :class:`StageTimedOut` after ``timeout`` seconds.
     """
     started = time.monotonic()
-    with log.open("ab") as output:
+    with termination_unwinds(), log.open("ab") as output:
         try:
             process = subprocess.Popen(
                 argv,

@@ -14,8 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import metadata, resources, util
 from pathlib import Path
@@ -26,11 +28,12 @@ from numpy.typing import NDArray
 
 from .cache import Cache, content_key, default_cache_root
 from .host import Script
-from .process import run_stage
+from .process import run_stage, termination_unwinds
 from .toolchain import ToolchainMissing, require_packages
 
 __all__ = [
     "TRACE_RECORD",
+    "Cancelled",
     "DeviceRefused",
     "DeviceSilent",
     "Progress",
@@ -38,6 +41,7 @@ __all__ = [
     "SimulatorBuild",
     "build_simulator",
     "run_device",
+    "run_devices",
 ]
 
 TRACE_RECORD: Final = np.dtype(
@@ -61,6 +65,12 @@ class DeviceSilent(RuntimeError):
     """The device stopped answering. The message has the cycle and the byte it was last sent."""
 
     code = "device-silent"
+
+
+class Cancelled(RuntimeError):
+    """A run was given up because another one failed or the user interrupted."""
+
+    code = "cancelled"
 
 
 class DeviceRefused(RuntimeError):
@@ -137,7 +147,7 @@ def build_simulator(
         return SimulatorBuild(found, key, 0.0)
     started = time.monotonic()
     runtime = Cache(root, "verilator-runtime", keep=4)
-    with tempfile.TemporaryDirectory(prefix="spikec-sim-") as name:
+    with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-sim-") as name:
         folder = Path(name)
         (folder / "device.v").write_text(verilog, encoding="utf-8")
         (folder / "device_bench.sv").write_text(bench, encoding="utf-8")
@@ -171,6 +181,7 @@ def run_device(
     patience: int = 2_000_000,
     timeout: float = 600.0,
     progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
 ) -> SimulationResult:
     """Send a script to a device fresh from reset; return all it sent once every answer is there.
 
@@ -178,6 +189,7 @@ def run_device(
     each byte in both directions (a UART of c cycles a bit has 10 c - 1); with ``stall`` non-zero
     both streams pause at random, with that seed. With ``trace`` the state of each neuron in each
     step is recorded. ``expect_bytes`` ends the run after so many bytes instead of by answers.
+    Setting ``cancel`` from another thread ends the run with :class:`Cancelled`.
 
     Raises :class:`DeviceSilent` if nothing moves for ``patience`` clock cycles,
     :class:`DeviceRefused` if the device answers ERROR, :class:`~.process.StageTimedOut` after
@@ -193,7 +205,7 @@ def run_device(
         "test_module": f"{__package__}.bench_device",
         "plusargs": {"trace": int(trace), "gap": gap, "stall": stall},
     }
-    with tempfile.TemporaryDirectory(prefix="spikec-run-") as name:
+    with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-run-") as name:
         folder = Path(name)
         (folder / "rx.bin").write_bytes(script.data)
         (folder / "tx.bin").touch()
@@ -206,13 +218,63 @@ def run_device(
             log=folder / "simulate.log",
             timeout=timeout,
             env=_run_environment(),
-            poll=None if progress is None else _reporter(folder, script, progress),
+            poll=_watcher(folder, script, progress, cancel),
         )
         outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
         _check(outcome, script, patience)
         tx = (folder / "tx.bin").read_bytes()
         records = np.fromfile(folder / "trace.bin", TRACE_RECORD) if trace else _no_trace()
     return SimulationResult(tx, records, outcome["cycles"], time.monotonic() - started)
+
+
+def run_devices(
+    build: SimulatorBuild,
+    scripts: Sequence[Script],
+    *,
+    trace: bool = False,
+    gap: int = 0,
+    stall: int = 0,
+    patience: int = 2_000_000,
+    timeout: float = 600.0,
+    progress: Callable[[int, Progress], None] | None = None,
+) -> list[SimulationResult]:
+    """Play each script to a device of its own, all at once; results in the scripts' order.
+
+    Options are those of :func:`run_device`; ``progress`` is also given the script's number, and
+    is called from other threads. The first failure, Ctrl-C or SIGTERM ends all of them.
+    """
+    stop = threading.Event()
+
+    def one(number: int) -> SimulationResult:
+        def report(state: Progress) -> None:
+            if progress is not None:
+                progress(number, state)
+
+        return run_device(
+            build,
+            scripts[number],
+            trace=trace,
+            gap=gap,
+            stall=stall,
+            patience=patience,
+            timeout=timeout,
+            progress=report if progress is not None else None,
+            cancel=stop,
+        )
+
+    if not scripts:
+        return []
+    with termination_unwinds(), ThreadPoolExecutor(len(scripts)) as pool:
+        runs = [pool.submit(one, number) for number in range(len(scripts))]
+        try:
+            # Whichever fails first ends the wait, not the one that happens to be asked first.
+            for run in as_completed(runs):
+                run.result()
+        except BaseException:
+            # The pool waits for its threads before anything else can happen.
+            stop.set()
+            raise
+        return [run.result() for run in runs]
 
 
 def _no_trace() -> NDArray[Any]:
@@ -235,10 +297,17 @@ def _check(outcome: dict[str, Any], script: Script, patience: int) -> None:
             raise DeviceRefused(f"{outcome['error']} ({where})")
 
 
-def _reporter(
-    folder: Path, script: Script, progress: Callable[[Progress], None]
+def _watcher(
+    folder: Path,
+    script: Script,
+    progress: Callable[[Progress], None] | None,
+    cancel: threading.Event | None,
 ) -> Callable[[], None]:
     def poll() -> None:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("the simulation was given up")
+        if progress is None:
+            return
         with contextlib.suppress(OSError):
             state = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
             progress(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from spikec.backends.fpga.process import StageFailed, StageTimedOut, run_stage
+from spikec.backends.fpga.process import (
+    StageFailed,
+    StageTimedOut,
+    run_stage,
+    termination_unwinds,
+)
 
 # Starts a child of its own, says who it is, and waits for ever.
 PARENT = (
@@ -78,3 +85,41 @@ def test_an_interrupt_kills_the_whole_group(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_stage("try", argv, cwd=tmp_path, log=tmp_path / "log", timeout=60, poll=interrupt)
     assert_all_gone(tmp_path)
+
+
+TERMINATED = (
+    "import pathlib, sys\n"
+    "from spikec.backends.fpga.process import run_stage\n"
+    "here = pathlib.Path.cwd()\n"
+    "try:\n"
+    "    run_stage('try', [sys.executable, '-c', {code!r}],\n"
+    "              cwd=here, log=here / 'log', timeout=60)\n"
+    "finally:\n"
+    "    (here / 'undone').touch()\n"
+)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+def test_a_termination_kills_the_whole_group_and_undoes(tmp_path: Path) -> None:
+    code = TERMINATED.format(code=PARENT)
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as program:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "pids").exists() and time.monotonic() < deadline:
+            os.sched_yield()
+        program.terminate()
+        assert program.wait(30) == 143
+    assert (tmp_path / "undone").exists()
+    assert_all_gone(tmp_path)
+
+
+def test_a_handler_of_the_program_is_left_alone() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with termination_unwinds():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with termination_unwinds():
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)

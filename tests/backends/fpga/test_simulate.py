@@ -30,6 +30,7 @@ from spikec.backends.fpga.simulate import (
     SimulatorBuild,
     build_simulator,
     run_device,
+    run_devices,
 )
 from spikec.backends.fpga.toolchain import ToolchainMissing
 from spikec.hdl.image import CoreImage
@@ -97,6 +98,24 @@ def test_equal_runs_take_equal_cycles(build: SimulatorBuild) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda _: run_device(build, script), range(2))
     assert (first.cycles, first.tx_bytes) == (second.cycles, second.tx_bytes)
+
+
+def test_scripts_run_side_by_side_in_their_order(build: SimulatorBuild) -> None:
+    counts = stimulus(4)
+    scripts = [stimulus_to_commands(counts[i : i + 1]) for i in range(4)]
+    seen: set[int] = set()
+    results = run_devices(build, scripts, trace=True, progress=lambda i, state: seen.add(i))
+    for sample, result in enumerate(results):
+        sums = np.repeat(expected_sums(counts)[sample], 3)
+        assert result.trace["u"].tolist() == sums.tolist()
+    assert seen <= set(range(4))
+    assert run_devices(build, []) == []
+
+
+def test_one_failure_ends_all_runs(build: SimulatorBuild) -> None:
+    stuck, refused = Script(b"\x06", 1), Script(b"\x77", 1)
+    with pytest.raises(DeviceRefused):
+        run_devices(build, [stuck, refused], patience=10**12, timeout=60)
 
 
 def test_progress_ends_with_all_answers(build: SimulatorBuild) -> None:
@@ -222,6 +241,7 @@ def integrators() -> CoreImage:
         word_target=[0, 1] * 4,
         class_decay_v=[SHAPE.decay_one],
         class_threshold=[THRESHOLD],
+        class_v_reset=[THRESHOLD],
         class_v_min=[SHAPE.state_min],
         class_reset=[2],
         class_emit=[1],
