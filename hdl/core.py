@@ -84,7 +84,9 @@ class Core(wiring.Component):
             width=index_bits(shape.sources), depth=shape.neurons + 1
         )
         m.submodules.emitted = emitted = SyncFIFOBuffered(
-            width=index_bits(shape.neurons), depth=shape.neurons + 1
+            # One neuron needs no number, but Yosys cannot write a memory of no bits.
+            width=max(1, index_bits(shape.neurons)),
+            depth=shape.neurons + 1,
         )
         m.submodules.accumulate_cycles = accumulate_cycles = CycleCounter()
         m.submodules.commit_cycles = commit_cycles = CycleCounter()
