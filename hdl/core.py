@@ -84,7 +84,9 @@ class Core(wiring.Component):
             width=index_bits(shape.sources), depth=shape.neurons + 1
         )
         m.submodules.emitted = emitted = SyncFIFOBuffered(
-            width=index_bits(shape.neurons), depth=shape.neurons + 1
+            # Not even a core of one neuron has a memory without bits: Yosys divides by them.
+            width=max(1, index_bits(shape.neurons)),
+            depth=shape.neurons + 1,
         )
         m.submodules.accumulate_cycles = accumulate_cycles = CycleCounter()
         m.submodules.commit_cycles = commit_cycles = CycleCounter()
