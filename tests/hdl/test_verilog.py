@@ -51,6 +51,18 @@ def test_ports_and_determinism() -> None:
     assert not re.search(r"\(\* src|\.py", text)
 
 
+def test_words_of_a_memory_are_initialised_one_by_one() -> None:
+    """One block for all of them takes synthesis time that grows with their square."""
+    shape = CoreShape(
+        lanes=1, weight_bits=2, acc_bits=4, state_bits=8, neurons=1, inputs=1, words=5
+    )
+    image = CoreImage.padded(shape, weights=[[1], [-1], [0], [-2], [1]])
+    text = device_verilog(shape, image)
+    assert "initial begin" not in text
+    words = re.findall(r"^  initial \w+\[(\d)\] = 2'h(\w);$", text, re.M)
+    assert words == [("0", "1"), ("1", "3"), ("2", "0"), ("3", "2"), ("4", "1")]
+
+
 def test_an_image_changes_contents_only() -> None:
     image = CoreImage.padded(SHAPE, bias=[5], active_neurons=1)
     assert device_verilog(SHAPE, image) != device_verilog(SHAPE)
