@@ -8,8 +8,7 @@ from typing import Any
 from ...boards.board import Board
 from ...compiler.backend import Emission, Outcome, Progress, Run
 from ...compiler.ladder import quantised
-from ...hdl.device import Device
-from ...hdl.verilog import device_verilog
+from ...hdl.verilog import VerilogDevice, device_verilog
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
 from .bitstream import build_bitstream, choose_clock
@@ -48,7 +47,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
             stages = {"synthesis": 0.1, "place and route": 0.5, "packing": 0.9}
             built = build_bitstream(
                 board,
-                Device(core.shape, core.image, core.image.digest),
+                VerilogDevice(core.shape, core.image),
                 clock_hz=clock_hz,
                 progress=lambda stage: progress("bitstream", stages.get(stage, 0.0)),
             )

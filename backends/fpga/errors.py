@@ -12,7 +12,7 @@ from ...ir.diagnostics import Location, fail
 from .bitstream import ClockUnavailable, DoesNotFit, TimingFailed
 from .host import HostError, StimulusError
 from .process import StageFailed, StageTimedOut
-from .simulate import DeviceRefused, DeviceSilent
+from .simulate import Cancelled, DeviceRefused, DeviceSilent
 from .toolchain import ToolchainMissing
 
 
@@ -42,5 +42,5 @@ def coded() -> Iterator[None]:
         raise fail("E0703", str(error)) from error
     except DeviceSilent as error:
         raise fail("E0802", str(error)) from error
-    except (DeviceRefused, HostError) as error:
+    except (Cancelled, DeviceRefused, HostError) as error:
         raise fail("E0803", str(error)) from error

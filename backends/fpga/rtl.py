@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from ...ir.neurons import IntegerNeuron
 from .host import Run, decode_replies, stimulus_to_commands
 from .lower import LoweredCore
 from .simulate import Progress as SimulationProgress
-from .simulate import SimulatorBuild, run_device
+from .simulate import SimulatorBuild, run_devices
 
 # The decoded replies of some samples, and the trace records of the same.
 Answers = tuple[Run, npt.NDArray[Any]]
@@ -54,30 +53,25 @@ def run_rtl(
     trace = bool(record) or any(not _emits(core, name) for name in populations)
     shares = [0.0] * len(parts)
 
-    def one(number: int, part: npt.NDArray[np.int64]) -> tuple[Run, npt.NDArray[Any], int]:
-        def watch(state: SimulationProgress) -> None:
-            shares[number] = state.sent / max(state.bytes, 1)
-            if progress is not None:
-                progress(sum(shares) / len(shares))
+    def watch(number: int, state: SimulationProgress) -> None:
+        shares[number] = state.sent / max(state.bytes, 1)
+        if progress is not None:
+            progress(sum(shares) / len(shares))
 
-        script = stimulus_to_commands(part)
-        result = run_device(build, script, trace=trace, progress=watch)
-        replies = decode_replies(
-            result.tx_bytes, len(part), part.shape[1], step_bits=core.shape.step_bits
+    scripts = [stimulus_to_commands(part) for part in parts]
+    results = run_devices(build, scripts, trace=trace, progress=watch)
+    answers = [
+        (
+            decode_replies(
+                result.tx_bytes, len(part), part.shape[1], step_bits=core.shape.step_bits
+            ),
+            result.trace,
         )
-        return replies, result.trace, result.cycles
-
-    with ThreadPoolExecutor(len(parts)) as pool:
-        results = list(pool.map(one, range(len(parts)), parts))
-    recording = interpret(
-        core,
-        [(run, records) for run, records, _ in results],
-        stimulus,
-        populations=populations,
-        record=record,
-    )
-    cycles = np.concatenate([run.cycles for run, _, _ in results])
-    return RtlRun(recording, cycles, max(total for _, _, total in results))
+        for part, result in zip(parts, results, strict=True)
+    ]
+    recording = interpret(core, answers, stimulus, populations=populations, record=record)
+    cycles = np.concatenate([run.cycles for run, _ in answers])
+    return RtlRun(recording, cycles, max(result.cycles for result in results))
 
 
 def interpret(
