@@ -30,7 +30,10 @@ class NullBackend:
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
-        """No files."""
+        """No files; E0707 for an option that only a board has."""
+        for option in ("lanes", "clock_hz"):
+            if options.get(option) is not None:
+                raise fail("E0707", f"'{target.name}' is no board: it takes no {option}")
         return Emission({}, {}, {})
 
     def run(self, rung: str, run: Run) -> Outcome:

@@ -124,7 +124,7 @@ def _from_npz(
 ) -> LabelledStimulus:
     labels = data.get("labels")
     if "events" in data and data["events"].dtype.names:
-        return _labelled(_from_camera(data, graph, steps, where), labels, where)
+        return _labelled(_from_camera(data, graph, steps, where), labels, graph, where)
     inputs = {}
     for node in graph.inputs:
         if f"{node.name}.step" in data:
@@ -141,11 +141,11 @@ def _from_npz(
         if key == "data":
             _only_input(graph, where)
         inputs[node.name] = _from_dense(data[key], node, steps, where)
-    return _labelled(_together(inputs, where), labels, where)
+    return _labelled(_together(inputs, where), labels, graph, where)
 
 
 def _labelled(
-    stimulus: Stimulus, labels: npt.NDArray[Any] | None, where: Location
+    stimulus: Stimulus, labels: npt.NDArray[Any] | None, graph: Graph, where: Location
 ) -> LabelledStimulus:
     if stimulus.samples * stimulus.steps > _MAX_STEPS:
         raise fail(
@@ -158,6 +158,16 @@ def _labelled(
     classes = _whole(labels, "labels", where)
     if classes.size != stimulus.samples:
         raise fail("E0702", f"{classes.size} labels do not fit {stimulus.samples} samples", where)
+    if graph.outputs and classes.size:
+        # The class of a label is a neuron of the first output.
+        output = graph.population(graph.outputs[0].source)
+        if classes.min() < 0 or classes.max() >= output.size:
+            raise fail(
+                "E0702",
+                f"labels span {classes.min()} to {classes.max()}; the output '{output.name}' has "
+                f"classes 0 to {output.size - 1}",
+                where,
+            )
     return LabelledStimulus(stimulus, classes)
 
 
@@ -347,7 +357,9 @@ def _from_text(path: Path, graph: Graph, steps: int | None, where: Location) -> 
         f"{node.name}.{name}": table[:, k]
         for k, name in enumerate(("step", "index", "sample", "value"))
     }
-    return _labelled(Stimulus({node.name: _from_lists(data, node, steps, where)}), None, where)
+    return _labelled(
+        Stimulus({node.name: _from_lists(data, node, steps, where)}), None, graph, where
+    )
 
 
 def _from_nir(path: Path, graph: Graph, steps: int | None, where: Location) -> LabelledStimulus:
@@ -364,7 +376,7 @@ def _from_nir(path: Path, graph: Graph, steps: int | None, where: Location) -> L
                 "E0702", f"'{node.name}' has {node.size} lines, the data {events.size}", where
             )
         inputs[node.name] = events if steps is None else events.shifted(0, steps)
-    return _labelled(_together(inputs, where), None, where)
+    return _labelled(_together(inputs, where), None, graph, where)
 
 
 def stimulus_bytes(labelled: LabelledStimulus) -> bytes:

@@ -10,7 +10,7 @@ import click
 
 from ...ir.codes import CODES
 from ...ir.diagnostics import fail
-from ..backend import backends, installed_version, rungs_of
+from ..backend import Requirement, backends, installed_version, rungs_of
 from .console import Report
 from .options import json_option
 
@@ -75,16 +75,23 @@ def doctor(as_json: bool) -> int:
     """Check what is installed, and say how to get what is missing."""
     report = Report(as_json)
     rows, data, missing = [], [], 0
-    for backend in backends().values():
-        for item in backend.requirements():
+    own = (
+        Requirement(
+            "matplotlib", "figures", installed_version("matplotlib"), "pip install 'spikec[plot]'"
+        ),
+        Requirement(
+            "scikit-learn", "demo", installed_version("scikit-learn"), "pip install 'spikec[demo]'"
+        ),
+    )
+    needs = [("spikec", own), *((b.name, b.requirements()) for b in backends().values())]
+    for owner, requirements in needs:
+        for item in requirements:
             missing += item.found is None
             state = item.found or "MISSING"
-            rows.append(
-                (backend.name, item.name, state, item.purpose, "" if item.found else item.mend)
-            )
+            rows.append((owner, item.name, state, item.purpose, "" if item.found else item.mend))
             data.append(
                 {
-                    "backend": backend.name,
+                    "backend": owner,
                     "name": item.name,
                     "found": item.found,
                     "purpose": item.purpose,

@@ -45,7 +45,13 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Recording, as .npz.")
 @click.option("--populations", help="Comma-separated; default: those of the outputs.")
 @click.option("--states", is_flag=True, help="Record every state variable in every step.")
-@click.option("--seed", type=int, default=1, show_default=True, help="For stochastic rounding.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="For stochastic rounding.",
+)
 @steps_option
 @samples_option
 @json_option
@@ -62,6 +68,8 @@ def run(
     as_json: bool,
 ) -> int:
     """Run one rung of a compiled network on a stimulus."""
+    if output is not None and not output.is_dir() and output.suffix.lower() != ".npz":
+        raise fail("E0707", f"-o writes an .npz, not '{output.name}'")
     report = Report(as_json)
     artifact = load_artifact(folder)
     graph = quantised(artifact)
@@ -180,22 +188,25 @@ def verify(
 def run_ladder(
     artifact: Artifact, names: list[str], stimulus: Stimulus, progress: Any
 ) -> dict[str, Outcome]:
-    """Run several rungs on one stimulus; integer and target rungs with every state word."""
-    graph = quantised(artifact)
+    """Run several rungs on one stimulus, with every population and every state word.
+
+    The golden rung has a synaptic current only where the model has one.
+    """
+    graph, source = quantised(artifact), network(artifact)
     populations = [p.name for p in graph.populations]
-    outputs = list(dict.fromkeys(o.source for o in graph.outputs))
-    outcomes = {}
-    for name in names:
-        digital = name != "golden"
-        outcomes[name] = run_rung(
+    words = state_words(graph)
+    real = [(name, word) for name, word in words if word in source.population(name).neuron.state]
+    return {
+        name: run_rung(
             artifact,
             name,
             stimulus,
-            populations=outputs if digital else populations,
-            record=state_words(graph) if digital else (),
+            populations=populations,
+            record=real if name == "golden" else words,
             progress=progress,
         )
-    return outcomes
+        for name in names
+    }
 
 
 def judge(

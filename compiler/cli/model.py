@@ -83,7 +83,7 @@ def describe(graph: Graph) -> dict[str, Any]:
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--dialects", "list_dialects", is_flag=True, help="List the dialects instead.")
 @click.option("--text", "as_text", is_flag=True, help="Print the canonical text of the graph.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the graph to this SVG file.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw it to this .svg or .png.")
 @reading_options
 @json_option
 def show(
@@ -146,11 +146,16 @@ def _plot(graph: Graph, path: Path) -> None:
     from ..report.plots import plot_graph
 
     need("matplotlib", "plot", "--plot")
-    write_file(path, plot_graph(graph))
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("svg", "png"):
+        raise fail("E0707", f"--plot writes .svg or .png, not '{path.name}'")
+    write_file(path, plot_graph(graph, form="svg" if form == "svg" else "png"))
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write one file whole or not at all; E0604 when the place refuses."""
+    if not path.name:
+        raise fail("E0604", "cannot write: this is a folder", Location(str(path)))
     draft = path.with_name(f".{path.name}.part")
     try:
         make_folder(path.parent)

@@ -99,7 +99,9 @@ def read_model(
 
 def semantics_overrides(words: tuple[str, ...]) -> dict[str, Any]:
     """``("max_spikes=1", "reset=zero")`` as fields of ``Semantics``; E0114 for what is none."""
-    hints = typing.get_type_hints(Semantics)
+    every = typing.get_type_hints(Semantics)
+    hints = {f.name: every[f.name] for f in dataclasses.fields(Semantics)}
+    hints["allow_unusual_time"] = bool
     found: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from ...ir.diagnostics import fail
 from ..artifact import load_artifact
 from ..backend import find_target
 from ..compare import accuracy
@@ -56,6 +57,8 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
         report.line(f"[{time.monotonic() - clock:5.1f} s] {text}")
 
     backend, machine = find_target(target)
+    if "rtl" not in backend.rungs:
+        raise fail("E0306", f"the demo compiles for a board; '{target}' has no rung 'rtl'")
     stage("training a 64-96-10 network on two thirds of scikit-learn's digits")
     digits = train_digits()
     model, data = output / "digits.nir", output / "test.npz"

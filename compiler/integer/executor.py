@@ -421,8 +421,7 @@ def _sorted_counts(stimulus: Stimulus, node: Input) -> tuple[Any, Any, Any]:
             f"input '{node.name}' holds {int(bad.sum())} value(s) that are no spike count, first "
             f"{events.value[at]:g} in step {events.step[at]} of sample {events.sample[at]}, "
             f"line {events.index[at]}",
-            node.at,
-            "round them to integers of zero and more",
+            hint="spikes are counted: whole numbers of zero and more",
         )
     place = events.sample.astype(np.int64) * events.steps + events.step
     starts = np.searchsorted(place, np.arange(events.samples * events.steps + 1))

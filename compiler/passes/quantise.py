@@ -86,6 +86,7 @@ class Quantise:
             "state_bits": (self.state_bits, 8, 40),
             "decay_bits": (self.decay_bits, 4, 22),
             "input_max": (self.input_max, 1, 1 << 16),
+            "seed": (self.seed, 0, (1 << 32) - 1),
         }
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high:

@@ -69,7 +69,7 @@ def check_time_constant(
         code = "E0108" if most > LONGEST and not allow_unusual else "W0128"
         hint = _likely(float(stored.max()), unit, dt)
         if code == "E0108":
-            hint += "; or set the override allow_unusual_time if it is meant"
+            hint += "; or --set allow_unusual_time=true if it is meant"
         found.add(code, f"{name} is {tau.max():g} s, {most:.4g} steps of dt = {dt:g} s", at, hint)
 
 

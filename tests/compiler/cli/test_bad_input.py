@@ -603,3 +603,52 @@ def test_the_folder_of_a_damaged_compile_is_kept(spikec: Spikec, model: Path, bu
     spikec("compile", model, "-t", "null", "-o", built, *OPTIONS)
     assert {p.name: p.read_bytes() for p in built.iterdir()} == before
     shutil.rmtree(built)
+
+
+class TestOptionsOutOfRange:
+    @pytest.mark.parametrize("seed", ["-1", "99999999999"])
+    def test_a_seed(
+        self, spikec: Spikec, model: Path, built: Path, stimulus: Path, tmp_path: Path, seed: str
+    ) -> None:
+        refused(spikec("run", built, "-s", stimulus, "--seed", seed), "E0707")
+        place = tmp_path / "b"
+        refused(spikec("compile", model, "-t", "null", "-o", place, "--seed", seed), "E0402")
+        assert not place.exists()
+
+    def test_the_current_folder_is_no_file(
+        self, spikec: Spikec, model: Path, built: Path, stimulus: Path
+    ) -> None:
+        refused(spikec("run", built, "-s", stimulus, "-o", "."), "E0604", 3)
+
+    def test_a_suffix_that_says_something_else(
+        self, spikec: Spikec, model: Path, built: Path, stimulus: Path, tmp_path: Path
+    ) -> None:
+        for said in (
+            spikec("run", built, "-s", stimulus, "-o", tmp_path / "r.txt"),
+            spikec("show", model, "--plot", tmp_path / "g.jpeg"),
+        ):
+            refused(said, "E0707")
+        assert not list(tmp_path.glob("[rg].*"))
+
+    @pytest.mark.parametrize("option", ["--lanes", "--clock"])
+    def test_an_option_of_boards_without_a_board(
+        self, spikec: Spikec, model: Path, tmp_path: Path, option: str
+    ) -> None:
+        said = spikec("compile", model, "-t", "null", "-o", tmp_path / "b", option, "8")
+        assert "no board" in refused(said, "E0707")
+
+    def test_labels_beyond_the_output(self, spikec: Spikec, built: Path, tmp_path: Path) -> None:
+        path = tmp_path / "labels.npz"
+        arrays: dict[str, Any] = {"in": counts(4, 5, 3), "labels": [0, 1, 7, 0]}
+        np.savez(path, **arrays)
+        message = refused(spikec("run", built, "-s", path), "E0702")
+        assert "0 to 7" in message and "0 to 1" in message
+
+    def test_the_demo_needs_a_board(self, spikec: Spikec, tmp_path: Path) -> None:
+        place = tmp_path / "demo"
+        refused(spikec("demo", "-t", "null", "-o", place), "E0306")
+        assert not place.exists()
+
+    def test_only_rules_are_named_as_rules(self, spikec: Spikec, model: Path) -> None:
+        message = refused(spikec("show", model, "--set", "foo=1"), "E0114")
+        assert "max_spikes" in message and "__" not in message

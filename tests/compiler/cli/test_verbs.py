@@ -158,6 +158,11 @@ def test_verify(spikec: Spikec, built: Path, stimulus: Path, tmp_path: Path) -> 
     assert set(said.data["rungs"]) == {"golden", "integer"}
     assert page.exists() and page.with_suffix(".json").exists()
     assert "golden / integer: " in spikec(*arguments).out
+    # The first difference may be in a population that no output shows; its state is told.
+    (comparison,) = said.data["comparisons"]
+    assert {p["population"] for p in comparison["populations"]} == {"hidden", "out"}
+    if comparison["first"] is not None:
+        assert comparison["first"]["states"]
 
 
 def test_compare(spikec: Spikec, model: Path, stimulus: Path) -> None:
