@@ -85,6 +85,13 @@ def read_model(
         with path.open("rb") as stream:
             start = stream.read(len(HEADER))
         if start == HEADER.encode():
+            if dialect is not None or dt is not None or time_unit != "s" or overrides:
+                raise fail(
+                    "E0707",
+                    "a graph text holds its own rules and step: it takes no --dialect, --dt, "
+                    "--time-unit or --set",
+                    Location(str(path)),
+                )
             return parse(path.read_text(encoding="utf-8"), str(path)), ()
     except (OSError, UnicodeDecodeError) as error:
         raise fail("E0116", f"the model cannot be read: {error}", Location(str(path))) from None

@@ -210,7 +210,18 @@ def _integer_neuron(
         rule, threshold, reset = "none", np.asarray(state.high), np.asarray(0)
     else:
         exact = _settled(step.threshold / unit)
-        greater = semantics.comparison is Comparison.GREATER
+        if np.any((step.threshold > 0) & (np.rint(exact) < 1)):
+            found.add(
+                "E0401",
+                f"a threshold of {float(np.min(step.threshold)):g} in '{population.name}' rounds to "
+                f"zero: one unit of v is {unit:.3g}",
+                population.at,
+                "use more --state-bits, or scale the neurons of the population alike",
+            )
+        # Several spikes a step are counted by floor(w / threshold), whatever the comparison; under
+        # zero and value the executor divides by this very number.
+        counted = semantics.max_spikes != 1 and semantics.reset in (Reset.ZERO, Reset.VALUE)
+        greater = counted or semantics.comparison is Comparison.GREATER
         # w > x and w > floor(x) agree for an integer w; w >= x and w > ceil(x) - 1 do.
         whole = np.floor(exact) if greater else np.ceil(exact) - 1
         amount = units(step.threshold)

@@ -652,3 +652,13 @@ class TestOptionsOutOfRange:
     def test_only_rules_are_named_as_rules(self, spikec: Spikec, model: Path) -> None:
         message = refused(spikec("show", model, "--set", "foo=1"), "E0114")
         assert "max_spikes" in message and "__" not in message
+
+    @pytest.mark.parametrize(
+        "option", [("--dialect", "norse"), ("--dt", "5"), ("--set", "reset=zero")]
+    )
+    def test_a_graph_text_has_its_own_rules(
+        self, spikec: Spikec, built: Path, option: tuple[str, str]
+    ) -> None:
+        assert spikec("show", built / "network.spk").code == 0
+        message = refused(spikec("show", built / "network.spk", *option), "E0707")
+        assert "its own rules" in message

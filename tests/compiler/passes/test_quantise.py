@@ -540,3 +540,24 @@ def test_counts_of_several_inputs_are_bounded_by_input_max() -> None:
     assert widths == [4, 7, 20]
     stimulus = Stimulus({"in": Events.from_dense(np.full((1, 1, 4), 15))})
     assert integer_run(legal, stimulus, Quantise())[1].spikes["p"].value.tolist() == [1]
+
+
+@pytest.mark.parametrize("reset", [Reset.ZERO, Reset.VALUE])
+@pytest.mark.parametrize("comparison", list(Comparison))
+def test_several_spikes_are_counted_by_the_threshold(reset: Reset, comparison: Comparison) -> None:
+    rules = Semantics(reset=reset, comparison=comparison, max_spikes=3)
+    graph = feed(IF(real(1.0), real(16.0), real(0.0)), rules)
+    for count, spikes in ((15, 0), (16, 1), (31, 1), (33, 2), (90, 3)):
+        stimulus = Stimulus({"in": Events.from_dense(np.full((1, 1, 1), count))})
+        run = integer_run(graph, stimulus, Quantise(state_bits=9, input_max=127))[1]
+        assert run.spikes["p"].value.sum() == spikes
+
+
+def test_a_threshold_below_one_unit_is_refused() -> None:
+    graph = feed(
+        IF(real(1.0), real([1000.0, 0.1])),
+        connection=Dense(real([[100.0, 0.0], [0.0, 1.0]])),
+        size=2,
+    )
+    with pytest.raises(SpikecError, match=r"E0401: a threshold of 0\.1 in 'p' rounds to zero"):
+        quantised(graph, state_bits=12)
