@@ -213,8 +213,8 @@ def _integer_neuron(
         if np.any((step.threshold > 0) & (np.rint(exact) < 1)):
             found.add(
                 "E0401",
-                f"a threshold of {float(np.min(step.threshold)):g} in '{population.name}' rounds to "
-                f"zero: one unit of v is {unit:.3g}",
+                f"a threshold of {float(np.min(step.threshold)):g} in '{population.name}' rounds "
+                f"to zero: one unit of v is {unit:.3g}",
                 population.at,
                 "use more --state-bits, or scale the neurons of the population alike",
             )
