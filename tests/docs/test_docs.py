@@ -116,24 +116,13 @@ def run_page(page: Path, *, slow: bool) -> None:
             run_command(command, name)
 
 
-def needs_the_command_line(page: Path) -> bool:
-    text = page.read_text()
-    return any(True for b in blocks(text) if b.language == "console" for _ in commands(b))
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 @pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_page(page: Path, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if slow and not any(block.slow for block in blocks(page.read_text())):
         pytest.skip("the page has no slow block")
-    if needs_the_command_line(page) and not _command_line_is_written():
-        pytest.skip("spikec.compiler.cli is not written yet")
     monkeypatch.chdir(tmp_path)
     run_page(page, slow=slow)
-
-
-def _command_line_is_written() -> bool:
-    return importlib.util.find_spec("spikec.compiler.cli") is not None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
