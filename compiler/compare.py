@@ -666,7 +666,8 @@ def _difference(
         arrivals: list[Arrival] = []
         for projection in graph.incoming(name):
             source = _source(projection.pre, a, b, stimulus)
-            if source is None or sample >= source.samples:
+            learns = projection.plasticity is not None  # with which weight, nobody recorded
+            if learns or source is None or sample >= source.samples:
                 unknown.append(projection.name)
                 continue
             arrivals.extend(_arrivals(graph, projection.name, source, node, sample, update, neuron))
@@ -805,7 +806,7 @@ def _difference_lines(d: Difference, rungs: tuple[str, str]) -> Iterator[str]:
         if len(heavy) > _SHOWN_INPUTS:
             yield f"    and {len(heavy) - _SHOWN_INPUTS} lighter ones"
     for name in d.unknown:
-        yield f"  inputs along '{name}' are not known: its source was not recorded"
+        yield f"  inputs along '{name}' are not known: its source was not recorded, or it learns"
 
 
 def _text(value: Number) -> str:

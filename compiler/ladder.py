@@ -39,8 +39,8 @@ def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
     found = []
     for population in graph.populations:
         found.append((population.name, "v"))
-        if getattr(population.neuron, "decay_u", None) is not None:
-            found.append((population.name, "u"))
+        rest = (variable for variable in population.neuron.state if variable != "v")
+        found.extend((population.name, variable) for variable in rest)
     return tuple(found)
 
 

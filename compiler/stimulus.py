@@ -394,7 +394,10 @@ def stimulus_bytes(labelled: LabelledStimulus) -> bytes:
 
 
 def recording_bytes(recording: Recording) -> bytes:
-    """A recording as an ``.npz``: ``spikes/POPULATION/...`` and ``states/POPULATION/VARIABLE``."""
+    """A recording as an ``.npz``.
+
+    ``spikes/POPULATION/...``, ``states/POPULATION/VARIABLE`` and ``weights/PROJECTION``.
+    """
     arrays: dict[str, Any] = {"rung": recording.rung, "dt": recording.dt}
     for name, events in recording.spikes.items():
         arrays[f"spikes/{name}/shape"] = [events.samples, events.steps, events.size]
@@ -402,6 +405,8 @@ def recording_bytes(recording: Recording) -> bytes:
             arrays[f"spikes/{name}/{part}"] = getattr(events, part)
     for (name, variable), values in recording.states.items():
         arrays[f"states/{name}/{variable}"] = values
+    for name, values in recording.weights.items():
+        arrays[f"weights/{name}"] = values
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
@@ -412,7 +417,7 @@ def load_recording(path: Path) -> Recording:
     where = Location(str(path))
     try:
         arrays = _arrays(path)
-        spikes, states = {}, {}
+        spikes, states, weights = {}, {}, {}
         for key in arrays:
             kind, _, rest = key.partition("/")
             if kind == "spikes" and key.endswith("/shape"):
@@ -423,7 +428,9 @@ def load_recording(path: Path) -> Recording:
             elif kind == "states":
                 name, _, variable = rest.rpartition("/")
                 states[name, variable] = arrays[key]
-        return Recording(str(arrays["rung"]), float(arrays["dt"]), spikes, states)
+            elif kind == "weights":
+                weights[rest] = arrays[key]
+        return Recording(str(arrays["rung"]), float(arrays["dt"]), spikes, states, weights)
     except (*_DAMAGED, AttributeError) as error:
         raise fail("E0706", f"it cannot be read: {error}", where) from None
 

@@ -211,6 +211,26 @@ CODES: dict[str, Code] = {
         "a parameter has the wrong shape",
         "Parameters have shape () or the shape of their population.",
     ),
+    "E0208": Code(
+        "this connection cannot learn",
+        "A plastic synapse has a weight of its own, and a row and a column in which it is found "
+        "once: Dense, Sparse with ascending rows, or OneToOne with a weight each, and nothing but "
+        "a Flatten around it. The kernel of a convolution is shared by many pairs of neurons, "
+        "which a rule would pull in different directions; behind a pool the pre neuron is unknown. "
+        "Unroll a small convolution to Sparse, and write delays on the projection.",
+    ),
+    "E0209": Code(
+        "a plasticity rule is out of range",
+        "Traces have 1 to 16 bits, amplitudes and offsets 16, shifts reach 31, seeds are not "
+        "zero, and w_min is not above w_max: what the integer rung and the hardware compute "
+        "without overflow. The message has the number and its range.",
+    ),
+    "E0210": Code(
+        "plastic weights do not suit their rails",
+        "Every enabled weight lies within w_min to w_max from the start. An integer rule moves "
+        "weights by whole units, so weights and rails are whole numbers, and in a quantised "
+        "network the rails fit the format of the weights.",
+    ),
     # -- E03: what a target lacks or limits -----------------------------------------------------
     "E0301": Code(
         "the target lacks a neuron model or a rule of its step",
@@ -238,6 +258,12 @@ CODES: dict[str, Code] = {
         "a delay is out of the target's range",
         "Delays are steps; the target stores a limited number of pages of pending input.",
     ),
+    "E0308": Code(
+        "the target does not learn",
+        "A target has the plasticity rules that its hardware or its cores implement. To deploy "
+        "what was learned elsewhere, write the learned weights into the graph and leave the "
+        "plasticity out.",
+    ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
         "the format cannot hold the network",
@@ -254,11 +280,23 @@ CODES: dict[str, Code] = {
         "The worst input would drive the membrane out of its format; it saturates there. With "
         "calibration data the report says whether that happens.",
     ),
+    "E0405": Code(
+        "plastic weights have no exact integer form",
+        "An integer rule counts in units of the integer weight, so quantisation must not rescale "
+        "what it learns: into a population with a plastic projection one unit of weight stays one "
+        "unit, all neurons need the same input gain, and the rails must fit the weight bits.",
+    ),
     # -- E05: time ---------------------------------------------------------------------------
     "E0501": Code(
         "a loop has fewer steps than hops",
         "Hardware needs at least one step for each hop, and retiming cannot change the delay "
         "around a loop. The message names the loop, its steps and its hops.",
+    ),
+    "E0502": Code(
+        "retiming would change what pairs",
+        "A rule pairs the reading of a row with the spikes of the post population. The target "
+        "needs more steps on this path than the projection has, and moving the population by as "
+        "many would shift every pair. Give the projection the delay that the target needs.",
     ),
     # -- E06: environment ----------------------------------------------------------------------
     "E0601": Code(
@@ -318,5 +356,30 @@ CODES: dict[str, Code] = {
     "E0803": Code(
         "the device reported an error",
         "The command engine refused a command; the message has its code.",
+    ),
+    "E0804": Code(
+        "the port cannot be used",
+        "The serial port is absent, used by another program, or not yours to open. The message "
+        "says which. 'ls /dev/ttyUSB* /dev/ttyACM*' lists the ports of plugged-in boards; a port "
+        "belongs to a group, often 'dialout', that a user has to be in.",
+        environment=True,
+    ),
+    "E0805": Code(
+        "the board holds something else",
+        "The device answered, but its core has another shape or its memories hold another network "
+        "than the artefact's. --program sends the artefact's bitstream, --load writes the network "
+        "over the wire into a core of the same shape.",
+    ),
+    "E0806": Code(
+        "the board is gone",
+        "The device had answered and then stopped: unplugged, reset, without power, or opened by "
+        "another program. No spike of the run was kept. Plug it in and run again.",
+        environment=True,
+    ),
+    "E0807": Code(
+        "the wire is too bad",
+        "Frames to the device were damaged or lost again and again, although it answers. Look at "
+        "cable, ground and baud rate; 'spikec deploy --status' shows how many frames it dropped.",
+        environment=True,
     ),
 }

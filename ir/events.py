@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -155,13 +155,16 @@ class Recording(Record):
 
     ``spikes`` has the emission of each recorded population (spike counts, or real values when it
     is graded), ``states`` maps (population, variable) to arrays (samples, steps, neurons). Lags of
-    retiming are already taken out: step t is step t of the graph that the user wrote.
+    retiming are already taken out: step t is step t of the graph that the user wrote. ``weights``
+    maps a plastic projection to its weights, shape (snapshots, *shape of the connection's weight):
+    one after the last sample, or one after each sample or each step.
     """
 
     rung: str
     dt: float
     spikes: dict[str, Events]
     states: dict[tuple[str, str], npt.NDArray[Any]]
+    weights: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:

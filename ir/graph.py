@@ -13,7 +13,8 @@ import numpy.typing as npt
 from .connections import Connection, Delay, Shape, stages
 from .diagnostics import NOWHERE, Location
 from .neurons import Neuron
-from .records import Record, frozen_array
+from .plasticity import Plasticity
+from .records import Record, frozen_array, omitted
 from .semantics import Semantics
 
 
@@ -57,7 +58,8 @@ class Projection(Record):
     """A connection from an input or population to a population, ``delay`` steps long.
 
     ``bias`` (shape () or the post population's, flattened) enters the post population in every
-    step from its first on; when ``recurrent``, semantics may leave it out of the first.
+    step from its first on; when ``recurrent``, semantics may leave it out of the first. With
+    ``plasticity`` its weights learn (``ir.plasticity``).
     """
 
     name: str
@@ -68,6 +70,7 @@ class Projection(Record):
     bias: npt.NDArray[Any] | None = None
     recurrent: bool = False
     at: Location = NOWHERE
+    plasticity: Plasticity | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

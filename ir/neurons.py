@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .numerics import Numerics
-from .records import Record, frozen_array
+from .records import Record, frozen_array, omitted
 
 Real = npt.NDArray[np.float64]
 
@@ -164,6 +164,19 @@ class IntegerNeuron(Neuron):
     the comparison). ``reset`` is a name of
     ``semantics.Reset`` or ``none`` for a readout, whose v is its output. Without ``decay_u`` there
     is no synapse; with it ``current_old`` says that the membrane sees the u of the step before.
+
+    With ``adapt_inc`` the threshold adapts (homeostasis). h, cleared with the state, is added to
+    the threshold that this step compares with; then
+
+    .. math::
+        h \leftarrow \min(h + \mathrm{adapt\_inc}, h_\mathrm{max}) \text{ where it spiked},
+        \qquad
+        h \leftarrow h - \lceil h / 2^{\mathrm{adapt\_shift}} \rceil
+        \text{ in every adapt\_period-th step}
+
+    in that order. :math:`h_\mathrm{max}` is the largest state; periods count the steps of the
+    population from its first on, refractory or not, and 0 means that h never decays. What a spike
+    takes off v stays ``v_reset``.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
@@ -183,10 +196,16 @@ class IntegerNeuron(Neuron):
     max_spikes: int | None = 1
     refractory: int = 0
     refractory_frozen: bool = True
+    adapt_inc: npt.NDArray[np.int64] | None = omitted(None)
+    adapt_shift: int = omitted(0)
+    adapt_period: int = omitted(1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("decay_v", "threshold", "bias", "v_min", "v_reset", "decay_u", "bias_first"):
+        for name in (
+            *("decay_v", "threshold", "bias", "v_min", "v_reset"),
+            *("decay_u", "bias_first", "adapt_inc"),
+        ):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, frozen_array(value, np.int64))
@@ -194,8 +213,9 @@ class IntegerNeuron(Neuron):
 
     @property
     def state(self) -> tuple[str, ...]:
-        """u and v with a synapse, else v."""
-        return self.STATE if self.decay_u is None else ("u", *self.STATE)
+        """v; u before it with a synapse, h behind it with an adaptive threshold."""
+        current = () if self.decay_u is None else ("u",)
+        return (*current, *self.STATE, *(() if self.adapt_inc is None else ("h",)))
 
     @property
     def spiking(self) -> bool:

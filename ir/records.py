@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import Field, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,6 +55,24 @@ class Record:
     def __hash__(self) -> int:
         values = (getattr(self, f.name) for f in fields(self))
         return hash((type(self), *(value for value in values if isinstance(value, str | int))))
+
+
+def omitted(default: Any) -> Any:
+    """A field that the canonical text leaves out where it has its default.
+
+    For fields that a format gained after its first release: the texts and digests of graphs that
+    do not use them stay what they were.
+    """
+    return field(default=default, metadata={"omitted": True})
+
+
+def written(record: Record) -> list[Field[Any]]:
+    """The fields that the canonical text of ``record`` has."""
+    return [
+        f
+        for f in fields(record)
+        if "omitted" not in f.metadata or not same(getattr(record, f.name), f.default)
+    ]
 
 
 def plain(value: Any) -> Any:

@@ -26,7 +26,17 @@ from .diagnostics import NOWHERE, Location, fail
 from .graph import Graph, Input, Output, Population, Probe, Projection
 from .neurons import MODELS
 from .numerics import Format, Numerics, Overflow, Rounding
-from .records import Record, frozen_array, plain
+from .plasticity import (
+    RULES,
+    Accumulation,
+    Plasticity,
+    Response,
+    Trace,
+    TraceDecay,
+    Transmit,
+    Update,
+)
+from .records import Record, frozen_array, plain, written
 from .semantics import (
     Comparison,
     Current,
@@ -43,11 +53,18 @@ HEADER = "spikec-graph 1"
 INLINE = 16  # elements of the largest array that stands in the line
 
 _KINDS: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (*MODELS, *CONNECTIONS, Semantics, Numerics, Format)
+    cls.__name__: cls
+    for cls in (
+        *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
+        *(*RULES, Plasticity, Trace, Update),
+    )
 }
 _ENUMS: dict[str, type[StrEnum]] = {
     cls.__name__: cls
-    for cls in (Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow)
+    for cls in (
+        *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
+        *(Transmit, Accumulation, TraceDecay, Response),
+    )
 }
 _LINES: dict[str, type[Record]] = {
     "input": Input,
@@ -60,6 +77,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "f64": np.dtype(np.float64),
     "i64": np.dtype(np.int64),
     "i32": np.dtype(np.int32),
+    "b1": np.dtype(np.bool_),  # a byte each, 0 or 1
 }
 _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _DEPTH = 64  # nested values: the deepest that is ever written is 4
@@ -127,7 +145,7 @@ class _Writer:
 
     def line(self, keyword: str, node: Record) -> str:
         parts = [keyword]
-        for f in fields(node):
+        for f in written(node):
             value = getattr(node, f.name)
             if f.name == "name":
                 parts.append(self.value(value))
@@ -158,13 +176,14 @@ class _Writer:
         kind = type(value).__name__
         if _KINDS.get(kind) is not type(value):
             raise TypeError(f"{kind} has no canonical text")
-        inner = (f"{f.name}={self.value(getattr(value, f.name))}" for f in fields(value))
+        inner = (f"{f.name}={self.value(getattr(value, f.name))}" for f in written(value))
         return f"{kind}({', '.join(inner)})"
 
     def _array(self, array: _Array) -> str:
         start = f"{_DTYPE_NAMES[array.dtype]}[{'x'.join(map(str, array.shape))}]"
         if array.size <= INLINE and not _has_odd_nan(array):
-            return f"{start}<{' '.join(map(repr, array.ravel().tolist()))}>"
+            plain_bits = array.astype(np.int64) if array.dtype == np.bool_ else array
+            return f"{start}<{' '.join(map(repr, plain_bits.ravel().tolist()))}>"
         return f"{start}@{self._name_array(array)}"
 
 
@@ -190,7 +209,7 @@ def _quote(value: str) -> str:
 
 _TOKEN = re.compile(
     r"""\s*(?:
-      (?P<array>(?:f64|i64|i32)\[(?:[0-9]{1,19}(?:x[0-9]{1,19})*)?\](?:<[^<>"]*>|@[0-9]{1,19}))
+      (?P<array>(?:f64|i64|i32|b1)\[(?:[0-9]{1,19}(?:x[0-9]{1,19})*)?\](?:<[^<>"]*>|@[0-9]{1,19}))
     | (?P<string>"(?:[^"\\]|\\u\{(?:10|[0-9a-f])?[0-9a-f]{1,4}\})*")
     | (?P<number>-?(?:inf|nan|[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)(?![\w.]))
     | (?P<name>[A-Za-z_][A-Za-z_0-9]*(?:\.[A-Z_]+)?)
@@ -299,6 +318,8 @@ class _Data:
             self._damaged(line, str(error))
         if len(raw) != size or not inflate.eof or inflate.unused_data:
             self._damaged(line, f"it does not hold the {size} bytes of an array of shape {shape}")
+        if dtype == np.bool_ and raw.translate(None, b"\0\1"):
+            self._damaged(line, "a truth value is a byte of 0 or 1")
         flat = np.frombuffer(raw, dtype.newbyteorder("<"))
         return frozen_array(flat.reshape(shape), dtype)
 
@@ -458,10 +479,16 @@ class _Reader:
                 self.wrong(f"'{_shown(word)}' is no element of an array of {kind}")
         numbers = [float(word) if kind == "f64" else self._number(word) for word in words]
         if kind != "f64":  # numpy 1 would wrap them
-            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+            low, high = _range(dtype)
             if not all(low <= number <= high for number in numbers):
                 self.wrong(f"an element is out of the range of {kind}")
         return frozen_array(np.array(numbers, dtype).reshape(shape))
+
+
+def _range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    if dtype == np.bool_:
+        return 0, 1
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 def _field_types(cls: type[Any]) -> dict[str, Any]:

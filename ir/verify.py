@@ -29,6 +29,7 @@ from .connections import (
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
 from .neurons import IntegerNeuron, Neuron, Threshold
+from .plasticity import MAX_WEIGHT, RULES, SDSP, Plasticity
 from .semantics import Reset
 
 MAX_SIZE = (1 << 31) - 1  # neurons of a population: synapses and events index them with 32 bits
@@ -180,6 +181,7 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         "v_min": (state.low, state.high),
         "bias": (state.low, state.high),
         "bias_first": (state.low, state.high),
+        "adapt_inc": (0, state.high),
     }
     for parameter, (low, high) in ranges.items():
         value = getattr(neuron, parameter)
@@ -202,8 +204,28 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         found.add("E0205", f"'{name}': reset is '{neuron.reset}', expected one of {rules}", at)
     if neuron.refractory < 0:
         found.add("E0205", f"'{name}': refractory is {neuron.refractory} steps", at)
+    if neuron.adapt_inc is not None:
+        _adaptive(population, neuron, found)
     if neuron.spiking:
         _spike_count(population, neuron, neuron.max_spikes, found)
+
+
+def _adaptive(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
+    name, at = population.name, population.at
+    width = neuron.numerics.state.width
+    if not 0 <= neuron.adapt_shift <= width:
+        found.add(
+            "E0205", f"'{name}': adapt_shift is {neuron.adapt_shift}, it must be 0 to {width}", at
+        )
+    if not 0 <= neuron.adapt_period <= MAX_SIZE:
+        found.add("E0205", f"'{name}': adapt_period is {neuron.adapt_period} steps", at)
+    if neuron.reset in ("none", Reset.TWO_PHASE) or neuron.max_spikes != 1:
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a step has at most one spike and v is compared "
+            f"once; here reset is '{neuron.reset}' and max_spikes {neuron.max_spikes}",
+            at,
+        )
 
 
 def _projection(
@@ -223,6 +245,8 @@ def _projection(
     if projection.bias is not None and (bad := _not_finite(projection.bias)):
         found.add("E0106", f"'{name}': {bad} of {projection.bias.size} biases are not finite", at)
     connection, fits = projection.connection, _connection(projection, found)
+    if projection.plasticity is not None and fits:
+        _plastic(projection, projection.plasticity, post, found)
     if pre is None or not isinstance(post, Population):
         return
     if fits and (prod(connection.in_shape) != pre.size or prod(connection.out_shape) != post.size):
@@ -238,6 +262,98 @@ def _projection(
             f"'{name}': bias has shape {projection.bias.shape}, expected ({post.size},)",
             at,
         )
+
+
+def _plastic(
+    projection: Projection,
+    plasticity: Plasticity,
+    post: Input | Population | None,
+    found: Diagnostics,
+) -> None:
+    name, at, rule = projection.name, projection.at, plasticity.rule
+    if type(rule) not in RULES:
+        found.add("E0209", f"'{name}': the verifier does not know {type(rule).__name__}", at)
+        return
+    for problem in rule.problems():
+        found.add("E0209", f"'{name}': {problem}", at)
+    low, high = plasticity.w_min, plasticity.w_max
+    if not -MAX_WEIGHT <= low <= high <= MAX_WEIGHT:  # also where one is not a number
+        found.add(
+            "E0209",
+            f"'{name}': w_min is {low:g} and w_max {high:g}; they must be ordered, and within "
+            f"{MAX_WEIGHT}",
+            at,
+        )
+        return
+    stages_left = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
+    stage = stages_left[0] if len(stages_left) == 1 else None
+    if reason := _cannot_learn(stage):
+        found.add("E0208", f"'{name}' cannot learn: {reason}", at)
+        return
+    weight: npt.NDArray[Any] = stage.weight  # type: ignore[union-attr]  # Dense, Sparse, OneToOne
+    enable = plasticity.enable
+    if enable is not None and enable.shape not in ((), weight.shape):
+        found.add(
+            "E0207", f"'{name}': enable has shape {enable.shape}, the weights {weight.shape}", at
+        )
+        return
+    enabled = weight if enable is None else weight[np.broadcast_to(enable, weight.shape)]
+    if outside := int(np.sum((enabled < low) | (enabled > high))):
+        found.add(
+            "E0210",
+            f"'{name}': {outside} of {enabled.size} plastic weights lie outside {low:g} to "
+            f"{high:g}; they span {enabled.min():g} to {enabled.max():g}",
+            at,
+        )
+    if rule.INTEGER:
+        broken = int(np.sum(weight != np.rint(weight)))
+        if broken or not (low.is_integer() and high.is_integer()):
+            found.add(
+                "E0210",
+                f"'{name}': {type(rule).__name__} counts in whole weights, but {broken} of "
+                f"{weight.size} are not whole, or one of the rails {low:g} and {high:g} is not",
+                at,
+            )
+    neuron = getattr(post, "neuron", None)
+    if isinstance(neuron, IntegerNeuron):
+        form = neuron.numerics.weight
+        if low < form.low or high > form.high:
+            found.add(
+                "E0210",
+                f"'{name}': the rails {low:g} to {high:g} leave the {form.width} bits of a weight, "
+                f"{form.low} to {form.high}",
+                at,
+            )
+        if isinstance(rule, SDSP) and not rule.theta_mem.is_integer():
+            found.add(
+                "E0209",
+                f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
+                at,
+            )
+
+
+def _cannot_learn(stage: Connection | None) -> str | None:
+    """Why the only stage of a connection has no plastic synapses; None where it has."""
+    match stage:
+        case Dense():
+            return None
+        case Sparse():
+            row = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr))
+            falls = (np.diff(stage.post.astype(np.int64)) <= 0) & (np.diff(row) == 0)
+            if falls.any():
+                return (
+                    f"row {row[:-1][falls][0]} does not rise; the posts of a row must ascend, each "
+                    "at most once"
+                )
+            return None
+        case OneToOne():
+            return "all its synapses share one weight" if stage.weight.ndim == 0 else None
+        case Conv1d() | Conv2d():
+            return "a convolution shares each weight among many synapses"
+        case None:
+            return "it is a chain of several stages"
+        case _:
+            return f"{type(stage).__name__} holds no weights of its own"
 
 
 def _connection(projection: Projection, found: Diagnostics) -> bool:

@@ -123,6 +123,15 @@ def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) 
                 population.at,
                 "run the graph as it was before quantising",
             )
+    for projection in graph.projections:
+        if projection.plasticity is not None:
+            raise fail(
+                "E0301",
+                f"'{projection.name}' learns by {type(projection.plasticity.rule).__name__}, which "
+                "the golden reference does not have",
+                projection.at,
+                "run it on the integer rung",
+            )
     for name, variable in record:
         known = [p.neuron.STATE for p in graph.populations if p.name == name]
         if not known or variable not in known[0]:

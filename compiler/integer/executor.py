@@ -8,29 +8,32 @@ size plus the wheels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
-from ...ir.connections import Conv1d, Conv2d, Dense, Flatten, OneToOne, Sparse, SumPool2d, stages
+from ...ir.connections import (
+    Conv1d,
+    Conv2d,
+    Dense,
+    Flatten,
+    OneToOne,
+    Sparse,
+    SumPool2d,
+    chain,
+    stages,
+)
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import IntegerNeuron
-from ...ir.numerics import Overflow, Rounding
+from ...ir.numerics import Overflow
 from . import kernels
+from .learning import ROUNDING, PlasticFiber
 
-_ROUNDING = {
-    Rounding.NEAREST_EVEN: kernels.NEAREST_EVEN,
-    Rounding.NEAREST_AWAY: kernels.NEAREST_AWAY,
-    Rounding.TOWARD_ZERO: kernels.TOWARD_ZERO,
-    Rounding.UP: kernels.UP,
-    Rounding.DOWN: kernels.DOWN,
-    Rounding.STOCHASTIC: kernels.STOCHASTIC,
-}
 _RESET = {
     "none": kernels.NONE,
     "zero": kernels.VALUE,
@@ -62,6 +65,26 @@ class _Fiber:
         self.operations += self.pushes[-1](index, value, count, page)
 
 
+class _AdaptiveThreshold:
+    """The offsets h of one population's thresholds, and the limits that they make."""
+
+    def __init__(
+        self, threshold: Any, increment: Any, high: int, shift: int, period: int, size: int
+    ) -> None:
+        self.h, self.limits = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        self._threshold, self._increment, self._high = threshold, increment, high
+        self._shift, self._period = shift, period
+
+    def limit(self) -> None:
+        kernels.adaptive_limits(self._threshold, self.h, self.limits)
+
+    def adapt(self, steps: int, index: Any, count: int) -> None:
+        """After the population's step number ``steps``, counted from one."""
+        tick = self._period > 0 and steps % self._period == 0
+        rule = (self._increment, self._high, tick, self._shift)
+        kernels.adapt(self.h, index, count, *rule)
+
+
 @dataclass
 class _Core:
     """The state of one population."""
@@ -76,13 +99,23 @@ class _Core:
     wait: npt.NDArray[np.int64]
     index: npt.NDArray[np.int64]
     value: npt.NDArray[np.int64]
-    fibers: list[_Fiber] = field(default_factory=list)
+    threshold: _AdaptiveThreshold | None
+    fibers: list[_Fiber | PlasticFiber] = field(default_factory=list)
+    plastic: list[PlasticFiber] = field(default_factory=list)  # those that end here
+
+    @property
+    def variables(self) -> dict[str, npt.NDArray[np.int64]]:
+        """The state variables that can be recorded."""
+        more = {} if self.threshold is None else {"h": self.threshold.h}
+        return {"v": self.v, "u": self.u, **more}
 
     def clear(self) -> None:
         self.wheel[:] = 0
         self.v[:] = 0
         self.u[:] = 0
         self.wait[:] = 0
+        if self.threshold is not None:
+            self.threshold.h[:] = 0
 
     def step(self, step: int, noise: Any) -> int:
         """Advance to ``step``; returns the number of spiking neurons, listed in ``index``."""
@@ -94,11 +127,20 @@ class _Core:
         bias = self.bias_first if first else self.bias
         state = (page, self.v, self.u, self.wait, bias)
         arguments = (*state, *self.parameters, noise, self.index, self.value)
-        return int(kernels.neuron_step(*arguments))
+        if self.threshold is None:
+            return int(kernels.neuron_step(*arguments))
+        self.threshold.limit()
+        count = int(kernels.neuron_step(*arguments))
+        self.threshold.adapt(step - self.population.lag + 1, self.index, count)
+        return count
 
 
 class Executor:
     """A quantised graph made ready to run any number of stimuli.
+
+    Plastic weights are the executor's own: they start as the graph's, and stay learned from sample
+    to sample and from run to run until ``reset``; so does the generator of stochastic rounding.
+    Everything else is cleared before each sample.
 
     Raises ``SpikecError`` (E0301) when a population is not quantised or sends graded values.
     """
@@ -107,9 +149,16 @@ class Executor:
         self.graph = graph
         self._seed = np.uint32(seed or 1)
         self._cores = {p.name: _core(p, graph) for p in graph.populations}
-        self._inputs: dict[str, list[_Fiber]] = {i.name: [] for i in graph.inputs}
+        self._inputs: dict[str, list[_Fiber | PlasticFiber]] = {i.name: [] for i in graph.inputs}
+        self._plastic: dict[str, PlasticFiber] = {}
         for projection in graph.projections:
-            fiber = _fiber(projection, graph, self._cores[projection.post])
+            fiber: _Fiber | PlasticFiber
+            core = self._cores[projection.post]
+            if projection.plasticity is None:
+                fiber = _fiber(projection, graph, core)
+            else:
+                fiber = self._plastic[projection.name] = _plastic_fiber(projection, graph, core)
+                core.plastic.append(fiber)
             if projection.pre in self._inputs:
                 self._inputs[projection.pre].append(fiber)
             else:
@@ -124,12 +173,46 @@ class Executor:
         inputs = [f for fibers in self._inputs.values() for f in fibers]
         return sum(f.operations for f in (*cores, *inputs))
 
+    def weights(self, projection: str) -> npt.NDArray[np.int64]:
+        """The weights of a projection as they are now, in the shape of its connection's ``weight``.
+
+        E0707 where there is no such projection, or none of its stages has weights.
+        """
+        if projection in self._plastic:
+            return self._plastic[projection].weights
+        for p in self.graph.projections:
+            for stage in stages(p.connection) if p.name == projection else ():
+                if stage.WEIGHTED:
+                    return np.array(stage.weight)  # type: ignore[attr-defined]
+        raise fail("E0707", f"there is no projection '{projection}' with weights")
+
+    def learned(self) -> Graph:
+        """The graph with the weights as they are now, plasticity included."""
+        return replace(self.graph, projections=tuple(map(self._learned, self.graph.projections)))
+
+    def _learned(self, projection: Projection) -> Projection:
+        if projection.name not in self._plastic:
+            return projection
+        weight = self.weights(projection.name)
+        parts = tuple(
+            replace(s, weight=weight) if s.WEIGHTED else s  # type: ignore[call-arg]
+            for s in stages(projection.connection)
+        )
+        return replace(projection, connection=chain(parts, projection.connection.in_shape))
+
+    def reset(self) -> None:
+        """Forget what was learned: the weights and the seeds of the graph again."""
+        for fiber in self._plastic.values():
+            fiber.reset()
+
     def run(
         self,
         stimulus: Stimulus,
         *,
         populations: Sequence[str] | None = None,
         record: Sequence[tuple[str, str]] = (),
+        learning: bool | Sequence[bool] = True,
+        record_weights: Literal["end", "samples", "steps"] = "end",
         raw: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> Recording:
@@ -137,33 +220,55 @@ class Executor:
 
         Records the emission of ``populations`` (default: the outputs' sources) and the state
         variables in ``record``, as integers. With ``raw`` the lags are left in, so that the steps
-        are those of the hardware.
+        are those of the hardware. The state of a rule (``x``, ``y``, ``c``) is recorded under the
+        name of its projection, where no population has that name, on the steps of its post
+        population. ``weights`` of the recording has every plastic projection after the last sample,
+        after each of the ``samples``, or after each of the ``steps`` of each sample, lags included.
+
+        A sample lasts as many steps as the stimulus and the largest lag; learning goes on in all
+        of them. ``learning`` says, for all samples or one by one, whether weights change:
+        projections whose own ``learning`` is off do not learn in either case.
 
         Raises E0206 for an unknown population or variable, E0702 for a stimulus of other inputs,
-        E0703 for values that are no counts.
+        E0703 for values that are no counts, E0707 where ``learning`` does not fit the samples.
         """
         if populations is None:
             populations = list(dict.fromkeys(o.source for o in self.graph.outputs))
-        for name, variable in (*((name, "v") for name in populations), *record):
-            if name not in self._cores or variable not in ("v", "u"):
-                raise fail("E0206", f"there is no '{name}.{variable}' to record")
+        if record_weights not in ("end", "samples", "steps"):
+            raise fail("E0707", f"record_weights is {record_weights!r}: end, samples or steps")
+        for name in populations:
+            if name not in self._cores:
+                raise fail("E0206", f"there is no '{name}.v' to record")
+        words = {key: self._word(*key) for key in record}
         length = stimulus.steps + self.lag
         shown = {
             name: _Sink(self._cores[name], raw, stimulus.steps, length) for name in populations
         }
         states = {
             key: np.zeros(
-                (stimulus.samples, length if raw else stimulus.steps, self._cores[key[0]].v.size),
-                np.int64,
+                (stimulus.samples, length if raw else stimulus.steps, word.size), np.int64
             )
-            for key in record
+            for key, (word, _) in words.items()
         }
+        phases = [learning] * stimulus.samples if isinstance(learning, bool) else list(learning)
+        if len(phases) != stimulus.samples:
+            raise fail(
+                "E0707",
+                f"learning has {len(phases)} phases, the stimulus {stimulus.samples} samples",
+            )
+        plastics = tuple(self._plastic.values())
+        snapshots: dict[str, list[Any]] = {name: [] for name in self._plastic}
         lines = {node.name: _sorted_counts(stimulus, node) for node in self.graph.inputs}
         for sample in range(stimulus.samples):
             noise = np.array([self._seed], np.uint32)
             for core in self._cores.values():
                 core.clear()
+            for plastic in plastics:
+                plastic.clear()
+                plastic.learning = plastic.starts and phases[sample]
             for step in range(length):
+                for plastic in plastics:
+                    plastic.begin(step)
                 if step < stimulus.steps:
                     self._feed(lines, sample, step, stimulus.steps)
                 for name in self._order:
@@ -172,17 +277,43 @@ class Executor:
                     if count:
                         for fiber in core.fibers:
                             fiber.send(core.index, core.value, count, step)
+                    for plastic in core.plastic:
+                        plastic.end(step, core.index, count)
                     if name in shown:
                         shown[name].take(sample, step, count)
-                for (name, variable), store in states.items():
-                    core = self._cores[name]
-                    at = step if raw else step - core.population.lag
+                for key, store in states.items():
+                    word, lag = words[key]
+                    at = step if raw else step - lag
                     if 0 <= at < store.shape[1]:
-                        store[sample, at] = core.v if variable == "v" else core.u
+                        store[sample, at] = word
+                if record_weights == "steps":
+                    self._photograph(snapshots)
+            if record_weights == "samples" or (
+                record_weights == "end" and sample == stimulus.samples - 1
+            ):
+                self._photograph(snapshots)
             if progress is not None:
                 progress((sample + 1) / stimulus.samples)
         spikes = {name: sink.events(stimulus.samples) for name, sink in shown.items()}
-        return Recording("integer", self.graph.dt, spikes, dict(states))
+        weights = {name: np.array(shots) for name, shots in snapshots.items()}
+        return Recording("integer", self.graph.dt, spikes, dict(states), weights)
+
+    def _word(self, name: str, variable: str) -> tuple[npt.NDArray[np.int64], int]:
+        """A state variable, and the lag of the population whose steps it lives on."""
+        if name in self._cores:
+            core = self._cores[name]
+            variables, lag = core.variables, core.population.lag
+        elif name in self._plastic:
+            variables, lag = self._plastic[name].variables, self._plastic[name].lag
+        else:
+            variables, lag = {}, 0
+        if variable not in variables:
+            raise fail("E0206", f"there is no '{name}.{variable}' to record")
+        return variables[variable], lag
+
+    def _photograph(self, snapshots: dict[str, list[Any]]) -> None:
+        for name, plastic in self._plastic.items():
+            snapshots[name].append(plastic.weights)
 
     def _feed(self, lines: dict[str, Any], sample: int, step: int, steps: int) -> None:
         for name, fibers in self._inputs.items():
@@ -261,7 +392,7 @@ def _core(population: Population, graph: Graph) -> _Core:
         [
             neuron.shift,
             numerics.decay_bits,
-            _ROUNDING[state.rounding],
+            ROUNDING[state.rounding],
             state.overflow is Overflow.WRAP,
             state.low,
             state.high,
@@ -274,10 +405,15 @@ def _core(population: Population, graph: Graph) -> _Core:
         ],
         np.int64,
     )
+    adaptive = None
+    if neuron.adapt_inc is not None:
+        decay = (neuron.adapt_shift, neuron.adapt_period)
+        threshold, increment = flat(neuron.threshold), flat(neuron.adapt_inc)
+        adaptive = _AdaptiveThreshold(threshold, increment, state.high, *decay, size)
     parameters = (
         flat(neuron.decay_v),
         flat(neuron.decay_u if neuron.decay_u is not None else 0),
-        flat(neuron.threshold),
+        flat(neuron.threshold) if adaptive is None else adaptive.limits,
         flat(neuron.v_reset),
         flat(neuron.v_min),
         integers,
@@ -293,6 +429,7 @@ def _core(population: Population, graph: Graph) -> _Core:
         np.zeros(size, np.int64),
         np.zeros(size, np.int64),
         np.zeros(size, np.int64),
+        adaptive,
     )
 
 
@@ -311,6 +448,12 @@ def _fiber(projection: Projection, graph: Graph, target: _Core) -> _Fiber:
             (np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
         )
     return _Fiber(pushes, buffers, projection.delay + _registered(projection, graph), target)
+
+
+def _plastic_fiber(projection: Projection, graph: Graph, core: _Core) -> PlasticFiber:
+    delay = projection.delay + _registered(projection, graph)
+    hop = int(delay > 0 and isinstance(graph.node(projection.pre), Population))
+    return PlasticFiber(projection, delay, hop, core.wheel, core.v, core.population.lag)
 
 
 def _smallest(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -141,6 +141,30 @@ def neuron_step(
 
 
 @numba.njit(cache=True)
+def adaptive_limits(threshold: Any, h: Any, out: Any) -> None:
+    """out = threshold + h; ``threshold`` of length 1 or n."""
+    single = threshold.size == 1
+    for n in range(h.size):
+        out[n] = threshold[0 if single else n] + h[n]
+
+
+@numba.njit(cache=True)
+def adapt(h: Any, index: Any, count: Any, increment: Any, high: Any, tick: Any, shift: Any) -> None:
+    """h = min(h + increment, high) where ``index`` says; h -= ceil(h / 2^shift) on a tick.
+
+    ``increment`` has length 1 or n.
+    """
+    single = increment.size == 1
+    for k in range(count):
+        n = index[k]
+        h[n] = min(h[n] + increment[0 if single else n], high)
+    if tick:
+        up = (np.int64(1) << shift) - 1
+        for n in range(h.size):
+            h[n] -= (h[n] + up) >> shift
+
+
+@numba.njit(cache=True)
 def push_dense(index: Any, value: Any, count: Any, rows: Any, acc: Any) -> Any:
     """acc += value * rows[index] for each event; ``rows`` has shape (pre, post)."""
     width = rows.shape[1]

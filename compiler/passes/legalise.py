@@ -28,7 +28,7 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Projection
-from ...ir.neurons import Emission, Threshold
+from ...ir.neurons import Emission, IntegerNeuron, Threshold
 from ...ir.semantics import Reset
 from ..connectivity import delays, to_sparse
 from .fold import Real, scale_inputs, scale_outputs
@@ -46,13 +46,15 @@ class Legalise:
     factor in the weights, ``Scale`` goes into the weights (those of a convolution, when a whole
     channel shares it), several weighted stages become their product, and delays that differ from
     synapse to synapse become one projection a delay. Populations that reach no output or probe are
-    removed. Everything is exact up to the rounding of float64 products; what is not is refused.
+    removed. A plastic projection has one weighted stage from the start, and nothing changes its
+    weights; a rule that the target lacks is refused (E0308). Everything is exact up to the rounding
+    of float64 products; what is not is refused.
     """
 
     NAME: ClassVar[str] = "legalise"
 
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
-        """The legal graph; E0301 and E0303 for what the target cannot have."""
+        """The legal graph; E0301, E0303 and E0308 for what the target cannot have."""
         graph = _without_dead(graph, found)
         _check(graph, target, found)
         found.raise_errors()
@@ -114,6 +116,26 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                     "is no bias of the first step",
                     population.at,
                 )
+        neuron = population.neuron
+        adapts = isinstance(neuron, IntegerNeuron) and neuron.adapt_inc is not None
+        if adapts and not features.adaptive:
+            found.add(
+                "E0301",
+                f"the threshold of '{population.name}' adapts; {target.name} has fixed thresholds",
+                population.at,
+            )
+    for projection in graph.projections:
+        if projection.plasticity is None or features.learns is None:
+            continue
+        rule = type(projection.plasticity.rule).__name__
+        if rule not in features.learns:
+            found.add(
+                "E0308",
+                f"'{projection.name}' learns by {rule}; {target.name} has "
+                f"{', '.join(features.learns) or 'no rule'}",
+                projection.at,
+                "train it on the integer rung, and compile Executor.learned() without plasticity",
+            )
 
 
 def _legal(projection: Projection) -> Iterator[Projection]:

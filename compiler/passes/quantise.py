@@ -37,6 +37,7 @@ from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
 from ...ir.numerics import Format, Numerics, Overflow, Rounding
+from ...ir.plasticity import SDSP, Plasticity
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
@@ -64,6 +65,12 @@ class Quantise:
     the whole range of the weights, ``power_of_two`` keeps the unit of v a power of two of the
     real one. ``clip`` ``mse`` clips outliers where that lowers the mean squared error of the
     weights. ``input_max`` is the largest spike count of an input line in one step.
+
+    What is quantised already passes through: integer populations, with integer weights into them.
+    A plastic projection counts in whole weights, so that into a population with one the unit of a
+    weight stays one, whatever ``scale`` and ``clip`` say: its weights and rails are those of the
+    graph, and the other weights into that population are rounded to that unit. Refused (E0405)
+    where neurons differ in their input gain or the rails do not fit ``weight_bits``.
     """
 
     NAME: ClassVar[str] = "quantise"
@@ -113,6 +120,10 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
     populations, projections = [], {p.name: p for p in graph.projections}
     for population in graph.populations:
         incoming = list(graph.incoming(population.name))
+        if isinstance(population.neuron, IntegerNeuron):
+            _passes(population, population.neuron, incoming, graph, options, found)
+            populations.append(population)
+            continue
         neuron, integers = _population(population, incoming, graph, options, found)
         populations.append(replace(population, neuron=neuron))
         projections.update(integers)
@@ -122,6 +133,42 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
         populations=tuple(populations),
         projections=tuple(projections[p.name] for p in graph.projections),
     )
+
+
+def _passes(
+    population: Population,
+    neuron: IntegerNeuron,
+    incoming: list[Projection],
+    graph: Graph,
+    options: Quantise,
+    found: Diagnostics,
+) -> None:
+    """Check that a population which is quantised already is so with all that enters it."""
+    down = up = 0.0
+    for p in incoming:
+        if _weights(p.connection).dtype.kind != "i" or p.bias is not None:
+            what = "a bias" if p.bias is not None else "real weights"
+            found.add(
+                "E0401",
+                f"'{p.name}' brings {what} into '{population.name}', which is quantised already",
+                p.at,
+                "give it integer weights, and the bias to the population",
+            )
+            continue
+        low, high = _rail_bounds(p, p.connection, _largest_count(p.pre, graph, options))
+        down, up = down + low, up + high
+    needed = _acc_bits(down, up)
+    if needed > neuron.numerics.acc_bits:
+        found.add(
+            "E0401",
+            f"the sums into '{population.name}' need {needed} bits; its accumulators have "
+            f"{neuron.numerics.acc_bits}",
+            population.at,
+        )
+
+
+def _acc_bits(down: float, up: float) -> int:
+    return max(int(np.ceil(np.log2(max(down, up) + 1))) + 1, 2)
 
 
 def _uniform(graph: Graph) -> Graph:
@@ -159,20 +206,91 @@ def _population(
 
     real = {p.name: _scaled(p.connection, gain, population) for p in incoming}
     biases = _biases(population, incoming, step, gain)
-    scale = _weight_scale([_weights(c) for c in real.values()], weight, step, options)
+    plastic = [p for p in incoming if p.plasticity is not None]
+    if plastic:
+        scale = _plastic_scale(population, plastic, gain, weight, options, found)
+    else:
+        scale = _weight_scale([_weights(c) for c in real.values()], weight, step, options)
     integers = {
         name: _with_weights(c, weight.integers(_settled(_weights(c) / scale), generator))
         for name, c in real.items()
     }
     for name, connection in integers.items():
         _collapsed(name, real[name], connection, options, found)
-    sums = [_bounds(integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming]
+    sums = [
+        _rail_bounds(p, integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming
+    ]
     down, up = (sum(s[k] for s in sums) for k in (0, 1))
-    acc_bits = max(int(np.ceil(np.log2(float(max(np.max(down), np.max(up))) + 1))) + 1, 2)
+    acc_bits = _acc_bits(down, up)
     shift = _shift(population, step, scale, (down, up), biases, options, found)
     unit = scale / 2.0**shift
     neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
-    return neuron, {p.name: replace(p, connection=integers[p.name], bias=None) for p in incoming}
+    return neuron, {
+        p.name: replace(
+            p,
+            connection=integers[p.name],
+            bias=None,
+            plasticity=_integer_plasticity(p.plasticity, unit),
+        )
+        for p in incoming
+    }
+
+
+def _plastic_scale(
+    population: Population,
+    plastic: list[Projection],
+    gain: Real,
+    weight: Format,
+    options: Quantise,
+    found: Diagnostics,
+) -> float:
+    """The scale that leaves every weight of the graph what it is: the gain itself."""
+    scale = float(gain.flat[0])
+    name, at = population.name, population.at
+    if not np.all(gain == scale) or not scale > 0:
+        found.add(
+            "E0405",
+            f"the input gains of '{name}' span {gain.min():g} to {gain.max():g}; a weight that "
+            "learns in whole units needs the same positive gain in every neuron",
+            at,
+        )
+    elif options.scale == "power_of_two" and np.frexp(scale)[0] != 0.5:
+        found.add(
+            "E0405",
+            f"the input gain {scale:g} of '{name}' is no power of two, and its plastic weights "
+            "keep their unit",
+            at,
+            "leave out --scale power_of_two, or choose r, dt and tau so that the gain is one",
+        )
+    for p in plastic:
+        assert p.plasticity is not None
+        low, high = p.plasticity.w_min, p.plasticity.w_max
+        if low < weight.low or high > weight.high:
+            found.add(
+                "E0405",
+                f"the rails {low:g} to {high:g} of '{p.name}' leave the {weight.width} bits of a "
+                f"weight, {weight.low} to {weight.high}",
+                p.at,
+                "use more --weight-bits, or narrower rails",
+            )
+        beyond = _weights(p.connection)
+        if np.any(beyond < weight.low) or np.any(beyond > weight.high):
+            found.add(
+                "E0405",
+                f"weights of '{p.name}' that do not learn leave {weight.low} to {weight.high}",
+                p.at,
+                "use more --weight-bits",
+            )
+    found.raise_errors()
+    return scale
+
+
+def _integer_plasticity(plasticity: Plasticity | None, unit: float) -> Plasticity | None:
+    if plasticity is None or not isinstance(plasticity.rule, SDSP):
+        return plasticity
+    # v >= theta and, for whole v, v >= ceil(theta) agree.
+    theta = float(np.ceil(_settled(np.asarray(plasticity.rule.theta_mem / unit))))
+    return replace(plasticity, rule=replace(plasticity.rule, theta_mem=theta))
 
 
 def _integer_neuron(
@@ -453,6 +571,20 @@ def _bounds(connection: Connection, count: int) -> tuple[float, float]:
     return down, up
 
 
+def _rail_bounds(projection: Projection, connection: Connection, count: int) -> tuple[float, float]:
+    """``_bounds`` whatever the plastic weights become."""
+    plasticity = projection.plasticity
+    if plasticity is None:
+        return _bounds(connection, count)
+    weight = _weights(connection)
+    enabled = np.asarray(True if plasticity.enable is None else plasticity.enable)
+    low, high = (
+        _with_weights(connection, np.where(enabled, int(rail), weight))
+        for rail in (plasticity.w_min, plasticity.w_max)
+    )
+    return _bounds(low, count)[0], _bounds(high, count)[1]
+
+
 def _cross(down: float, up: float, low: Any, high: Any) -> tuple[float, float]:
     # Before the weights every value is a count, so only `up` is ever reached.
     most = max(down, up)
@@ -541,6 +673,8 @@ def layer_errors(real: Graph, integer: Graph) -> list[LayerError]:
     for population in integer.populations:
         neuron = population.neuron
         before = real.population(population.name)
+        if isinstance(before.neuron, IntegerNeuron):
+            continue  # it was quantised by hand: there is no error to speak of
         if not isinstance(neuron, IntegerNeuron):
             raise TypeError(f"'{population.name}' is not quantised")
         step = step_parameters(before.neuron, before.semantics, real.dt)

@@ -10,7 +10,7 @@ import networkx as nx
 
 from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics, fail
-from ...ir.graph import Graph, Population
+from ...ir.graph import Graph, Population, Projection
 
 _ORIGIN = ("origin",)
 
@@ -28,6 +28,12 @@ class Retime:
 
     The lags are the smallest that satisfy it: longest paths in the constraint graph. The delay
     around every loop stays what it was, so a loop with fewer steps than hops is refused (E0501).
+
+    A plastic projection pairs the reading of a row with the spikes of the post population. From a
+    population a row is read :math:`\min(d, 1)` steps after its spike (with the register in d), so
+    pairs stay what they were where :math:`\min(d', 1) - \min(d, 1) = r_\mathrm{post} -
+    r_\mathrm{pre}`; from an input it is read at once, and :math:`r_\mathrm{post}` must be zero.
+    Everything else is refused (E0502).
     """
 
     NAME: ClassVar[str] = "retime"
@@ -36,12 +42,37 @@ class Retime:
         """The graph with lags set and delays changed accordingly."""
         lags = retiming_lags(graph, target.features.input_hop, target.features.hop)
         inputs = {i.name for i in graph.inputs}
+        for p in graph.projections:
+            if p.plasticity is not None:
+                _keeps_pairs(p, graph, lags, found)
+        found.raise_errors()
         populations = tuple(replace(p, lag=p.lag + lags[p.name]) for p in graph.populations)
         projections = tuple(
             replace(p, delay=p.delay + lags[p.post] - (0 if p.pre in inputs else lags[p.pre]))
             for p in graph.projections
         )
         return replace(graph, populations=populations, projections=projections)
+
+
+def _keeps_pairs(
+    projection: Projection, graph: Graph, lags: dict[str, int], found: Diagnostics
+) -> None:
+    pre = graph.node(projection.pre)
+    moved = lags[projection.post]
+    if isinstance(pre, Population):
+        moved -= lags[projection.pre]
+        delay = projection.delay + int(pre.semantics.registered)
+        kept = min(delay + moved, 1) - min(delay, 1) == moved
+    else:
+        delay, kept = projection.delay, moved == 0
+    if not kept:
+        found.add(
+            "E0502",
+            f"'{projection.name}' takes {delay} step(s) and would take {delay + moved}: every pair "
+            f"of its rule would shift by a step or more",
+            projection.at,
+            f"give it a delay of {delay + moved} step(s) itself, or take the longer path out",
+        )
 
 
 def retiming_lags(graph: Graph, input_hop: int, hop: int) -> dict[str, int]:

@@ -28,6 +28,7 @@ from spikec.ir.diagnostics import NOWHERE, Location, SpikecError
 from spikec.ir.graph import Graph, Input, Output, Population, Probe, Projection
 from spikec.ir.neurons import LIF, MODELS, Neuron, Threshold
 from spikec.ir.numerics import Format, Numerics, Overflow, Rounding
+from spikec.ir.plasticity import RULES, SDSP, Plasticity, Rule, Trace, TraceSTDP
 from spikec.ir.semantics import Semantics
 from spikec.ir.text import HEADER, digest, parse, text
 from spikec.ir.verify import verify
@@ -233,6 +234,8 @@ def of_type(hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(MODELS).flatmap(of_type)
     if hint is Connection:
         return st.sampled_from([c for c in CONNECTIONS if c is not Chain]).flatmap(of_type)
+    if hint is Rule:
+        return st.sampled_from(RULES).flatmap(of_type)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return st.sampled_from(hint)
     simple: dict[Any, st.SearchStrategy[Any]] = {
@@ -274,6 +277,17 @@ class TestRoundTrip:
 
         check()
 
+    @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+    def test_every_plasticity_rule(self, rule: type[Rule]) -> None:
+        @settings(max_examples=25)
+        @given(of_type(rule), of_type(Plasticity))
+        def check(rule: Rule, plasticity: Plasticity) -> None:
+            changed = replace(plasticity, rule=rule)
+            (plain,) = network().projections
+            lossless(network(projections=(replace(plain, plasticity=changed),)))
+
+        check()
+
     @settings(max_examples=50)
     @given(of_type(Graph))
     @example(network(name="\n"))
@@ -296,6 +310,47 @@ class TestRoundTrip:
         assert isinstance(projection.connection, Dense)
         with pytest.raises(ValueError, match="read-only"):
             projection.connection.weight[0, 0] = 2.0
+
+
+class TestLater:
+    """What the format gained after its first release is written only where it is used."""
+
+    def test_plasticity(self) -> None:
+        (plain,) = network().projections
+        rule = SDSP(10.5, 1, 2, 3)
+        learns = replace(plain, plasticity=Plasticity(rule, -8, 7, np.array([[True, False]])))
+        graph = network(projections=(learns,))
+        assert "plasticity" not in text(network())
+        assert (
+            " recurrent=false plasticity=Plasticity(rule=SDSP(theta_mem=10.5, theta_1=1, "
+            "theta_2=2, theta_3=3, calcium_bits=3, leak_period=0, refresh_period=0, "
+            "refresh_threshold=4), w_min=-8.0, w_max=7.0, enable=b1[1x2]<1 0>, "
+            "transmit=Transmit.BEFORE, learning=true)\n"
+        ) in text(graph)
+        assert parse(text(graph)) == graph
+        assert digest(graph) != digest(network())
+
+    def test_large_masks_stand_in_data_lines(self) -> None:
+        (plain,) = network(np.ones((3, 9))).projections
+        enable = np.arange(27).reshape(3, 9) % 2 == 0
+        rule = TraceSTDP(Trace(1), Trace(2))
+        learns = replace(plain, plasticity=Plasticity(rule, 0, 1, enable))
+        graph = network(np.ones((3, 9)), projections=(learns,))
+        assert "enable=b1[3x9]@1" in text(graph)
+        assert inflated(text(graph)).endswith(f"data 1 {'0100' * 13}01\n")
+        assert parse(text(graph)) == graph
+
+    @pytest.mark.parametrize("element", ["2", "-1", "1.0", "true"])
+    def test_a_truth_value_is_zero_or_one(self, element: str) -> None:
+        source = GRAPH_LINE + f"probe source=b1[1]<{element}>\n"
+        with pytest.raises(SpikecError, match=r"E0110.*(out of the range|is no element)"):
+            parse(source)
+
+    def test_a_truth_value_in_a_data_line_is_zero_or_one(self) -> None:
+        packed = base64.b64encode(zlib.compress(bytes([0, 1, 2]))).decode()
+        source = GRAPH_LINE + f"probe source=b1[3]@0\ndata 0 {packed}\n"
+        with pytest.raises(SpikecError, match=r"E0110.*a truth value is a byte of 0 or 1"):
+            parse(source)
 
 
 class TestDigest:

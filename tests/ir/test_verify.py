@@ -140,6 +140,13 @@ VALID: dict[str, Graph] = {
     "integer readout without threshold": hidden(
         neuron=integer(reset="none", threshold=whole(0), max_spikes=None)
     ),
+    "adaptive threshold": net(
+        populations=(
+            Population("hidden", (2,), integer(adapt_inc=whole([1, 2]), adapt_period=0)),
+            net().populations[1],
+        ),
+        probes=(Probe("hidden", "h"),),
+    ),
     "many spikes a step": hidden(semantics=Semantics(max_spikes=None, reset=Reset.SUBTRACT)),
     "negative threshold, one spike a step": hidden(neuron=lif(v_threshold=real(-50.0))),
     "registered loop without delay": net(
@@ -357,6 +364,31 @@ def refused(graph: Graph, code: str, message: str) -> SpikecError:
             hidden(neuron=integer(reset="ZERO")),
             "E0205",
             "'hidden': reset is 'ZERO', expected one of zero, value, subtract, two_phase, none",
+        ),
+        (
+            hidden(neuron=integer(adapt_inc=whole(-1))),
+            "E0205",
+            "'hidden': adapt_inc spans -1 to -1, outside 0 to 32767",
+        ),
+        (
+            hidden(neuron=integer(adapt_inc=whole(1), adapt_shift=17)),
+            "E0205",
+            "'hidden': adapt_shift is 17, it must be 0 to 16",
+        ),
+        (
+            hidden(neuron=integer(adapt_inc=whole(1), adapt_period=-1)),
+            "E0205",
+            "'hidden': adapt_period is -1 steps",
+        ),
+        *(
+            (
+                hidden(neuron=integer(adapt_inc=whole(1), **odd)),
+                "E0205",
+                "'hidden': a threshold adapts where a step has at most one spike and v is "
+                f"compared once; here reset is '{odd.get('reset', 'zero')}' and max_spikes "
+                f"{odd.get('max_spikes', 1)}",
+            )
+            for odd in ({"reset": "none"}, {"reset": "two_phase"}, {"max_spikes": 3})
         ),
         (
             hidden(neuron=integer(refractory=-1)),

@@ -193,6 +193,11 @@ class _Layout:
         pre = self.graph.node(projection.pre).shape
         post = self.graph.population(projection.post).shape
         parts = stages(projection.connection)
+        if projection.plasticity is not None:
+            rule = type(projection.plasticity.rule).__name__
+            self.found.add(
+                "W0133", f"'{projection.name}' no longer learns by {rule}", projection.at
+            )
         excess = projection.delay - self._expected(projection)
         if excess < 0:
             self.found.add(

@@ -7,6 +7,7 @@ Written from the docstrings of ``ir.numerics.Numerics``, ``ir.semantics.Semantic
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
@@ -19,6 +20,8 @@ from spikec.ir.events import Stimulus
 from spikec.ir.graph import Graph, Population
 from spikec.ir.neurons import IntegerNeuron
 from spikec.ir.numerics import Format, Overflow, Rounding
+
+from .learning_reference import Plastic
 
 
 def rounded(x: Fraction, rounding: Rounding) -> int:
@@ -53,6 +56,7 @@ class Cell:
     v: int = 0
     u: int = 0
     wait: int = 0
+    h: int = 0
 
 
 def at(values: Any, place: int) -> int:
@@ -81,7 +85,7 @@ def step_cell(cell: Cell, neuron: IntegerNeuron, place: int, acc: int, first: bo
             return 0
     before = cell.v
     w = max(fitted(decayed(before, neuron.decay_v) + x, form), at(neuron.v_min, place))
-    threshold, amount = at(neuron.threshold, place), at(neuron.v_reset, place)
+    threshold, amount = at(neuron.threshold, place) + cell.h, at(neuron.v_reset, place)
     above = neuron.reset == "two_phase" and before > threshold
     if neuron.max_spikes == 1:
         spikes = int(w > threshold + (amount if above else 0))
@@ -98,6 +102,8 @@ def step_cell(cell: Cell, neuron: IntegerNeuron, place: int, acc: int, first: bo
     else:
         cell.v = fitted(w - spikes * amount, form)
     cell.wait = neuron.refractory
+    if neuron.adapt_inc is not None:
+        cell.h = min(cell.h + at(neuron.adapt_inc, place), form.high)
     return spikes
 
 
@@ -107,6 +113,7 @@ class Trace:
 
     emitted: dict[str, Any] = field(default_factory=dict)
     states: dict[tuple[str, str], Any] = field(default_factory=dict)
+    weights: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def integer(population: Population) -> IntegerNeuron:
@@ -115,18 +122,34 @@ def integer(population: Population) -> IntegerNeuron:
     return population.neuron
 
 
-def run(graph: Graph, stimulus: Stimulus, steps: int) -> Trace:
+def run(
+    graph: Graph, stimulus: Stimulus, steps: int, learning: Sequence[bool] | None = None
+) -> Trace:
     """Run ``graph`` for ``steps`` steps a sample; populations in any order that delays allow."""
     trace = Trace()
+    plastic = {
+        p.name: Plastic(p, graph.node(p.pre).size, graph.node(p.post).size)
+        for p in graph.projections
+        if p.plasticity is not None
+    }
+    trace.weights = {name: [] for name in plastic}
+    for name, rule in plastic.items():
+        for variable, size in (("x", rule.pre), ("y", rule.post), ("c", rule.post)):
+            shape = (stimulus.samples, steps, size)
+            trace.states[name, variable] = np.zeros(shape, np.int64)
     for population in graph.populations:
         shape = (stimulus.samples, steps, population.size)
         trace.emitted[population.name] = np.zeros(shape, np.int64)
-        for variable in "vu":
+        for variable in "vuh":
             trace.states[population.name, variable] = np.zeros(shape, np.int64)
     for sample in range(stimulus.samples):
         lines = {i.name: stimulus.inputs[i.name].dense(sample) for i in graph.inputs}
         cells = {p.name: [Cell() for _ in range(p.size)] for p in graph.populations}
         sent: dict[tuple[str, int], Any] = {}
+        for rule in plastic.values():
+            rule.clear()
+        pending: dict[tuple[str, int], list[int]] = {}
+        phase = learning is None or learning[sample]
         for step in range(steps):
             for name, dense in lines.items():
                 if step < dense.shape[0]:
@@ -145,6 +168,18 @@ def run(graph: Graph, stimulus: Stimulus, steps: int) -> Trace:
                     continue
                 arrived: Any = defaultdict(int)
                 for p in graph.incoming(population.name):
+                    if p.name in plastic:
+                        total = p.delay + late(graph, p.pre)
+                        hop = int(p.pre not in lines and total > 0)
+                        values = sent.get((p.pre, step - hop))
+                        if values is not None:
+                            v = [cell.v for cell in cells[population.name]]
+                            learns = phase and plastic[p.name].plasticity.learning
+                            arrival = p.name, step - hop + total
+                            pending[arrival] = plastic[p.name].read(values, v, learns)
+                        for place, value in enumerate(pending.pop((p.name, step), [])):
+                            arrived[place] += value
+                        continue
                     values = sent.get((p.pre, step - p.delay - late(graph, p.pre)))
                     if values is not None:
                         for place, value in enumerate(apply(p.connection, values).tolist()):
@@ -158,10 +193,22 @@ def run(graph: Graph, stimulus: Stimulus, steps: int) -> Trace:
                         out[place] = cell.v if neuron.reset == "none" else spikes
                         trace.states[population.name, "v"][sample, step, place] = cell.v
                         trace.states[population.name, "u"][sample, step, place] = cell.u
+                        age = step - population.lag + 1
+                        if neuron.adapt_period and age % neuron.adapt_period == 0:
+                            cell.h -= ceil(Fraction(cell.h, 2**neuron.adapt_shift))
+                        trace.states[population.name, "h"][sample, step, place] = cell.h
+                spiked = [] if integer(population).reset == "none" else np.flatnonzero(out).tolist()
+                for p in graph.incoming(population.name):
+                    if p.name in plastic and phase and plastic[p.name].plasticity.learning:
+                        plastic[p.name].end(spiked, step < population.lag)
                 sent[population.name, step] = out
                 show = step + int(population.semantics.registered)
                 if show < steps:
                     trace.emitted[population.name][sample, show] = out
+            for name, rule in plastic.items():
+                for variable, word in (("x", rule.x), ("y", rule.y), ("c", rule.calcium)):
+                    trace.states[name, variable][sample, step] = word
+                trace.weights[name].append(rule.weights())
     return trace
 
 

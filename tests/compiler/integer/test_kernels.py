@@ -106,6 +106,8 @@ def neurons(draw: st.DrawFn, size: int) -> IntegerNeuron:
 
     reset = draw(st.sampled_from(["none", "zero", "value", "subtract", "two_phase"]))
     threshold = array(0, state.high // 3)
+    spikes = draw(st.sampled_from([1, None, 3]))
+    adaptive = spikes == 1 and reset not in ("none", "two_phase") and draw(st.booleans())
     amount = {"zero": np.asarray(0), "value": array(state.low // 4, state.high // 4)}
     return IntegerNeuron(
         numerics=Numerics(Format(8), state, bits, 24),
@@ -121,9 +123,12 @@ def neurons(draw: st.DrawFn, size: int) -> IntegerNeuron:
         decay_u=array(0, 1 << bits) if draw(st.booleans()) else None,
         bias_first=array(state.low // 8, state.high // 8) if draw(st.booleans()) else None,
         current_old=draw(st.booleans()),
-        max_spikes=draw(st.sampled_from([1, None, 3])),
+        max_spikes=spikes,
         refractory=draw(st.integers(0, 3)),
         refractory_frozen=draw(st.booleans()),
+        adapt_inc=array(0, state.high // draw(st.sampled_from([1, 8]))) if adaptive else None,
+        adapt_shift=draw(st.integers(0, 6)),
+        adapt_period=draw(st.integers(0, 3)),
     )
 
 
@@ -153,6 +158,8 @@ def test_neuron_step_is_the_reference(data: st.DataObject, seed: int, lag: int) 
     neuron = data.draw(neurons(size))
     graph, stimulus = lone(neuron, size, lag), drives(neuron, size, seed)
     keys = [("cells", "v"), ("cells", "u")]
+    if neuron.adapt_inc is not None:
+        keys.append(("cells", "h"))
     steps = stimulus.steps + lag
     wanted = reference.run(graph, stimulus, steps)
     got = Executor(graph).run(stimulus, record=keys, raw=True)

@@ -1,0 +1,264 @@
+"""Numba kernels of plastic projections: one pass over the rows or the columns that spiked.
+
+``weight`` and ``enable`` are flat, in rows by pre. With ``indptr`` and ``post`` (CSR) row i is
+``indptr[i] .. indptr[i + 1]``; without them it is dense, ``width`` wide. Columns are found by
+``starts``, ``source`` and ``place`` (CSC, ``place`` pointing into the rows), or by stride.
+``enable`` is ``None`` where every synapse is plastic. What is ``None`` is compiled out. Nothing is
+allocated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from ...ir.plasticity import LFSR_TAPS
+from .kernels import round_shift
+
+_TAPS = np.int64(LFSR_TAPS)
+_WORD = np.int64(0xFFFFFFFF)
+
+
+@numba.njit(cache=True, inline="always")
+def advance(state: Any) -> Any:
+    """``ir.plasticity.next_state`` of a state held in 64 bits."""
+    return (state >> 1) ^ (_TAPS * (state & 1))
+
+
+@numba.njit(cache=True, inline="always")
+def rotated(state: Any, places: Any) -> Any:
+    """The 32 bits of ``state`` rotated right by ``places`` (0 to 31)."""
+    return ((state >> places) | (state << (32 - places))) & _WORD
+
+
+@numba.njit(cache=True)
+def read_rows(
+    index: Any,
+    value: Any,
+    count: Any,
+    weight: Any,
+    indptr: Any,
+    post: Any,
+    width: Any,
+    enable: Any,
+    delta: Any,
+    low: Any,
+    high: Any,
+    after: Any,
+    acc: Any,
+) -> Any:
+    """Transmit the rows of the events into ``acc``; w_ij = clamp(w_ij + delta_j) on the way.
+
+    Returns the number of synapses read.
+    """
+    done = 0
+    for k in range(count):
+        i, factor = index[k], value[k]
+        begin = i * width if indptr is None else indptr[i]
+        end = begin + width if indptr is None else indptr[i + 1]
+        for s in range(begin, end):
+            j = s - begin if post is None else post[s]
+            old = np.int64(weight[s])
+            new = old
+            if enable is None or enable[s]:
+                new = min(max(old + delta[j], low), high)
+                weight[s] = new
+            acc[j] += (new if after else old) * factor
+        done += end - begin
+    return done
+
+
+@numba.njit(cache=True)
+def read_rows_stochastic(
+    index: Any,
+    value: Any,
+    count: Any,
+    weight: Any,
+    indptr: Any,
+    post: Any,
+    width: Any,
+    enable: Any,
+    product: Any,
+    integers: Any,
+    generator: Any,
+    after: Any,
+    acc: Any,
+) -> Any:
+    """As ``read_rows``; what is added is offset + sign floor((product_j + r) / 2^shift).
+
+    ``integers`` holds sign, shift, offset, low, high and the number of lanes.
+    """
+    sign, shift, offset, low, high, lanes = integers
+    bits = (np.int64(1) << shift) - 1
+    state = generator[0]
+    done = 0
+    for k in range(count):
+        i, factor = index[k], value[k]
+        begin = i * width if indptr is None else indptr[i]
+        end = begin + width if indptr is None else indptr[i + 1]
+        skew = i % lanes
+        s = begin
+        for first in range(0, width, lanes):
+            while s < end:
+                j = s - begin if post is None else np.int64(post[s])
+                if j >= first + lanes:
+                    break
+                old = np.int64(weight[s])
+                new = old
+                if enable is None or enable[s]:
+                    lane = skew + j - first
+                    lane = lane - lanes if lane >= lanes else lane
+                    noise = rotated(state, lane & 31) & bits
+                    change = (product[j] + noise) >> shift
+                    new = min(max(old + offset + sign * change, low), high)
+                    weight[s] = new
+                acc[j] += (new if after else old) * factor
+                s += 1
+            state = advance(state)
+        done += end - begin
+    generator[0] = state
+    return done
+
+
+@numba.njit(cache=True)
+def write_columns(
+    index: Any,
+    count: Any,
+    weight: Any,
+    starts: Any,
+    source: Any,
+    place: Any,
+    width: Any,
+    enable: Any,
+    delta: Any,
+    low: Any,
+    high: Any,
+) -> None:
+    """w_ij = clamp(w_ij + delta_i) over the columns j that spiked."""
+    for k in range(count):
+        j = index[k]
+        begin = 0 if starts is None else starts[j]
+        end = delta.size if starts is None else starts[j + 1]
+        for c in range(begin, end):
+            i = c if source is None else source[c]
+            s = i * width + j if place is None else place[c]
+            if enable is None or enable[s]:
+                weight[s] = min(max(np.int64(weight[s]) + delta[i], low), high)
+
+
+@numba.njit(cache=True)
+def write_columns_stochastic(
+    index: Any,
+    count: Any,
+    weight: Any,
+    starts: Any,
+    source: Any,
+    place: Any,
+    width: Any,
+    enable: Any,
+    product: Any,
+    integers: Any,
+    generator: Any,
+) -> None:
+    """As ``write_columns``, with the sum of ``read_rows_stochastic``."""
+    sign, shift, offset, low, high, lanes = integers
+    bits = (np.int64(1) << shift) - 1
+    state = generator[0]
+    for k in range(count):
+        j = index[k]
+        c = np.int64(0) if starts is None else np.int64(starts[j])
+        end = np.int64(product.size) if starts is None else np.int64(starts[j + 1])
+        skew = j % lanes
+        for first in range(0, product.size, lanes):
+            while c < end:
+                i = c if source is None else np.int64(source[c])
+                if i >= first + lanes:
+                    break
+                s = i * width + j if place is None else np.int64(place[c])
+                if enable is None or enable[s]:
+                    lane = skew + i - first
+                    lane = lane - lanes if lane >= lanes else lane
+                    noise = rotated(state, lane & 31) & bits
+                    change = (product[i] + noise) >> shift
+                    new = np.int64(weight[s]) + offset + sign * change
+                    weight[s] = min(max(new, low), high)
+                c += 1
+            state = advance(state)
+    generator[0] = state
+
+
+@numba.njit(cache=True)
+def responses(trace: Any, update: Any, window: Any, rounding: Any, out: Any) -> None:
+    """out = offset + sign f(trace); ``update`` holds sign, amplitude, shift and offset."""
+    sign, amplitude, shift, offset = update
+    for n in range(trace.size):
+        if window:
+            change = amplitude * np.int64(trace[n] > 0)
+        else:
+            change = round_shift(amplitude * trace[n], shift, rounding, np.int64(0))
+        out[n] = offset + sign * change
+
+
+@numba.njit(cache=True)
+def products(trace: Any, update: Any, window: Any, out: Any) -> None:
+    """out = amplitude * trace; of a window, what any r rounds to the amplitude where trace > 0."""
+    _, amplitude, shift, _ = update
+    for n in range(trace.size):
+        out[n] = (amplitude * np.int64(trace[n] > 0)) << shift if window else amplitude * trace[n]
+
+
+@numba.njit(cache=True)
+def spike_traces(trace: Any, index: Any, count: Any, increment: Any, add: Any, high: Any) -> None:
+    """trace = min(trace + increment, high), or increment, where ``index`` says."""
+    for k in range(count):
+        n = index[k]
+        trace[n] = min(trace[n] + increment, high) if add else increment
+
+
+@numba.njit(cache=True)
+def decay_traces(trace: Any, shift: Any, timer: Any) -> None:
+    """trace -= ceil(trace / 2^shift), or one a step down to zero."""
+    up = (np.int64(1) << shift) - 1
+    for n in range(trace.size):
+        x = trace[n]
+        trace[n] = max(x - 1, 0) if timer else x - ((x + up) >> shift)
+
+
+@numba.njit(cache=True)
+def spike_driven(v: Any, calcium: Any, thetas: Any, out: Any) -> None:
+    """out = 1, -1 or 0 by the membrane and calcium of each post neuron (``ir.plasticity.SDSP``)."""
+    theta_mem, theta_1, theta_2, theta_3 = thetas
+    for n in range(v.size):
+        c = calcium[n]
+        if v[n] >= theta_mem:
+            out[n] = np.int64(theta_1 <= c < theta_3)
+        else:
+            out[n] = -np.int64(theta_1 <= c < theta_2)
+
+
+@numba.njit(cache=True)
+def calcium_step(calcium: Any, spiked: Any, index: Any, count: Any, leak: Any, high: Any) -> None:
+    """+1 where ``index`` says, -1 everywhere in a step that leaks; both together cancel.
+
+    ``spiked`` is zero before and after.
+    """
+    for k in range(count):
+        spiked[index[k]] = 1
+    for n in range(calcium.size):
+        if spiked[n] and not leak:
+            calcium[n] = min(calcium[n] + 1, high)
+        elif leak and not spiked[n]:
+            calcium[n] = max(calcium[n] - 1, 0)
+    for k in range(count):
+        spiked[index[k]] = 0
+
+
+@numba.njit(cache=True)
+def refresh(weight: Any, enable: Any, threshold: Any, low: Any, high: Any) -> None:
+    """Every enabled weight drifts by one: up from ``threshold`` on, down below it."""
+    for s in range(weight.size):
+        if enable is None or enable[s]:
+            w = np.int64(weight[s])
+            weight[s] = min(max(w + 1 if w >= threshold else w - 1, low), high)

@@ -1,0 +1,409 @@
+r"""Plasticity: how the spikes of a projection change its weights.
+
+A step t of a plastic projection from neurons i to neurons j, whatever its rule:
+
+1. For every pre event, in ascending order of i: synapse (i, j) transmits :math:`w_{ij}` times the
+   value of the event, with the weight as it was (or, under ``Transmit.AFTER``, as it has become);
+   the *row update* of i changes the weights of the row; then the trace of i takes its spike.
+2. The neurons j integrate and spike.
+3. For every spike of step t, in ascending order of j: the *column update* of j changes the weights
+   of the column. After all columns the traces of the neurons that spiked take their spike.
+4. Traces decay by one step.
+
+An event is the reading of a row. A line of an input is read in the step of its spike. A spike of a
+population in step s is read in step s when it arrives in step s, else in step s + 1: one hop, and
+whatever is left of the delay is spent after the row was read. So what pairs is the reading of the
+row with the spike of j, and the delay of a projection counts as dendritic but for one hop. Pairs
+of one step count as pre before post. An event is one spike to a rule, whatever its value.
+
+The state of a rule is cleared before every sample; weights and the generator of stochastic rounding
+are not: samples in sequence are learning presentations.
+
+Weights stay within ``w_min`` to ``w_max``, without exception: an update saturates and never wraps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .numerics import Rounding
+from .records import Record, frozen_array
+
+LFSR_TAPS = 0x80200003
+"""Of the polynomial x^32 + x^22 + x^2 + x + 1, which is primitive: the period is 2^32 - 1."""
+
+MAX_WEIGHT = (1 << 31) - 1
+MAX_TRACE_BITS = 16
+MAX_AMPLITUDE = (1 << 16) - 1
+MAX_SHIFT = 31
+MAX_STREAMS = 1 << 16
+MAX_CALCIUM_BITS = 16
+MAX_MEMBRANE = 2.0**62
+
+
+def next_state(state: int) -> int:
+    """The state of the 32-bit Galois register after ``state``; never zero.
+
+    ``state >> 1``, and ``LFSR_TAPS`` added bit by bit when the bit that fell out was one.
+    """
+    return (state >> 1) ^ (LFSR_TAPS if state & 1 else 0)
+
+
+class Transmit(StrEnum):
+    """Which weight a pre event transmits."""
+
+    BEFORE = "before"  # the one that the row update of this event finds
+    AFTER = "after"  # the one that it leaves
+
+
+class Accumulation(StrEnum):
+    """What a spike does to a trace."""
+
+    ADD = "add"  # x = min(x + increment, 2^bits - 1): all spikes count
+    SET = "set"  # x = increment: the nearest spike counts
+
+
+class TraceDecay(StrEnum):
+    """What a step does to a trace."""
+
+    SHIFT = "shift"  # x -= ceil(x / 2^k), which is floor(x (1 - 2^-k)): exponential, reaches zero
+    COUNT = "count"  # x = max(x - 1, 0): a timer
+
+
+class Response(StrEnum):
+    """What of a trace enters an update."""
+
+    LINEAR = "linear"  # f(x) = round(amplitude x / 2^shift)
+    WINDOW = "window"  # f(x) = amplitude [x > 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(Record):
+    r"""A trace of ``bits`` bits, unsigned, of each pre or each post neuron.
+
+    .. math::
+        x \leftarrow \min(x + \mathrm{increment}, 2^{\mathrm{bits}} - 1)
+        \quad\text{or}\quad x \leftarrow \mathrm{increment}
+        \quad\text{at a spike},\qquad
+        x \leftarrow x - \lceil x / 2^k \rceil \quad\text{or}\quad x \leftarrow \max(x - 1, 0)
+        \quad\text{at the end of a step}
+
+    with k = ``shift``, of no meaning under ``TraceDecay.COUNT``. The time constant of the shift is
+    :math:`-1 / \ln(1 - 2^{-k})` steps, about 2^k - 1/2.
+    """
+
+    increment: int
+    accumulation: Accumulation = Accumulation.ADD
+    decay: TraceDecay = TraceDecay.SHIFT
+    shift: int = 4
+    bits: int = 8
+
+    def problems(self, name: str) -> Iterator[str]:
+        """What is out of range."""
+        if not 1 <= self.bits <= MAX_TRACE_BITS:
+            yield f"{name} has {self.bits} bits; a trace has 1 to {MAX_TRACE_BITS}"
+        elif not 0 <= self.increment < 1 << self.bits:
+            yield (
+                f"{name} rises by {self.increment}; a trace of {self.bits} bits holds 0 to "
+                f"{(1 << self.bits) - 1}"
+            )
+        if not 0 <= self.shift <= MAX_TRACE_BITS:
+            yield f"{name} decays by a shift of {self.shift}; it must be 0 to {MAX_TRACE_BITS}"
+
+
+@dataclass(frozen=True, eq=False)
+class Update(Record):
+    r""":math:`w \leftarrow \mathrm{clamp}(w + \mathrm{offset} + \mathrm{sign} \cdot f(x))`.
+
+    :math:`f(x) = \mathrm{round}(\mathrm{amplitude}\; x / 2^{\mathrm{shift}})` (``Response.LINEAR``)
+    or :math:`\mathrm{amplitude}\,[x > 0]` (``WINDOW``). f is not negative, and it is f that the
+    rule rounds, before ``sign``: toward zero and down both truncate.
+    """
+
+    sign: int = 1
+    amplitude: int = 0
+    shift: int = 0
+    response: Response = Response.LINEAR
+    offset: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether this update can change nothing. It then does not take place at all."""
+        return self.amplitude == 0 and self.offset == 0
+
+    def problems(self, name: str) -> Iterator[str]:
+        """What is out of range."""
+        if self.sign not in (-1, 1):
+            yield f"the sign of {name} is {self.sign}; it must be 1 or -1"
+        if not 0 <= self.amplitude <= MAX_AMPLITUDE:
+            yield f"the amplitude of {name} is {self.amplitude}; it must be 0 to {MAX_AMPLITUDE}"
+        if not 0 <= self.shift <= MAX_SHIFT:
+            yield f"the shift of {name} is {self.shift}; it must be 0 to {MAX_SHIFT}"
+        if abs(self.offset) > MAX_AMPLITUDE:
+            yield f"the offset of {name} is {self.offset}; it must be within {MAX_AMPLITUDE}"
+
+
+@dataclass(frozen=True, eq=False)
+class Rule(Record):
+    """Base of the rules. Each declares its own facts.
+
+    ``INTEGER``: the rule counts in units of an integer weight, and weights and bounds are whole
+    numbers. ``PRE`` and ``POST`` name the state variables that each pre and each post neuron has.
+    """
+
+    INTEGER: ClassVar[bool] = False
+    PRE: ClassVar[tuple[str, ...]] = ()
+    POST: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre events change weights."""
+        return True
+
+    @property
+    def columns(self) -> bool:
+        """Whether post spikes change weights: hardware then needs access by column."""
+        return False
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        yield from ()
+
+
+@dataclass(frozen=True, eq=False)
+class TraceSTDP(Rule):
+    r"""Spike timing by two traces, :math:`x_i` of the pre and :math:`y_j` of the post neurons.
+
+    .. math::
+        w_{ij} &\leftarrow \mathrm{clamp}(w_{ij} + o_\mathrm{pre} + s_\mathrm{pre} f_\mathrm{pre}
+        (y_j)) \quad\text{at a pre event of } i \\
+        w_{ij} &\leftarrow \mathrm{clamp}(w_{ij} + o_\mathrm{post} + s_\mathrm{post}
+        f_\mathrm{post}(x_i)) \quad\text{at a spike of } j
+
+    ``on_pre`` and ``on_post`` are the two updates, ``pre`` and ``post`` the two traces.
+
+    **Stochastic rounding**, as hardware of S = ``streams`` lanes does it with one generator
+    (``next_state``, from ``seed``, which is not zero): the row update of i visits the indexes j in
+    words of S, :math:`\lceil N_\mathrm{post} / S \rceil` of them; the column update of j the
+    indexes i, :math:`\lceil N_\mathrm{pre} / S \rceil` words. Indexes without a synapse, or with
+    one that is not enabled, are visited too. Synapse (i, j) takes
+
+    .. math:: f(x) = \lfloor (\mathrm{amplitude}\; x + r) / 2^{\mathrm{shift}} \rfloor
+
+    with r the low ``shift`` bits of the state rotated right by :math:`((i + j) \bmod S) \bmod 32`.
+    After each word the generator takes one step. An update that is ``idle`` is not visited; one
+    whose response is a window is visited, and uses no bits. Words run in the order of the updates:
+    rows of a step in ascending i, then columns in ascending j.
+    """
+
+    INTEGER: ClassVar[bool] = True
+    PRE: ClassVar[tuple[str, ...]] = ("x",)
+    POST: ClassVar[tuple[str, ...]] = ("y",)
+
+    pre: Trace
+    post: Trace
+    on_pre: Update = field(default_factory=Update)
+    on_post: Update = field(default_factory=Update)
+    rounding: Rounding = Rounding.NEAREST_EVEN
+    streams: int = 1
+    seed: int = 1
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre events change weights."""
+        return not self.on_pre.idle
+
+    @property
+    def columns(self) -> bool:
+        """Whether post spikes change weights."""
+        return not self.on_post.idle
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        yield from self.pre.problems("the pre trace")
+        yield from self.post.problems("the post trace")
+        yield from self.on_pre.problems("the row update")
+        yield from self.on_post.problems("the column update")
+        if not 1 <= self.streams <= MAX_STREAMS:
+            yield f"streams is {self.streams}; it must be 1 to {MAX_STREAMS}"
+        if not 1 <= self.seed < 1 << 32:
+            yield f"seed is {self.seed}; it must be 1 to {(1 << 32) - 1}"
+
+    @classmethod
+    def pair(
+        cls,
+        potentiation: int,
+        depression: int,
+        *,
+        shift: int,
+        decay: int,
+        increment: int = 128,
+        accumulation: Accumulation = Accumulation.ADD,
+        **more: Any,
+    ) -> TraceSTDP:
+        r"""Pair STDP: :math:`\Delta w = A_+ x_i 2^{-s}` at post, :math:`-A_- y_j 2^{-s}` at pre.
+
+        Both traces rise by ``increment`` and decay by a shift of ``decay``; ``Accumulation.ADD``
+        pairs all with all, ``SET`` the nearest. Additive.
+        """
+        trace = Trace(increment, accumulation, TraceDecay.SHIFT, decay)
+        return cls(
+            trace, trace, Update(-1, depression, shift), Update(1, potentiation, shift), **more
+        )
+
+    @classmethod
+    def window(
+        cls,
+        potentiation: int,
+        depression: int,
+        *,
+        steps_pre: int,
+        steps_post: int,
+        bits: int = 8,
+        **more: Any,
+    ) -> TraceSTDP:
+        r"""Rectangular windows, the rule that NeuroCoreX means to have.
+
+        A spike of j adds ``potentiation`` where i was read :math:`0 \le n < \mathrm{steps\_pre}`
+        steps before; a reading of i takes ``depression`` where j spiked :math:`1 \le n <
+        \mathrm{steps\_post}` steps before. Weights saturate at both rails.
+        """
+
+        def timer(steps: int) -> Trace:
+            return Trace(steps, Accumulation.SET, TraceDecay.COUNT, 0, bits)
+
+        return cls(
+            timer(steps_pre),
+            timer(steps_post),
+            Update(-1, depression, 0, Response.WINDOW),
+            Update(1, potentiation, 0, Response.WINDOW),
+            **more,
+        )
+
+    @classmethod
+    def symmetric(
+        cls,
+        potentiation: int,
+        *,
+        shift: int,
+        decay: int,
+        depression: int = 0,
+        increment: int = 128,
+        accumulation: Accumulation = Accumulation.ADD,
+        **more: Any,
+    ) -> TraceSTDP:
+        """Symmetric STDP: both orders potentiate; every pre event takes ``depression``."""
+        trace = Trace(increment, accumulation, TraceDecay.SHIFT, decay)
+        return cls(
+            trace,
+            trace,
+            Update(1, potentiation, shift, Response.LINEAR, -depression),
+            Update(1, potentiation, shift),
+            **more,
+        )
+
+    @classmethod
+    def anti_hebbian(
+        cls,
+        depression: int,
+        potentiation: int,
+        *,
+        shift: int,
+        decay: int,
+        increment: int = 128,
+        accumulation: Accumulation = Accumulation.ADD,
+        **more: Any,
+    ) -> TraceSTDP:
+        """Anti-Hebbian: pre before post takes ``depression``, post before pre adds."""
+        trace = Trace(increment, accumulation, TraceDecay.SHIFT, decay)
+        return cls(
+            trace, trace, Update(1, potentiation, shift), Update(-1, depression, shift), **more
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SDSP(Rule):
+    r"""Spike-driven synaptic plasticity as ODIN has it, on pre events only.
+
+    .. math::
+        w_{ij} \leftarrow \mathrm{clamp}\begin{cases}
+        w_{ij} + 1 & v_j \ge \theta_\mathrm{mem} \text{ and } \theta_1 \le c_j < \theta_3 \\
+        w_{ij} - 1 & v_j < \theta_\mathrm{mem} \text{ and } \theta_1 \le c_j < \theta_2 \\
+        w_{ij} & \text{otherwise} \end{cases}
+
+    :math:`v_j` is the membrane before the step in which i is read, ``theta_mem`` in its unit (whole
+    units of an integer population). :math:`c_j`, the calcium, has ``calcium_bits`` bits, starts at
+    zero, and changes at the end of a step: +1 (saturating) where j spiked, -1 (not below zero) in
+    every ``leak_period``-th step, and not at all where both fall together; 0 means no leak.
+
+    In every ``refresh_period``-th step (0: never), at its very end, each enabled weight drifts by
+    one to its rail: up where :math:`w \ge` ``refresh_threshold``, else down. Periods count the
+    steps of the post population, from its first on. With weights 0 to 7, ``calcium_bits`` 3 and a
+    ``refresh_threshold`` of 4 this is ODIN's synapse.
+    """
+
+    INTEGER: ClassVar[bool] = True
+    POST: ClassVar[tuple[str, ...]] = ("c",)
+
+    theta_mem: float
+    theta_1: int
+    theta_2: int
+    theta_3: int
+    calcium_bits: int = 3
+    leak_period: int = 0
+    refresh_period: int = 0
+    refresh_threshold: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "theta_mem", float(self.theta_mem))
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        if not abs(self.theta_mem) < MAX_MEMBRANE:  # also where it is not a number
+            yield f"theta_mem is {self.theta_mem:g}; it must be within {MAX_MEMBRANE:g}"
+        if not 1 <= self.calcium_bits <= MAX_CALCIUM_BITS:
+            yield f"calcium has {self.calcium_bits} bits; it has 1 to {MAX_CALCIUM_BITS}"
+            return
+        most = 1 << self.calcium_bits
+        for name in ("theta_1", "theta_2", "theta_3"):
+            if not 0 <= getattr(self, name) <= most:
+                yield f"{name} is {getattr(self, name)}; calcium runs from 0 to {most - 1}"
+        for name in ("leak_period", "refresh_period"):
+            if not 0 <= getattr(self, name) < 1 << 31:
+                yield f"{name} is {getattr(self, name)} steps; it must be 0 to {(1 << 31) - 1}"
+        if abs(self.refresh_threshold) > MAX_WEIGHT:
+            yield f"refresh_threshold is {self.refresh_threshold}, beyond {MAX_WEIGHT}"
+
+
+RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP)
+
+
+@dataclass(frozen=True, eq=False)
+class Plasticity(Record):
+    """What makes a projection plastic: a rule, the rails of its weights, and who takes part.
+
+    ``enable`` says which synapses are plastic, in the shape of the connection's ``weight``; without
+    it all are. The weight of a synapse that is not may lie beyond the rails. ``learning`` is the
+    phase in which a run starts: without it weights stay as they are, and the rule stands still.
+    """
+
+    rule: Rule
+    w_min: float
+    w_max: float
+    enable: npt.NDArray[np.bool_] | None = None
+    transmit: Transmit = Transmit.BEFORE
+    learning: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "w_min", float(self.w_min))
+        object.__setattr__(self, "w_max", float(self.w_max))
+        if self.enable is not None:
+            object.__setattr__(self, "enable", frozen_array(self.enable, np.bool_))
