@@ -24,6 +24,7 @@ __all__ = [
     "CellLimit",
     "Clock",
     "CoreDefaults",
+    "Flow",
     "MemoryBlock",
     "Obtained",
     "Pll",
@@ -37,9 +38,18 @@ __all__ = [
 ]
 
 Obtained = Literal["measured", "simulated", "fitted", "recalled"]
+Flow = Literal["open", "vivado"]
 
 _OBTAINED: Final[tuple[str, ...]] = ("measured", "simulated", "fitted", "recalled")
-_FAMILIES: Final[tuple[str, ...]] = ("ice40", "ecp5")
+# What turns a design for each family into a bitstream: programs that spikec runs, or Vivado, for
+# which it writes the sources and the script.
+_FLOWS: Final[Mapping[str, Flow]] = {
+    "ice40": "open",
+    "ecp5": "open",
+    "gowin": "open",
+    "xc7": "vivado",
+}
+_FAMILIES: Final[tuple[str, ...]] = tuple(_FLOWS)
 _LIMITS: Final[tuple[str, ...]] = (
     "neurons",
     "synapses",
@@ -117,11 +127,9 @@ class MemoryBlock:
 class CoreDefaults:
     """What the FPGA core is built with unless the user says otherwise.
 
-    ``lanes`` synapses are added in one clock cycle; states have ``state_bits`` bits; the host
-    link runs at ``baud`` bits a second.
+    States have ``state_bits`` bits; the host link runs at ``baud`` bits a second.
     """
 
-    lanes: int
     state_bits: int
     baud: int
 
@@ -129,6 +137,9 @@ class CoreDefaults:
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something a network can be mapped to. ``None`` in a limit means unlimited.
+
+    ``clocks`` are those its core can run at, in hertz, slowest first; ``note`` is what a user must
+    know before choosing it.
 
     Build one with :meth:`fpga` or :meth:`unlimited`, not by calling the class.
     """
@@ -150,6 +161,8 @@ class Target:
     out_axons: Quantity | None = None
     delay_steps: Quantity | None = None
     features: Features = INTEGER
+    clocks: tuple[float, ...] = ()
+    note: str = ""
 
     @classmethod
     def unlimited(cls, name: str = "null", title: str = "accepts everything") -> Target:
@@ -169,6 +182,8 @@ class Target:
         memories: Iterable[MemoryBlock],
         core: CoreDefaults,
         limits: Mapping[str, Quantity] | None = None,
+        clocks: Iterable[float] = (),
+        note: str = "",
     ) -> Target:
         """Make an FPGA target. ``limits`` holds any of the seven network limits by field name."""
         given = dict(limits or {})
@@ -190,6 +205,8 @@ class Target:
             out_axons=given.get("out_axons"),
             delay_steps=given.get("delay_steps"),
             features=FPGA_CORE,
+            clocks=tuple(sorted(set(clocks))),
+            note=note,
         )
 
     @property
@@ -209,10 +226,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The board's oscillator: the amaranth-boards resource that brings it in, and its frequency."""
+    """The board's oscillator: the platform's resource that brings it in, and its frequency.
+
+    ``pin`` and ``io_standard`` are stated for a board that has no platform class.
+    """
 
     resource: str
     frequency: Quantity
+    pin: str | None = None
+    io_standard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +267,14 @@ class Board:
     """A target one can plug in.
 
     ``platform`` is the dotted path of its amaranth-boards class, kept as text so that a list of
-    boards needs no hardware library. ``dfu`` is (vendor id, product id) of the boot loader that
-    wants a DFU suffix on its files.
+    boards needs no hardware library. Where amaranth-boards has none it is ``None``, and the clock's
+    pin and the device's ``speed`` grade are stated instead. ``dfu`` is (vendor id, product id) of
+    the boot loader that wants a DFU suffix on its files.
     """
 
     target: Target
-    platform: str
+    platform: str | None
+    speed: str | None
     clock: Clock
     plls: tuple[Pll, ...]
     serial: SerialPort
@@ -270,9 +294,14 @@ class Board:
         """The name on the box."""
         return self.target.title
 
+    @property
+    def flow(self) -> Flow:
+        """What makes the bitstream: programs that spikec runs, or Vivado, which it does not."""
+        return _FLOWS[str(self.target.family)]
+
     def clock_frequencies(self) -> tuple[float, ...]:
         """Every core clock the board offers, in hertz, slowest first."""
-        return tuple(sorted({self.clock.frequency.value, *(p.frequency.value for p in self.plls)}))
+        return self.target.clocks
 
 
 def board_names() -> tuple[str, ...]:
@@ -326,9 +355,14 @@ def parse_board(text: str, origin: str) -> Board:
     name, title = top.text("name"), top.text("title")
     family = top.choice("family", _FAMILIES)
     device, package = top.text("device"), top.text("package")
-    platform = top.text("platform")
-    if platform.count(".") < 1:
+    platform, speed = top.optional_text("platform"), top.optional_text("speed")
+    if platform is None:
+        if family != "ecp5":
+            raise top.error("board-missing", "platform", f"is missing: {family} boards need one")
+        speed = top.text("speed")
+    elif platform.count(".") < 1:
         raise top.error("board-value", "platform", "must be a dotted path to a platform class")
+    note = top.optional_text("note") or ""
     cells = tuple(
         CellLimit(cell, quantity) for cell, quantity in top.table("cells").all_quantities().items()
     )
@@ -340,7 +374,12 @@ def parse_board(text: str, origin: str) -> Board:
         if key not in _LIMITS:
             raise top.error("board-unknown-key", f"limits.{key}", _did_you_mean(key, _LIMITS))
     clock_table = top.table("clock")
-    clock = Clock(clock_table.text("resource"), clock_table.quantity("frequency", unit="Hz"))
+    clock = Clock(
+        clock_table.text("resource"),
+        clock_table.quantity("frequency", unit="Hz"),
+        clock_table.optional_text("pin") if platform else clock_table.text("pin"),
+        clock_table.optional_text("io_standard") if platform else clock_table.text("io_standard"),
+    )
     clock_table.finish()
     plls = tuple(_pll(table) for table in top.tables("pll", required=False))
     serial = _serial(top.table("serial"))
@@ -364,10 +403,13 @@ def parse_board(text: str, origin: str) -> Board:
         memories=memories,
         core=core,
         limits=limits,
+        clocks=(clock.frequency.value, *(pll.frequency.value for pll in plls)),
+        note=note,
     )
     return Board(
         target=target,
         platform=platform,
+        speed=speed,
         clock=clock,
         plls=plls,
         serial=serial,
@@ -394,7 +436,6 @@ def _memory(table: _Table) -> MemoryBlock:
 
 def _core(table: _Table) -> CoreDefaults:
     core = CoreDefaults(
-        lanes=table.integer("lanes", 1),
         state_bits=table.integer("state_bits", 2, 32),
         baud=table.integer("baud", 300),
     )

@@ -10,6 +10,7 @@ import math
 from typing import Any, Final
 
 from amaranth.build import Attrs, Pins, Resource, Subsignal
+from amaranth.build import Clock as Frequency
 from amaranth.hdl import (
     ClockDomain,
     ClockSignal,
@@ -31,11 +32,54 @@ __all__ = ["BoardTop", "make_platform"]
 # iCE40 block RAM reads as zero for some 3 us after configuration; five times that is waited.
 _MEMORY_WAKE_SECONDS: Final = 15e-6
 
+# Amaranth 0.5.10 starts nextpnr-gowin, which nextpnr 0.11 has no more (0.8 was its last).
+_GOWIN_COMMANDS: Final = (
+    """
+    {{invoke_tool("yosys")}} {{quiet("-q")}} -l {{name}}.rpt {{name}}.ys
+    """,
+    """
+    {{invoke_tool("nextpnr-himbaechel-gowin")}} {{quiet("--quiet")}}
+        {{get_override("nextpnr_opts")|options}}
+        --log {{name}}.tim
+        --device {{platform.part}}
+        --vopt family={{platform._chipdb_device}}
+        --vopt cst={{name}}.cst
+        --json {{name}}.syn.json
+        --write {{name}}.pnr.json
+    """,
+    """
+    {{invoke_tool("gowin_pack")}}
+        -d {{platform._chipdb_device}}
+        -o {{name}}.fs
+        {{get_override("gowin_pack_opts")|options}}
+        {{name}}.pnr.json
+    """,
+)
+
 
 def make_platform(board: Board) -> Any:
-    """Return the board's amaranth-boards platform, with a ``uart`` resource if it lacks one."""
-    module, _, name = board.platform.rpartition(".")
-    platform = getattr(importlib.import_module(module), name)()
+    """Return the board's platform, with a ``uart`` resource if it lacks one.
+
+    It is that of amaranth-boards, or one made of the pins that the board file states. Its build
+    plan is for the tools of :mod:`.toolchain`, or for Vivado.
+    """
+    made: Any
+    if board.platform is None:
+        made = _platform_of_pins(board)
+    else:
+        module, _, name = board.platform.rpartition(".")
+        made = getattr(importlib.import_module(module), name)
+    changes: dict[str, Any] = {}
+    if board.target.family == "gowin":
+        changes["command_templates"] = _GOWIN_COMMANDS
+    elif board.flow == "vivado":
+        files = made._vivado_file_templates
+        # The Verilog is written later, of the same netlist: Amaranth wants a Yosys of its own.
+        changes["file_templates"] = {
+            "{{name}}.il": "{{emit_rtlil()}}",
+            **{name: files[name] for name in ("{{name}}.xdc", "{{name}}.tcl")},
+        }
+    platform = type(made.__name__, (made,), changes)()
     serial = board.serial
     if serial.resource is None:
         attribute = "IO_TYPE" if board.target.family == "ecp5" else "IO_STANDARD"
@@ -51,6 +95,29 @@ def make_platform(board: Board) -> Any:
             ]
         )
     return platform
+
+
+def _platform_of_pins(board: Board) -> Any:
+    """Return a platform class with the clock that the board file states."""
+    from amaranth.vendor import LatticeECP5Platform
+
+    clock = board.clock
+    resource = Resource(
+        clock.resource,
+        0,
+        Pins(str(clock.pin), dir="i"),
+        Frequency(clock.frequency.value),
+        Attrs(IO_TYPE=clock.io_standard),
+    )
+    contents = {
+        "device": board.target.device,
+        "package": board.target.package,
+        "speed": board.speed,
+        "default_clk": clock.resource,
+        "resources": [resource],
+        "connectors": [],
+    }
+    return type("PlatformOfPins", (LatticeECP5Platform,), contents)
 
 
 class BoardTop(Elaboratable):
@@ -79,16 +146,17 @@ class BoardTop(Elaboratable):
         m.d.comb += [uart.rx.eq(rx_pin.i), tx_pin.o.eq(uart.tx)]
         connect(m, uart.received, device.rx)
         connect(m, device.tx, uart.sent)
-        if self._pll is not None:
+        # For Xilinx, Amaranth's own domain uses a parameter that Yosys' cell library lacks.
+        if self._pll is not None or self._board.target.family == "xc7":
             m.domains += ClockDomain("sync")
-            m.submodules.clock = _PllDomain(self._board, self._pll, self._clock_hz)
+            m.submodules.clock = _StartedClock(self._board, self._pll, self._clock_hz)
         return m
 
 
-class _PllDomain(Elaboratable):
-    """Drives domain ``sync`` from a PLL and holds it in reset until the PLL has locked."""
+class _StartedClock(Elaboratable):
+    """Drives domain ``sync`` and holds it in reset until its clock and the memories are steady."""
 
-    def __init__(self, board: Board, pll: Pll, clock_hz: float) -> None:
+    def __init__(self, board: Board, pll: Pll | None, clock_hz: float) -> None:
         self._board = board
         self._pll = pll
         self._clock_hz = clock_hz
@@ -98,8 +166,11 @@ class _PllDomain(Elaboratable):
         reference = platform.request(self._board.clock.resource, 0, dir="-")
         clock = Signal()
         locked = Signal()
-        m.submodules.pll = self._instance(reference.io, clock, locked)
-        platform.add_clock_constraint(clock, self._clock_hz)
+        if self._board.target.family == "xc7":
+            self._xilinx_clock(m, reference, clock, locked)
+        elif self._pll is not None:
+            m.submodules.pll = self._instance(self._pll, reference.io, clock, locked)
+            platform.add_clock_constraint(clock, self._clock_hz)
         m.d.comb += ClockSignal("sync").eq(clock)
 
         # Counts up, since flip-flops start at zero; `locked` going away starts it again.
@@ -116,9 +187,38 @@ class _PllDomain(Elaboratable):
         m.submodules += ResetSynchronizer(~ready, domain="sync")
         return m
 
-    def _instance(self, reference: Any, clock: Signal, locked: Signal) -> Instance:
-        parameters = {f"p_{name}": value for name, value in self._pll.parameters.items()}
-        if self._pll.cell == "SB_PLL40_PAD":
+    def _xilinx_clock(self, m: Module, reference: Any, clock: Signal, locked: Signal) -> None:
+        """Add the pin, the PLL and the clock net.
+
+        Vivado derives the constraint on the PLL's clock from that on its reference.
+        """
+        m.submodules.clock_pin = pin = io.Buffer("i", reference)
+        source = pin.i
+        if self._pll is None:
+            m.d.comb += locked.eq(1)
+        else:
+            feedback, source = Signal(), Signal()
+            m.submodules.pll = Instance(
+                "MMCME2_BASE",
+                # The multiplier and the divider named ..._F are real numbers.
+                **{
+                    f"p_{name}": float(value) if name.endswith("_F") else value
+                    for name, value in self._pll.parameters.items()
+                },
+                p_CLKIN1_PERIOD=1e9 / self._board.clock.frequency.value,
+                i_CLKIN1=pin.i,
+                i_CLKFBIN=feedback,
+                i_RST=Const(0),
+                i_PWRDWN=Const(0),
+                o_CLKFBOUT=feedback,
+                o_CLKOUT0=source,
+                o_LOCKED=locked,
+            )
+        m.submodules.clock_net = Instance("BUFG", i_I=source, o_O=clock)
+
+    def _instance(self, pll: Pll, reference: Any, clock: Signal, locked: Signal) -> Instance:
+        parameters = {f"p_{name}": value for name, value in pll.parameters.items()}
+        if pll.cell == "SB_PLL40_PAD":
             return Instance(
                 "SB_PLL40_PAD",
                 **parameters,
@@ -129,7 +229,7 @@ class _PllDomain(Elaboratable):
                 o_LOCK=locked,
             )
         # The feedback path is the output itself, whose phase is then that of the reference.
-        phase = {"p_CLKOP_CPHASE": int(self._pll.parameters["CLKOP_DIV"]) // 2 - 1}
+        phase = {"p_CLKOP_CPHASE": int(pll.parameters["CLKOP_DIV"]) // 2 - 1}
         return Instance(
             "EHXPLLL",
             **parameters,

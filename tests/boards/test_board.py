@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import subprocess
 import sys
 from importlib import resources
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from spikec.boards.board import (
     Board,
     BoardError,
+    Pll,
     Quantity,
     Target,
     board_names,
@@ -32,6 +34,19 @@ def source(name: str) -> str:
 
 def test_the_boards_of_the_first_release_are_there() -> None:
     assert {"icebreaker", "ulx3s-85f", "orangecrab-25f", "orangecrab-85f"} <= set(NAMES)
+
+
+def test_small_ecp5_artix_7_and_gowin_boards_are_there() -> None:
+    assert {"ulx3s-12f", "ulx3s-25f", "colorlight-i5", "tang-nano-9k"} <= set(NAMES)
+    assert {n for n in NAMES if load_board(n).flow == "vivado"} == {"cmod-a7-35t", "arty-a7-35t"}
+
+
+def test_a_12f_is_said_to_be_placed_as_a_25f_with_its_source() -> None:
+    small, large = load_board("ulx3s-12f").target, load_board("ulx3s-25f").target
+    assert "25F" in small.note
+    assert [c.available.value for c in small.cells] == [c.available.value for c in large.cells]
+    assert all("--12k" in c.available.source for c in small.cells)
+    assert "nextpnr#410" in source("ulx3s-12f")
 
 
 def test_boards_load_without_any_hardware_library() -> None:
@@ -84,24 +99,90 @@ def test_pll_parameters_give_the_frequency_they_claim(name: str) -> None:
     board = load_board(name)
     for pll in board.plls:
         p = {k: v for k, v in pll.parameters.items() if isinstance(v, int)}
-        reference = board.clock.frequency.value
-        if pll.cell.startswith("SB_PLL40"):
-            oscillator = reference * (p["DIVF"] + 1) / (p["DIVR"] + 1)
-            assert 533e6 <= oscillator <= 1066e6
-            assert pll.frequency.value == pytest.approx(oscillator / 2 ** p["DIVQ"])
-        else:
-            output = reference * p["CLKFB_DIV"] / p["CLKI_DIV"]
-            assert 400e6 <= output * p["CLKOP_DIV"] <= 800e6
-            assert pll.frequency.value == pytest.approx(output)
+        detector, oscillator, output = recomputed(pll, board.clock.frequency.value)
+        assert pll.cell in PLL_OF[str(board.target.family)]
+        (slowest, fastest), (low, high) = PLL_RANGES[pll.cell]
+        assert slowest <= detector <= fastest
+        assert low <= oscillator <= high
+        assert pll.frequency.value == output
+        for name, (least, most) in PLL_FIELDS[pll.cell].items():
+            assert least <= p[name] <= most, name
+
+
+def recomputed(pll: Pll, reference: float) -> tuple[float, float, float]:
+    """Frequencies of the phase detector, of the oscillator and of the output, in hertz."""
+    p = {k: v for k, v in pll.parameters.items() if isinstance(v, int)}
+    if pll.cell == "SB_PLL40_PAD":
+        detector = reference / (p["DIVR"] + 1)
+        oscillator = detector * (p["DIVF"] + 1)
+        return detector, oscillator, oscillator / 2 ** p["DIVQ"]
+    if pll.cell == "EHXPLLL":
+        # The output is fed back, so it is what the detector compares after CLKFB_DIV.
+        detector = reference / p["CLKI_DIV"]
+        output = detector * p["CLKFB_DIV"]
+        return detector, output * p["CLKOP_DIV"], output
+    detector = reference / p["DIVCLK_DIVIDE"]
+    oscillator = detector * p["CLKFBOUT_MULT_F"]
+    return detector, oscillator, oscillator / p["CLKOUT0_DIVIDE_F"]
+
+
+PLL_OF = {"ice40": ["SB_PLL40_PAD"], "ecp5": ["EHXPLLL"], "xc7": ["MMCME2_BASE"], "gowin": []}
+# (phase detector, oscillator) in hertz. iCE40: FPGA-DS-02008; ECP5: FPGA-DS-02012; Artix-7: DS181,
+# speed grade -1.
+PLL_RANGES = {
+    "SB_PLL40_PAD": ((10e6, 133e6), (533e6, 1066e6)),
+    "EHXPLLL": ((3.125e6, 400e6), (400e6, 800e6)),
+    "MMCME2_BASE": ((10e6, 450e6), (600e6, 1200e6)),
+}
+PLL_FIELDS = {
+    "SB_PLL40_PAD": {"DIVR": (0, 15), "DIVF": (0, 127), "DIVQ": (1, 6), "FILTER_RANGE": (1, 6)},
+    "EHXPLLL": {"CLKI_DIV": (1, 128), "CLKFB_DIV": (1, 128), "CLKOP_DIV": (1, 128)},
+    "MMCME2_BASE": {
+        "DIVCLK_DIVIDE": (1, 106),
+        "CLKFBOUT_MULT_F": (2, 64),
+        "CLKOUT0_DIVIDE_F": (1, 128),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("icebreaker", [12, 18, 24, 30, 36]),
+        ("ulx3s-25f", [25, 50, 62.5, 75, 80, 100]),
+        ("orangecrab-25f", [48, 64, 80, 96]),
+        ("cmod-a7-35t", [12, 50, 80, 100]),
+        ("tang-nano-9k", [27]),
+    ],
+)
+def test_clocks_on_offer(name: str, offered: list[float]) -> None:
+    board = load_board(name)
+    assert [f / 1e6 for f in board.clock_frequencies()] == offered
+    assert board.target.clocks == board.clock_frequencies()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_boards_of_one_oscillator_and_family_offer_the_same_clocks(name: str) -> None:
+    board = load_board(name)
+    for other in map(load_board, NAMES):
+        if other.target.family == board.target.family == "ecp5":
+            same = other.clock.frequency.value == board.clock.frequency.value
+            assert not same or other.clock_frequencies() == board.clock_frequencies()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_agrees_with_the_platform_it_names(name: str) -> None:
     pytest.importorskip("amaranth_boards")
     board = load_board(name)
+    if board.platform is None:
+        assert board.clock.pin and board.clock.io_standard and board.speed
+        # Boards that amaranth-boards has come from there.
+        assert importlib.util.find_spec(f"amaranth_boards.{name.replace('-', '_')}") is None
+        return
     module, _, class_name = board.platform.rpartition(".")
     platform = getattr(importlib.import_module(module), class_name)()
-    assert platform.device == board.target.device
+    device = platform.family if board.target.family == "gowin" else platform.device
+    assert device == board.target.device
     assert platform.package == board.target.package
     assert platform.default_clk == board.clock.resource
     assert platform.default_clk_frequency == board.clock.frequency.value
@@ -113,6 +194,26 @@ def test_agrees_with_the_platform_it_names(name: str) -> None:
     resource = platform.lookup(board.serial.resource)
     named = {io.name: io.ios[0].names[0] for io in resource.ios}
     assert (named["rx"], named["tx"]) == (board.serial.rx, board.serial.tx)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "expected"),
+    [
+        ('speed    = "6"', "", "board-missing", "speed: is missing"),
+        ('pin         = "P3"', "", "board-missing", "clock.pin: is missing"),
+        ('io_standard = "LVCMOS33"\nfreq', "freq", "board-missing", "clock.io_standard: is"),
+        ('family   = "ecp5"', 'family = "gowin"', "board-missing", "gowin boards need one"),
+    ],
+)
+def test_a_board_without_a_platform_states_its_pins(
+    old: str, new: str, code: str, expected: str
+) -> None:
+    text = source("colorlight-i5")
+    assert text.count(old) == 1
+    with pytest.raises(BoardError) as caught:
+        parse_board(text.replace(old, new), "mine.toml")
+    assert caught.value.code == code
+    assert expected in str(caught.value)
 
 
 def test_unknown_board_names_the_nearest() -> None:
@@ -132,11 +233,26 @@ def test_unlimited_target_has_no_limit() -> None:
     [
         ('name     = "', "name = '", "board-syntax", "is not TOML"),
         ('family   = "ice40"', "", "board-missing", "family: is missing"),
-        ('family   = "ice40"', 'family = "virtex"', "board-value", "one of ice40, ecp5"),
+        ('family   = "ice40"', 'family = "virtex"', "board-value", "ice40, ecp5, gowin, xc7"),
         ('family   = "ice40"', 'famly = "ice40"', "board-missing", "did you mean that?"),
-        ("lanes      = 4", "lanes = 0", "board-value", "core.lanes: must be at least 1, not 0"),
-        ("lanes      = 4", "lanes = 4.5", "board-type", "core.lanes: must be an integer"),
-        ("lanes      = 4", "lanes = true", "board-type", "core.lanes: must be an integer"),
+        (
+            "state_bits = 16",
+            "state_bits = 1",
+            "board-value",
+            "core.state_bits: must be from 2 to 32, not 1",
+        ),
+        (
+            "state_bits = 16",
+            "state_bits = 4.5",
+            "board-type",
+            "core.state_bits: must be an integer",
+        ),
+        (
+            "state_bits = 16",
+            "state_bits = true",
+            "board-type",
+            "core.state_bits: must be an integer",
+        ),
         ("state_bits = 16", "state_bits = 99", "board-value", "from 2 to 32, not 99"),
         ("[core]", "[core]\nlane = 3", "board-unknown-key", "core.lane: is not a known key"),
         ('unit = "Hz"', 'unit = "MHz"', "board-value", "must be 'Hz', not 'MHz'"),
