@@ -1,54 +1,74 @@
-"""Synaptic events: from a source to its row of weight words, added into the accumulators.
+"""Synaptic events: from a source to its runs of weight words, added into the accumulators.
 
-========  =====================================================================
-cycle     one word of one source
-========  =====================================================================
-0         source accepted, row address out
-1         row (start, count) in; taken when the issuer is free or on its last word
-2         weight address out; one word a cycle, rows back to back
-3         weight word in, accumulator address out
-4         accumulator in, L additions, written back
-========  =====================================================================
+=====  ========================================================================
+cycle  one word of one source
+=====  ========================================================================
+0      source accepted, row address out
+1      row in; taken when the walker behind it is free or on its last step
+[2]    with segments: segment address out, one a cycle, and the segment in
+2      weight address out; one word a cycle, runs back to back
+3      weight word in
+4      weight word in a register, accumulator address out
+4..6   L additions, written back (see `Accumulators`)
+=====  ========================================================================
+
+A group that the sweep asks for takes the place of a word: it is read, handed over and emptied on
+the same way, so that it never meets a word before or behind its turn.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib import memory as ram
 from amaranth.lib.wiring import In, Out
 
-from .layouts import read_signature, write_signature
+from .cycles import ISSUE, LATENCY
+from .layouts import read_signature, swept_layout, touched_layout
 from .shape import CoreShape, Memory, index_bits
 
 
-class Accumulate(wiring.Component):
-    """acc[(page + delay) mod P][target] += weights, for each word of each source's row.
+class Accumulators(wiring.Component):
+    """acc[address] += weights, or acc[address] handed over and set to 0; one a cycle.
 
-    A source takes max(1, count) cycles of the issuer, and the next row is fetched meanwhile, so
-    that sources that are always at hand follow each other without a gap.
+    ===========  ============================================================================
+    storage      from the address to the sum's being there for the next
+    ===========  ============================================================================
+    registers    one word, always at hand
+    distributed  memory read, added to and written in one cycle, or in the next if words for the
+                 same place are two cycles apart
+    block        read; added to and written in the next cycle. The sum of the word ahead is
+                 used instead of what was read, if it went to the same place
+    pipelined    read; into a register; added to; written. The sums of the last three words
+                 are used instead of what was read
+    ===========  ============================================================================
+
+    Parameters
+    ----------
+    shape : core
+    lanes : how many lanes lie side by side in a word
 
     Members
     -------
-    sources : rows to add, in order
-    page : page of delay 0; constant while not idle
-    rows, words : read ports of the row and weight memories
-    accumulator, total : read and write port of the accumulators
-    occupied : the issuer has a row; max(1, count) cycles for each source
-    idle : nothing is under way
+    valid, page, group, take : a word to add to (or with ``take`` to hand over)
+    weights : with it
+    taken, content : the word handed over, `latency` cycles later
     """
 
-    def __init__(self, shape: CoreShape) -> None:
+    def __init__(self, shape: CoreShape, lanes: int) -> None:
         self._shape = shape
+        self._lanes = lanes
         super().__init__(
             {
-                "sources": In(stream.Signature(index_bits(shape.sources))),
-                "page": In(shape.delay_bits),
-                "rows": In(read_signature(shape, Memory.ROWS)),
-                "words": In(read_signature(shape, Memory.WEIGHTS)),
-                "accumulator": In(read_signature(shape, Memory.ACCUMULATORS)),
-                "total": In(write_signature(shape, Memory.ACCUMULATORS)),
-                "occupied": Out(1),
-                "idle": Out(1),
+                "valid": In(1),
+                "take": In(1),
+                "page": In(shape.page_bits),
+                "group": In(index_bits(shape.groups)),
+                "weights": In(data.ArrayLayout(signed(shape.weight_bits), lanes)),
+                "taken": Out(1),
+                "content": Out(data.ArrayLayout(signed(shape.acc_bits), lanes)),
             }
         )
 
@@ -56,10 +76,224 @@ class Accumulate(wiring.Component):
         """Build the logic."""
         m = Module()
         shape = self._shape
+        word = self.content.shape()
+        address = Cat(self.page, self.group)
 
-        # Cycle 0 and 1: one row may wait at the output of the row memory.
-        row_waits = Signal()
-        take_row = Signal()
+        def summed(before: Value, weights: Value) -> Value:
+            """Sums lane by lane, as one word."""
+            pairs = zip(
+                data.View(word, Value.cast(before)),
+                data.View(self.weights.shape(), Value.cast(weights)),
+                strict=True,
+            )
+            return Cat((a + w)[: shape.acc_bits] for a, w in pairs)
+
+        if shape.storage == "registers":
+            held = Signal(word)
+            with m.If(self.valid):
+                m.d.sync += held.as_value().eq(summed(held, self.weights))
+            # Not inside the other: a reset that wins over the enable is what flip-flops have.
+            with m.If(self.take):
+                m.d.sync += held.as_value().eq(0)
+            m.d.comb += [self.taken.eq(self.valid & self.take), self.content.eq(held)]
+            return m
+
+        distributed = shape.storage == "distributed"
+        depth = shape.groups * shape.pages
+        m.submodules.memory = memory = ram.Memory(
+            shape=word,
+            depth=depth,
+            init=[],
+            attrs={
+                "ram_style": "distributed" if distributed else "block",
+                "no_rw_check": 1,
+            },
+        )
+        write = memory.write_port()
+        read = memory.read_port(domain="comb" if distributed else "sync")
+        m.d.comb += read.addr.eq(address)
+
+        if distributed:
+            # Emptying by the reset of a register is free, by a choice behind the adder is not.
+            if shape.distance == 1:
+                stored = Mux(self.take, 0, summed(read.data, self.weights))
+                m.d.comb += [
+                    write.addr.eq(address),
+                    write.en.eq(self.valid),
+                    write.data.as_value().eq(stored),
+                ]
+            else:
+                total = Signal(word)
+                m.d.sync += [
+                    write.addr.eq(address),
+                    write.en.eq(self.valid),
+                    total.as_value().eq(summed(read.data, self.weights)),
+                ]
+                with m.If(self.take):
+                    m.d.sync += total.as_value().eq(0)
+                m.d.comb += write.data.eq(total)
+            m.d.comb += [self.taken.eq(self.valid & self.take), self.content.eq(read.data)]
+            return m
+
+        # What is on its way, newest first: cycle by cycle behind the address.
+        stages = 1 if shape.storage == "block" else 3
+        m.d.comb += read.en.eq(self.valid)
+        line = data.StructLayout({"valid": 1, "take": 1, "address": len(address)})
+        now = Signal(line)
+        m.d.comb += [now.valid.eq(self.valid), now.take.eq(self.take), now.address.eq(address)]
+        behind = [now]
+        for age in range(1, stages + 1):
+            behind.append(Signal(line, name=f"behind_{age}"))
+            m.d.sync += behind[age].eq(behind[age - 1])
+        same: dict[int, Value] = {}
+        for age in range(1, stages + 1):
+            # Is the word `age` ahead in the same place?
+            same[age] = Signal(name=f"same_{age}")
+            if age >= shape.distance:
+                there = behind[age].valid & (behind[age].address == address)
+                m.d.sync += same[age].eq(there)
+
+        total = Signal(word)
+        weights_1 = Signal.like(self.weights)
+        m.d.sync += weights_1.eq(self.weights)
+        fetched: Value = Value.cast(read.data)
+        if stages == 1:
+            last = Signal(word)
+            before = Mux(same[1], last.as_value(), fetched) if shape.distance <= 1 else fetched
+            m.d.comb += [
+                total.as_value().eq(Mux(behind[1].take, 0, summed(before, weights_1))),
+                write.data.eq(total),
+                write.en.eq(behind[1].valid),
+                write.addr.eq(behind[1].address),
+                self.taken.eq(behind[1].valid & behind[1].take),
+                self.content.as_value().eq(before),
+            ]
+            m.d.sync += last.eq(total)
+            return m
+
+        # The sum of one word ahead is in `total` when this one is added, those of two and three
+        # ahead are in `total` and `written` when this one comes out of the memory.
+        written = Signal(word)
+        register = Signal(len(fetched))
+        weights_2 = Signal.like(self.weights)
+        same_1 = Signal()
+        m.d.sync += [
+            written.eq(total),
+            weights_2.eq(weights_1),
+            same_1.eq(same[1]),
+            register.eq(fetched),
+        ]
+        if shape.distance <= 3:
+            with m.If(same[3]):
+                m.d.sync += register.eq(written)
+        if shape.distance <= 2:
+            with m.If(same[2]):
+                m.d.sync += register.eq(total)
+        before = Mux(same_1, total.as_value(), register) if shape.distance <= 1 else register
+        m.d.sync += total.as_value().eq(summed(before, weights_2))
+        with m.If(behind[2].take):
+            m.d.sync += total.as_value().eq(0)
+        m.d.comb += [
+            write.data.eq(total),
+            write.en.eq(behind[3].valid),
+            write.addr.eq(behind[3].address),
+            self.taken.eq(behind[2].valid & behind[2].take),
+            self.content.as_value().eq(before),
+        ]
+        return m
+
+
+class _Run(NamedTuple):
+    """What a walker walks through: count places from start on; ``tag`` goes with each."""
+
+    start: Value
+    count: Value
+    tag: Value
+
+
+class _Walker:
+    """Registers that step through a run, one place whenever ``advance`` is high.
+
+    An empty run takes one step that issues nothing, so that what a run costs depends on nothing
+    but its own length.
+    """
+
+    def __init__(self, m: Module, name: str, waiting: Value, run: _Run, advance: Value) -> None:
+        self.occupied = Signal(name=f"{name}_occupied")
+        self.address = Signal(len(run.start), name=f"{name}_address")
+        self.offset = Signal(len(run.count), name=f"{name}_offset")
+        self.tag = Signal(len(run.tag), name=f"{name}_tag")
+        remaining = Signal(len(run.count), name=f"{name}_remaining")
+        self.take = Signal(name=f"{name}_take")
+        self.issue = Signal(name=f"{name}_issue")
+        m.d.comb += [
+            self.take.eq(waiting & (~self.occupied | (advance & (remaining <= 1)))),
+            self.issue.eq(self.occupied & (remaining != 0)),
+        ]
+        with m.If(self.take):
+            m.d.sync += [
+                self.occupied.eq(1),
+                self.address.eq(run.start),
+                remaining.eq(run.count),
+                self.tag.eq(run.tag),
+                self.offset.eq(0),
+            ]
+        with m.Elif(advance):
+            with m.If(remaining <= 1):
+                m.d.sync += self.occupied.eq(0)
+            with m.Else():
+                m.d.sync += [
+                    self.address.eq(self.address + 1),
+                    self.offset.eq(self.offset + 1),
+                    remaining.eq(remaining - 1),
+                ]
+
+
+class Accumulate(wiring.Component):
+    """acc[(page + delay) mod P][target] += weights, for each word of each source's runs.
+
+    Members
+    -------
+    sources : rows to add, in order
+    page : page of delay 0 for the sources
+    sweep, sweep_page : groups to hand over and to empty, before any other work
+    swept : what they held, later
+    rows, segments, words : read ports of the memories
+    touched : a word (group, page) was added to, or with ``take`` emptied
+    occupied : the issuer of words has a run; max(1, count) cycles for each
+    busy : a source has not been issued to its last word
+    handing : a group is on its way to ``swept``, from the cycle after it was asked for
+    idle : nothing is under way
+    """
+
+    def __init__(self, shape: CoreShape) -> None:
+        self._shape = shape
+        members = {
+            "sources": In(stream.Signature(index_bits(shape.sources))),
+            "page": In(shape.page_bits),
+            "sweep": In(stream.Signature(index_bits(shape.groups), always_ready=True)),
+            "sweep_page": In(shape.page_bits),
+            "swept": Out(stream.Signature(swept_layout(shape), always_ready=True)),
+            "rows": In(read_signature(shape, Memory.ROWS)),
+            "words": In(read_signature(shape, Memory.WEIGHTS)),
+            "touched": Out(touched_layout(shape)),
+            "occupied": Out(1),
+            "busy": Out(1),
+            "handing": Out(1),
+            "idle": Out(1),
+        }
+        if shape.segments:
+            members["segments"] = In(read_signature(shape, Memory.SEGMENTS))
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the logic."""
+        m = Module()
+        shape = self._shape
+        group_bits = index_bits(shape.groups)
+
+        # Cycles 0 and 1: one row may wait at the output of the row memory.
+        row_waits, take_row = Signal(), Signal()
         m.d.comb += [
             self.sources.ready.eq(~row_waits | take_row),
             self.rows.addr.eq(self.sources.payload),
@@ -67,64 +301,110 @@ class Accumulate(wiring.Component):
         ]
         with m.If(self.sources.ready):
             m.d.sync += row_waits.eq(self.sources.valid)
-
-        # Cycle 2: the issuer walks through the row. An empty row is a bubble of one cycle, so
-        # that what a source costs depends on nothing but its own row.
         row = self.rows.data
-        address = Signal(index_bits(shape.words))
-        remaining = Signal(shape.words.bit_length())
+        run_waits: Value = row_waits
+        walking: Value = row_waits
+        if shape.addressing != "row":
+            run = _Run(row.start, row.count, Cat())
+        elif not shape.segments:
+            run = _Run(row.start, row.count, Cat(row.target, row.delay))
+        else:
+            segment_waits, take_segment, fetch = Signal(), Signal(), Signal()
+            m.d.comb += fetch.eq(~segment_waits | take_segment)
+            rows = _Walker(m, "row", row_waits, _Run(row.start, row.count, row.target), fetch)
+            m.d.comb += [
+                take_row.eq(rows.take),
+                self.segments.addr.eq(rows.address),
+                self.segments.en.eq(rows.issue & fetch),
+            ]
+            base = Signal(group_bits)
+            with m.If(fetch):
+                m.d.sync += [segment_waits.eq(rows.issue), base.eq(rows.tag)]
+            segment = self.segments.data
+            run = _Run(
+                segment.start,
+                segment.count,
+                Cat((segment.target + base)[:group_bits], segment.delay),
+            )
+            run_waits, walking = segment_waits, row_waits | rows.occupied | segment_waits
+
+        # Cycle 2: one word a cycle, or a group for the sweep.
+        words = _Walker(m, "word", run_waits, run, ~self.sweep.valid)
+        m.d.comb += (take_segment if shape.segments else take_row).eq(words.take)
         issue = Signal()
         m.d.comb += [
-            take_row.eq(row_waits & (~self.occupied | (remaining <= 1))),
-            issue.eq(self.occupied & (remaining != 0)),
-            self.words.addr.eq(address),
+            self.occupied.eq(words.occupied),
+            issue.eq(words.issue & ~self.sweep.valid),
+            self.words.addr.eq(words.address),
             self.words.en.eq(issue),
         ]
-        with m.If(take_row):
-            m.d.sync += [
-                self.occupied.eq(1),
-                address.eq(row.start),
-                remaining.eq(row.count),
+
+        def carry(value: Value, name: str, cycles: int) -> Signal:
+            for number in range(cycles):
+                register = Signal.like(value, name=f"{name}_{number}")
+                m.d.sync += register.eq(value)
+                value = register
+            return value
+
+        # Cycle 4. The page of a word is that of the cycle in which it is issued: a tick comes
+        # only when the issuer has nothing left.
+        valid = carry(issue, "issued", ISSUE)
+        take = carry(self.sweep.valid, "take", ISSUE)
+        page = carry(self.page, "page", ISSUE)
+        sweep_page = carry(self.sweep_page, "sweep_page", ISSUE)
+        sweep_group = carry(self.sweep.payload, "sweep_group", ISSUE)
+        word = carry(self.words.data, "word", 1)
+        if shape.addressing == "row":
+            target, delay = words.tag[:group_bits], words.tag[group_bits:]
+            first = carry((target + words.offset)[:group_bits], "target", ISSUE)
+            places = [(first, carry(delay, "delay", ISSUE), shape.lanes)]
+        elif shape.addressing == "word":
+            places = [(word.target, word.delay, shape.lanes)]
+        else:
+            places = [(word.target[n], word.delay[n], 1) for n in range(shape.lanes)]
+
+        contents, lane = [], 0
+        for number, (target, delay, lanes) in enumerate(places):
+            bank = Accumulators(shape, lanes)
+            m.submodules[f"bank_{number}"] = bank
+            arrival = (page + delay)[: shape.page_bits]
+            weights = word.weights.as_value()[
+                lane * shape.weight_bits : (lane + lanes) * shape.weight_bits
             ]
-        with m.Elif(remaining <= 1):
-            m.d.sync += self.occupied.eq(0)
-        with m.Else():
-            m.d.sync += [address.eq(address + 1), remaining.eq(remaining - 1)]
-
-        # Cycle 3.
-        occupied_3, word_valid = Signal(), Signal()
-        m.d.sync += [occupied_3.eq(self.occupied), word_valid.eq(issue)]
-        word = self.words.data
-        target_address = Signal(len(self.accumulator.addr))
-        target_page = Signal(shape.delay_bits)
+            m.d.comb += [
+                bank.valid.eq(valid | take),
+                bank.take.eq(take),
+                bank.page.eq(Mux(take, sweep_page, arrival)),
+                bank.group.eq(Mux(take, sweep_group, target)),
+                bank.weights.as_value().eq(weights),
+            ]
+            contents.append(bank.content.as_value())
+            lane += lanes
+            if number == 0:
+                taken = bank.taken
+                m.d.comb += [
+                    self.touched.valid.eq(bank.valid),
+                    self.touched.take.eq(take),
+                    self.touched.page.eq(bank.page),
+                    self.touched.group.eq(bank.group),
+                ]
+        behind = LATENCY[shape.storage]
         m.d.comb += [
-            target_page.eq(self.page + word.delay),
-            target_address.eq(Cat(target_page, word.target)),
-            self.accumulator.addr.eq(target_address),
-            self.accumulator.en.eq(word_valid),
+            self.swept.valid.eq(taken),
+            self.swept.payload.group.eq(carry(sweep_group, "swept_group", behind)),
+            self.swept.payload.lanes.as_value().eq(Cat(*contents)),
+            self.busy.eq(walking | words.occupied),
+            self.handing.eq(Cat(_line(m, self.sweep.valid, ISSUE + behind)).any()),
+            self.idle.eq(~(self.busy | self.handing | Cat(_line(m, issue, ISSUE + behind)).any())),
         ]
-
-        # Cycle 4. A read in cycle 3 misses the sum written in the same cycle by the word ahead,
-        # so that one is kept and used instead if it went to the same place.
-        occupied_4, sum_valid, same_place = Signal(), Signal(), Signal()
-        weights = Signal.like(word.weights)
-        sum_address = Signal.like(target_address)
-        last_sum = Signal.like(self.total.data)
-        m.d.sync += [
-            occupied_4.eq(occupied_3),
-            sum_valid.eq(word_valid),
-            same_place.eq(sum_valid & (target_address == sum_address)),
-            weights.eq(word.weights),
-            sum_address.eq(target_address),
-        ]
-        m.d.comb += [
-            self.total.en.eq(sum_valid),
-            self.total.addr.eq(sum_address),
-        ]
-        for lane in range(shape.lanes):
-            before = Mux(same_place, last_sum.acc[lane], self.accumulator.data.acc[lane])
-            m.d.comb += self.total.data.acc[lane].eq(before + weights[lane])
-        m.d.sync += last_sum.eq(self.total.data)
-
-        m.d.comb += self.idle.eq(~(row_waits | self.occupied | occupied_3 | occupied_4))
         return m
+
+
+def _line(m: Module, value: Value, cycles: int) -> list[Signal]:
+    """The value in each of the last cycles."""
+    line: list[Signal] = []
+    for number in range(cycles):
+        register = Signal(name=f"under_way_{number}")
+        m.d.sync += register.eq(line[-1] if line else value)
+        line.append(register)
+    return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Mux, Value
+from amaranth.hdl import Cat, Const, Mux, Value
 
 from .shape import Overflow, Rounding
 
@@ -40,6 +40,43 @@ def fitted(value: Value, width: int, overflow: Overflow) -> Value:
     above = value[width - 1 :]
     limit = Cat((~sign).replicate(width - 1), sign).as_signed()
     return Mux(above.all() | ~above.any(), low, limit)
+
+
+def times(value: Value, factor: Value) -> Value:
+    """The exact product, signed if ``value`` is; ``factor`` is unsigned.
+
+    A constant becomes the fewest additions and subtractions of shifts (canonical signed digits):
+    a decay of 1 - 2^-k is one.
+    """
+    if not isinstance(factor, Const):
+        return value * factor
+    if factor.value == 0:
+        return Const(0, 1)
+    # Zeros at the end are added last, so that nobody adds them.
+    zeros = (factor.value & -factor.value).bit_length() - 1
+    odd = factor.value >> zeros
+    width = len(value) + odd.bit_length()
+    product: Value | None = None
+    for shift, sign in signed_digits(odd):
+        term = value << shift
+        product = term if product is None else product + term if sign > 0 else product - term
+    assert product is not None
+    product = product[:width]
+    return (product.as_signed() if value.shape().signed else product) << zeros
+
+
+def signed_digits(number: int) -> list[tuple[int, int]]:
+    """(shift, sign) with sum sign * 2^shift = number >= 0, highest first, no two adjacent."""
+    digits = []
+    shift = 0
+    while number:
+        if number & 1:
+            sign = 2 - (number & 3)
+            digits.append((shift, sign))
+            number -= sign
+        number >>= 1
+        shift += 1
+    return digits[::-1]
 
 
 def selected(items: Sequence[Value], index: Value) -> Value:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from typing import Final
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import memory as ram
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .accumulate import Accumulate
 from .commit import Commit
 from .image import CoreImage, contents
-from .layouts import Request, TraceSignature, access_layout, done_layout
-from .memories import Memories, clear_depth
+from .layouts import (
+    DYNAMICS,
+    SPIKING,
+    Request,
+    TraceSignature,
+    access_layout,
+    done_layout,
+    fired_layout,
+)
+from .memories import Memories
 from .protocol import COUNTER_BITS
-from .shape import CoreShape, index_bits
+from .scan import MaskScanner
+from .shape import CoreShape, Memory, index_bits
+from .sweep import Sweep
 
 
 class CycleCounter(wiring.Component):
@@ -32,6 +44,69 @@ class CycleCounter(wiring.Component):
         return m
 
 
+# A list so short may be built of logic.
+_FEW_BEATS: Final = 16
+
+
+class SpikeQueue(wiring.Component):
+    """Beats with spikes in, neurons out: a list that a step fills once.
+
+    Members
+    -------
+    start : a step begins; only while empty
+    fired : always taken; a step fires a beat at most once
+    neurons : in order
+    empty : nothing is on its way
+    """
+
+    def __init__(self, shape: CoreShape) -> None:
+        self._shape = shape
+        super().__init__(
+            {
+                "start": In(1),
+                "fired": In(stream.Signature(fired_layout(shape), always_ready=True)),
+                "neurons": Out(stream.Signature(index_bits(shape.neurons))),
+                "empty": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the logic."""
+        m = Module()
+        shape = self._shape
+        beats = shape.neurons // shape.units
+        m.submodules.scanner = scanner = MaskScanner(beats, shape.units)
+        payload = scanner.masks.payload
+        attrs: dict[str, int | str] = {"no_rw_check": 1}
+        if beats > _FEW_BEATS:
+            attrs["ram_style"] = "block"
+        m.submodules.memory = memory = ram.Memory(
+            shape=len(payload.as_value()), depth=beats, init=[], attrs=attrs
+        )
+        write, read = memory.write_port(), memory.read_port()
+        filled, taken = Signal(range(beats + 1)), Signal(range(beats + 1))
+        following = Signal.like(taken)
+        m.d.comb += [
+            following.eq(taken + (scanner.masks.valid & scanner.masks.ready)),
+            read.addr.eq(following),
+            write.addr.eq(filled),
+            write.data.eq(Cat(self.fired.payload.beat, self.fired.payload.units)),
+            write.en.eq(self.fired.valid),
+            payload.as_value().eq(read.data),
+            self.empty.eq((filled == taken) & scanner.idle),
+        ]
+        # What is written in this cycle is not read in it.
+        m.d.sync += [
+            taken.eq(following),
+            filled.eq(filled + self.fired.valid),
+            scanner.masks.valid.eq(following != filled),
+        ]
+        with m.If(self.start):
+            m.d.sync += [taken.eq(0), filled.eq(0)]
+        connect(m, scanner.numbers, flipped(self.neurons))
+        return m
+
+
 class Core(wiring.Component):
     """An event-driven core; `CoreShape` has the equations.
 
@@ -40,16 +115,18 @@ class Core(wiring.Component):
     Members
     -------
     events : input lines that spike before the next TICK
-    requests : TICK runs a step, CLEAR empties the state; each ends with one ``done``
+    requests : TICK commits a step, CLEAR empties the state; each ends with one ``done``
     spikes : neurons that spiked and whose class emits, in order
-    done : after the last spike has been taken
-    access : reads and writes of the host, between steps
-    response : the byte read, two cycles after the access
+    done : when the step's spikes have been taken and their rows added
+    access : reads and writes of the host, while nothing is under way
+    response : the byte read, four cycles after the access
     digest : identity of the loaded image
-    trace : every neuron of every step
+    trace : every committed neuron
 
-    Nothing is accepted while a step runs. A request or an access goes before an event that is
-    offered in the same cycle.
+    A TICK is accepted when the step before is done and all events are added. Events for the next
+    step are accepted from then on, while the step commits, if the wheel has a page for them
+    (`CoreShape.overlaps`), else once all groups have been read. A request or an access goes before
+    an event that is offered in the same cycle.
     """
 
     def __init__(
@@ -77,118 +154,151 @@ class Core(wiring.Component):
 
         m.submodules.memories = memories = Memories(shape, self._image, self._digest)
         m.submodules.accumulate = accumulate = Accumulate(shape)
+        m.submodules.sweep = sweep = Sweep(shape)
         m.submodules.commit = commit = Commit(shape)
-        # Every neuron may spike in a step, one a cycle; the queues take the first word out of
-        # their memory a cycle after it went in, hence a place more than there are neurons.
-        m.submodules.pending = pending = SyncFIFOBuffered(
-            width=index_bits(shape.sources), depth=shape.neurons + 1
-        )
-        m.submodules.emitted = emitted = SyncFIFOBuffered(
-            # One neuron needs no number, but Yosys cannot write a memory of no bits.
-            width=max(1, index_bits(shape.neurons)),
-            depth=shape.neurons + 1,
-        )
-        m.submodules.accumulate_cycles = accumulate_cycles = CycleCounter()
-        m.submodules.commit_cycles = commit_cycles = CycleCounter()
-        m.submodules.propagate_cycles = propagate_cycles = CycleCounter()
+        m.submodules.emitted = emitted = SpikeQueue(shape)
+        m.submodules.event_cycles = event_cycles = CycleCounter()
+        m.submodules.step_cycles = step_cycles = CycleCounter()
 
-        idle, sweeping, propagating, clearing = (
-            Signal(name=name) for name in ("idle", "sweeping", "propagating", "clearing")
-        )
+        committing, clearing, reporting = Signal(), Signal(), Signal()
+        # The step whose events are being added, and the one that commits.
         step = Signal(shape.step_bits)
+        committed = Signal(shape.step_bits)
+        blocked = Signal()
+        quiet, wanted, started, cleared = Signal(), Signal(), Signal(), Signal()
+        accessing = Signal()
+        pending_empty: Value = Const(1, 1)
+        if shape.recurrent:
+            m.submodules.pending = pending = SpikeQueue(shape)
+            pending_empty = pending.empty
 
-        # The order of a step.
-        clear_address = Signal.like(memories.clear_address)
-        quiet, wanted = Signal(), Signal()
+        engines_rest = Signal()
+        # The sweep looks for a word's group no sooner than three cycles after its issue.
+        issued = Signal()
+        m.d.sync += issued.eq(accumulate.busy)
         m.d.comb += [
-            quiet.eq(idle & accumulate.idle),
-            self.requests.ready.eq(quiet),
+            engines_rest.eq(~(sweep.busy | accumulate.handing | commit.busy)),
+            quiet.eq(~committing & ~clearing & ~reporting & accumulate.idle),
+            wanted.eq(self.requests.valid | self.access.valid | accessing),
             self.access.ready.eq(quiet & ~self.requests.valid),
-            wanted.eq(self.requests.valid | self.access.valid),
-            commit.start.eq(self.requests.valid & quiet & (self.requests.payload == Request.TICK)),
-            self.done.payload.step.eq(step),
-            self.done.payload.accumulate.eq(accumulate_cycles.value),
-            self.done.payload.commit.eq(commit_cycles.value),
-            self.done.payload.propagate.eq(propagate_cycles.value),
-            accumulate_cycles.count.eq(accumulate.occupied & idle),
-            commit_cycles.count.eq(sweeping),
-            propagate_cycles.count.eq(propagating),
+            # What is added later meets the sweep in the order of issue, so a tick need not wait
+            # for the last sums, but the last word must say where it goes before the sweep looks.
+            self.requests.ready.eq(
+                ~committing
+                & ~clearing
+                & ~reporting
+                & Mux(
+                    self.requests.payload == Request.TICK,
+                    ~(accumulate.busy | issued),
+                    accumulate.idle,
+                )
+            ),
+            started.eq(
+                self.requests.valid & self.requests.ready & (self.requests.payload == Request.TICK)
+            ),
+            cleared.eq(
+                self.requests.valid & self.requests.ready & (self.requests.payload == Request.CLEAR)
+            ),
+            sweep.start.eq(started),
+            sweep.page.eq(committed[: shape.page_bits]),
+            commit.step.eq(committed),
         ]
-        for counter in (accumulate_cycles, commit_cycles, propagate_cycles):
-            m.d.comb += counter.clear.eq(self.done.valid & self.done.ready)
-        with m.FSM():
-            with m.State("Idle"):
-                m.d.comb += idle.eq(1)
-                m.d.sync += clear_address.eq(0)
-                with m.If(self.requests.valid & quiet), m.Switch(self.requests.payload):
-                    with m.Case(Request.TICK):
-                        m.next = "Sweep"
-                    with m.Case(Request.CLEAR):
-                        m.next = "Clear"
-            with m.State("Sweep"):
-                m.d.comb += sweeping.eq(1)
-                with m.If(~commit.busy):
-                    m.next = "Propagate"
-            with m.State("Propagate"):
-                m.d.comb += propagating.eq(1)
-                with m.If((pending.level == 0) & accumulate.idle):
-                    m.next = "Report step"
-            with m.State("Report step"):
-                m.d.comb += self.done.valid.eq(emitted.level == 0)
-                with m.If(self.done.valid & self.done.ready):
-                    m.d.sync += step.eq(step + 1)
-                    m.next = "Idle"
-            with m.State("Clear"):
-                m.d.comb += clearing.eq(1)
-                m.d.sync += clear_address.eq(clear_address + 1)
-                with m.If(clear_address == clear_depth(shape) - 1):
-                    m.next = "Report clear"
-            with m.State("Report clear"):
-                m.d.comb += self.done.valid.eq(1)
-                with m.If(self.done.ready):
-                    m.d.sync += step.eq(0)
-                    m.next = "Idle"
+        with m.If(started):
+            m.d.sync += [committing.eq(1), committed.eq(step), step.eq(step + 1)]
 
-        # Spikes go to the host as fast as it takes them, and to their rows once all are known.
+        # A step: commit, then whatever its spikes still have to add.
+        propagating = Signal()
+        m.d.comb += propagating.eq(committing & engines_rest)
+        with m.If(propagating & pending_empty & ~accumulate.busy):
+            m.d.sync += [committing.eq(0), reporting.eq(1)]
         m.d.comb += [
-            pending.w_en.eq(commit.fired.valid),
-            pending.w_data.eq(commit.fired.payload.neuron + shape.inputs),
-            emitted.w_en.eq(commit.fired.valid & commit.fired.payload.emit),
-            emitted.w_data.eq(commit.fired.payload.neuron),
-            self.spikes.payload.eq(emitted.r_data),
-            self.spikes.valid.eq(emitted.r_rdy),
-            emitted.r_en.eq(self.spikes.ready),
-            pending.r_en.eq(propagating & accumulate.sources.ready),
-            self.events.ready.eq(idle & ~wanted & accumulate.sources.ready),
+            self.done.valid.eq(reporting & emitted.empty),
+            self.done.payload.step.eq(committed),
+            self.done.payload.events.eq(event_cycles.value),
+            self.done.payload.commit.eq(step_cycles.value),
+            event_cycles.count.eq(accumulate.occupied & ~committing),
+            step_cycles.count.eq(committing),
         ]
+        for counter in (event_cycles, step_cycles):
+            m.d.comb += counter.clear.eq(self.done.valid & self.done.ready)
+        with m.If(self.done.valid & self.done.ready):
+            m.d.sync += reporting.eq(0)
+
+        # A clear: every page of every group is emptied as a sweep would. State is not read in the
+        # step that follows (`fresh`), in which no group rests.
+        places = shape.groups * shape.pages
+        address = Signal(range(places + 1), init=places)
+        emptying, fresh = Signal(), Signal(init=1)
+        group = address[shape.page_bits :][: index_bits(shape.groups)]
+        with m.If(cleared):
+            m.d.sync += [clearing.eq(1), address.eq(0), fresh.eq(1)]
+        with m.If(emptying):
+            m.d.sync += address.eq(address + 1)
+        with m.Elif(clearing & accumulate.idle):
+            m.d.sync += [clearing.eq(0), reporting.eq(1), step.eq(0), committed.eq(0)]
         with m.If(propagating):
-            m.d.comb += [
-                accumulate.sources.payload.eq(pending.r_data),
-                accumulate.sources.valid.eq(pending.r_rdy),
-            ]
-        with m.Else():
-            m.d.comb += [
-                accumulate.sources.payload.eq(self.events.payload),
-                accumulate.sources.valid.eq(self.events.valid & idle & ~wanted),
-            ]
+            m.d.sync += fresh.eq(0)
         m.d.comb += [
-            # A delay of 0 is the step after the one that spiked.
-            accumulate.page.eq(step[: shape.delay_bits] + propagating),
-            commit.step.eq(step),
-            commit.active_neurons.eq(memories.active_neurons),
-            self.digest.eq(memories.digest),
-            memories.clear.eq(clearing),
-            memories.clear_address.eq(clear_address),
+            emptying.eq(clearing & (address != places)),
+            commit.fresh.eq(fresh),
+            accumulate.sweep.valid.eq(sweep.groups.valid | emptying),
+            accumulate.sweep.payload.eq(Mux(clearing, group, sweep.groups.payload)),
+            accumulate.sweep_page.eq(Mux(clearing, address[: shape.page_bits], sweep.page)),
+            sweep.touched.eq(accumulate.touched),
+            sweep.clear.eq(clearing),
+            sweep.settled.eq(commit.settled | emptying),
+            sweep.group.eq(Mux(clearing, group, commit.group)),
+            sweep.rests.eq(commit.rests & ~clearing),
+            commit.swept.payload.eq(accumulate.swept.payload),
+            commit.swept.valid.eq(accumulate.swept.valid & ~clearing),
         ]
+
+        # Spikes go to the host as fast as it takes them, and to their rows before any event.
+        m.d.comb += [
+            emitted.fired.valid.eq(commit.fired.valid & commit.fired.payload.emit),
+            emitted.fired.payload.eq(commit.fired.payload),
+            emitted.start.eq(started),
+            # Without a page of their own they wait until the last group of this one is read.
+            blocked.eq(Const(0) if shape.overlaps else sweep.busy),
+            accumulate.page.eq(step[: shape.page_bits]),
+            self.digest.eq(memories.digest),
+        ]
+        sources = accumulate.sources
+        go = Signal()
+        m.d.comb += [
+            go.eq(~blocked & ~clearing),
+            sources.payload.eq(self.events.payload),
+            sources.valid.eq(self.events.valid & go & ~wanted),
+            self.events.ready.eq(sources.ready & go & ~wanted),
+        ]
+        if shape.recurrent:
+            m.d.comb += [
+                pending.fired.valid.eq(commit.fired.valid),
+                pending.fired.payload.eq(commit.fired.payload),
+                pending.start.eq(started),
+                pending.neurons.ready.eq(sources.ready & go),
+            ]
+            with m.If(pending.neurons.valid):
+                m.d.comb += [
+                    sources.payload.eq(pending.neurons.payload + shape.inputs),
+                    sources.valid.eq(go),
+                    self.events.ready.eq(0),
+                ]
+        connect(m, emitted.neurons, flipped(self.spikes))
         connect(m, commit.trace, flipped(self.trace))
 
         connect(m, accumulate.rows, memories.rows)
         connect(m, accumulate.words, memories.words)
-        connect(m, commit.neurons, memories.neurons)
-        connect(m, commit.dynamics, memories.dynamics)
-        connect(m, commit.spiking, memories.spiking)
         connect(m, commit.potential, memories.potential)
         connect(m, commit.new_potential, memories.new_potential)
+        if shape.segments:
+            connect(m, accumulate.segments, memories.segments)
+        if shape.fields(Memory.NEURONS):
+            connect(m, commit.neurons, memories.neurons)
+        if shape.has(Memory.CLASSES, DYNAMICS):
+            connect(m, commit.dynamics, memories.dynamics)
+        if shape.has(Memory.CLASSES, SPIKING):
+            connect(m, commit.spiking, memories.spiking)
         if shape.first_bias:
             connect(m, commit.first_bias, memories.first_bias)
         if shape.cuba:
@@ -197,26 +307,11 @@ class Core(wiring.Component):
         if shape.refractory_bits:
             connect(m, commit.refractory, memories.refractory)
             connect(m, commit.new_refractory, memories.new_refractory)
-        m.d.comb += [
-            accumulate.accumulator.data.eq(memories.accumulator.data),
-            commit.accumulator.data.eq(memories.accumulator.data),
-        ]
-        for turn, read, write in (
-            (sweeping, commit.accumulator, commit.cleared),
-            (~sweeping, accumulate.accumulator, accumulate.total),
-        ):
-            with m.If(turn):
-                m.d.comb += [
-                    memories.accumulator.en.eq(read.en),
-                    memories.accumulator.addr.eq(read.addr),
-                    memories.total.en.eq(write.en),
-                    memories.total.addr.eq(write.addr),
-                ]
-        m.d.comb += [
-            memories.total.data.eq(accumulate.total.data),
-            memories.clear_total.eq(sweeping),
+        # A cycle later, so that what decides on an access does not decide on a memory, too.
+        m.d.sync += [
             memories.access.payload.eq(self.access.payload),
-            memories.access.valid.eq(self.access.valid & self.access.ready),
+            accessing.eq(self.access.valid & self.access.ready),
         ]
+        m.d.comb += memories.access.valid.eq(accessing)
         connect(m, memories.response, flipped(self.response))
         return m

@@ -10,6 +10,7 @@ from .core import Core
 from .image import CoreImage, contents
 from .layouts import TraceSignature, byte_stream
 from .link import Link
+from .protocol import DEFAULT_LINK, LinkOptions
 from .shape import CoreShape
 
 
@@ -30,27 +31,37 @@ class Device(wiring.Component):
     shape : capacity and arithmetic
     image : what the memories hold after configuration; nothing without one
     digest : identity that INFO reports, 8 bytes; the image's own unless given
+    link : clock and buffers
+
+    A device without an image, or with weights in memory that starts with anything (``huge``), is
+    unconfigured until a host has loaded one.
 
     Members
     -------
-    rx, tx : bytes from and to the host, see `protocol`
+    rx, tx : bytes from and to the host, see `framing` and `protocol`
     trace : every neuron of every step
 
     Raises `ImageError` if the image is of another shape or the digest has not 8 bytes.
     """
 
     def __init__(
-        self, shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
+        self,
+        shape: CoreShape,
+        image: CoreImage | None = None,
+        digest: bytes | None = None,
+        link: LinkOptions = DEFAULT_LINK,
     ) -> None:
-        self._shape = shape
+        self.shape = shape
+        self._link = link
+        self._configured = image is not None and shape.weight_storage != "huge"
         self._image, self._digest = contents(shape, image, digest)
         super().__init__(device_members(shape))
 
     def elaborate(self, platform: object) -> Module:
         """Build the logic."""
         m = Module()
-        m.submodules.core = core = Core(self._shape, self._image, self._digest)
-        m.submodules.link = link = Link(self._shape)
+        m.submodules.core = core = Core(self.shape, self._image, self._digest)
+        m.submodules.link = link = Link(self.shape, self._configured, self._link)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
         connect(m, link.events, core.events)
@@ -60,5 +71,4 @@ class Device(wiring.Component):
         connect(m, link.access, core.access)
         connect(m, core.response, link.response)
         connect(m, core.trace, flipped(self.trace))
-        m.d.comb += link.digest.eq(core.digest)
         return m

@@ -49,14 +49,14 @@ def read_signature(
 ) -> ReadPort.Signature:
     """Read port of a memory, or of the part of it that holds the fields in ``only``."""
     return ReadPort.Signature(
-        addr_width=index_bits(shape.depth(memory)), shape=word_layout(shape, memory, only)
+        addr_width=index_bits(shape.rows(memory)), shape=word_layout(shape, memory, only)
     )
 
 
 def write_signature(shape: CoreShape, memory: Memory) -> WritePort.Signature:
     """Write port of a memory."""
     return WritePort.Signature(
-        addr_width=index_bits(shape.depth(memory)), shape=word_layout(shape, memory)
+        addr_width=index_bits(shape.rows(memory)), shape=word_layout(shape, memory)
     )
 
 
@@ -80,37 +80,65 @@ def done_layout(shape: CoreShape) -> data.StructLayout:
     return data.StructLayout(
         {
             "step": shape.step_bits,
-            "accumulate": COUNTER_BITS,
+            "events": COUNTER_BITS,
             "commit": COUNTER_BITS,
-            "propagate": COUNTER_BITS,
+        }
+    )
+
+
+def touched_layout(shape: CoreShape) -> data.StructLayout:
+    """A group that was added to, or with ``take`` handed over and emptied."""
+    return data.StructLayout(
+        {"valid": 1, "take": 1, "page": shape.page_bits, "group": index_bits(shape.groups)}
+    )
+
+
+def swept_layout(shape: CoreShape) -> data.StructLayout:
+    """What a group had accumulated."""
+    return data.StructLayout(
+        {
+            "group": index_bits(shape.groups),
+            "lanes": data.ArrayLayout(signed(shape.acc_bits), shape.lanes),
         }
     )
 
 
 def fired_layout(shape: CoreShape) -> data.StructLayout:
-    """A neuron that spiked, and whether the host is to be told."""
-    return data.StructLayout({"neuron": index_bits(shape.neurons), "emit": 1})
+    """Neurons of one beat that spiked: beat * units + k for each k in ``units``.
+
+    ``emit`` says whether the host is to be told.
+    """
+    return data.StructLayout(
+        {
+            "beat": index_bits(shape.neurons // shape.units),
+            "units": shape.units,
+            "emit": 1,
+        }
+    )
 
 
 class TraceSignature(wiring.Signature):
-    """State of a neuron as its step leaves it.
+    """State of a beat of U neurons as a step leaves it; beats at rest are passed over.
 
     Members
     -------
-    valid : a neuron was swept in this cycle, started or not
-    index : which neuron
-    v, u : its membrane and current after the step (u is 0 in a core without a current)
-    spike : whether it spiked
+    valid : a beat was swept in this cycle, started or not
+    step : the step that commits
+    index : first neuron of the beat
+    v, u : their membranes and currents after the step, U times V bits (u is 0 without a current)
+    spike : which of them spiked
     """
 
     def __init__(self, shape: CoreShape) -> None:
+        states = data.ArrayLayout(signed(shape.state_bits), shape.units)
         super().__init__(
             {
                 "valid": Out(1),
+                "step": Out(shape.step_bits),
                 "index": Out(max(1, index_bits(shape.neurons))),
-                "v": Out(signed(shape.state_bits)),
-                "u": Out(signed(shape.state_bits)),
-                "spike": Out(1),
+                "v": Out(states),
+                "u": Out(states),
+                "spike": Out(shape.units),
             }
         )
 

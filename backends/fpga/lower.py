@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.board import MemoryBlock, Target
 from ...compiler.connectivity import to_sparse
 from ...hdl.image import CoreImage
-from ...hdl.shape import CoreShape, Memory, Reset, Rounding
+from ...hdl.shape import CoreShape, NeuronClass, Reset, Rounding, Storage, index_bits
+from ...ir.connections import Conv1d, Conv2d, stages
 from ...ir.diagnostics import Diagnostic, SpikecError, fail
 from ...ir.graph import Graph, Input, Population
 from ...ir.neurons import IntegerNeuron
 from ...ir.numerics import Overflow
 from ...ir.numerics import Rounding as IrRounding
+from .words import Synapses, Words, best, by_lane, by_row, by_word
 
 _ROUNDING: dict[IrRounding, Rounding] = {
     IrRounding.NEAREST_EVEN: "nearest_even",
@@ -33,16 +34,49 @@ _RESET = {
     "two_phase": Reset.TWO_PHASE,
 }
 Integers = npt.NDArray[np.int64]
-# Synthesis builds so few classes of registers.
-_REGISTERS = 8
+# Accumulator words that are better kept in memory made of logic, and those that never are.
+_FEW_PLACES, _MANY_PLACES = 32, 128
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the generator may choose of a core, apart from what the network demands.
+
+    ``lanes`` synapses are added and ``units`` neurons committed a cycle. ``distributed``: the
+    device has memory that is read without a clock; ``fast``: block memory gets a register behind
+    it; ``huge``: weights go to single-ported memory that the host loads. ``bank_bits`` and
+    ``bank_depth`` are the shape of a memory block, ``readback`` whether weights can be read back.
+    With ``fixed`` parameters that all neurons share become part of the circuit.
+    """
+
+    lanes: int
+    units: int = 1
+    distributed: bool = False
+    fast: bool = False
+    huge: bool = False
+    bank_bits: int = 16
+    bank_depth: int = 256
+    readback: bool = True
+    fixed: bool = True
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the nodes of a graph lie in a core: first input line and first neuron by name."""
+    """Where the nodes of a graph lie in a core.
+
+    First input line and first neuron by name; ``order`` has, for a population whose neurons are
+    not in the graph's order, the place of each within the population.
+    """
 
     inputs: dict[str, int]
     neurons: dict[str, int]
+    order: dict[str, Integers]
+
+    def places(self, population: Population) -> Integers:
+        """The neuron of the core for each of the population's."""
+        order = self.order.get(population.name)
+        within = np.arange(population.size) if order is None else order
+        return np.asarray(within + self.neurons[population.name], np.int64)
 
 
 @dataclass(frozen=True)
@@ -52,6 +86,7 @@ class LoweredCore:
     graph: Graph
     image: CoreImage
     placement: Placement
+    words: Words
 
     @property
     def shape(self) -> CoreShape:
@@ -66,87 +101,178 @@ class LoweredCore:
 
 def lower(
     graph: Graph,
-    lanes: int,
+    build: Build,
     emit: tuple[str, ...] | None = None,
     shape: CoreShape | None = None,
 ) -> LoweredCore:
-    """The core image of a quantised, retimed graph, with ``lanes`` synapses added a cycle.
+    """The core image of a quantised, retimed graph.
 
     ``emit`` names the populations whose spikes leave the core (default: those of the outputs).
-    ``shape`` is a core that exists already and that the image shall fit (of ``lanes`` lanes);
-    without it the smallest one is made. Populations begin at a multiple of ``lanes``; the gap is
-    filled with neurons that never spike. Raises E0301, E0302 or E0307 for what the core cannot
-    hold, ``ImageError`` when ``shape`` is too small.
+    ``shape`` is a core that exists already and that the image shall fit (of the same lanes and
+    units); without it the smallest one is made. Neurons that fill a population up to whole units
+    never spike. Raises E0301, E0302 or E0307 for what the core cannot hold, ``ImageError`` when
+    ``shape`` is too small.
     """
     _check(graph)
     emitting = set(emit if emit is not None else (o.source for o in graph.outputs))
-    lines, first_line = 0, {}
-    for node in graph.inputs:
-        first_line[node.name] = lines
-        lines += node.size
+    lanes, units = build.lanes, build.units
+    placement, lines, neurons = place(graph, lanes, units)
     if shape is not None:
+        if lines > shape.inputs:
+            raise fail("E0302", f"the network has {lines} input lines, the core {shape.inputs}")
         lines = shape.inputs
-    neurons, first_neuron = 0, {}
-    for population in graph.populations:
-        first_neuron[population.name] = neurons
-        neurons += -(-population.size // lanes) * lanes
-    placement = Placement(first_line, first_neuron)
-    words = _words(graph, placement, lines, neurons, lanes)
-    classes, neuron_class, bias, first_bias = _classes(graph, placement, neurons, emitting)
+    recurrent = any(isinstance(graph.node(p.pre), Population) for p in graph.projections)
+    sources = lines + (neurons if recurrent or shape is not None else 0)
     numerics = [_integer(p).numerics for p in graph.populations]
     one = numerics[0]
     if any(n.state != one.state or n.decay_bits != one.decay_bits for n in numerics):
         raise fail("E0301", "populations differ in their state format; a core has one")
+    weight_bits = max(n.weight.width for n in numerics)
+    synapses = synapses_of(graph, placement, lines)
+    groups = neurons // lanes
     if shape is None:
-        shape = _smallest(graph, words, classes, first_bias is not None, (lanes, lines, neurons))
+        words = best(synapses, sources, lanes, weight_bits, groups)
+    elif shape.addressing == "row":
+        words = by_row(synapses, sources, lanes, bool(shape.segments))
+    else:
+        words = (by_word if shape.addressing == "word" else by_lane)(synapses, sources, lanes)
+    if shape is not None and words.distance < shape.distance:
+        raise fail(
+            "E0302",
+            f"words for the same neurons are {words.distance} cycle(s) apart; the core needs "
+            f"{shape.distance}",
+        )
+    table, bias, first_bias = _parameters(graph, placement, neurons, emitting)
+    beats = table.reshape(-1, units, table.shape[1])
+    mixed = np.flatnonzero((beats != beats[:, :1]).any(axis=(1, 2)))
+    if mixed.size:
+        raise fail(
+            "E0301",
+            f"neurons {mixed[0] * units} to {mixed[0] * units + units - 1} of the core have "
+            f"different parameters, and {units} neurons commit together",
+            hint="compile with --units 1",
+        )
+    unique, neuron_class = np.unique(beats[:, 0], axis=0, return_inverse=True)
+    classes = {name: unique[:, k].copy() for k, name in enumerate(_NAMES)}
+    if shape is None:
+        shape = _smallest(graph, build, words, classes, (lines, neurons, recurrent))
+        shape = replace(
+            shape,
+            bias=bool(bias.any()) or first_bias is not None,
+            first_bias=first_bias is not None,
+        )
     if first_bias is None and shape.first_bias:
         first_bias = bias
     image = CoreImage.padded(
         shape,
-        active_neurons=neurons,
-        rows_start=words["start"],
-        rows_count=words["count"],
-        weights=words["weights"],
-        word_target=words["target"],
-        word_delay=words["delay"],
-        neuron_class=neuron_class,
+        **words.arrays,
+        neuron_class=neuron_class.ravel(),
         bias=bias,
         **({} if first_bias is None else {"first_bias": first_bias}),
         **{f"class_{name}": values for name, values in classes.items()},
     )
-    return LoweredCore(graph, image, placement)
+    return LoweredCore(graph, image, placement, words)
+
+
+def place(graph: Graph, lanes: int, units: int) -> tuple[Placement, int, int]:
+    """Where everything lies in a core, the number of its input lines and that of its neurons."""
+    lines, first_line = 0, {}
+    for node in graph.inputs:
+        first_line[node.name] = lines
+        lines += node.size
+    neurons, first_neuron, order = 0, {}, {}
+    for population in graph.populations:
+        first_neuron[population.name] = neurons = _aligned(neurons, population.size, lanes, units)
+        neurons += population.size
+        if (places := channels_last(graph, population)) is not None:
+            order[population.name] = places
+    return Placement(first_line, first_neuron, order), lines, -(-neurons // lanes) * lanes
+
+
+def _aligned(at: int, size: int, lanes: int, units: int) -> int:
+    """Where a population begins: with whole units, in no more groups than it needs."""
+    at = -(-at // units) * units
+    needed = -(-size // lanes)
+    return at if (at % lanes + size - 1) // lanes < needed else -(-at // lanes) * lanes
 
 
 def _smallest(
     graph: Graph,
-    words: dict[str, Integers],
+    build: Build,
+    words: Words,
     classes: dict[str, Integers],
-    first_bias: bool,
-    sizes: tuple[int, int, int],
+    sizes: tuple[int, int, bool],
 ) -> CoreShape:
-    lanes, lines, neurons = sizes
+    lines, neurons, recurrent = sizes
     numerics = [_integer(p).numerics for p in graph.populations]
     one = numerics[0]
-    most = int(words["delay"].max(initial=0))
+    delays = words.delays
+    groups = neurons // build.lanes
     refractory = int(classes["refractory"].max(initial=0))
+    cuba = any(_integer(p).decay_u is not None for p in graph.populations)
+    shared = {
+        name: int(values[0])
+        for name, values in classes.items()
+        if build.fixed
+        and (values == values[0]).all()
+        and (cuba or name not in ("decay_u", "order_old"))
+    }
+    storage: Storage
+    pages = 1 << index_bits(delays + 1)
+    if groups == 1 and delays == 1:
+        storage, pages = "registers", 1
+    elif build.distributed and (groups * pages <= _FEW_PLACES or words.distance < 4):
+        storage = "pipelined" if build.fast and words.distance >= 4 else "distributed"
+        if groups * pages > _MANY_PLACES:
+            storage = "pipelined" if build.fast else "block"
+    else:
+        storage = "pipelined" if build.fast else "block"
     return CoreShape(
-        lanes=lanes,
+        lanes=build.lanes,
+        units=build.units,
         weight_bits=max(n.weight.width for n in numerics),
         acc_bits=max(*(n.acc_bits for n in numerics), max(n.weight.width for n in numerics)),
         state_bits=one.state.width,
         neurons=neurons,
         inputs=lines,
-        words=max(words["delay"].size, 1),
+        words=max(words.words, 1),
+        segments=words.segments,
+        addressing=words.addressing,
+        recurrent=recurrent,
         classes=classes["decay_v"].size,
-        pages=1 << most.bit_length() if most else 1,
-        cuba=any(_integer(p).decay_u is not None for p in graph.populations),
-        first_bias=first_bias,
+        fixed=NeuronClass(**shared),
+        delays=delays,
+        pages=pages,
+        distance=words.distance,
+        storage=storage,
+        bank_bits=build.bank_bits,
+        weight_bank_bits=_bank_bits(words.words, build),
+        readback=build.readback,
+        weight_storage="huge" if build.huge else "block",
+        cuba=cuba,
         refractory_bits=refractory.bit_length(),
         shift_bits=int(classes["shift"].max()).bit_length(),
         decay_bits=one.decay_bits,
         rounding=_ROUNDING[one.state.rounding],
         overflow="wrap" if one.state.overflow is Overflow.WRAP else "saturate",
     )
+
+
+def _bank_bits(depth: int, build: Build) -> int:
+    """Width of blocks that hold ``depth`` words one deep, which takes no choice between blocks.
+
+    A block can be made twice as deep and half as wide, within reason.
+    """
+    width = build.bank_bits
+    for _ in range(0 if build.huge else 2):
+        if depth > build.bank_depth * (build.bank_bits // width):
+            width //= 2
+    return width
+
+
+def weight_bits(population: Population) -> int:
+    """Bits of a weight onto a population; E0301 if it is not quantised."""
+    return _integer(population).numerics.weight.width
 
 
 def _integer(population: Population) -> IntegerNeuron:
@@ -204,78 +330,82 @@ def _check(graph: Graph) -> None:
         raise SpikecError(found)
 
 
-def _words(
-    graph: Graph, placement: Placement, lines: int, neurons: int, lanes: int
-) -> dict[str, Integers]:
-    """Weight words of all rows: those of one source lie together, by delay, then by target."""
+def synapses_of(graph: Graph, placement: Placement, lines: int) -> Synapses:
+    """All synapses of a graph, as rows and neurons of the core."""
     columns: list[list[Any]] = [[], [], [], [], []]
     for position, projection in enumerate(graph.projections):
         synapses = to_sparse(projection.connection).tocoo()
         keep = synapses.data != 0
-        pre = graph.node(projection.pre)
+        pre, post = graph.node(projection.pre), graph.population(projection.post)
+        source = synapses.row[keep].astype(np.int64)
         if isinstance(pre, Input):
-            first, delay = placement.inputs[pre.name], projection.delay
+            source, delay = source + placement.inputs[pre.name], projection.delay
         else:
-            first = lines + placement.neurons[pre.name]
+            source = placement.places(pre)[source] + lines
             delay = projection.delay + int(pre.semantics.registered) - 1
-        source = synapses.row[keep].astype(np.int64) + first
-        target = synapses.col[keep].astype(np.int64) + placement.neurons[projection.post]
-        size = source.size
         values = (
             source,
-            np.full(size, delay),
-            target,
-            np.full(size, position),
+            np.full(source.size, delay),
+            placement.places(post)[synapses.col[keep]],
+            np.full(source.size, position),
             synapses.data[keep],
         )
         for column, part in zip(columns, values, strict=True):
             column.append(part)
-    source, steps, target, number, weight = (
-        np.concatenate(c).astype(np.int64) if c else np.zeros(0, np.int64) for c in columns
+    return Synapses(
+        *(np.concatenate(c).astype(np.int64) if c else np.zeros(0, np.int64) for c in columns)
     )
-    group, lane = np.divmod(target, lanes)
-    # Two projections between the same neurons keep words of their own: a sum of two weights may
-    # need more bits than one has.
-    keys = np.stack([source, steps, group, number], axis=1)
-    unique, word = np.unique(keys, axis=0, return_inverse=True)
-    weights = np.zeros((unique.shape[0], lanes), np.int64)
-    weights[word.ravel(), lane] = weight
-    count = np.bincount(unique[:, 0], minlength=lines + neurons)
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    return {
-        "weights": weights,
-        "delay": unique[:, 1],
-        "target": unique[:, 2],
-        "count": count,
-        "start": np.where(count > 0, start, 0),
-    }
 
 
-def _classes(
+def channels_last(graph: Graph, population: Population) -> Integers | None:
+    """Places by position, then channel, for a population that a convolution leads to or from.
+
+    The channels of a position then lie side by side, and those of its neighbours next to them:
+    what a kernel's row adds to is one run, the same for every position.
+    """
+    shape = population.shape
+    around = (*graph.incoming(population.name), *graph.outgoing(population.name))
+    if len(shape) < 2 or not any(
+        isinstance(stage, Conv1d | Conv2d) for p in around for stage in stages(p.connection)
+    ):
+        return None
+    channels = shape[0]
+    positions = population.size // channels
+    channel, position = np.divmod(np.arange(population.size), positions)
+    return np.asarray(position * channels + channel, np.int64)
+
+
+_NAMES = (
+    "decay_v",
+    "decay_u",
+    "shift",
+    "threshold",
+    "v_reset",
+    "v_min",
+    "reset",
+    "order_old",
+    "refractory",
+    "start",
+    "emit",
+)
+
+
+def _parameters(
     graph: Graph, placement: Placement, neurons: int, emitting: set[str]
-) -> tuple[dict[str, Integers], Integers, Integers, Integers | None]:
-    """Parameter sets without repetition, and for each neuron its set and its biases."""
-    names = (
-        "decay_v",
-        "decay_u",
-        "shift",
-        "threshold",
-        "v_reset",
-        "v_min",
-        "reset",
-        "order_old",
-        "refractory",
-        "start",
-        "emit",
-    )
-    table = np.zeros((neurons, len(names)), np.int64)
+) -> tuple[Integers, Integers, Integers | None]:
+    """The class parameters of each neuron, (N, 11), and its biases.
+
+    Neurons that fill up take the parameters of the one before and are made silent by having
+    nothing to integrate: no bias, no synapse, and a membrane of zero.
+    """
+    table = np.zeros((neurons, len(_NAMES)), np.int64)
     bias = np.zeros(neurons, np.int64)
     first_bias = np.zeros(neurons, np.int64)
+    filled = np.zeros(neurons, bool)
     any_first = False
     for population in graph.populations:
         neuron = _integer(population)
-        begin = placement.neurons[population.name]
-        span = slice(begin, begin + population.size)
+        places = placement.places(population)
         # Without a synapse in a core that has one, u must be d itself: a decay of zero does it.
         values: tuple[Any, ...] = (
             neuron.decay_v,
@@ -291,55 +421,24 @@ def _classes(
             population.name in emitting and neuron.spiking,
         )
         for column, value in enumerate(values):
-            table[span, column] = np.ravel(np.asarray(value, np.int64))
-        bias[span] = np.ravel(neuron.bias)
-        first_bias[span] = np.ravel(neuron.bias if neuron.bias_first is None else neuron.bias_first)
-        any_first |= neuron.bias_first is not None
-    unique, neuron_class = np.unique(table, axis=0, return_inverse=True)
-    classes = {name: unique[:, k].copy() for k, name in enumerate(names)}
-    return classes, neuron_class.ravel().astype(np.int64), bias, first_bias if any_first else None
-
-
-# -- what it takes ------------------------------------------------------------------------------
-
-
-def memory_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
-    """Blocks of the device that each memory takes, in the best of the block's aspect ratios.
-
-    A block of D words of W bits can also be 2^k D words of W / 2^k bits.
-    """
-    taken = {}
-    for memory in Memory:
-        depth, width = shape.depth(memory), shape.word_bits(memory)
-        if depth <= 1 or memory in (Memory.ACTIVE_NEURONS, Memory.DIGEST):
-            continue
-        if memory is Memory.CLASSES and depth <= _REGISTERS:
-            continue
-        options = []
-        for k in range(4):
-            deep, wide = block.depth << k, max(block.width >> k, 1)
-            options.append(-(-depth // deep) * -(-width // wide))
-        taken[memory.name.lower()] = min(options)
-    # The list of the neurons that have spiked in this step.
-    taken["spikes"] = 1
-    return taken
-
-
-def check_memory(shape: CoreShape, target: Target) -> dict[str, int]:
-    """Blocks taken by each memory; E0302 when the target has too few."""
-    block = target.block_memory
-    if block is None:
-        return {}
-    taken = memory_blocks(shape, block)
-    total, limit = sum(taken.values()), int(block.count.value)
-    if total > limit:
-        worst = max(taken, key=lambda name: taken[name])
-        raise fail(
-            "E0302",
-            f"the network needs about {total} {block.cell} blocks, {target.title} has {limit} "
-            f"({block.count.source}): {total - limit} too many; {taken[worst]} of them hold the "
-            f"{worst}",
-            hint="use fewer --weight-bits, prune the network, or choose a larger board "
-            "('spikec targets')",
+            table[places, column] = np.ravel(np.asarray(value, np.int64))
+        bias[places] = np.ravel(neuron.bias)
+        first_bias[places] = np.ravel(
+            neuron.bias if neuron.bias_first is None else neuron.bias_first
         )
-    return taken
+        filled[places] = True
+        any_first |= neuron.bias_first is not None
+    return _filled_up(table, filled), bias, first_bias if any_first else None
+
+
+def _filled_up(table: Integers, filled: npt.NDArray[np.bool_]) -> Integers:
+    """Rows of places without a neuron: those of the neuron before, if it is quiet at rest.
+
+    A membrane of zero must stay where it is: above ``v_min``, not above the threshold.
+    """
+    latest = np.maximum.accumulate(np.where(filled, np.arange(filled.size), 0))
+    full = table[latest]
+    column = {name: full[:, k] for k, name in enumerate(_NAMES)}
+    loud = (column["threshold"] < 0) & (column["reset"] != Reset.NONE) | (column["v_min"] > 0)
+    full[~filled & loud] = 0
+    return np.where(filled[:, None], table, full)

@@ -13,7 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-__all__ = ["StageFailed", "StageTimedOut", "run_stage", "termination_unwinds"]
+__all__ = [
+    "StageFailed",
+    "StageTimedOut",
+    "background_stage",
+    "run_stage",
+    "termination_unwinds",
+]
 
 _TAIL_CHARACTERS: Final = 4000
 _GRACE_SECONDS: Final = 2.0
@@ -108,6 +114,44 @@ def run_stage(
     if process.returncode != 0:
         raise StageFailed(stage, _ending(process.returncode), _read(log))
     return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def background_stage(
+    stage: str,
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Callable[[], None]]:
+    """Run a program beside the block and end it, with all it started, when the block is left.
+
+    The value is a function that raises :class:`StageFailed` if the program has ended by itself.
+    """
+    with termination_unwinds(), log.open("ab") as output:
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StageFailed(stage, f"cannot be started: {error}", "") from error
+
+        def check() -> None:
+            status = process.poll()
+            if status is not None:
+                raise StageFailed(stage, _ending(status), _read(log))
+
+        try:
+            yield check
+        finally:
+            _kill_group(process)
 
 
 def _ending(status: int) -> str:

@@ -1,4 +1,4 @@
-"""Finding the end of a run in a device's byte stream, without decoding it.
+"""Finding the end of a run in a device's stream of replies, without decoding it.
 
 Plain bytes and regular expressions: this also runs inside the simulator, whose start must be fast.
 """
@@ -9,33 +9,38 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...hdl.protocol import ErrorCode, InfoReply, Opcode
-from ...hdl.shape import CoreShape
+from ...hdl.protocol import INFO_BYTES, STATUS_BYTES, Opcode, refusal
 
-__all__ = ["ReplyScanner", "may_grow", "refusal"]
+__all__ = ["ReplyScanner", "may_grow", "refusal", "step_pattern"]
 
-_INFO_BYTES: Final = len(InfoReply(CoreShape(1, 2, 2, 8, 1, 1, 1), bytes(8)).encode())
-_DONE_BYTES: Final = 12
 _SIZES: Final = {
-    Opcode.SPIKE: 3,
-    Opcode.DONE: _DONE_BYTES,
-    Opcode.INFO_REPLY: _INFO_BYTES,
+    Opcode.CLEARED: 1,
+    Opcode.WRITTEN: 1,
+    Opcode.COMMITTED: 1,
+    Opcode.INFO_REPLY: 1 + INFO_BYTES,
+    Opcode.STATUS_REPLY: 1 + STATUS_BYTES,
     Opcode.ERROR: 2,
 }
-# One step's answers, or one other answer. DATA is cut out before, where its size is known.
-_ANSWER: Final = re.compile(
-    rb"(?:\x81..)+|\x82.{11}|[\x83\x84]|\x86.{%d}|\xee." % (_INFO_BYTES - 1), re.DOTALL
-)
+_LONG: Final = rb"\x81.."
+_SHORT: Final = rb"[\x00-\x7f]."
+
+
+def step_pattern(report_bytes: int, long: bool = False) -> re.Pattern[bytes]:
+    """Match one step: group 1 its spikes (3 bytes each if ``long``, else 2), group 2 its report."""
+    spike = _LONG if long else _SHORT
+    return re.compile(rb"((?:%s)*)\x82(.{%d})" % (spike, report_bytes), re.DOTALL)
 
 
 @dataclass(slots=True)
 class ReplyScanner:
-    """Counts the answers in a byte stream that arrives in pieces, without decoding them.
+    """Counts the answers in a stream of replies that arrives in pieces, without decoding them.
 
-    Finds the end of a run far faster than a decoder that makes an object of every frame.
-    ``error`` is set by the first ERROR frame, or the first byte that starts no answer.
+    Finds the end of a run far faster than a decoder that makes an object of every reply.
+    ``report_bytes`` is the size of a DONE, ``read_sizes`` those of the DATA to come. ``error`` is
+    set by the first ERROR, or the first byte that starts no reply.
     """
 
+    report_bytes: int
     read_sizes: tuple[int, ...] = ()
     answers: int = 0
     spikes: int = 0
@@ -43,50 +48,54 @@ class ReplyScanner:
     error: str = ""
     _rest: bytes = b""
     _reads: int = field(default=0, repr=False)
+    _steps: re.Pattern[bytes] | None = field(default=None, repr=False)
 
     def feed(self, data: bytes) -> None:
         """Count the answers that ``data`` completes."""
         buffer = self._rest + data
         at = 0
         while at < len(buffer) and not self.error:
-            if buffer[at] == Opcode.DATA and self._reads < len(self.read_sizes):
-                end = at + 1 + self.read_sizes[self._reads]
-                if end > len(buffer):
-                    break
-                self._reads += 1
-                self.answers += 1
-                at = end
-                continue
-            found = _ANSWER.match(buffer, at)
-            if found is None:
-                if not may_grow(buffer[at:]):
-                    self.error = f"byte {self.seen + at}: {buffer[at]:#04x} starts no answer"
+            end = self._end(buffer, at)
+            if end == 0 or end > len(buffer):
                 break
-            at = self._count(buffer, found.start(), found.end())
+            self._count(buffer, at, end)
+            at = end
         self._rest = buffer[at:]
         self.seen += at
 
-    def _count(self, buffer: bytes, start: int, end: int) -> int:
-        opcode = buffer[start]
+    def _end(self, buffer: bytes, at: int) -> int:
+        """Where the reply at ``at`` ends, 0 if it is none."""
+        opcode = buffer[at]
+        if opcode < 0x80:
+            return at + 2
         if opcode == Opcode.SPIKE:
-            self.spikes += (end - start) // 3
-        else:
-            self.answers += 1
-        if opcode == Opcode.ERROR:
-            self.error = f"byte {self.seen + start}: {refusal(buffer[start + 1])}"
-        return end
+            return at + 3
+        if opcode == Opcode.DONE:
+            return at + 1 + self.report_bytes
+        if opcode == Opcode.DATA and self._reads < len(self.read_sizes):
+            return at + 1 + self.read_sizes[self._reads]
+        known = next((size for known, size in _SIZES.items() if known == opcode), 0)
+        if known == 0:
+            self.error = f"byte {self.seen + at}: {opcode:#04x} starts no answer"
+            return 0
+        return at + known
+
+    def _count(self, buffer: bytes, start: int, end: int) -> None:
+        opcode = buffer[start]
+        if opcode < 0x80 or opcode == Opcode.SPIKE:
+            self.spikes += 1
+            return
+        self.answers += 1
+        if opcode == Opcode.DATA:
+            self._reads += 1
+        elif opcode == Opcode.ERROR:
+            code = refusal(buffer[start + 1])
+            self.error = f"byte {self.seen + start}: the device refused a command: {code}"
 
 
-def may_grow(rest: bytes) -> bool:
+def may_grow(rest: bytes, report_bytes: int) -> bool:
     """Return whether these bytes are the start of an answer that is not complete yet."""
     known = next((size for opcode, size in _SIZES.items() if opcode == rest[0]), 0)
-    return len(rest) < known
-
-
-def refusal(code: int) -> str:
-    """Return what an ERROR frame says, in words."""
-    try:
-        name = ErrorCode(code).name.lower().replace("_", " ")
-    except ValueError:
-        name = f"code {code}"
-    return f"the device refused a command: {name}"
+    if rest[0] == Opcode.DONE:
+        known = 1 + report_bytes
+    return rest[0] < 0x80 or len(rest) < known

@@ -12,21 +12,29 @@ import numpy.typing as npt
 
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.neurons import IntegerNeuron
-from .host import Run, decode_replies, stimulus_to_commands
+from .host import (
+    Run,
+    Script,
+    decode_replies,
+    load_image,
+    loaded,
+    report_bytes,
+    stimulus_to_commands,
+)
 from .lower import LoweredCore
 from .simulate import Progress as SimulationProgress
 from .simulate import SimulatorBuild, run_devices
 
 # The decoded replies of some samples, and the trace records of the same.
 Answers = tuple[Run, npt.NDArray[Any]]
-PHASES = ("accumulate", "commit", "propagate")
+PHASES = ("events", "commit")
 
 
 @dataclass(frozen=True)
 class RtlRun:
     """Recording of the simulated device and its own cycle counters.
 
-    ``cycles`` has shape (samples, hardware steps, 3): accumulate, commit, propagate.
+    ``cycles`` has shape (samples, hardware steps, 2): events, commit.
     """
 
     recording: Recording
@@ -50,7 +58,7 @@ def run_rtl(
     counts = device_counts(core, stimulus)
     parts = [p for p in np.array_split(counts, min(len(counts), os.cpu_count() or 1)) if len(p)]
     # What does not leave the core over the link is read from the trace.
-    trace = bool(record) or any(not _emits(core, name) for name in populations)
+    trace = bool(record) or any(not emits(core, name) for name in populations)
     shares = [0.0] * len(parts)
 
     def watch(number: int, state: SimulationProgress) -> None:
@@ -58,13 +66,15 @@ def run_rtl(
         if progress is not None:
             progress(sum(shares) / len(shares))
 
-    scripts = [stimulus_to_commands(part) for part in parts]
-    results = run_devices(build, scripts, trace=trace, progress=watch)
+    # Weights in such memory cannot come with the bitstream.
+    needed = core.shape.weight_storage == "huge"
+    load = load_image(core.image) if needed else Script(b"", 0)
+    scripts = [load + stimulus_to_commands(part) for part in parts]
+    size = report_bytes(core.shape)
+    results = run_devices(build, scripts, report_bytes=size, trace=trace, progress=watch)
     answers = [
         (
-            decode_replies(
-                result.tx_bytes, len(part), part.shape[1], step_bits=core.shape.step_bits
-            ),
+            decode_replies(loaded(result.tx_bytes, load), len(part), part.shape[1], core.shape),
             result.trace,
         )
         for part, result in zip(parts, results, strict=True)
@@ -117,17 +127,37 @@ def _graded(core: LoweredCore, name: str) -> bool:
     return isinstance(neuron, IntegerNeuron) and not neuron.spiking
 
 
-def _emits(core: LoweredCore, name: str) -> bool:
-    first = core.image.neuron_class[core.placement.neurons[name]]
+def emits(core: LoweredCore, name: str) -> bool:
+    """Whether the spikes of a population leave the core."""
+    first = core.image.neuron_class[core.placement.neurons[name] // core.shape.units]
     return bool(core.image.class_emit[first])
 
 
 def _states(
     core: LoweredCore, answers: Sequence[Answers], size: tuple[int, int]
 ) -> dict[str, npt.NDArray[np.int64]]:
+    """Every state word of every step: neurons that a step passed over keep theirs."""
     trace = np.concatenate([records for _, records in answers])
-    cube = trace.reshape(*size, core.image.active_neurons)
-    return {name: cube[name].astype(np.int64) for name in ("v", "u", "spike")}
+    samples, steps = size
+    states = {
+        name: np.zeros((samples, steps, core.shape.neurons), np.int64)
+        for name in ("v", "u", "spike")
+    }
+    at, neuron = trace["step"].astype(np.int64), trace["index"].astype(np.int64)
+    # The first step of a sample sweeps all neurons, each step in order.
+    fresh = np.ones(at.size, bool)
+    fresh[1:] = (at[1:] == 0) & ((at[:-1] != 0) | (neuron[1:] <= neuron[:-1]))
+    sample = np.cumsum(fresh) - 1
+    for name, cube in states.items():
+        cube[sample, at, neuron] = trace[name]
+    seen = np.zeros((samples, steps, core.shape.neurons), bool)
+    seen[sample, at, neuron] = True
+    # The last step in which each was seen; before the first there is nothing but zero.
+    last = np.maximum.accumulate(np.where(seen, np.arange(steps)[None, :, None], -1), axis=1)
+    for name in ("v", "u"):
+        kept = np.take_along_axis(states[name], np.maximum(last, 0), axis=1)
+        states[name] = np.where(last >= 0, kept, 0)
+    return states
 
 
 def _aligned(
@@ -137,9 +167,8 @@ def _aligned(
     steps: int,
 ) -> npt.NDArray[np.int64]:
     population = core.graph.population(key[0])
-    first = core.placement.neurons[key[0]]
     window = states[key[1]][:, population.lag : population.lag + steps]
-    return window[:, :, first : first + population.size]
+    return window[:, :, core.placement.places(population)]
 
 
 def _emission(
@@ -154,19 +183,19 @@ def _emission(
     if _graded(core, name):
         values = _aligned(core, (name, "v"), states, stimulus.steps)
         return Events.from_dense(values).shifted(-late, stimulus.steps)
-    if not _emits(core, name):
+    if not emits(core, name):
         fired = _aligned(core, (name, "spike"), states, stimulus.steps)
         return Events.from_dense(fired).shifted(-late, stimulus.steps)
-    first = core.placement.neurons[name]
+    index = np.full(core.shape.neurons, -1, np.int64)
+    index[core.placement.places(population)] = np.arange(population.size)
     columns: list[list[npt.NDArray[np.int64]]] = [[], [], []]
     before = 0
     for run, _ in answers:
-        inside = (run.neuron >= first) & (run.neuron < first + population.size)
-        step = run.step[inside] - population.lag + late
-        keep = (step >= 0) & (step < stimulus.steps)
+        step = run.step - population.lag + late
+        keep = (index[run.neuron] >= 0) & (step >= 0) & (step < stimulus.steps)
         for column, part in zip(
             columns,
-            (run.sample[inside][keep] + before, step[keep], run.neuron[inside][keep] - first),
+            (run.sample[keep] + before, step[keep], index[run.neuron[keep]]),
             strict=True,
         ):
             column.append(part)

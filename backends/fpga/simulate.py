@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from .cache import Cache, content_key, default_cache_root
 from .host import Script
-from .process import run_stage, termination_unwinds
+from .process import StageTimedOut, background_stage, run_stage, termination_unwinds
 from .toolchain import ToolchainMissing, require_packages
 
 __all__ = [
@@ -40,17 +40,25 @@ __all__ = [
     "SimulationResult",
     "SimulatorBuild",
     "build_simulator",
+    "device_terminal",
     "run_device",
     "run_devices",
 ]
 
 TRACE_RECORD: Final = np.dtype(
-    [("index", np.uint32), ("v", np.int32), ("u", np.int32), ("spike", np.uint32)]
+    [
+        ("step", np.uint32),
+        ("index", np.uint32),
+        ("v", np.int32),
+        ("u", np.int32),
+        ("spike", np.uint32),
+    ]
 )
-"""One neuron after one step, in the order the core sweeps them."""
+"""One neuron after one step, in the order the core sweeps them; those at rest are left out."""
 
 _PURPOSE: Final = "simulating the device"
 _TOPLEVEL: Final = "device_bench"
+_POLL_SECONDS: Final = 0.02
 # Against -O1, -O2 takes a third longer to compile and runs a tenth faster: that pays from some
 # tens of millions of clock cycles. Splitting the output to compile in parallel costs more CPU time
 # in headers than it gains on two cores.
@@ -174,6 +182,8 @@ def run_device(
     build: SimulatorBuild,
     script: Script,
     *,
+    report_bytes: int,
+    raw: bool = False,
     trace: bool = False,
     gap: int = 0,
     stall: int = 0,
@@ -185,7 +195,9 @@ def run_device(
 ) -> SimulationResult:
     """Send a script to a device fresh from reset; return all it sent once every answer is there.
 
-    The device gets exactly ``script.data`` on its receiving stream. ``gap`` idle cycles follow
+    The device gets ``script.data`` in frames, as fast as it grants them, or with ``raw`` just those
+    bytes; what it sends is taken out of its frames likewise. A DONE has ``report_bytes``.
+    ``gap`` idle cycles follow
     each byte in both directions (a UART of c cycles a bit has 10 c - 1); with ``stall`` non-zero
     both streams pause at random, with that seed. With ``trace`` the state of each neuron in each
     step is recorded. ``expect_bytes`` ends the run after so many bytes instead of by answers.
@@ -199,11 +211,12 @@ def run_device(
     started = time.monotonic()
     job = {
         "answers": script.answers,
+        "report_bytes": report_bytes,
         "read_sizes": list(script.read_sizes),
         "bytes": expect_bytes,
         "patience": patience,
         "test_module": f"{__package__}.bench_device",
-        "plusargs": {"trace": int(trace), "gap": gap, "stall": stall},
+        "plusargs": {"trace": int(trace), "gap": gap, "stall": stall, "raw": int(raw)},
     }
     with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-run-") as name:
         folder = Path(name)
@@ -231,6 +244,8 @@ def run_devices(
     build: SimulatorBuild,
     scripts: Sequence[Script],
     *,
+    report_bytes: int,
+    raw: bool = False,
     trace: bool = False,
     gap: int = 0,
     stall: int = 0,
@@ -253,6 +268,8 @@ def run_devices(
         return run_device(
             build,
             scripts[number],
+            report_bytes=report_bytes,
+            raw=raw,
             trace=trace,
             gap=gap,
             stall=stall,
@@ -275,6 +292,43 @@ def run_devices(
             stop.set()
             raise
         return [run.result() for run in runs]
+
+
+@contextlib.contextmanager
+def device_terminal(build: SimulatorBuild, *, timeout: float = 30.0) -> Iterator[str]:
+    """Run a device behind a pseudo-terminal, whose name is the value, until the block is left.
+
+    What is written to the terminal arrives on the device's line, and the other way round; the
+    device's clock stands still while there is nothing to do. Raises
+    :class:`~.process.StageFailed` if the simulator does not come up.
+    """
+    require_packages(_PURPOSE, {"cocotb": "cocotb"}, "sim")
+    job = {
+        "parent": os.getpid(),
+        "test_module": f"{__package__}.terminal_device",
+        "plusargs": {"trace": 0, "gap": 0, "stall": 0, "raw": 1},
+    }
+    with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-port-") as name:
+        folder = Path(name)
+        (folder / "rx.bin").touch()
+        (folder / "tx.bin").touch()
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        starter = Path(__file__).with_name("start_simulator.py")
+        with background_stage(
+            "simulate",
+            [sys.executable, "-P", str(starter), str(build.folder)],
+            cwd=folder,
+            log=folder / "simulate.log",
+            env=_run_environment(),
+        ) as check:
+            ready = folder / "port.json"
+            deadline = time.monotonic() + timeout
+            while not ready.exists():
+                check()
+                if time.monotonic() > deadline:
+                    raise StageTimedOut("simulate", f"was not ready after {timeout:g} s", "")
+                time.sleep(_POLL_SECONDS)
+            yield str(json.loads(ready.read_text(encoding="utf-8"))["port"])
 
 
 def _no_trace() -> NDArray[Any]:

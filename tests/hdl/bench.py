@@ -8,6 +8,9 @@ from typing import Any
 
 from amaranth.sim import Simulator, SimulatorContext
 
+from spikec.backends.fpga.connection import Connection
+from spikec.backends.fpga.host import Script, report_bytes
+from spikec.backends.fpga.replies import ReplyScanner
 from spikec.hdl.core import Core
 from spikec.hdl.cycles import StepCycles
 from spikec.hdl.device import Device
@@ -48,19 +51,30 @@ def simulate(
     simulator.run()
 
 
-def run_core(image: CoreImage, steps: Sequence[Sequence[int]]) -> list[StepRecord]:
-    """Events straight into a core, all outputs taken at once."""
+def watch_trace(out: Any, trace: list[Swept]) -> Callable[[SimulatorContext], Any]:
+    """Collect the neurons of each beat."""
+
+    async def watch(ctx: SimulatorContext) -> None:
+        sampled = ctx.tick().sample(out.valid, out.index, out.v, out.u, out.spike)
+        async for _, _, valid, index, v, u, spike in sampled:
+            if valid:
+                for n in range(len(v)):
+                    trace.append(Swept(index + n, v[n], u[n], bool(spike >> n & 1)))
+
+    return watch
+
+
+def run_core(
+    image: CoreImage, steps: Sequence[Sequence[int]], *, ahead: bool = False
+) -> list[StepRecord]:
+    """Events straight into a core, all outputs taken at once.
+
+    With ``ahead`` the events of a step come while the step before commits.
+    """
     core = Core(image.shape, image)
     records: list[StepRecord] = []
     trace: list[Swept] = []
     spikes: list[int] = []
-
-    async def watch_trace(ctx: SimulatorContext) -> None:
-        out = core.trace
-        sampled = ctx.tick().sample(out.valid, out.index, out.v, out.u, out.spike)
-        async for _, _, valid, index, v, u, spike in sampled:
-            if valid:
-                trace.append(Swept(index, v, u, bool(spike)))
 
     async def watch_spikes(ctx: SimulatorContext) -> None:
         ctx.set(core.spikes.ready, 1)
@@ -68,56 +82,93 @@ def run_core(image: CoreImage, steps: Sequence[Sequence[int]]) -> list[StepRecor
             if valid:
                 spikes.append(neuron)
 
-    async def drive(ctx: SimulatorContext) -> None:
-        for events in steps:
-            for source in events:
-                await put(ctx, core.events, source)
-            await put(ctx, core.requests, Request.TICK)
-            ctx.set(core.done.ready, 1)
+    async def watch_done(ctx: SimulatorContext) -> None:
+        ctx.set(core.done.ready, 1)
+        await ctx.tick().until(core.done.valid)
+        for _ in steps:
             (done,) = await ctx.tick().sample(core.done.payload).until(core.done.valid)
-            ctx.set(core.done.ready, 0)
-            cycles = StepCycles(done.accumulate, done.commit, done.propagate)
+            cycles = StepCycles(done.events, done.commit)
             records.append(StepRecord(done.step, trace[:], spikes[:], cycles))
             trace.clear()
             spikes.clear()
 
-    simulate(core, drive, background=(watch_trace, watch_spikes))
+    async def drive(ctx: SimulatorContext) -> None:
+        # Memory that is read without a clock starts with anything: a clear sets it.
+        await put(ctx, core.requests, Request.CLEAR)
+        for number, events in enumerate(steps):
+            while not ahead and len(records) < number:
+                await ctx.tick()
+            for source in events:
+                await put(ctx, core.events, source)
+            await put(ctx, core.requests, Request.TICK)
+
+    simulate(core, drive, watch_done, background=(watch_trace(core.trace, trace), watch_spikes))
     return records
 
 
 def run_device(
     device: Device,
-    sent: bytes,
-    replies: int,
+    script: Script,
     *,
     rx_gap: Callable[[], int] = lambda: 0,
     tx_gap: Callable[[], int] = lambda: 0,
-) -> tuple[bytes, list[Swept]]:
-    """Bytes in, that many bytes out, and the trace; gaps in cycles before each byte."""
-    received = bytearray()
+    timeout: float = 1e9,
+) -> tuple[bytes, list[Swept], Connection]:
+    """The replies to a script, the trace, and the host's end; gaps in cycles before each byte."""
     trace: list[Swept] = []
-
-    async def watch_trace(ctx: SimulatorContext) -> None:
-        out = device.trace
-        sampled = ctx.tick().sample(out.valid, out.index, out.v, out.u, out.spike)
-        async for _, _, valid, index, v, u, spike in sampled:
-            if valid:
-                trace.append(Swept(index, v, u, bool(spike)))
+    replies = bytearray()
+    connection = Connection(7, timeout=timeout)
+    connection.expecting = True
+    connection.send(script.data)
+    scanner = ReplyScanner(report_bytes(device.shape), script.read_sizes)
+    cycles = 0
 
     async def send(ctx: SimulatorContext) -> None:
-        for byte in sent:
-            if gap := rx_gap():
-                await ctx.tick().repeat(gap)
-            await put(ctx, device.rx, byte)
+        nonlocal cycles
+        while scanner.answers < script.answers:
+            for byte in connection.transmit(cycles):
+                if gap := rx_gap():
+                    await ctx.tick().repeat(gap)
+                await put(ctx, device.rx, byte)
+            await ctx.tick().repeat(10)
+            cycles += 10
+            assert cycles < 20_000, f"{scanner.answers} of {script.answers} answers"
 
     async def receive(ctx: SimulatorContext) -> None:
-        while len(received) < replies:
+        while scanner.answers < script.answers:
             if gap := tx_gap():
                 await ctx.tick().repeat(gap)
             ctx.set(device.tx.ready, 1)
             (byte,) = await ctx.tick().sample(device.tx.payload).until(device.tx.valid)
             ctx.set(device.tx.ready, 0)
-            received.append(byte)
+            connection.receive(bytes((byte,)), cycles)
+            data = connection.take()
+            replies.extend(data)
+            scanner.feed(data)
 
-    simulate(device, send, receive, background=(watch_trace,))
-    return bytes(received), trace
+    simulate(device, send, receive, background=(watch_trace(device.trace, trace),))
+    return bytes(replies), trace, connection
+
+
+def line_talk(dut: Any, frames: Sequence[bytes], quiet: int = 2500) -> list[bytes]:
+    """What comes back for each piece of line bytes, given the time to fall silent after each."""
+    answers: list[bytearray] = []
+
+    async def send(ctx: SimulatorContext) -> None:
+        for frame in frames:
+            answers.append(bytearray())
+            for byte in frame:
+                await put(ctx, dut.rx, byte)
+            size = -1
+            while len(answers[-1]) != size:
+                size = len(answers[-1])
+                await ctx.tick().repeat(quiet)
+
+    async def receive(ctx: SimulatorContext) -> None:
+        ctx.set(dut.tx.ready, 1)
+        async for _, _, valid, byte in ctx.tick().sample(dut.tx.valid, dut.tx.payload):
+            if valid:
+                answers[-1].append(byte)
+
+    simulate(dut, send, background=(receive,))
+    return [bytes(answer) for answer in answers]

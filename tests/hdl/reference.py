@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from spikec.hdl.image import CoreImage
@@ -51,11 +51,14 @@ class Swept:
 
 @dataclass
 class Reference:
-    """A core with an image, stepped by `tick`."""
+    """A core with an image, stepped by `tick`.
+
+    ``beyond`` says whether any sum has been below, and above, what the state holds.
+    """
 
     image: CoreImage
     step: int = 0
-    event_words: list[int] = field(default_factory=list)
+    beyond: tuple[bool, bool] = (False, False)
 
     def __post_init__(self) -> None:
         self.clear()
@@ -63,52 +66,76 @@ class Reference:
     def clear(self) -> None:
         shape = self.image.shape
         self.step = 0
-        self.event_words = []
         self.v = [0] * shape.neurons
         self.u = [0] * shape.neurons
         self.refractory = [0] * shape.neurons
         self.acc = [[0] * shape.neurons for _ in range(shape.pages)]
 
-    def words(self, source: int) -> int:
-        return int(self.image.rows_count[source])
+    def runs(self, source: int) -> list[tuple[int, int, int, int]]:
+        """(first word, words, first group, steps) of each run of a source; by word 0 and 0."""
+        image = self.image
+        start, count = int(image.rows_start[source]), int(image.rows_count[source])
+        target, delay = int(image.rows_target[source]), int(image.rows_delay[source])
+        if not image.shape.segments:
+            return [(start, count, target, delay)]
+        return [
+            (
+                int(image.segment_start[k]),
+                int(image.segment_count[k]),
+                int(image.segment_target[k]) + target,
+                int(image.segment_delay[k]),
+            )
+            for k in range(start, start + count)
+        ]
+
+    def words(self, source: int) -> list[int]:
+        """Words of each run of a source."""
+        return [count for _, count, _, _ in self.runs(source)]
 
     def _add_row(self, source: int) -> None:
         image, shape = self.image, self.image.shape
-        start = int(image.rows_start[source])
-        for word in range(start, start + self.words(source)):
-            page = (self.step + int(image.word_delay[word])) % shape.pages
-            for lane in range(shape.lanes):
-                neuron = int(image.word_target[word]) * shape.lanes + lane
-                total = self.acc[page][neuron] + int(image.weights[word, lane])
-                self.acc[page][neuron] = fit(total, shape.acc_bits, "wrap")
+        for start, count, target, delay in self.runs(source):
+            for k in range(count):
+                for lane in range(shape.lanes):
+                    if shape.addressing == "row":
+                        group, steps = target + k, delay
+                    else:
+                        group = int(image.word_target[start + k, lane])
+                        steps = int(image.word_delay[start + k, lane])
+                    page = (self.step + steps) % shape.pages
+                    neuron = group * shape.lanes + lane
+                    total = self.acc[page][neuron] + int(image.weights[start + k, lane])
+                    self.acc[page][neuron] = fit(total, shape.acc_bits, "wrap")
 
     def event(self, source: int) -> None:
-        self.event_words.append(self.words(source))
         self._add_row(source)
 
-    def tick(self) -> tuple[list[Swept], list[int], list[int], list[int]]:
-        """Trace, neurons reported, words of each event and words of each spike."""
+    def tick(self) -> tuple[list[Swept], list[int], list[int]]:
+        """Every neuron, neurons reported and neurons that spiked."""
         image, shape = self.image, self.image.shape
         page = self.acc[self.step % shape.pages]
         trace: list[Swept] = []
-        for n in range(image.active_neurons):
+        for n in range(shape.neurons):
             spike = self._commit(n, page[n])
             trace.append(Swept(n, self.v[n], self.u[n], spike))
-        # A word is cleared whole, with the lanes behind the last active neuron.
-        groups = -(-image.active_neurons // shape.lanes)
-        page[: groups * shape.lanes] = [0] * (groups * shape.lanes)
-
+        page[:] = [0] * shape.neurons
         fired = [line.index for line in trace if line.spike]
-        emitted = [n for n in fired if image.class_emit[image.neuron_class[n]]]
+        emitted = [n for n in fired if image.class_emit[image.neuron_class[n // shape.units]]]
         self.step = (self.step + 1) % (1 << shape.step_bits)
-        for n in fired:
-            self._add_row(shape.inputs + n)
-        events, self.event_words = self.event_words, []
-        return trace, emitted, events, [self.words(shape.inputs + n) for n in fired]
+        if shape.recurrent:
+            for n in fired:
+                self._add_row(shape.inputs + n)
+        return trace, emitted, fired
+
+    def _fit(self, total: int) -> int:
+        shape = self.image.shape
+        below, above = self.beyond
+        self.beyond = below or total < shape.state_min, above or total > shape.state_max
+        return fit(total, shape.state_bits, shape.overflow)
 
     def _commit(self, n: int, accumulated: int) -> bool:
         image, shape = self.image, self.image.shape
-        c = int(image.neuron_class[n])
+        c = int(image.neuron_class[n // shape.units])
         start = int(image.class_start[c])
         if self.step < start:
             return False
@@ -120,7 +147,7 @@ class Reference:
             old_u = self.u[n]
             decayed = Fraction(old_u * int(image.class_decay_u[c]), shape.decay_one)
             total = round_exact(decayed, shape.rounding) + drive
-            self.u[n] = fit(total, shape.state_bits, shape.overflow)
+            self.u[n] = self._fit(total)
             x = old_u if image.class_order_old[c] else self.u[n]
         else:
             x = drive
@@ -131,7 +158,7 @@ class Reference:
 
         v, threshold = self.v[n], int(image.class_threshold[c])
         decayed = Fraction(v * int(image.class_decay_v[c]), shape.decay_one)
-        w = fit(round_exact(decayed, shape.rounding) + x, shape.state_bits, shape.overflow)
+        w = self._fit(round_exact(decayed, shape.rounding) + x)
         w = max(w, int(image.class_v_min[c]))
         reset = Reset(int(image.class_reset[c]))
         limit = threshold
@@ -143,7 +170,7 @@ class Reference:
         elif reset is Reset.VALUE:
             self.v[n] = int(image.class_v_reset[c])
         else:
-            self.v[n] = fit(w - int(image.class_v_reset[c]), shape.state_bits, shape.overflow)
+            self.v[n] = self._fit(w - int(image.class_v_reset[c]))
         if spike:
             self.refractory[n] = int(image.class_refractory[c])
         return spike
@@ -156,6 +183,6 @@ def run(image: CoreImage, steps: Iterable[Iterable[int]]) -> list[tuple[list[Swe
     for events in steps:
         for source in events:
             core.event(source)
-        trace, emitted, _, _ = core.tick()
+        trace, emitted, _ = core.tick()
         recorded.append((trace, emitted))
     return recorded

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator, SimulatorContext
 
-from spikec.hdl.arithmetic import fitted, rounded, selected
+from spikec.hdl.arithmetic import fitted, rounded, selected, signed_digits, times
 from spikec.hdl.shape import OVERFLOWS, ROUNDINGS, Overflow, Rounding
 
 from .reference import fit, round_exact
@@ -65,3 +66,49 @@ def test_selection(count: int) -> None:
     simulator = Simulator(m)
     simulator.add_testbench(check)
     simulator.run()
+
+
+@pytest.mark.parametrize("shape", [signed(4), unsigned(4)])
+def test_products_of_every_value_and_factor(shape: Shape) -> None:
+    """Constants become additions and subtractions of shifts, others a product: the same number."""
+    value, factor = Signal(shape), Signal(5)
+    constants = [Signal(signed(12), name=f"by_{number}") for number in range(32)]
+    variable = Signal(signed(12))
+    m = Module()
+    m.d.comb += variable.eq(times(value, factor))
+    m.d.comb += [out.eq(times(value, Const(number, 5))) for number, out in enumerate(constants)]
+    low = -8 if shape.signed else 0
+
+    async def check(ctx: SimulatorContext) -> None:
+        for v in range(low, low + 16):
+            ctx.set(value, v)
+            await ctx.delay(1e-9)
+            assert [ctx.get(out) for out in constants] == [v * number for number in range(32)]
+            for number in range(32):
+                ctx.set(factor, number)
+                await ctx.delay(1e-9)
+                assert ctx.get(variable) == v * number
+
+    simulator = Simulator(m)
+    simulator.add_testbench(check)
+    simulator.run()
+
+
+def test_products_keep_the_sign() -> None:
+    for number in range(1, 32):
+        product = times(Signal(signed(4)), Const(number, 5))
+        assert product.shape().signed
+        assert len(product) >= len(bin(8 * number)) - 2
+
+
+def test_signed_digits_of_every_number() -> None:
+    """They add up, no two are adjacent (so they are fewest), and 2^k - 1 needs two."""
+    for number in range(5000):
+        digits = signed_digits(number)
+        assert sum(sign << shift for shift, sign in digits) == number
+        shifts = [shift for shift, _ in digits]
+        assert shifts == sorted(shifts, reverse=True)
+        assert all(a - b > 1 for a, b in pairwise(shifts))
+        assert not digits or digits[0][1] == 1
+    for k in range(2, 17):
+        assert signed_digits((1 << k) - 1) == [(k, 1), (0, -1)]

@@ -1,35 +1,33 @@
 # amaranth: UnusedElaboratable=no
-"""The device as a host sees it: bytes in, bytes out."""
+"""The device as a host sees it, over frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from spikec.backends.fpga.host import Script, load_image, read_info, report_bytes
 from spikec.hdl.device import Device
 from spikec.hdl.image import CoreImage, ImageError, unpack
+from spikec.hdl.memories import STATE
 from spikec.hdl.protocol import (
-    Clear,
-    Cleared,
-    Command,
-    CommandDecoder,
-    Data,
-    Done,
-    Error,
+    INFO_BYTES,
     ErrorCode,
-    Event,
     InfoReply,
-    InfoRequest,
-    Read,
-    Reply,
-    ReplyDecoder,
-    Spike,
-    Tick,
+    LinkOptions,
+    Opcode,
+    StatusReply,
     Write,
-    Written,
-    encode,
+    events,
+    mask,
+    read_burst,
+    shape_digest,
+    status_request,
+    write_burst,
 )
 from spikec.hdl.shape import CoreShape, Memory
 
@@ -53,50 +51,46 @@ SHAPE = CoreShape(
     shift_bits=2,
     decay_bits=4,
 )
-
-
 BUSY = 18  # an image seed with many spikes, silent ones and an inactive neuron
+REPORT = report_bytes(SHAPE)
+TICK, CLEAR = bytes((Opcode.TICK,)), bytes((Opcode.CLEAR,))
+BEGIN, COMMIT = bytes((Opcode.BEGIN,)), bytes((Opcode.COMMIT,))
 
 
 def busy_image(seed: int) -> CoreImage:
     return random_image(SHAPE, np.random.default_rng(seed))
 
 
-def talk(
-    device: Device, commands: Sequence[Command], replies: int, shape: CoreShape = SHAPE
-) -> list[Reply]:
-    """Replies to commands, of which there are ``replies`` bytes."""
-    decoder = ReplyDecoder()
-    for command in commands:
-        if isinstance(command, Read):
-            decoder.expect(shape.word_bytes(command.memory))
-    received, _ = run_device(device, encode(commands), replies)
-    answer = decoder.feed(received)
-    assert decoder.pending == 0
-    return answer
+IMAGE = (Memory.DIGEST, 0, 1)
 
 
-def step_commands(steps: Iterable[Iterable[int]]) -> list[Command]:
-    commands: list[Command] = []
-    for events in steps:
-        commands += [Event(source) for source in events]
-        commands.append(Tick())
-    return commands
+def step_script(steps: Sequence[Sequence[int]]) -> Script:
+    return Script(b"".join(events(sources) + TICK for sources in steps), len(steps))
 
 
-def summary(replies: Iterable[Reply]) -> list[list[int]]:
+def read_script(*reads: tuple[Memory, int, int]) -> Script:
+    sizes = tuple(count * SHAPE.word_bytes(memory) for memory, _, count in reads)
+    return Script(b"".join(read_burst(*read) for read in reads), len(reads), sizes)
+
+
+def summary(replies: bytes) -> list[list[int]]:
     """Neurons reported in each step."""
-    steps: list[list[int]] = [[]]
-    for reply in replies:
-        if isinstance(reply, Spike):
-            steps[-1].append(reply.neuron)
-        elif isinstance(reply, Done):
-            steps.append([])
-    return steps[:-1]
+    found = re.findall(rb"((?:[\x00-\x7f].)*)\x82.{%d}" % REPORT, replies, re.DOTALL)
+    return [list(spikes[1::2]) for spikes in found]
 
 
-def reply_bytes(recorded: list[tuple[list[Swept], list[int]]]) -> int:
-    return sum(3 * len(emitted) + 12 for _, emitted in recorded)
+def follows(trace: list[Swept], steps: Sequence[Sequence[Swept]]) -> None:
+    """The trace has all neurons of each step but those that rest, which stay as they were."""
+    states: dict[int, Swept] = {}
+    at = 0
+    for lines in steps:
+        for line in lines:
+            if at < len(trace) and trace[at] == line:
+                at += 1
+            else:
+                assert states[line.index] == line
+            states[line.index] = replace(line, spike=False)
+    assert at == len(trace)
 
 
 @pytest.mark.parametrize("gaps", [False, True])
@@ -109,177 +103,186 @@ def test_steps_over_bytes(gaps: bool) -> None:
     def gap() -> int:
         return int(rng.integers(0, 4)) if gaps else 0
 
-    received, trace = run_device(
-        Device(SHAPE, image),
-        encode(step_commands(steps)),
-        reply_bytes(recorded),
-        rx_gap=gap,
-        tx_gap=gap,
+    replies, trace, connection = run_device(
+        Device(SHAPE, image), step_script(steps), rx_gap=gap, tx_gap=gap
     )
-    assert summary(ReplyDecoder().feed(received)) == [emitted for _, emitted in recorded]
-    assert trace == [line for lines, _ in recorded for line in lines]
+    assert summary(replies) == [emitted for _, emitted in recorded]
+    follows(trace, [lines for lines, _ in recorded])
+    assert connection.counts.damaged == connection.counts.gaps == 0
 
 
 def test_counters_do_not_depend_on_the_pace_of_the_host() -> None:
     image, rng = busy_image(BUSY), np.random.default_rng(2)
-    steps = random_steps(SHAPE, 8, rng)
-    size = reply_bytes(run(image, steps))
-    answers = [
-        run_device(
-            Device(SHAPE, image), encode(step_commands(steps)), size, rx_gap=gap, tx_gap=gap
-        )[0]
-        for gap in (lambda: 0, lambda: 13)
-    ]
+    script = step_script(random_steps(SHAPE, 8, rng))
+    paces: tuple[Callable[[], int], ...] = (lambda: 0, lambda: 13)
+    answers = [run_device(Device(SHAPE, image), script, rx_gap=gap, tx_gap=gap)[0] for gap in paces]
     assert answers[0] == answers[1]
 
 
-def test_loaded_by_frames_it_is_the_same_device() -> None:
+def test_masks_are_events() -> None:
+    image = busy_image(BUSY)
+    lists, _, _ = run_device(Device(SHAPE, image), step_script([[0, 1, 4], [2], [0, 3]] * 2))
+    data = b"".join(mask(0, bytes((bits,))) + TICK for bits in (0b10011, 0b00100, 0b01001) * 2)
+    masks, _, _ = run_device(Device(SHAPE, image), Script(data, 6))
+    assert summary(masks) == summary(lists)
+
+
+def test_loaded_over_the_wire_it_is_the_same_device() -> None:
     image = busy_image(3)
     steps = random_steps(SHAPE, 6, np.random.default_rng(4))
-    writes = list(image.frames())
-    commands = [InfoRequest(), *step_commands(steps)]
-    size = len(InfoReply(SHAPE, image.digest).encode()) + reply_bytes(run(image, steps))
-    built_in = talk(Device(SHAPE, image), commands, size)
+    script = Script(CLEAR, 1) + read_info() + read_script(IMAGE) + step_script(steps)
+    built_in, _, _ = run_device(Device(SHAPE, image), script)
+    load = load_image(image)
     # Loaded over another image, which must leave nothing behind.
-    other = Device(SHAPE, busy_image(5))
-    loaded = talk(other, [*writes, Clear(), *commands], len(writes) + 1 + size)
-    assert loaded[: len(writes) + 1] == [*(Written() for _ in writes), Cleared()]
-    assert loaded[len(writes) + 1 :] == built_in
-    assert built_in[0] == InfoReply(SHAPE, image.digest)
+    loaded, _, _ = run_device(Device(SHAPE, busy_image(5)), load + script)
+    assert loaded[: load.answers] == bytes((Opcode.WRITTEN,)) * (load.answers - 1) + bytes(
+        (Opcode.COMMITTED,)
+    )
+    assert loaded[load.answers :] == built_in
+    info = InfoReply.decode(built_in[2 : 2 + INFO_BYTES])
+    assert built_in[3 + INFO_BYTES :][:8] == image.digest
+    assert (info.shape, info.configured) == (shape_digest(SHAPE), True)
+
+
+def test_the_device_tells_clock_and_buffers() -> None:
+    device = Device(SHAPE, busy_image(3), None, LinkOptions(25_000_000, 1024, 256))
+    info = InfoReply.decode(run_device(device, read_info())[0][1:])
+    assert (info.clock_hz, info.receive_bytes, info.replay_bytes) == (25_000_000, 1024, 256)
 
 
 def test_every_word_reads_back() -> None:
     image = busy_image(6)
-    reads = [
-        Read(memory, address) for memory in SHAPE.memories for address in range(SHAPE.depth(memory))
-    ]
-    size = sum(1 + SHAPE.word_bytes(read.memory) for read in reads)
-    answer = talk(Device(SHAPE, image), reads, size)
-    expected = [word for memory in SHAPE.memories for word in image.pack(memory)]
-    got = [int.from_bytes(reply.data, "little") for reply in answer if isinstance(reply, Data)]
-    assert got == expected
+    memories = [memory for memory in SHAPE.memories if memory not in STATE]
+    script = read_script(*((memory, 0, SHAPE.depth(memory)) for memory in memories))
+    replies, _, _ = run_device(Device(SHAPE, image), script)
+    at = 0
+    for memory in memories:
+        size = SHAPE.word_bytes(memory)
+        assert replies[at] == Opcode.DATA
+        for word in image.pack(memory):
+            assert int.from_bytes(replies[at + 1 : at + 1 + size], "little") == word
+            at += size
+        at += 1
 
 
 def test_every_word_can_be_written() -> None:
     rng = np.random.default_rng(7)
-    writes = []
+    script, expected = Script(b"", 0), b""
     for memory in SHAPE.memories:
-        mask = (1 << SHAPE.word_bits(memory)) - 1
-        size = SHAPE.word_bytes(memory)
-        for address in range(SHAPE.depth(memory)):
-            word = int.from_bytes(rng.bytes(size), "little") & mask
-            writes.append(Write(memory, address, word.to_bytes(size, "little")))
-    reads = [Read(write.memory, write.address) for write in writes]
-    size = len(writes) + sum(1 + len(write.data) for write in writes)
-    answer = talk(Device(SHAPE), [*writes, *reads], size)
-    assert answer[len(writes) :] == [Data(write.data) for write in writes]
+        if memory in STATE:
+            continue
+        mask_, size = (1 << SHAPE.word_bits(memory)) - 1, SHAPE.word_bytes(memory)
+        words = [
+            (int.from_bytes(rng.bytes(size), "little") & mask_).to_bytes(size, "little")
+            for _ in range(SHAPE.depth(memory))
+        ]
+        script += Script(write_burst(memory, 0, len(words), b"".join(words)), 1)
+        script += read_script((memory, 0, len(words)))
+        expected += bytes((Opcode.WRITTEN, Opcode.DATA)) + b"".join(words)
+    assert run_device(Device(SHAPE), script)[0] == expected
 
 
 def test_state_reads_back_and_clears() -> None:
     image = busy_image(BUSY)
     steps = random_steps(SHAPE, 5, np.random.default_rng(2))
     reference = Reference(image)
-    for events in steps:
-        for source in events:
+    for sources in steps:
+        for source in sources:
             reference.event(source)
         reference.tick()
-    for source in steps[0]:
-        reference.event(source)
-    state: dict[Memory, list[object]] = {
-        Memory.POTENTIALS: list(reference.v),
-        Memory.CURRENTS: list(reference.u),
-        Memory.REFRACTORY: list(reference.refractory),
-        Memory.ACCUMULATORS: [
-            tuple(reference.acc[page][group * SHAPE.lanes :][: SHAPE.lanes])
-            for group in range(SHAPE.groups)
-            for page in range(SHAPE.pages)
-        ],
+    states: dict[Memory, list[int]] = {
+        Memory.POTENTIALS: reference.v,
+        Memory.CURRENTS: reference.u,
+        Memory.REFRACTORY: reference.refractory,
     }
-    reads = [Read(memory, at) for memory, words in state.items() for at in range(len(words))]
-    read_size = sum(1 + SHAPE.word_bytes(read.memory) for read in reads)
-    before = [*step_commands(steps), *(Event(source) for source in steps[0])]
-    commands = [*before, *reads, Clear(), *reads, Tick()]
-    # After CLEAR the step counter and all state are as at the start.
+    reads = read_script(*((memory, 0, len(words)) for memory, words in states.items()))
+    # Events of a step that is not asked for are forgotten by the CLEAR.
+    before = step_script(steps) + Script(events(steps[0]), 0)
+    script = before + reads + Script(CLEAR, 1) + Script(TICK, 1)
+    replies, _, _ = run_device(Device(SHAPE, image), script)
+    ends = [m.end() for m in re.finditer(rb"\x82.{%d}" % REPORT, replies, re.DOTALL)]
+    at = ends[4]
+    for memory, words in states.items():
+        assert replies[at] == Opcode.DATA
+        at += 1
+        size = SHAPE.word_bytes(memory)
+        for word in words:
+            raw = int.from_bytes(replies[at : at + size], "little")
+            assert list(unpack(SHAPE, memory, raw).values()) == [(word,)]
+            at += size
+    assert replies[at] == Opcode.CLEARED
     again = run(image, [()])
-    size = reply_bytes(run(image, steps)) + 2 * read_size + 1 + reply_bytes(again)
-    answer = talk(Device(SHAPE, image), commands, size)
-
-    words = [reply for reply in answer if isinstance(reply, Data)]
-    values = [
-        unpack(SHAPE, read.memory, int.from_bytes(word.data, "little"))
-        for read, word in zip(reads, words, strict=False)
-    ]
-    assert [next(iter(value.values())) for value in values] == [
-        word for memory in state.values() for word in memory
-    ]
-    assert not any(any(word.data) for word in words[len(reads) :])
-    cleared = answer[answer.index(Cleared()) :]
-    assert summary(cleared) == [emitted for _, emitted in again]
-    assert [reply.step for reply in cleared if isinstance(reply, Done)] == [0]
-    assert [reply.step for reply in answer if isinstance(reply, Done)] == [0, 1, 2, 3, 4, 0]
+    assert summary(replies[at + 1 :]) == [emitted for _, emitted in again]
+    assert replies[-REPORT : -REPORT + 2] == b"\0\0"  # step 0 again
 
 
-BAD_FRAMES = (
+REFUSED = (
     (b"\x00", ErrorCode.UNKNOWN_COMMAND),
-    (b"\xff", ErrorCode.UNKNOWN_COMMAND),
     (b"\x81", ErrorCode.UNKNOWN_COMMAND),
-    (Event(SHAPE.inputs).encode(), ErrorCode.BAD_SOURCE),
-    (Event(0xFFFF).encode(), ErrorCode.BAD_SOURCE),
-    (b"\x05\x0b\x00\x00\x00", ErrorCode.BAD_MEMORY),
-    (b"\x05\xff\xff\xff\xff", ErrorCode.BAD_MEMORY),
-    (b"\x04\x80\x00\x00\x00", ErrorCode.BAD_MEMORY),
-    (Read(Memory.ROWS, SHAPE.sources).encode(), ErrorCode.BAD_ADDRESS),
-    (Read(Memory.ACTIVE_NEURONS, 1).encode(), ErrorCode.BAD_ADDRESS),
-    (Read(Memory.WEIGHTS, 0x010000).encode(), ErrorCode.BAD_ADDRESS),
-    (Write(Memory.WEIGHTS, 16, b"\x02\x02").encode(), ErrorCode.BAD_ADDRESS),
+    (events([0, SHAPE.inputs]), ErrorCode.BAD_SOURCE),
+    (mask(0, b"\x20"), ErrorCode.BAD_SOURCE),
+    (mask(1 << 19, b"\x01"), ErrorCode.BAD_SOURCE),
+    (read_burst(11, 0, 1), ErrorCode.BAD_MEMORY),
+    (read_burst(255, 0, 0), ErrorCode.BAD_MEMORY),
+    (write_burst(128, 0, 1, b""), ErrorCode.BAD_MEMORY),
+    (read_burst(Memory.ROWS, SHAPE.sources, 1), ErrorCode.BAD_ADDRESS),
+    (read_burst(Memory.ROWS, SHAPE.sources - 1, 2), ErrorCode.BAD_ADDRESS),
+    (read_burst(Memory.DIGEST, 1, 1), ErrorCode.BAD_ADDRESS),
+    (read_burst(Memory.SEGMENTS, 0, 1), ErrorCode.BAD_MEMORY),
+    (write_burst(Memory.POTENTIALS, 0, 1, b"\0\0"), ErrorCode.BAD_MEMORY),
+    (read_burst(Memory.WEIGHTS, 1 << 16, 1), ErrorCode.BAD_ADDRESS),
+    (write_burst(Memory.WEIGHTS, 16, 1, b"\x02\x02"), ErrorCode.BAD_ADDRESS),
+    (COMMIT, ErrorCode.BAD_CONFIGURATION),
 )
 
 
-def test_bad_frames_are_refused_and_the_next_is_understood() -> None:
-    sent = b"".join(frame + InfoRequest().encode() for frame, _ in BAD_FRAMES)
-    info = InfoReply(SHAPE, CoreImage.empty(SHAPE).digest)
-    size = len(BAD_FRAMES) * (2 + len(info.encode()))
-    received, _ = run_device(Device(SHAPE), sent, size)
-    answer = ReplyDecoder().feed(received)
-    assert answer == [reply for _, code in BAD_FRAMES for reply in (Error(code), info)]
+@pytest.mark.parametrize(("command", "code"), REFUSED)
+def test_after_a_refused_command_nothing_is_executed(command: bytes, code: ErrorCode) -> None:
+    script = Script(command + TICK + read_info().data, 1)
+    replies, trace, _ = run_device(Device(SHAPE, busy_image(BUSY)), script)
+    assert replies == bytes((Opcode.ERROR, code))
+    assert trace == []
 
 
-def answer_to(command: Command | Error) -> tuple[type[Reply] | None, int]:
-    """Kind and bytes of the answer to anything but TICK."""
-    match command:
-        case Event() | Tick():
-            return None, 0
-        case Clear():
-            return Cleared, 1
-        case Write():
-            return Written, 1
-        case InfoRequest():
-            return InfoReply, len(InfoReply(SHAPE, bytes(8)).encode())
-        case Read(memory):
-            return Data, 1 + SHAPE.word_bytes(memory)
-        case Error():
-            return Error, 2
+@pytest.mark.parametrize(
+    "before",
+    [
+        Script(b"", 0),
+        Script(load_image(busy_image(3)).data[:1], 0),  # BEGIN
+        Script(write_burst(Memory.FIRST_BIAS, 0, 1, b"\0\0"), 1),
+        # All but COMMIT.
+        Script(load_image(busy_image(3)).data[:-1], load_image(busy_image(3)).answers - 1),
+    ],
+)
+def test_an_unconfigured_device_does_not_step(before: Script) -> None:
+    device = Device(SHAPE, busy_image(BUSY) if before.data else None)
+    replies, trace, _ = run_device(device, before + Script(TICK, 1))
+    assert replies.endswith(bytes((Opcode.ERROR, ErrorCode.NOT_CONFIGURED)))
+    assert trace == []
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_bytes_are_taken_as_the_decoder_takes_them(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    noise = bytes(rng.choice([0, 1, 3, 4, 5, 6, 7, 9, 0x82, 0xEE], 150).astype(np.uint8))
-    flush = b"\x00" * 20 + InfoRequest().encode()
-    commands = CommandDecoder(SHAPE).feed(noise + flush)
-    assert commands[-1] == InfoRequest()
-    expected: list[type[Reply]] = []
-    decoder = ReplyDecoder()
-    size = 0
-    for command in commands:
-        kind, length = answer_to(command)
-        if kind is Data:
-            decoder.expect(length - 1)
-        if kind is not None:
-            expected.append(kind)
-        size += length
-    received, _ = run_device(Device(SHAPE), noise + flush, size)
-    assert [type(reply) for reply in decoder.feed(received)] == expected
+def test_words_without_their_identity_are_no_configuration() -> None:
+    first = write_burst(Memory.DIGEST, 0, 1, bytes(8))
+    last = write_burst(Memory.ROWS, 0, 1, b"\1\0")
+    replies, _, _ = run_device(Device(SHAPE), Script(BEGIN + first + last + COMMIT, 3))
+    assert replies == bytes((Opcode.WRITTEN,)) * 2 + bytes(
+        (Opcode.ERROR, ErrorCode.BAD_CONFIGURATION)
+    )
+    replies, _, _ = run_device(Device(SHAPE), Script(last + first + COMMIT, 3))
+    assert replies.endswith(bytes((Opcode.ERROR, ErrorCode.BAD_CONFIGURATION)))
+    replies, _, _ = run_device(Device(SHAPE), Script(BEGIN + last + first + COMMIT, 3))
+    assert replies == bytes((Opcode.WRITTEN, Opcode.WRITTEN, Opcode.COMMITTED))
+
+
+def test_status_counts_and_clears() -> None:
+    script = Script(status_request() * 2, 2)
+    replies, _, _ = run_device(Device(SHAPE, busy_image(3)), script)
+    assert replies == (bytes((Opcode.STATUS_REPLY,)) + StatusReply().encode()) * 2
+
+
+def test_a_write_encodes_as_a_burst_of_one() -> None:
+    write = Write(Memory.ROWS, 2, b"\1\2")
+    assert write.encode() == write_burst(Memory.ROWS, 2, 1, b"\1\2")
 
 
 def test_an_image_of_another_shape_is_refused() -> None:
@@ -293,6 +296,23 @@ def test_an_image_of_another_shape_is_refused() -> None:
 
 
 def test_a_digest_can_be_given() -> None:
-    size = len(InfoReply(SHAPE, bytes(8)).encode())
-    (answer,) = talk(Device(SHAPE, digest=b"abcdefgh"), [InfoRequest()], size)
-    assert answer == InfoReply(SHAPE, b"abcdefgh")
+    device = Device(SHAPE, busy_image(3), b"abcdefgh")
+    assert run_device(device, read_script(IMAGE))[0] == b"\x85abcdefgh"
+
+
+def test_weights_that_no_bitstream_holds_are_loaded_before_a_step() -> None:
+    shape = replace(SHAPE, weight_storage="huge")
+    image = random_image(shape, np.random.default_rng(BUSY))
+    steps = random_steps(shape, 6, np.random.default_rng(2))
+    replies, trace, _ = run_device(Device(shape, image), Script(TICK, 1))
+    assert (replies, trace) == (bytes((Opcode.ERROR, ErrorCode.NOT_CONFIGURED)), [])
+    load = load_image(image)
+    replies, _, _ = run_device(Device(shape, image), load + step_script(steps))
+    assert summary(replies[load.answers :]) == [emitted for _, emitted in run(image, steps)]
+
+
+def test_weights_without_a_way_back_are_not_read() -> None:
+    shape = replace(SHAPE, readback=False)
+    device = Device(shape, random_image(shape, np.random.default_rng(BUSY)))
+    replies, _, _ = run_device(device, Script(read_burst(Memory.WEIGHTS, 0, 1), 1))
+    assert replies == bytes((Opcode.ERROR, ErrorCode.BAD_MEMORY))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from spikec.hdl.image import CoreImage, ImageError, unpack
-from spikec.hdl.protocol import encode
-from spikec.hdl.shape import CoreShape, Memory
+from spikec.hdl.shape import CoreShape, Memory, NeuronClass, index_bits
 
 from .images import random_image, random_shape
 
@@ -22,6 +22,7 @@ SHAPE = CoreShape(
     inputs=3,
     words=8,
     classes=2,
+    delays=2,
     pages=2,
     cuba=True,
     first_bias=True,
@@ -33,8 +34,8 @@ SHAPE = CoreShape(
     ("arrays", "message"),
     [
         ({"weights": [[0, 0], [8, 0]]}, r"weights\[1, 0\] is 8, the core takes -8\.\.7"),
-        ({"word_target": [0, 3]}, r"word_target\[1\] is 3, the core takes 0\.\.2"),
-        ({"word_delay": [2]}, r"word_delay\[0\] is 2, the core takes 0\.\.1"),
+        ({"word_target": [0, 3]}, r"word_target\[1, 0\] is 3, the core takes 0\.\.2"),
+        ({"word_delay": [2]}, r"word_delay\[0, 0\] is 2, the core takes 0\.\.1"),
         ({"rows_start": [0, 6], "rows_count": [8, 3]}, r"row 1 needs words 6 \.\. 8 of 8"),
         ({"rows_count": [9]}, "row 0 needs words"),
         ({"neuron_class": [0, 2]}, r"neuron_class\[1\] is 2, the core takes 0\.\.1"),
@@ -47,12 +48,88 @@ SHAPE = CoreShape(
         ({"weights": [[1, 2, 3]]}, r"weights has shape \(1, 3\), the capacity is \(8, 2\)"),
         ({"bias": [0] * 7}, r"bias has shape \(7,\), the capacity is \(6,\)"),
         ({"tau": [1]}, "an image has no tau"),
-        ({"active_neurons": 7}, r"active_neurons must be 0\.\.6, not 7"),
+        ({"word_target": [[0, 1]]}, r"word_target\[0\] must be the same in all lanes"),
+        ({"word_delay": [[0, 0], [1, 0]]}, r"word_delay\[1\] must be the same in all lanes"),
+        ({"rows_target": [1]}, r"rows_target\[0\] is 1, the core takes 0\.\.0"),
+        ({"segment_start": [1]}, r"segment_start has shape \(1,\), the capacity is \(0,\)"),
     ],
 )
 def test_contents_that_do_not_fit_are_refused(arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(ImageError, match=message):
         CoreImage.padded(SHAPE, **arrays)
+
+
+BY_ROW = replace(SHAPE, addressing="row")
+SEGMENTS = replace(BY_ROW, segments=4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "arrays", "message"),
+    [
+        (BY_ROW, {"word_target": [1]}, r"word_target\[0, 0\] is 1, the core takes 0\.\.0"),
+        (BY_ROW, {"rows_target": [3]}, r"rows_target\[0\] is 3, the core takes 0\.\.2"),
+        (BY_ROW, {"rows_delay": [2]}, r"rows_delay\[0\] is 2, the core takes 0\.\.1"),
+        (
+            BY_ROW,
+            {"rows_count": [0, 2], "rows_target": [2, 2]},
+            r"row 1 goes to groups 2 \.\. 3 of 3",
+        ),
+        (SEGMENTS, {"rows_delay": [1]}, r"rows_delay\[0\] is 1, the core takes 0\.\.0"),
+        (SEGMENTS, {"segment_delay": [0, 2]}, r"segment_delay\[1\] is 2, the core takes 0\.\.1"),
+        (
+            SEGMENTS,
+            {"segment_start": [6], "segment_count": [3]},
+            r"segment 0 needs words 6 \.\. 8 of 8",
+        ),
+        (
+            SEGMENTS,
+            {"rows_start": [3], "rows_count": [2]},
+            r"row 0 needs segments 3 \.\. 4 of 4",
+        ),
+        (
+            replace(SHAPE, addressing="lane"),
+            {"word_target": [[0, 3]]},
+            r"word_target\[0, 1\] is 3, the core takes 0\.\.2",
+        ),
+        (
+            replace(SHAPE, fixed=NeuronClass(threshold=5)),
+            {"class_threshold": [5, 6]},
+            r"class_threshold\[1\] is 6, the core takes 5\.\.5",
+        ),
+        (
+            replace(SHAPE, bias=False, first_bias=False),
+            {"bias": [1]},
+            r"bias\[0\] is 1, the core takes 0\.\.0",
+        ),
+        (
+            replace(SHAPE, units=2),
+            {"neuron_class": [0] * 4},
+            r"neuron_class has shape \(4,\), the capacity is \(3,\)",
+        ),
+    ],
+)
+def test_contents_that_do_not_suit_the_form_are_refused(
+    shape: CoreShape, arrays: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ImageError, match=message):
+        CoreImage.padded(shape, **arrays)
+
+
+def test_lanes_may_go_each_their_own_way() -> None:
+    image = CoreImage.padded(
+        replace(SHAPE, addressing="lane"), word_target=[[0, 2]], word_delay=[[1, 0]]
+    )
+    assert image.word_target[0].tolist() == [0, 2]
+    word = unpack(image.shape, Memory.WEIGHTS, image.pack(Memory.WEIGHTS)[0])
+    assert word == {"weights": (0, 0), "target": (0, 2), "delay": (1, 0)}
+
+
+def test_fixed_parameters_need_not_be_given() -> None:
+    shape = replace(SHAPE, fixed=NeuronClass(threshold=-5, decay_v=77))
+    image = CoreImage.empty(shape)
+    assert image.class_threshold.tolist() == [-5, -5]
+    assert image.class_decay_v.tolist() == [77, 77]
+    assert "threshold" not in unpack(shape, Memory.CLASSES, image.pack(Memory.CLASSES)[0])
 
 
 def test_options_the_shape_lacks_must_be_zero() -> None:
@@ -68,20 +145,33 @@ def test_options_the_shape_lacks_must_be_zero() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_packed_words_unpack_to_the_same_fields(seed: int) -> None:
+    """Every field of every memory, by the names of the arrays."""
     rng = np.random.default_rng(seed)
     image = random_image(random_shape(rng), rng)
-    names = {"rows_start": "start", "rows_count": "count"}
-    for memory, arrays in (
-        (Memory.ROWS, ("rows_start", "rows_count")),
-        (Memory.NEURONS, ("bias",)),
-        (Memory.CLASSES, ("class_threshold", "class_v_min", "class_start", "class_reset")),
-        (Memory.WEIGHTS, ("weights",)),
-    ):
-        words = [unpack(image.shape, memory, word) for word in image.pack(memory)]
-        for array in arrays:
-            field = names.get(array, array.removeprefix("class_"))
-            assert np.array_equal([word[field] for word in words], getattr(image, array))
-        assert max(image.pack(memory)).bit_length() <= image.shape.word_bits(memory)
+    shape = image.shape
+    prefixes = {
+        Memory.ROWS: "rows_",
+        Memory.SEGMENTS: "segment_",
+        Memory.CLASSES: "class_",
+    }
+    names = {
+        (Memory.NEURONS, "class_id"): "neuron_class",
+        (Memory.WEIGHTS, "target"): "word_target",
+        (Memory.WEIGHTS, "delay"): "word_delay",
+    }
+    for memory in shape.memories:
+        if memory in (Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY, Memory.DIGEST):
+            continue
+        packed = image.pack(memory)
+        assert len(packed) == shape.rows(memory)
+        assert max(packed).bit_length() <= shape.row_bits(memory)
+        words = [unpack(shape, memory, word) for word in packed]
+        for field in shape.fields(memory):
+            name = names.get((memory, field.name), prefixes.get(memory, "") + field.name)
+            wanted = getattr(image, name).reshape(len(words), -1)
+            if field.lanes is None:
+                wanted = wanted[:, 0]
+            assert np.array_equal([word[field.name] for word in words], wanted), name
 
 
 def test_arrays_are_copied_and_read_only() -> None:
@@ -101,22 +191,53 @@ def test_digest_names_shape_and_contents() -> None:
         CoreImage.empty(SHAPE),
         CoreImage.padded(SHAPE, bias=[0, 1]),
         CoreImage.padded(SHAPE, first_bias=[1]),
-        CoreImage.padded(SHAPE, bias=[1], active_neurons=1),
+        CoreImage.empty(replace(SHAPE, distance=2)),
     )
     assert len({image.digest, *(other.digest for other in others)}) == 5
+
+
+STATE = {Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY}
 
 
 def test_frames_write_every_configuration_word_once() -> None:
     image = CoreImage.padded(SHAPE, bias=[-1])
     frames = list(image.frames())
-    state = {Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY, Memory.ACCUMULATORS}
     expected = [
         (memory, address)
         for memory in SHAPE.memories
-        if memory not in state
+        if memory not in STATE
         for address in range(SHAPE.depth(memory))
     ]
     assert [(frame.memory, frame.address) for frame in frames] == expected
     assert all(len(frame.data) == SHAPE.word_bytes(frame.memory) for frame in frames)
     assert frames[-1].data == image.digest
-    assert encode(frames) == b"".join(frame.encode() for frame in frames)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_frames_put_together_are_the_words(seed: int) -> None:
+    """Part k of word a is at a << bits(parts) | k; parts beyond the last are not written."""
+    rng = np.random.default_rng(seed)
+    shape = replace(random_shape(rng), bank_bits=8)
+    image = random_image(shape, rng)
+    loaded: dict[tuple[Memory, int], int] = {}
+    for frame in image.frames():
+        bits, parts = shape.word_bits(frame.memory), shape.parts(frame.memory)
+        row, part = divmod(frame.address, 1 << index_bits(parts))
+        assert part < parts and frame.address < shape.depth(frame.memory)
+        value = int.from_bytes(frame.data, "little")
+        assert value < 1 << bits
+        key = frame.memory, row
+        assert not loaded.get(key, 0) >> part * bits
+        loaded[key] = loaded.get(key, 0) | value << part * bits
+    for memory in shape.memories:
+        if memory not in STATE:
+            words = [loaded[memory, row] for row in range(shape.rows(memory))]
+            assert tuple(words) == image.pack(memory)
+
+
+def test_words_have_parts_only_where_they_are_wide() -> None:
+    assert SHAPE.parts(Memory.WEIGHTS) == 1
+    wide = replace(SHAPE, weight_bank_bits=8)
+    assert wide.parts(Memory.WEIGHTS) == 2
+    count = sum(frame.memory is Memory.WEIGHTS for frame in CoreImage.empty(wide).frames())
+    assert count == 2 * wide.words

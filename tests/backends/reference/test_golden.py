@@ -36,6 +36,7 @@ from spikec.ir.neurons import (
     Relay,
 )
 from spikec.ir.numerics import Format, Numerics
+from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
 from spikec.ir.semantics import Comparison, Current, Decay, Gain, IntegratorGain, Reset, Semantics
 
 Values = npt.NDArray[Any]
@@ -411,6 +412,12 @@ def test_errors_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
         Numerics(word, word), "LIF", 1.0, 0, full, full, zero, zero, zero, "zero"
     )
     assert code(one(quantised), stimulus).startswith("E0301")
+    rule = Plasticity(TraceSTDP(Trace(1), Trace(1)), -9, 9)
+    each = OneToOne(np.ones(1), (1,))
+    learns = tuple(
+        dataclasses.replace(p, connection=each, plasticity=rule) for p in graph.projections
+    )
+    assert "learns by TraceSTDP" in code(dataclasses.replace(graph, projections=learns), stimulus)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "brian2", None)
         assert "pip install 'spikec[golden]'" in code(graph, stimulus)
