@@ -20,6 +20,7 @@ help:
 	@echo 'make test      the tests'
 	@echo 'make test-all  the tests, the slow ones too'
 	@echo 'make check     format, lint, layers, types, doctests, tests'
+	@echo 'make prove     the hardware equals its equations: all proofs, by SMT; minutes'
 	@echo 'make bench     measurements against peers; results in out/bench'
 	@echo 'make clean     remove results and caches (.venv stays)'
 
@@ -92,6 +93,11 @@ test: tools $(READY)
 .PHONY: test-all
 test-all: tools $(READY)
 	$(PYTEST) -n $(JOBS) --dist worksteal -m ""
+
+# Each width and induction depth is in docs/proof.md.
+.PHONY: prove
+prove: $(READY)
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "" tests/proof
 
 .PHONY: check
 check: check-static doctest test

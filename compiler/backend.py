@@ -109,6 +109,55 @@ class Backend(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Deployment:
+    """A request to talk to a board that holds an artefact.
+
+    ``port`` is a serial port, or ``sim`` for a simulated board. ``program`` sends the bitstream
+    first, ``load`` writes the network over the wire. Without a stimulus only the board's identity
+    and, with ``status``, its counters are asked for.
+    """
+
+    artifact: Artifact
+    port: str
+    stimulus: Stimulus | None = None
+    populations: tuple[str, ...] = ()
+    program: bool = False
+    load: bool = False
+    status: bool = False
+    baud: int | None = None
+    progress: Progress = no_progress
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a board did (None without a stimulus), and what it and the wire say of themselves."""
+
+    outcome: Outcome | None
+    facts: Mapping[str, Any]
+
+
+@runtime_checkable
+class Deployer(Protocol):
+    """A backend whose targets can be plugged in."""
+
+    def deploy(self, request: Deployment) -> Deployed:
+        """Program, connect, run."""
+        ...
+
+
+def find_deployer(artifact: Artifact) -> Deployer:
+    """The backend that talks to boards of an artefact; E0306 if it has none."""
+    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    if not isinstance(backend, Deployer):
+        raise fail(
+            "E0306",
+            f"target '{artifact.manifest.get('target')}' is no board to deploy to",
+            hint="compile for a board: 'spikec targets'",
+        )
+    return backend
+
+
 def backends() -> dict[str, Backend]:
     """All installed backends by name, sorted."""
     found = {}

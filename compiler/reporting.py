@@ -100,6 +100,8 @@ def compile_report(
     verdict = f"compiled for {target.title}"
     if fmax is not None:
         verdict += f"; timing met: {fmax:.1f} MHz of {facts['emission']['clock_mhz']:.1f} MHz"
+    elif "not_built" in facts["emission"]:
+        verdict += f"; {facts['emission']['not_built']}"
     return render(
         ReportData(
             verdict=verdict,
@@ -210,6 +212,11 @@ def _resources(emission: Mapping[str, Any], target: Target) -> tuple[Resource, .
             limit = Quantity(use["available"], "cells", _PNR, "measured")
         used = Quantity(use["used"], limit.unit, _PNR, "measured")
         found.append(Resource(cell, used, limit))
+    for cell, use in sorted(emission.get("estimate", {}).items()):
+        limit = target.available(cell)
+        unit = "cells" if limit is None else limit.unit
+        guess = Quantity(use["used"], unit, emission["estimate_source"], "fitted")
+        found.append(Resource(f"{cell} (estimate)", guess, limit))
     for name, blocks in emission.get("memory_blocks", {}).items():
         used = Quantity(blocks, "blocks", "spikec's count before synthesis", "fitted")
         found.append(Resource(f"memory: {name}", used))

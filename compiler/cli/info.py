@@ -27,13 +27,21 @@ def targets(as_json: bool) -> int:
             cells = {c.cell: c.available for c in target.cells}
             rungs = rungs_of(backend.name)
             stated = [f"{int(q.value)} {name}" for name, q in (limits | cells).items()]
-            rows.append((target.name, target.title, ", ".join(stated) or "none", ", ".join(rungs)))
+            title = f"{target.title} ({target.note})" if target.note else target.title
+            clocks = " ".join(f"{f / 1e6:g}" for f in target.clocks)
+            rows.append(
+                (target.name, title, ", ".join(stated) or "none", clocks or "-", ", ".join(rungs))
+            )
             data.append(
                 {
                     "name": target.name,
                     "title": target.title,
                     "backend": backend.name,
                     "rungs": list(rungs),
+                    "family": target.family,
+                    "device": target.device,
+                    "clocks_hz": list(target.clocks),
+                    "note": target.note,
                     "limits": {
                         name: {
                             "value": q.value,
@@ -45,7 +53,7 @@ def targets(as_json: bool) -> int:
                     },
                 }
             )
-    report.table("", ("target", "what it is", "limits", "rungs"), rows)
+    report.table("", ("target", "what it is", "limits", "clocks (MHz)", "rungs"), rows)
     report.data({"targets": data})
     return 0
 

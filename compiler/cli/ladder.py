@@ -94,20 +94,31 @@ def run(
         "rung": rung,
         "samples": labelled.stimulus.samples,
         "steps": labelled.stimulus.steps,
-        "populations": {},
     }
-    for name, events in recording.spikes.items():
-        total = events.value.sum()
-        data["populations"][name] = {"emitted": float(total), "events": int(events.value.size)}
-        report.line(f"{name}: {total:g} emitted in {events.samples} sample(s)")
-    _score(report, data, graph, recording, labelled)
-    if outcome.cycles:
-        _tell_cycles(report, data, outcome)
+    tell_recording(report, data, graph, outcome, labelled)
     if output is not None:
         report.line(f"wrote {output}")
         data["recording"] = str(output)
     report.data(data)
     return 0
+
+
+def tell_recording(
+    report: Report,
+    data: dict[str, Any],
+    graph: Graph,
+    outcome: Outcome,
+    labelled: LabelledStimulus,
+) -> None:
+    """Emissions, accuracy where there are labels, and cycles where the rung counts them."""
+    data["populations"] = {}
+    for name, events in outcome.recording.spikes.items():
+        total = events.value.sum()
+        data["populations"][name] = {"emitted": float(total), "events": int(events.value.size)}
+        report.line(f"{name}: {total:g} emitted in {events.samples} sample(s)")
+    _score(report, data, graph, outcome.recording, labelled)
+    if outcome.cycles:
+        _tell_cycles(report, data, outcome)
 
 
 def _score(

@@ -11,6 +11,7 @@ import click
 
 from ...ir.diagnostics import SpikecError, fail
 from .console import Report
+from .deploy import deploy
 from .info import doctor, explain, targets
 from .ladder import profile, run, verify
 from .model import compare, compile_, show
@@ -23,7 +24,11 @@ def spikec() -> None:
     """Compile spiking neural networks to neuromorphic hardware, and prove the result equal."""
 
 
-for verb in (show, compile_, run, verify, profile, compare, targets, explain, doctor, demo):
+_VERBS = (
+    *(show, compile_, run, verify, profile, deploy),
+    *(compare, targets, explain, doctor, demo),
+)
+for verb in _VERBS:
     spikec.add_command(verb)
 
 

@@ -185,7 +185,10 @@ def make_folder(path: Path) -> None:
 @reading_options
 @pass_options(Quantise)
 @click.option(
-    "--lanes", type=click.IntRange(1, 64), help="FPGA: synapses added in one clock cycle, 2^n."
+    "--lanes", type=click.IntRange(1, 256), help="FPGA: synapses added in one clock cycle."
+)
+@click.option(
+    "--units", type=click.IntRange(1, 32), help="FPGA: neurons committed in one clock cycle, 2^n."
 )
 @click.option("--clock", type=click.FloatRange(0.1, 1000.0), help="FPGA: clock in MHz.")
 @click.option("--bitstream/--no-bitstream", default=True, help="FPGA: run the vendor flow.")
@@ -199,6 +202,7 @@ def compile_(
     target: str,
     output: Path,
     lanes: int | None,
+    units: int | None,
     clock: float | None,
     bitstream: bool,
     calibration: Path | None,
@@ -231,6 +235,7 @@ def compile_(
 
     backend_options = {
         "lanes": lanes,
+        "units": units,
         "clock_hz": None if clock is None else clock * 1e6,
         "bitstream": bitstream,
     }
@@ -287,6 +292,12 @@ def _tell(
         if use["used"]:
             share = 100.0 * use["used"] / max(use["available"], 1)
             report.line(f"{cell:<16} {use['used']:>6} of {use['available']:>6}  {share:5.1f} %")
+    for cell, use in facts.get("estimate", {}).items():
+        share = 100.0 * use["used"] / max(use["available"], 1)
+        line = f"{cell:<16} {use['used']:>6} of {use['available']:>6}  {share:5.1f} %"
+        report.line(f"{line}  estimate: {facts['estimate_source']}")
+    if "not_built" in facts:
+        report.line(facts["not_built"])
     if "fmax_mhz" in facts:
         report.line(f"Fmax {facts['fmax_mhz']:.1f} MHz, clock {facts['clock_mhz']:.1f} MHz")
     report.line(f"wrote {output} ({len(artifact.files) + 1} files, digest {artifact.digest[:16]})")

@@ -138,11 +138,15 @@ def _last_lines(report: Report, summary: dict[str, Any], facts: Any, seconds: fl
     )
     used = [
         f"{cell} {use['used']}/{use['available']}"
-        for cell, use in facts.get("utilisation", {}).items()
+        for cell, use in facts.get("utilisation", facts.get("estimate", {})).items()
         if use["used"]
     ]
-    report.line(f"resources   {', '.join(used)}")
-    report.line(f"Fmax        {summary['fmax_mhz']:.1f} MHz on {summary['target']}")
-    report.line(f"bitstream   {summary['bitstream']}")
+    if "not_built" in facts:
+        report.line(f"resources   {', '.join(used)} (estimate: {facts['estimate_source']})")
+        report.line(f"bitstream   {facts['not_built']}")
+    else:
+        report.line(f"resources   {', '.join(used)}")
+        report.line(f"Fmax        {summary['fmax_mhz']:.1f} MHz on {summary['target']}")
+        report.line(f"bitstream   {summary['bitstream']}")
     report.line(f"report      {summary['report']}")
     report.line(f"done in {seconds:.1f} s")

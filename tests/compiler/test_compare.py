@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from spikec.ir.events import Events, Recording, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import IF, LI, IntegerNeuron
 from spikec.ir.numerics import Format, Numerics
+from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
 from spikec.ir.semantics import Semantics
 
 Distance = Callable[[Events, Events], np.ndarray]
@@ -380,6 +382,22 @@ def test_inputs_add_up_to_what_the_executor_integrated(registered: bool, retimed
         assert first.inputs is not None
         received = sum(i.weight * i.count for i in first.inputs)
         assert received == v[sample, step, neuron] - v[sample, step - 1, neuron]
+
+
+def test_inputs_along_a_projection_that_learns_are_not_known() -> None:
+    a, b, stimulus = chain_recordings()
+    graph = chain_graph()
+    learns = tuple(
+        replace(p, plasticity=Plasticity(TraceSTDP(Trace(1), Trace(1)), -99, 99))
+        for p in graph.projections
+    )
+    comparison = compare(a, b, graph=replace(graph, projections=learns), stimulus=stimulus)
+    assert comparison.first is not None
+    into = tuple(p.name for p in graph.incoming(comparison.first.population))
+    assert comparison.first.inputs == () and comparison.first.unknown == into
+    assert f"inputs along '{into[0]}' are not known: its source was not recorded, or it learns" in (
+        comparison.describe()
+    )
 
 
 def test_description_names_place_values_and_inputs() -> None:

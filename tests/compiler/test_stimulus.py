@@ -489,6 +489,7 @@ def recording() -> Recording:
         1e-3,
         {"a": Events.from_dense(DENSE), "b/c": Events.from_dense(DENSE / 3)},
         {("a", "v"): DENSE * 7, ("b/c", "u"): DENSE / 3},
+        {"in/a": DENSE[None] * 2},
     )
 
 

@@ -229,7 +229,7 @@ class TestBoards:
     @pytest.mark.parametrize(
         ("option", "value", "word"),
         [
-            ("--lanes", 3, "lanes"),
+            ("--units", 3, "units"),
             ("--lanes", 0, "--lanes"),
             ("--lanes", -4, "--lanes"),
             ("--lanes", 4096, "lanes"),

@@ -22,6 +22,7 @@ from spikec.ir.diagnostics import NOWHERE, SpikecError
 from spikec.ir.dialects import DIALECTS
 from spikec.ir.graph import Graph, Input, Output, Population, Probe, Projection
 from spikec.ir.numerics import Format, Numerics
+from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
 from spikec.ir.semantics import Semantics
 
 DT = 1e-3
@@ -340,6 +341,11 @@ def test_what_is_lost_is_said(tmp_path: Path) -> None:
         "the rule v_min=-1.0 of 'p' is not in the file",
         "1 probe(s) are not in the file",
     ]
+    plain = small(c.Dense(np.ones((3, 4))))
+    rule = Plasticity(TraceSTDP(Trace(1), Trace(1)), 0, 1)
+    learns = plain.with_(projections=(replace(plain.projections[0], plasticity=rule),))
+    lost = [d.message for d in write_nir(learns, tmp_path / "x.nir") if d.code == "W0133"]
+    assert lost == ["'w' no longer learns by TraceSTDP"]
     lava = small(c.Dense(np.ones((3, 4)))).with_(dialect="lava")
     (early, *_) = write_nir(lava, tmp_path / "x.nir")
     assert early.message == ("'w' takes 0 steps, and reads back with 1: the dialect's own delay")

