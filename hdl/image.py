@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .protocol import DIGEST_BYTES, Write
-from .shape import CoreShape, Memory, index_bits
+from .shape import CoreShape, Memory, NeuronClass, index_bits
 
 Integers = NDArray[np.int64]
 
@@ -242,22 +242,7 @@ _FIELDS: Final[Mapping[Memory, Mapping[str, str]]] = {
     Memory.WEIGHTS: {"weights": "weights", "target": "word_target", "delay": "word_delay"},
     Memory.NEURONS: {"class_id": "neuron_class", "bias": "bias"},
     Memory.FIRST_BIAS: {"first_bias": "first_bias"},
-    Memory.CLASSES: {
-        name: f"class_{name}"
-        for name in (
-            "decay_v",
-            "decay_u",
-            "shift",
-            "threshold",
-            "v_reset",
-            "v_min",
-            "reset",
-            "order_old",
-            "refractory",
-            "start",
-            "emit",
-        )
-    },
+    Memory.CLASSES: {field.name: f"class_{field.name}" for field in fields(NeuronClass)},
 }
 
 

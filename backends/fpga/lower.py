@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -375,19 +375,7 @@ def channels_last(graph: Graph, population: Population) -> Integers | None:
     return np.asarray(position * channels + channel, np.int64)
 
 
-_NAMES = (
-    "decay_v",
-    "decay_u",
-    "shift",
-    "threshold",
-    "v_reset",
-    "v_min",
-    "reset",
-    "order_old",
-    "refractory",
-    "start",
-    "emit",
-)
+_NAMES = tuple(field.name for field in fields(NeuronClass))
 
 
 def _parameters(
