@@ -42,12 +42,15 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def simulators() -> set[int]:
-    """Processes of simulated devices."""
+    """Processes of simulated devices, those that the tests of another worker started apart."""
+    worker = f"PYTEST_XDIST_WORKER={os.environ.get('PYTEST_XDIST_WORKER', '')}".encode()
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if b"device_bench" in (entry / "cmdline").read_bytes():
+                inherited = (entry / "environ").read_bytes().split(b"\0")
+                ours = worker in inherited or worker.endswith(b"=")
+                if ours and b"device_bench" in (entry / "cmdline").read_bytes():
                     found.add(int(entry.name))
     return found
 
