@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import IO, Final, NoReturn
 
 __all__ = [
     "StageFailed",
@@ -86,18 +86,7 @@ def run_stage(
     """
     started = time.monotonic()
     with termination_unwinds(), log.open("ab") as output:
-        try:
-            process = subprocess.Popen(
-                argv,
-                cwd=cwd,
-                env=None if env is None else dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise StageFailed(stage, f"cannot be started: {error}", "") from error
+        process = _start(stage, argv, cwd, output, env)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -127,31 +116,42 @@ def background_stage(
 ) -> Iterator[Callable[[], None]]:
     """Run a program beside the block and end it, with all it started, when the block is left.
 
-    The value is a function that raises :class:`StageFailed` if the program has ended by itself.
+    The value is a function that waits about a twentieth of a second, and raises
+    :class:`StageFailed` as soon as the program has ended by itself.
     """
     with termination_unwinds(), log.open("ab") as output:
-        try:
-            process = subprocess.Popen(
-                argv,
-                cwd=cwd,
-                env=None if env is None else dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise StageFailed(stage, f"cannot be started: {error}", "") from error
+        process = _start(stage, argv, cwd, output, env)
 
-        def check() -> None:
-            status = process.poll()
-            if status is not None:
-                raise StageFailed(stage, _ending(status), _read(log))
+        def wait() -> None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise StageFailed(stage, _ending(process.wait(_POLL_SECONDS)), _read(log))
 
         try:
-            yield check
+            yield wait
         finally:
             _kill_group(process)
+
+
+def _start(
+    stage: str,
+    argv: Sequence[str],
+    cwd: Path,
+    output: IO[bytes],
+    env: Mapping[str, str] | None,
+) -> subprocess.Popen[bytes]:
+    """A program in a session of its own, so that it can be ended with all it starts."""
+    try:
+        return subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StageFailed(stage, f"cannot be started: {error}", "") from error
 
 
 def _ending(status: int) -> str:

@@ -58,7 +58,6 @@ TRACE_RECORD: Final = np.dtype(
 
 _PURPOSE: Final = "simulating the device"
 _TOPLEVEL: Final = "device_bench"
-_POLL_SECONDS: Final = 0.02
 # Against -O1, -O2 takes a third longer to compile and runs a tenth faster: that pays from some
 # tens of millions of clock cycles. Splitting the output to compile in parallel costs more CPU time
 # in headers than it gains on two cores.
@@ -320,14 +319,13 @@ def device_terminal(build: SimulatorBuild, *, timeout: float = 30.0) -> Iterator
             cwd=folder,
             log=folder / "simulate.log",
             env=_run_environment(),
-        ) as check:
+        ) as wait:
             ready = folder / "port.json"
             deadline = time.monotonic() + timeout
             while not ready.exists():
-                check()
+                wait()
                 if time.monotonic() > deadline:
                     raise StageTimedOut("simulate", f"was not ready after {timeout:g} s", "")
-                time.sleep(_POLL_SECONDS)
             yield str(json.loads(ready.read_text(encoding="utf-8"))["port"])
 
 
