@@ -25,11 +25,13 @@ __all__ = [
     "Clock",
     "CoreDefaults",
     "Flow",
+    "HostLink",
     "MemoryBlock",
     "Obtained",
     "Pll",
     "Quantity",
     "SerialPort",
+    "SpiPins",
     "Target",
     "board_names",
     "load_board",
@@ -39,6 +41,7 @@ __all__ = [
 
 Obtained = Literal["measured", "simulated", "fitted", "recalled"]
 Flow = Literal["open", "vivado"]
+HostLink = Literal["serial", "spi"]
 
 _OBTAINED: Final[tuple[str, ...]] = ("measured", "simulated", "fitted", "recalled")
 # What turns a design for each family into a bitstream: programs that spikec runs, or Vivado, for
@@ -263,13 +266,31 @@ class SerialPort:
 
 
 @dataclass(frozen=True, slots=True)
+class SpiPins:
+    """Where an SPI controller can be wired: ``sck``, ``copi`` and ``cs_n`` are inputs of the FPGA.
+
+    Each is a pin of the package or, as ``connector_number:pin``, of a connector of the platform.
+    """
+
+    sck: str
+    copi: str
+    cipo: str
+    cs_n: str
+    source: str
+    obtained: Obtained
+    io_standard: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """A target one can plug in.
 
     ``platform`` is the dotted path of its amaranth-boards class, kept as text so that a list of
     boards needs no hardware library. Where amaranth-boards has none it is ``None``, and the clock's
     pin and the device's ``speed`` grade are stated instead. ``dfu`` is (vendor id, product id) of
-    the boot loader that wants a DFU suffix on its files.
+    the boot loader that wants a DFU suffix on its files. ``spi`` is ``None`` where the board has no
+    header whose pins are known.
     """
 
     target: Target
@@ -283,6 +304,7 @@ class Board:
     price: Quantity | None
     dfu: tuple[int, int] | None
     origin: str
+    spi: SpiPins | None = None
 
     @property
     def name(self) -> str:
@@ -383,6 +405,8 @@ def parse_board(text: str, origin: str) -> Board:
     clock_table.finish()
     plls = tuple(_pll(table) for table in top.tables("pll", required=False))
     serial = _serial(top.table("serial"))
+    spi_table = top.optional_table("spi")
+    spi = _spi(spi_table) if spi_table is not None else None
     product = top.table("product")
     suffix, programmer = product.text("suffix"), product.text("programmer")
     dfu_table = product.optional_table("dfu")
@@ -418,6 +442,7 @@ def parse_board(text: str, origin: str) -> Board:
         price=price,
         dfu=dfu,
         origin=origin,
+        spi=spi,
     )
 
 
@@ -462,6 +487,21 @@ def _serial(table: _Table) -> SerialPort:
     )
     table.finish()
     return serial
+
+
+def _spi(table: _Table) -> SpiPins:
+    spi = SpiPins(
+        sck=table.text("sck"),
+        copi=table.text("copi"),
+        cipo=table.text("cipo"),
+        cs_n=table.text("cs_n"),
+        source=table.text("source"),
+        obtained=cast("Obtained", table.choice("how", _OBTAINED)),
+        io_standard=table.text("io_standard"),
+        note=table.optional_text("note") or "",
+    )
+    table.finish()
+    return spi
 
 
 def _did_you_mean(key: str, known: Iterable[str]) -> str:

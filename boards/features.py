@@ -31,4 +31,10 @@ class Features:
 # The integer rung itself: any delay, any semantics, but spikes only.
 INTEGER = Features()
 # Our event-driven core: input events are integrated in their own step, spikes in the next one.
-FPGA_CORE = Features(hop=1, max_spikes=1, frozen_only=True, uniform=True, learns=(), adaptive=False)
+FPGA_CORE = Features(
+    hop=1,
+    max_spikes=1,
+    frozen_only=True,
+    uniform=True,
+    learns=("TraceSTDP", "SDSP"),
+)

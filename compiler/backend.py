@@ -52,7 +52,10 @@ class Emission:
 
 @dataclass(frozen=True)
 class Run:
-    """A request to run one rung of an artefact."""
+    """A request to run one rung of an artefact; ``learning`` is its phase, if it learns.
+
+    ``pace`` asks for the hardware's own pace besides its cycles.
+    """
 
     artifact: Artifact
     stimulus: Stimulus
@@ -60,6 +63,8 @@ class Run:
     record: tuple[tuple[str, str], ...] = ()
     seed: int = 1
     progress: Progress = no_progress
+    learning: bool = True
+    pace: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,17 @@ class Outcome:
     """What a rung gave: the recording, and cycles where the rung counts them.
 
     ``cycles`` maps a phase to cycles of shape (samples, steps of the hardware); ``clock_hz`` is
-    the clock they are counted in.
+    the clock they are counted in. ``pace``, where the rung was asked for it and knows it, has the
+    cycles that they take if each step finds its events at hand, (samples, 1 + steps): the first
+    step's events, then each step with the events of the next.
+    ``link_seconds`` is what the link to the hardware takes for all samples at least.
     """
 
     recording: Recording
     cycles: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     clock_hz: float | None = None
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    pace: npt.NDArray[np.int64] | None = None
+    link_seconds: float | None = None
 
 
 @runtime_checkable
@@ -113,9 +122,10 @@ class Backend(Protocol):
 class Deployment:
     """A request to talk to a board that holds an artefact.
 
-    ``port`` is a serial port, or ``sim`` for a simulated board. ``program`` sends the bitstream
-    first, ``load`` writes the network over the wire. Without a stimulus only the board's identity
-    and, with ``status``, its counters are asked for.
+    ``port`` is a serial port, ``spi:`` and a device file, or ``sim`` for a simulated board.
+    ``program`` sends the bitstream first, ``load`` writes the network over the wire. A network that
+    learns goes on from the weights that the board has, unless ``learning`` is off. Without a
+    stimulus only the board's identity and, with ``status``, its counters are asked for.
     """
 
     artifact: Artifact
@@ -127,6 +137,7 @@ class Deployment:
     status: bool = False
     baud: int | None = None
     progress: Progress = no_progress
+    learning: bool = True
 
 
 @dataclass(frozen=True)

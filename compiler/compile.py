@@ -95,7 +95,8 @@ def compile_graph(
     source = portable(graph)
     quantised = run_pipeline(pipeline(options), source, target, found, keep)
     errors = tuple(layer_errors(stages[Retime.NAME], quantised))
-    emission = backend.emit(quantised, target, backend_options or {}, progress)
+    every = {"input_max": options.input_max, **(backend_options or {})}
+    emission = backend.emit(quantised, target, every, progress)
     return Compilation(
         source,
         stages[Retime.NAME],

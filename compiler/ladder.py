@@ -34,6 +34,11 @@ def _graph(artifact: Artifact, name: str) -> Graph:
     return parse(artifact.files[name].decode("utf-8", errors="replace"), name)
 
 
+def learns(graph: Graph) -> bool:
+    """Whether weights of a graph change in a run."""
+    return any(p.plasticity is not None and p.plasticity.learning for p in graph.projections)
+
+
 def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
     """Every state variable of a quantised graph, as (population, variable)."""
     found = []
@@ -44,6 +49,14 @@ def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def check_populations(graph: Graph, names: Sequence[str]) -> None:
+    """E0707 for a population that a graph does not have."""
+    known = {p.name for p in graph.populations}
+    for name in names:
+        if name not in known:
+            raise fail("E0707", f"there is no population '{name}'; there are {sorted(known)}")
+
+
 def run_rung(
     artifact: Artifact,
     rung: str,
@@ -52,9 +65,13 @@ def run_rung(
     populations: Sequence[str] | None = None,
     record: Sequence[tuple[str, str]] = (),
     seed: int = 1,
+    learning: bool = True,
+    pace: bool = False,
     progress: Progress = no_progress,
 ) -> Outcome:
-    """Run one rung of ``artifact``.
+    """Run one rung of ``artifact``; ``learning`` says whether plastic weights change.
+
+    With ``pace`` it also says, if it can, what steps take on the hardware whose events are at hand.
 
     Raises E0306 with the rungs there are, E0702 for a stimulus of other inputs, E0703 for counts
     above those that the accumulators were proven for, E0707 for unknown populations.
@@ -62,10 +79,7 @@ def run_rung(
     graph = quantised(artifact)
     if populations is None:
         populations = list(dict.fromkeys(o.source for o in graph.outputs))
-    known = {p.name for p in graph.populations}
-    for name in populations:
-        if name not in known:
-            raise fail("E0707", f"there is no population '{name}'; there are {sorted(known)}")
+    check_populations(graph, populations)
     for node in graph.inputs:
         events = stimulus.inputs.get(node.name)
         if events is None or events.size != node.size:
@@ -77,13 +91,23 @@ def run_rung(
             stimulus,
             populations=populations,
             record=record,
+            learning=learning,
             progress=lambda share: progress(INTEGER, share),
         )
         return Outcome(recording)
     backend = find_rung(rung, str(artifact.manifest.get("backend", "")))
     if backend.targets():
         _check_counts(artifact, stimulus)
-    run = Run(artifact, stimulus, tuple(populations), tuple(record), seed, progress)
+    run = Run(
+        artifact,
+        stimulus,
+        tuple(populations),
+        tuple(record),
+        seed,
+        progress,
+        learning=learning,
+        pace=pace,
+    )
     return backend.run(rung, run)
 
 

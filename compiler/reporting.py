@@ -15,15 +15,26 @@ from ..ir.events import Recording
 from ..ir.graph import Graph
 from .artifact import Artifact
 from .backend import Outcome, find_target
-from .compare import Comparison, accuracy, compare
+from .compare import accuracy, compare
+from .comparison import Comparison
 from .compile import Compilation
 from .integer.executor import Executor
 from .ladder import network, quantised
 from .passes.quantise import REFERENCE, LayerError
 from .report import render
-from .report.data import Accuracy, Latency, Provenance, ReportData, Resource, Timing
+from .report.data import (
+    Accuracy,
+    Candidate,
+    Choice,
+    Latency,
+    Provenance,
+    ReportData,
+    Resource,
+    Timing,
+)
 from .stimulus import LabelledStimulus
 
+_COUNTED = "spikec's count before synthesis"
 _PNR = "report of the place-and-route tool"
 
 
@@ -196,6 +207,7 @@ def _common(facts: Mapping[str, Any], target: Target, graph: Graph) -> dict[str,
         "target": target.title,
         "layers": tuple(LayerError(**layer) for layer in facts["layers"]),
         "resources": _resources(emission, target),
+        "choice": _choice(emission),
         "timing": _timing(emission),
         "tools": tuple(sorted(emission.get("tools", {}).items())),
         "provenance": _provenance(emission),
@@ -217,10 +229,39 @@ def _resources(emission: Mapping[str, Any], target: Target) -> tuple[Resource, .
         unit = "cells" if limit is None else limit.unit
         guess = Quantity(use["used"], unit, emission["estimate_source"], "fitted")
         found.append(Resource(f"{cell} (estimate)", guess, limit))
-    for name, blocks in emission.get("memory_blocks", {}).items():
-        used = Quantity(blocks, "blocks", "spikec's count before synthesis", "fitted")
+    for number, core in enumerate(emission.get("cores", ())):
+        held = ", ".join(f"{name} {size}" for name, size in core["neurons"].items())
+        expected = Quantity(round(core["cycles"]), "cycles", "forecast for 10 % activity", "fitted")
+        found.append(Resource(f"core {number} ({held}), a step", expected))
+    counted = emission.get("memory_blocks", {})
+    for name, blocks in counted.items():
+        used = Quantity(blocks, "blocks", _COUNTED, "fitted")
         found.append(Resource(f"memory: {name}", used))
+    if counted and target.block_memory is not None and not emission.get("utilisation"):
+        used = Quantity(sum(counted.values()), "blocks", _COUNTED, "fitted")
+        limit = target.block_memory.count
+        found.append(Resource(target.block_memory.cell, used, limit, "block memory, all together"))
     return tuple(found)
+
+
+def _choice(emission: Mapping[str, Any]) -> Choice | None:
+    """What the core was chosen from, where that was recorded."""
+    found = emission.get("choice")
+    if found is None:
+        return None
+    build, cores = emission["build"], len(emission.get("cores", ())) or 1
+
+    def taken(one: Mapping[str, Any]) -> bool:
+        if one["kind"] == "parallel" or build["parallel"]:
+            return one["kind"] == "parallel" and bool(build["parallel"])
+        size = one["cores"], one["lanes"], one["units"]
+        return bool(size == (cores, build["lanes"], build["units"]))
+
+    candidates = tuple(
+        Candidate(one["title"], one["cycles"], one["logic"], one["blocks"], taken(one))
+        for one in found["front"]
+    )
+    return Choice(found["rule"], found["fit"], candidates, found["most"])
 
 
 def _timing(emission: Mapping[str, Any]) -> Timing | None:
@@ -237,6 +278,9 @@ def _provenance(emission: Mapping[str, Any]) -> tuple[Provenance, ...]:
         Provenance("equality", "every emission and state word compared", "spikec verify"),
         Provenance("error per layer", "integer weights against real ones", "spikec compile"),
     ]
+    if "core" in emission:
+        core = emission["core"]
+        found.append(Provenance("core", f"{core['kind']}: {core['why']}", "spikec compile"))
     if "fmax_mhz" in emission:
         found.append(Provenance("resources, Fmax", f"{_PNR}, read as JSON", "spikec compile"))
     if "clock_hz" in emission:

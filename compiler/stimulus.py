@@ -10,7 +10,8 @@ file                    what it holds
 ``.npz`` event camera   ``events`` with fields t (microseconds), x, y, p, and ``offsets`` that cut
                         it into samples; binned into the network's steps from each first event
 ``.npy``                one dense array for the only input
-``.txt``, ``.aer``      one spike a line: step index [sample [count]]; ``#`` begins a comment
+``.txt``, ``.aer``,     one spike a line: step index [sample [count]]; ``#`` begins a comment
+``.csv``
 ``.nir``, ``.h5``       NIR's own data file
 ======================  ==========================================================================
 
@@ -25,6 +26,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ import numpy.typing as npt
 from ..ir.diagnostics import Location, fail
 from ..ir.events import Events, Recording, Stimulus
 from ..ir.graph import Graph, Input
+from ..ir.neurons import IntegerNeuron
 
 # Beyond these a file is damaged or hostile: places that are counted, and steps that are walked.
 _MAX_PLACES = 1 << 40
@@ -58,6 +61,7 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_TEXT = (".txt", ".aer", ".csv")
 _COLUMNS = ("sample", "step", "index", "value")
 
 
@@ -96,7 +100,7 @@ def load_stimulus(path: Path, graph: Graph, steps: int | None = None) -> Labelle
         return _from_npz(arrays, graph, steps, where)
     if suffix in (".nir", ".h5", ".hdf5"):
         return _from_nir(path, graph, steps, where)
-    if suffix in (".txt", ".aer", ".csv"):
+    if suffix in _TEXT:
         return _from_text(path, graph, steps, where)
     raise fail("E0701", f"'{suffix}' is no stimulus format", where, "use .npz, .npy, .txt or .nir")
 
@@ -409,6 +413,55 @@ def recording_bytes(recording: Recording) -> bytes:
         arrays[f"weights/{name}"] = values
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def recording_writer(
+    path: Path, graph: Graph, populations: Sequence[str], states: bool = False
+) -> Callable[[Recording], bytes]:
+    """What makes the content of ``path`` of a recording, by the name's ending.
+
+    ``.npz`` holds everything, ``.txt``, ``.aer`` and ``.csv`` the spikes of one population as
+    `spikes_text`. E0707, before anything has run, for what the file cannot hold.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npz" or path.is_dir():
+        return recording_bytes
+    everything = "write an .npz, which holds everything"
+    if suffix not in _TEXT:
+        raise fail("E0707", f"-o writes .npz or AER text ({', '.join(_TEXT)}), not '{path.name}'")
+    if states:
+        raise fail("E0707", f"'{path.name}' holds spikes, no states", hint=everything)
+    if len(populations) != 1:
+        raise fail(
+            "E0707",
+            f"'{path.name}' holds the spikes of one population, not of "
+            f"{', '.join(populations) or 'none'}",
+            hint=f"name one, or {everything}",
+        )
+    (name,) = populations
+    neuron = graph.population(name).neuron
+    if isinstance(neuron, IntegerNeuron) and not neuron.spiking:
+        raise fail("E0707", f"'{name}' emits values, '{path.name}' holds spikes", hint=everything)
+    return lambda recording: spikes_text(recording.spikes[name], "," if suffix == ".csv" else " ")
+
+
+def spikes_text(events: Events, separator: str = " ") -> bytes:
+    """A line for each place with spikes, in order: step index [sample [count]].
+
+    Samples are left out if there is only one and no place has more spikes than one, counts if no
+    place has. The first line is a comment with the number of lines, steps and samples.
+    """
+    columns = [events.step, events.index]
+    several = bool((events.value != 1).any())
+    if several or events.samples > 1:
+        columns.append(events.sample)
+    if several:
+        columns.append(events.value.astype(np.int64))
+    size = f"{events.size} lines, {events.steps} steps, {events.samples} samples"
+    header = f"{separator.join(('step', 'index', 'sample', 'count')[: len(columns)])}: {size}"
+    buffer = io.BytesIO()
+    np.savetxt(buffer, np.column_stack(columns), "%d", separator, header=header)
     return buffer.getvalue()
 
 

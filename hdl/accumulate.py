@@ -25,8 +25,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib import memory as ram
 from amaranth.lib.wiring import In, Out
 
-from .cycles import ISSUE, LATENCY
-from .layouts import read_signature, swept_layout, touched_layout
+from .cycles import LATENCY, issue_cycles, take_cycles
+from .layouts import mark_layout, read_signature, swept_layout, touched_layout
+from .pipeline import delayed
+from .plastic import RowSignature
 from .shape import CoreShape, Memory, index_bits
 
 
@@ -259,11 +261,14 @@ class Accumulate(wiring.Component):
     sweep, sweep_page : groups to hand over and to empty, before any other work
     swept : what they held, later
     rows, segments, words : read ports of the memories
+    row, lanes : in place of ``words``, of `PlasticWeights`
+    marked : the row that is about to be read, where rows learn
     touched : a word (group, page) was added to, or with ``take`` emptied
     occupied : the issuer of words has a run; max(1, count) cycles for each
     busy : a source has not been issued to its last word
     handing : a group is on its way to ``swept``, from the cycle after it was asked for
     idle : nothing is under way
+    damaged : a word with an odd number of ones was read; only with `CoreShape.parity`
     """
 
     def __init__(self, shape: CoreShape) -> None:
@@ -275,7 +280,6 @@ class Accumulate(wiring.Component):
             "sweep_page": In(shape.page_bits),
             "swept": Out(stream.Signature(swept_layout(shape), always_ready=True)),
             "rows": In(read_signature(shape, Memory.ROWS)),
-            "words": In(read_signature(shape, Memory.WEIGHTS)),
             "touched": Out(touched_layout(shape)),
             "occupied": Out(1),
             "busy": Out(1),
@@ -284,6 +288,15 @@ class Accumulate(wiring.Component):
         }
         if shape.segments:
             members["segments"] = In(read_signature(shape, Memory.SEGMENTS))
+        if shape.learning is None:
+            members["words"] = In(read_signature(shape, Memory.WEIGHTS))
+        else:
+            weights = data.ArrayLayout(signed(shape.weight_bits), shape.lanes)
+            members["row"] = Out(RowSignature(shape))
+            members["lanes"] = In(weights)
+            members["marked"] = Out(mark_layout(shape))
+        if shape.parity:
+            members["damaged"] = Out(1)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -307,7 +320,10 @@ class Accumulate(wiring.Component):
         if shape.addressing != "row":
             run = _Run(row.start, row.count, Cat())
         elif not shape.segments:
-            run = _Run(row.start, row.count, Cat(row.target, row.delay))
+            tag = Cat(row.target, row.delay)
+            if shape.learning is not None:
+                tag = Cat(tag, row.plastic)
+            run = _Run(row.start, row.count, tag)
         else:
             segment_waits, take_segment, fetch = Signal(), Signal(), Signal()
             m.d.comb += fetch.eq(~segment_waits | take_segment)
@@ -335,29 +351,39 @@ class Accumulate(wiring.Component):
         m.d.comb += [
             self.occupied.eq(words.occupied),
             issue.eq(words.issue & ~self.sweep.valid),
-            self.words.addr.eq(words.address),
-            self.words.en.eq(issue),
         ]
-
-        def carry(value: Value, name: str, cycles: int) -> Signal:
-            for number in range(cycles):
-                register = Signal.like(value, name=f"{name}_{number}")
-                m.d.sync += register.eq(value)
-                value = register
-            return value
 
         # Cycle 4. The page of a word is that of the cycle in which it is issued: a tick comes
         # only when the issuer has nothing left.
-        valid = carry(issue, "issued", ISSUE)
-        take = carry(self.sweep.valid, "take", ISSUE)
-        page = carry(self.page, "page", ISSUE)
-        sweep_page = carry(self.sweep_page, "sweep_page", ISSUE)
-        sweep_group = carry(self.sweep.payload, "sweep_group", ISSUE)
-        word = carry(self.words.data, "word", 1)
+        cycles, sooner = issue_cycles(shape), take_cycles(shape)
+        valid = delayed(m, issue, "issued", cycles)
+        take = delayed(m, self.sweep.valid, "take", sooner)
+        page = delayed(m, self.page, "page", cycles)
+        sweep_page = delayed(m, self.sweep_page, "sweep_page", sooner)
+        sweep_group = delayed(m, self.sweep.payload, "sweep_group", sooner)
         if shape.addressing == "row":
-            target, delay = words.tag[:group_bits], words.tag[group_bits:]
-            first = carry((target + words.offset)[:group_bits], "target", ISSUE)
-            places = [(first, carry(delay, "delay", ISSUE), shape.lanes)]
+            target, delay = words.tag[:group_bits], words.tag[group_bits:][: shape.delay_bits]
+            here, soon = (target + words.offset)[:group_bits], delay
+        if shape.learning is None:
+            m.d.comb += [self.words.addr.eq(words.address), self.words.en.eq(issue)]
+            word = delayed(m, self.words.data, "word", 1)
+            weights_in = word.weights.as_value()
+            if shape.parity:
+                m.d.sync += self.damaged.eq(valid & word.as_value().xor())
+        else:
+            weights_in = self.lanes.as_value()
+            m.d.comb += [
+                self.row.valid.eq(issue),
+                self.row.address.eq(words.address),
+                self.row.group.eq(here),
+                self.row.plastic.eq(words.tag[-1]),
+                self.marked.valid.eq(take_row & row.plastic),
+            ]
+            if shape.learning.columns:
+                m.d.comb += [self.marked.block.eq(row.block), self.marked.lane.eq(row.lane)]
+        if shape.addressing == "row":
+            target, delay = delayed(m, here, "target", cycles), delayed(m, soon, "delay", cycles)
+            places = [(target, delay, shape.lanes)]
         elif shape.addressing == "word":
             places = [(word.target, word.delay, shape.lanes)]
         else:
@@ -368,9 +394,7 @@ class Accumulate(wiring.Component):
             bank = Accumulators(shape, lanes)
             m.submodules[f"bank_{number}"] = bank
             arrival = (page + delay)[: shape.page_bits]
-            weights = word.weights.as_value()[
-                lane * shape.weight_bits : (lane + lanes) * shape.weight_bits
-            ]
+            weights = weights_in[lane * shape.weight_bits : (lane + lanes) * shape.weight_bits]
             m.d.comb += [
                 bank.valid.eq(valid | take),
                 bank.take.eq(take),
@@ -388,14 +412,21 @@ class Accumulate(wiring.Component):
                     self.touched.page.eq(bank.page),
                     self.touched.group.eq(bank.group),
                 ]
+        if shape.learning is not None:
+            # Words and groups of a sweep never meet, and a tick need not wait for the former.
+            m.d.comb += [
+                self.touched.valid.eq(issue | take),
+                self.touched.page.eq(Mux(take, sweep_page, self.page + soon)),
+                self.touched.group.eq(Mux(take, sweep_group, here)),
+            ]
         behind = LATENCY[shape.storage]
         m.d.comb += [
             self.swept.valid.eq(taken),
-            self.swept.payload.group.eq(carry(sweep_group, "swept_group", behind)),
+            self.swept.payload.group.eq(delayed(m, sweep_group, "swept_group", behind)),
             self.swept.payload.lanes.as_value().eq(Cat(*contents)),
             self.busy.eq(walking | words.occupied),
-            self.handing.eq(Cat(_line(m, self.sweep.valid, ISSUE + behind)).any()),
-            self.idle.eq(~(self.busy | self.handing | Cat(_line(m, issue, ISSUE + behind)).any())),
+            self.handing.eq(Cat(_line(m, self.sweep.valid, sooner + behind)).any()),
+            self.idle.eq(~(self.busy | self.handing | Cat(_line(m, issue, cycles + behind)).any())),
         ]
         return m
 

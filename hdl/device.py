@@ -1,4 +1,4 @@
-"""A core with its byte link: what a board top wires to a UART and a simulator drives."""
+"""A core, or several, with its link: what a board top wires to a UART and a simulator drives."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .cluster import Cluster
+from .cluster_image import ClusterImage, DeviceImage, device_contents
+from .cluster_shape import DeviceShape
 from .core import Core
-from .image import CoreImage, contents
 from .layouts import TraceSignature, byte_stream
 from .link import Link
+from .parallel import ParallelCore
 from .protocol import DEFAULT_LINK, LinkOptions
-from .shape import CoreShape
+from .shape import ParallelShape
 
 
-def device_members(shape: CoreShape) -> dict[str, wiring.Member]:
+def device_members(shape: DeviceShape) -> dict[str, wiring.Member]:
     """Ports of a device."""
     return {
         "rx": In(byte_stream()),
@@ -23,8 +26,23 @@ def device_members(shape: CoreShape) -> dict[str, wiring.Member]:
     }
 
 
+def core_of(
+    shape: DeviceShape, image: DeviceImage | None = None, digest: bytes | None = None
+) -> Core | ParallelCore | Cluster:
+    """The core, or cores, of a shape: the one place that knows of which kinds there are.
+
+    Raises `ImageError` if the image is of another shape or the digest has not 8 bytes.
+    """
+    image, digest = device_contents(shape, image, digest)
+    if isinstance(image, ClusterImage):
+        return Cluster(image.shape, image, digest)
+    if isinstance(image.shape, ParallelShape):
+        return ParallelCore(image.shape, image, digest)
+    return Core(image.shape, image, digest)
+
+
 class Device(wiring.Component):
-    """Core and link.
+    """Core, or cluster of cores, and link.
 
     Parameters
     ----------
@@ -46,21 +64,21 @@ class Device(wiring.Component):
 
     def __init__(
         self,
-        shape: CoreShape,
-        image: CoreImage | None = None,
+        shape: DeviceShape,
+        image: DeviceImage | None = None,
         digest: bytes | None = None,
         link: LinkOptions = DEFAULT_LINK,
     ) -> None:
         self.shape = shape
         self._link = link
         self._configured = image is not None and shape.weight_storage != "huge"
-        self._image, self._digest = contents(shape, image, digest)
+        self._image, self._digest = device_contents(shape, image, digest)
         super().__init__(device_members(shape))
 
     def elaborate(self, platform: object) -> Module:
         """Build the logic."""
         m = Module()
-        m.submodules.core = core = Core(self.shape, self._image, self._digest)
+        m.submodules.core = core = core_of(self.shape, self._image, self._digest)
         m.submodules.link = link = Link(self.shape, self._configured, self._link)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
@@ -71,4 +89,8 @@ class Device(wiring.Component):
         connect(m, link.access, core.access)
         connect(m, core.response, link.response)
         connect(m, core.trace, flipped(self.trace))
+        if self.shape.learning is not None:
+            m.d.comb += core.learn.eq(link.learn)
+        if self.shape.parity:
+            m.d.comb += link.unsound.eq(core.unsound)
         return m

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .learning import Learning, plane
 from .protocol import DIGEST_BYTES, Write
 from .shape import CoreShape, Memory, NeuronClass, index_bits
 
@@ -19,6 +20,9 @@ Integers = NDArray[np.int64]
 
 class ImageError(ValueError):
     """Contents that do not fit the shape; the message names the array, the place and the limit."""
+
+
+_RECOVERY = ("class_curve", "class_couple", "class_rate", "class_jump", "class_again")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,7 @@ class CoreImage:
     bias, first_bias            (N,)    added each step; first_bias instead at t == start
     class_*                     (C,)    see `CoreShape` for the equations; those of a fixed class
                                         are the shape's
+    enable                      (W, L)  which weights learn
 
     Arrays are copied, made int64 and read-only. `CoreImage.padded` fills up shorter ones.
     Raises `ImageError` if an array has another shape or a value does not fit.
@@ -71,6 +76,18 @@ class CoreImage:
     class_refractory: Integers
     class_start: Integers
     class_emit: Integers
+    enable: Integers
+    class_adapt_inc: Integers
+    class_adapt_shift: Integers
+    class_adapt_timer: Integers
+    class_adapt_phase: Integers
+    class_leak: Integers
+    class_v_leak: Integers
+    class_curve: Integers
+    class_couple: Integers
+    class_rate: Integers
+    class_jump: Integers
+    class_again: Integers
 
     def __post_init__(self) -> None:
         for name, size in _sizes(self.shape).items():
@@ -109,7 +126,7 @@ class CoreImage:
     @classmethod
     def empty(cls, shape: CoreShape) -> Self:
         """An image that does nothing: no fan-out, and neurons that never spike."""
-        return cls.padded(shape)
+        return cls.padded(shape, **plastic_rows(shape))
 
     def _check_values(self) -> None:
         shape = self.shape
@@ -129,9 +146,22 @@ class CoreImage:
             limit = shape.delays if name.endswith("delay") else shape.groups
             self._check(name, 0, limit - 1 if there else 0)
         self._check("neuron_class", 0, shape.classes - 1)
-        self._check("class_decay_v", 0, shape.decay_one)
+        if not shape.quadratic:
+            self._check("class_decay_v", 0, shape.decay_one)
+            for name in _RECOVERY:
+                self._check(name, 0, 0)
+        else:
+            self._check("class_again", 0, shape.quadratic - 1)
         self._check("class_decay_u", 0, shape.decay_one if shape.cuba else 0)
         self._check("class_order_old", 0, 1 if shape.cuba else 0)
+        self._check("class_leak", 0, shape.state_max if shape.linear else 0)
+        self._check(
+            "class_v_leak", *((shape.state_min, shape.state_max) if shape.linear else (0, 0))
+        )
+        self._check("class_adapt_inc", 0, shape.state_max if shape.adaptive else 0)
+        self._check("class_adapt_shift", 0, shape.state_bits if shape.timers else 0)
+        self._check("class_adapt_timer", 0, len(shape.timers or (0,)) - 1)
+        self._check("class_adapt_phase", 0, max(shape.timers or (0,)))
         if not shape.bias:
             self._check("bias", 0, 0)
         if not shape.first_bias:
@@ -148,6 +178,10 @@ class CoreImage:
                     raise ImageError(f"{name}[{wrong[0][0]}] must be the same in all lanes")
         self._check_runs("row", "segments" if shape.segments else "words")
         self._check_runs("segment", "words")
+        if shape.learning is not None:
+            self._check_learning(shape.learning)
+        else:
+            self._check("enable", 0, 0)
 
     def _check_runs(self, kind: str, parts: str) -> None:
         """Runs end within what they consist of, and within the groups."""
@@ -173,6 +207,77 @@ class CoreImage:
                 f"of {shape.groups}"
             )
 
+    def _check_learning(self, learning: Learning) -> None:
+        """Plastic rows lie where `Learning` says, and nothing else learns."""
+        shape = self.shape
+        plastic = np.flatnonzero(self.rows_plastic)
+        theirs = plastic_places(learning, shape.lanes, shape.words)
+        for name, wanted in (
+            ("rows_start", theirs[:, 0]),
+            ("rows_count", learning.groups),
+            ("rows_target", learning.first_group),
+        ):
+            wrong = np.flatnonzero(getattr(self, name)[plastic] != wanted)
+            if wrong.size:
+                at = int(plastic[wrong[0]])
+                raise ImageError(f"{name}[{at}] is not where a plastic row has it")
+        others = np.ones(shape.words, bool)
+        others[theirs] = False
+        if self.enable[others].any():
+            at = int(np.flatnonzero(others & self.enable.any(axis=1))[0])
+            raise ImageError(f"word {at} learns, but no plastic row has it")
+        planes = self.rows_start // shape.plane_words
+        crossing = (self.rows_count > 0) & (
+            planes != (self.rows_start + self.rows_count - 1) // shape.plane_words
+        )
+        if crossing.any():
+            raise ImageError(f"row {int(np.argmax(crossing))} goes from one plane to the next")
+
+    @property
+    def rows_plastic(self) -> Integers:
+        """(R,) whether a source is a row of the plastic projection."""
+        rows = np.zeros(self.shape.sources, np.int64)
+        if (learning := self.shape.learning) is not None:
+            rows[learning.first_row : learning.first_row + learning.rows] = 1
+        return rows
+
+    def _row_numbers(self) -> Integers:
+        """(R,) number of a row of the plastic projection, 0 for others."""
+        numbers = np.zeros(self.shape.sources, np.int64)
+        if (learning := self.shape.learning) is not None:
+            first = learning.first_row
+            numbers[first : first + learning.rows] = np.arange(learning.rows)
+        return numbers
+
+    @property
+    def rows_block(self) -> Integers:
+        """(R,) block of L rows that a plastic row belongs to."""
+        return self._row_numbers() // self.shape.lanes
+
+    @property
+    def rows_lane(self) -> Integers:
+        """(R,) number of a plastic row in its block."""
+        return self._row_numbers() % self.shape.lanes
+
+    @property
+    def _turns(self) -> Integers:
+        """(W, 1) by how many places the words of each plane are turned, see `Learning`."""
+        shape = self.shape
+        planes = [plane(n, shape.lanes) for n in range(shape.planes)]
+        turns = np.empty(shape.planes, np.int64)
+        turns[planes] = np.arange(shape.planes)
+        return np.repeat(turns, shape.plane_words)[:, None]
+
+    def to_banks(self, lanes: Integers) -> Integers:
+        """(W, L) by bank what ``lanes`` has by lane."""
+        places = (np.arange(self.shape.lanes) - self._turns) % self.shape.lanes
+        return np.take_along_axis(lanes, places, axis=1)
+
+    def to_lanes(self, banks: Integers) -> Integers:
+        """(W, L) by lane what ``banks`` has by bank."""
+        places = (np.arange(self.shape.lanes) + self._turns) % self.shape.lanes
+        return np.take_along_axis(banks, places, axis=1)
+
     def _check(self, name: str, low: int, high: int) -> None:
         array: Integers = getattr(self, name)
         wrong = np.argwhere((array < low) | (array > high))
@@ -191,7 +296,20 @@ class CoreImage:
             return (0,) * depth
         words = np.zeros(depth, dtype=object)
         offset = 0
+        if memory is Memory.WEIGHTS and self.shape.learning is not None:
+            weights, enable = self.to_banks(self.weights), self.to_banks(self.enable)
+            bits = self.shape.weight_bits
+            whole = weights & ((1 << bits) - 1) | enable << bits
+            for lane in whole.T:
+                words |= lane.astype(object) << offset
+                offset += bits + 1
+            return tuple(int(word) for word in words)
         for field in self.shape.fields(memory):
+            if field.name == "parity":
+                words = np.array(
+                    [word | (word.bit_count() & 1) << offset for word in words], object
+                )
+                continue
             values: Integers = getattr(self, names[field.name])
             mask = (1 << field.width) - 1
             for lane in values.reshape(depth, -1).T[: field.lanes or 1]:
@@ -204,6 +322,12 @@ class CoreImage:
         """Eight bytes that name shape and contents; equal images have equal digests."""
         state = hashlib.sha256(repr(self.shape).encode())
         for name in _sizes(self.shape):
+            if name.startswith("class_adapt") and not self.shape.adaptive:
+                continue
+            if name in ("class_leak", "class_v_leak") and not self.shape.linear:
+                continue
+            if name in _RECOVERY and not self.shape.quadratic:
+                continue
             state.update(getattr(self, name).astype("<i8").tobytes())
         return state.digest()[:DIGEST_BYTES]
 
@@ -225,6 +349,28 @@ class CoreImage:
                     yield Write(memory, row * step + part, value.to_bytes(size, "little"))
 
 
+def plastic_places(learning: Learning, lanes: int, words: int) -> Integers:
+    """(K, W) the word of each row of the plastic projection for each group, see `Learning`."""
+    first = [learning.word(k, lanes, words) for k in range(learning.rows)]
+    return np.array(first, np.int64)[:, None] + np.arange(learning.groups)
+
+
+def plastic_rows(shape: CoreShape) -> dict[str, Integers]:
+    """``rows_start``, ``rows_count`` and ``rows_target`` of the plastic rows; all others are empty.
+
+    Nothing where nothing learns.
+    """
+    learning = shape.learning
+    if learning is None:
+        return {}
+    rows = {name: np.zeros(shape.sources, np.int64) for name in ("start", "count", "target")}
+    there = slice(learning.first_row, learning.first_row + learning.rows)
+    rows["start"][there] = plastic_places(learning, shape.lanes, shape.words)[:, 0]
+    rows["count"][there] = learning.groups
+    rows["target"][there] = learning.first_group
+    return {f"rows_{name}": values for name, values in rows.items()}
+
+
 # Which array holds which field of which memory.
 _FIELDS: Final[Mapping[Memory, Mapping[str, str]]] = {
     Memory.ROWS: {
@@ -232,6 +378,9 @@ _FIELDS: Final[Mapping[Memory, Mapping[str, str]]] = {
         "count": "rows_count",
         "target": "rows_target",
         "delay": "rows_delay",
+        "plastic": "rows_plastic",
+        "block": "rows_block",
+        "lane": "rows_lane",
     },
     Memory.SEGMENTS: {
         "start": "segment_start",
@@ -239,7 +388,12 @@ _FIELDS: Final[Mapping[Memory, Mapping[str, str]]] = {
         "target": "segment_target",
         "delay": "segment_delay",
     },
-    Memory.WEIGHTS: {"weights": "weights", "target": "word_target", "delay": "word_delay"},
+    Memory.WEIGHTS: {
+        "weights": "weights",
+        "target": "word_target",
+        "delay": "word_delay",
+        "enable": "enable",
+    },
     Memory.NEURONS: {"class_id": "neuron_class", "bias": "bias"},
     Memory.FIRST_BIAS: {"first_bias": "first_bias"},
     Memory.CLASSES: {field.name: f"class_{field.name}" for field in fields(NeuronClass)},
@@ -252,6 +406,7 @@ def _sizes(shape: CoreShape) -> dict[str, tuple[int, ...]]:
         "weights": words,
         "word_target": words,
         "word_delay": words,
+        "enable": words,
         "neuron_class": (shape.neurons // shape.units,),
         "bias": (shape.neurons,),
         "first_bias": (shape.neurons,),

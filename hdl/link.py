@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .arithmetic import selected
-from .layouts import Request, access_layout, byte_stream, done_layout
-from .memories import STATE
+from .cluster_shape import CORE_SHIFT, DeviceShape
+from .layouts import Request, byte_stream, core_members, done_layout
+from .memories import READ_ONLY
 from .protocol import (
     DEFAULT_LINK,
     MASK_LINES,
@@ -19,19 +20,14 @@ from .protocol import (
     Opcode,
     shape_digest,
 )
-from .shape import CoreShape, Memory, index_bits
+from .shape import Memory, index_bits
 from .transport import COUNTER_BITS, COUNTERS, Transport
 
 
-def _core_side(shape: CoreShape) -> dict[str, wiring.Member]:
-    return {
-        "events": Out(stream.Signature(index_bits(shape.inputs))),
-        "requests": Out(stream.Signature(Request)),
-        "spikes": In(stream.Signature(index_bits(shape.neurons))),
-        "done": In(stream.Signature(done_layout(shape))),
-        "access": Out(stream.Signature(access_layout(shape))),
-        "response": In(stream.Signature(8, always_ready=True)),
-    }
+def _core_side(shape: DeviceShape) -> dict[str, wiring.Member]:
+    """The ports of a core from the other side, those that a host has to do with."""
+    inner = ("digest", "trace")
+    return {n: member.flip() for n, member in core_members(shape).items() if n not in inner}
 
 
 class Link(wiring.Component):
@@ -46,12 +42,13 @@ class Link(wiring.Component):
     Members
     -------
     rx, tx : bytes from and to the host, see `framing`
-    events, requests, spikes, done, access, response : as of `Core`, from the other side
+    events, requests, spikes, done, access, response, learn, unsound : as of `Core`, from the other
+        side
     """
 
     def __init__(
         self,
-        shape: CoreShape,
+        shape: DeviceShape,
         configured: bool = False,
         options: LinkOptions = DEFAULT_LINK,
     ) -> None:
@@ -88,10 +85,14 @@ class Link(wiring.Component):
             connect(m, getattr(commands, name), flipped(getattr(self, name)))
         for name in ("spikes", "done", "response"):
             connect(m, flipped(getattr(self, name)), getattr(commands, name))
+        if self._shape.learning is not None:
+            m.d.comb += self.learn.eq(commands.learn)
+        if self._shape.parity:
+            m.d.comb += commands.unsound.eq(self.unsound)
         return m
 
 
-def report_bytes(shape: CoreShape) -> int:
+def report_bytes(shape: DeviceShape) -> int:
     """Bytes of a DONE: the whole report of a step."""
     bits: int = done_layout(shape).size
     return -(-bits // 8)
@@ -109,10 +110,11 @@ class Commands(wiring.Component):
     abort : commands are over: give up the one under way ...
     aborted : ... done, and the core says nothing more
     counters, clear : what STATUS reports, and that it wants them cleared
-    events, requests, spikes, done, access, response : as of `Core`, from the other side
+    events, requests, spikes, done, access, response, learn, unsound : as of `Core`, from the other
+        side
     """
 
-    def __init__(self, shape: CoreShape, info: InfoReply) -> None:
+    def __init__(self, shape: DeviceShape, info: InfoReply) -> None:
         self._shape = shape
         self._info = info
         super().__init__(
@@ -137,7 +139,7 @@ class Commands(wiring.Component):
         width = max(index_bits(deepest), index_bits(shape.inputs), 1)
 
         opcode = Signal(4)
-        memory = Signal(4)
+        memory = Signal(max(CORE_SHIFT, max(shape.memories).bit_length()))
         address = Signal(width)
         over = Signal()  # the address has higher bits
         count = Signal(16)
@@ -171,7 +173,9 @@ class Commands(wiring.Component):
         with m.Switch(memory):
             for number in shape.memories:
                 with m.Case(number):
-                    readable, writable = shape.readable(number), number not in STATE
+                    readable = shape.readable(number)
+                    read_only = number % (1 << CORE_SHIFT) in READ_ONLY
+                    writable = not read_only and not shape.constant
                     m.d.sync += [
                         known.eq(Mux(reads, Const(readable, 1), Const(writable, 1))),
                         depth.eq(shape.depth(number)),
@@ -209,6 +213,9 @@ class Commands(wiring.Component):
                     m.d.sync += place.eq(Mux(opcode == Opcode.EVENTS, 4, 1))
                     with m.If(~configured):
                         refuse(ErrorCode.NOT_CONFIGURED)
+                    if shape.parity:
+                        with m.Elif(self.unsound):
+                            refuse(ErrorCode.DAMAGED)
                     with m.Elif(opcode == Opcode.TICK):
                         m.next = "Request"
                     with m.Else():
@@ -216,8 +223,11 @@ class Commands(wiring.Component):
                 with m.Case(Opcode.CLEAR), m.If(at_rest):
                     m.next = "Request"
                 with m.Case(Opcode.BEGIN), m.If(at_rest):
-                    m.d.sync += [configured.eq(0), begun.eq(1), identified.eq(0)]
-                    m.next = "Take opcode"
+                    if shape.constant:
+                        refuse(ErrorCode.BAD_CONFIGURATION)
+                    else:
+                        m.d.sync += [configured.eq(0), begun.eq(1), identified.eq(0)]
+                        m.next = "Take opcode"
                 with m.Case(Opcode.READ, Opcode.WRITE), m.If(at_rest):
                     m.next = "Take operands"
                 with m.Case(Opcode.COMMIT), m.If(at_rest):
@@ -234,6 +244,10 @@ class Commands(wiring.Component):
                 with m.Case(Opcode.INFO), m.If(at_rest):
                     speak.say(Opcode.INFO_REPLY)
                     m.next = "Take opcode"
+                if shape.learning is not None:
+                    with m.Case(Opcode.LEARN, Opcode.REST), m.If(at_rest):
+                        m.d.sync += self.learn.eq(opcode == Opcode.LEARN)
+                        m.next = "Take opcode"
                 with m.Default():
                     refuse(ErrorCode.UNKNOWN_COMMAND)
 
@@ -245,7 +259,7 @@ class Commands(wiring.Component):
                     m.d.sync += place.eq(place + 1)
                     with m.Switch(place):
                         with m.Case(0):
-                            m.d.sync += memory.eq(Mux(byte[4:].any(), ~0, byte))
+                            m.d.sync += memory.eq(Mux(byte[len(memory) :].any(), ~0, byte))
                         with m.Case(1, 2, 3):
                             _take_byte(m, address, over, byte, place)
                         with m.Case(4):

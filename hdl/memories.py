@@ -23,9 +23,10 @@ from .layouts import (
     word_layout,
     write_signature,
 )
-from .shape import CoreShape, Memory, index_bits
+from .shape import DAMAGED_BITS, CoreShape, Memory, index_bits
 
-STATE = (Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY)
+STATE = (Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY, Memory.OFFSETS)
+READ_ONLY = (*STATE, Memory.DAMAGED)
 
 
 class HostSignature(wiring.Signature):
@@ -69,6 +70,7 @@ class Bank(wiring.Component):
     writable : whether the core writes too
     style : ``block``, ``huge`` (single-ported, without initial words), or ``auto`` to let
         synthesis build a small one of registers
+    spare : the last part is too little for single-ported memory
 
     Members
     -------
@@ -85,8 +87,10 @@ class Bank(wiring.Component):
         *,
         writable: bool = False,
         style: str = "block",
+        spare: bool = False,
     ) -> None:
         self._layout = layout
+        self._spare = spare
         self._depth = depth
         self._bits = max(1, Shape.cast(layout).width)
         self._width = min(width, self._bits)
@@ -115,6 +119,8 @@ class Bank(wiring.Component):
         for part in range(self.parts):
             low = part * self._width
             width = min(self._width, self._bits - low)
+            if self._spare and self._style == "huge" and part == self.parts - 1:
+                attrs["ram_style"] = "block"
             memory = block.Memory(
                 shape=width,
                 depth=self._depth,
@@ -153,10 +159,14 @@ class Memories(wiring.Component):
     -------
     rows, segments, words, neurons, first_bias, dynamics, spiking : read ports; the last two are
         the halves of a class word
-    potential, new_potential : read and write port of v; likewise current and refractory
+    potential, new_potential : read and write port of v; likewise current, refractory and offset
     digest : identity of the loaded image
+    weights, weights_word : the host's access to weights that learn, which are not here
+    loaded : ... and that a configuration ends
+    damaged, unsound : a weight word had a wrong parity; one had since the image was loaded (only
+        with `CoreShape.parity`)
     access : one read or write of the host a cycle; only while the engines rest
-    response : the byte read, three cycles later
+    response : the byte read, three cycles later, four where weights learn
     """
 
     def __init__(self, shape: CoreShape, image: CoreImage, digest: bytes) -> None:
@@ -168,11 +178,18 @@ class Memories(wiring.Component):
             "access": In(stream.Signature(access_layout(shape), always_ready=True)),
             "response": Out(stream.Signature(8, always_ready=True)),
         }
+        if shape.learning is not None:
+            bits = shape.word_bits(Memory.WEIGHTS)
+            members["weights"] = Out(HostSignature(index_bits(shape.words), shape.lanes, bits))
+            members["weights_word"] = In(shape.row_bits(Memory.WEIGHTS))
+            members["loaded"] = Out(1)
         for name, (memory, only) in _PORTS.items():
             if self._there(name):
                 members[name] = Out(read_signature(shape, memory, only))
                 if name in _WRITERS:
                     members[_WRITERS[name]] = Out(write_signature(shape, memory))
+        if shape.parity:
+            members |= {"damaged": In(1), "unsound": Out(1)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -184,7 +201,6 @@ class Memories(wiring.Component):
         def add_bank(name: str, memory: Memory, only: tuple[str, ...] | None) -> Value:
             """Add a bank; the value is the word at its output."""
             layout = word_layout(shape, memory, only)
-            part_bits = index_bits(shape.parts(memory))
             bank = Bank(
                 layout,
                 shape.rows(memory),
@@ -192,6 +208,7 @@ class Memories(wiring.Component):
                 self._initial_words(memory, only),
                 writable=name in _WRITERS,
                 style=self._style(memory),
+                spare=memory is Memory.WEIGHTS and shape.parity_alone,
             )
             m.submodules[name] = bank
             connect(m, flipped(getattr(self, name)), bank.read)
@@ -202,14 +219,18 @@ class Memories(wiring.Component):
             if only is not None:
                 whole = data.View(word_layout(shape, memory), bits)
                 bits = Cat(Value.cast(whole[field]) for field in layout.members)
-            m.d.comb += [
-                bank.host.active.eq(self.access.valid & (access.memory == memory)),
-                bank.host.address.eq(access.address >> part_bits),
-                bank.host.parts.eq(1 << access.address[:part_bits] if part_bits else 1),
-                bank.host.write.eq(access.write),
-                bank.host.data.eq(bits),
-            ]
+            add_access(bank.host, memory, bits)
             return bank.read.data
+
+        def add_access(host: Any, memory: Memory, bits: Value) -> None:
+            part_bits = index_bits(shape.parts(memory))
+            m.d.comb += [
+                host.active.eq(self.access.valid & (access.memory == memory)),
+                host.address.eq(access.address >> part_bits),
+                host.parts.eq(1 << access.address[:part_bits] if part_bits else 1),
+                host.write.eq(access.write),
+                host.data.eq(bits),
+            ]
 
         words: dict[Memory, Value] = {}
         halves: dict[str, Value] = {}
@@ -225,17 +246,34 @@ class Memories(wiring.Component):
             for field in neuron_class.shape().members:
                 half = halves["spiking" if field in SPIKING else "dynamics"]
                 m.d.comb += neuron_class[field].eq(half[field])
+        if shape.learning is not None:
+            words[Memory.WEIGHTS] = self.weights_word
+            bits = access.data[: shape.word_bits(Memory.WEIGHTS)]
+            add_access(self.weights, Memory.WEIGHTS, bits)
         words[Memory.DIGEST] = self.digest
+        loaded = self.access.valid & access.write & (access.memory == Memory.DIGEST)
+        if shape.parity:
+            words[Memory.DAMAGED] = count = Signal(DAMAGED_BITS)
+            m.d.sync += self.unsound.eq(count.any())
+            with m.If(loaded):
+                m.d.sync += count.eq(0)
+            with m.Elif(self.damaged & ~count.all()):
+                m.d.sync += count.eq(count + 1)
 
         # A part of each word in one cycle, a byte of that in the next, of one memory in the last:
         # block RAM is slow and a choice among all bytes at once is deep.
+        asked, reads = access, self.access.valid & ~access.write
+        if shape.learning is not None:
+            # Weights that learn come a cycle later, and all others stay as long.
+            asked, reads = Signal(access.shape()), Signal()
+            m.d.sync += [asked.eq(access), reads.eq(self.access.valid & ~access.write)]
         asked_1 = Signal(access.shape())
         asked_2 = Signal(access.shape())
         reading_1, reading_2 = Signal(), Signal()
         m.d.sync += [
-            asked_1.eq(access),
+            asked_1.eq(asked),
             asked_2.eq(asked_1),
-            reading_1.eq(self.access.valid & ~access.write),
+            reading_1.eq(reads),
             reading_2.eq(reading_1),
             self.response.valid.eq(reading_2),
         ]
@@ -259,12 +297,16 @@ class Memories(wiring.Component):
 
         digest = Signal(64, init=int.from_bytes(self._digest, "little"))
         m.d.comb += self.digest.eq(digest)
-        with m.If(self.access.valid & access.write & (access.memory == Memory.DIGEST)):
+        with m.If(loaded):
             m.d.sync += digest.eq(access.data)
+            if shape.learning is not None:
+                m.d.comb += self.loaded.eq(1)
         return m
 
     def _there(self, name: str) -> bool:
         memory, only = _PORTS[name]
+        if memory is Memory.WEIGHTS and self._shape.learning is not None:
+            return False
         fields = self._shape.fields(memory)
         return bool(fields) and (only is None or self._shape.has(memory, only))
 
@@ -296,6 +338,7 @@ _PORTS: Final[Mapping[str, tuple[Memory, tuple[str, ...] | None]]] = {
     "potential": (Memory.POTENTIALS, None),
     "current": (Memory.CURRENTS, None),
     "refractory": (Memory.REFRACTORY, None),
+    "offset": (Memory.OFFSETS, None),
     "dynamics": (Memory.CLASSES, DYNAMICS),
     "spiking": (Memory.CLASSES, SPIKING),
 }
@@ -304,6 +347,7 @@ _WRITERS: Final[Mapping[str, str]] = {
     "potential": "new_potential",
     "current": "new_current",
     "refractory": "new_refractory",
+    "offset": "new_offset",
 }
 # A memory of so few words may be registers.
 _REGISTERS: Final = 4

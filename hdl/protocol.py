@@ -15,11 +15,14 @@ COMMIT      0x07                                                     COMMITTED
 READ        0x08  memory (1) address (3) count (2)                   DATA
 INFO        0x09                                                     INFO
 STATUS      0x0a                                                     STATUS
+LEARN       0x0b
+REST        0x0c
 ==========  ====  =================================================  ============================
 
 EVENTS and MASK are spikes on input lines in the step that the next TICK runs; bit k of a MASK's
 byte g is line ``line + 8 g + k``. A word of a memory takes ceil(bits / 8) bytes; words of a burst
-lie behind one another.
+lie behind one another. In a device of several cores the upper half of the memory's byte is the
+core (`ClusterShape`).
 
 =========  ====  ===============================================================================
 reply      code  operands
@@ -39,10 +42,17 @@ ERROR      0xee  reason (1)
 After an ERROR the device takes no command until the session is opened anew: nothing that follows a
 refused command is executed.
 
+LEARN and REST say whether weights that learn do so from the next CLEAR on; a device begins with
+LEARN. One without such weights knows neither. READ gives weights as they have become.
+
 **Configuration.** A WRITE of anything makes the device unconfigured, and it then refuses EVENTS,
 MASK and TICK. COMMIT makes it configured again if there was a BEGIN in the same session and the
 last WRITE wrote DIGEST. A session's bytes arrive all, once and in order, or it ends: so a
 configuration that was cut off never runs. STATUS clears the counters once they are said.
+
+**Parity.** A core whose weight words have one counts the words it read that had a bit changed, in
+`Memory.DAMAGED`, and then refuses EVENTS, MASK and TICK until DIGEST is written again. The last
+words of a run may be read after its last TICK was taken: a host asks for the count at its end.
 """
 
 from __future__ import annotations
@@ -54,7 +64,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .shape import CoreShape, Memory
+from .cluster_shape import DeviceShape
 
 VERSION: Final = 3
 MAGIC: Final = 0xA0
@@ -63,6 +73,8 @@ COUNTER_BITS: Final = 24
 COUNTER_MAX: Final = (1 << COUNTER_BITS) - 1
 SHORT_SPIKE_NEURONS: Final = 1 << 15
 MASK_LINES: Final = 8
+SCK_CYCLES: Final = 8
+"""Cycles of the device that a clock of an SPI controller lasts at least."""
 MOST_WORDS: Final = (1 << 16) - 1
 MOST_EVENTS: Final = (1 << 16) - 1
 
@@ -80,6 +92,8 @@ class Opcode(enum.IntEnum):
     READ = 0x08
     INFO = 0x09
     STATUS = 0x0A
+    LEARN = 0x0B
+    REST = 0x0C
     SPIKE = 0x81
     DONE = 0x82
     CLEARED = 0x83
@@ -100,6 +114,7 @@ class ErrorCode(enum.IntEnum):
     BAD_SOURCE = 4
     NOT_CONFIGURED = 5
     BAD_CONFIGURATION = 6
+    DAMAGED = 7
 
 
 class ProtocolError(ValueError):
@@ -129,16 +144,19 @@ class LinkOptions:
 DEFAULT_LINK: Final = LinkOptions()
 
 
-def shape_digest(shape: CoreShape) -> bytes:
+def shape_digest(shape: DeviceShape) -> bytes:
     """Eight bytes that name a shape."""
     return hashlib.sha256(repr(shape).encode()).digest()[:DIGEST_BYTES]
 
 
 @dataclass(frozen=True)
 class Write:
-    """Store one word, given as the bytes of the wire."""
+    """Store one word, given as the bytes of the wire.
 
-    memory: Memory
+    ``memory`` is a number of `Memory`, or one of `ClusterShape`.
+    """
+
+    memory: int
     address: int
     data: bytes
 

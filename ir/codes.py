@@ -264,6 +264,17 @@ CODES: dict[str, Code] = {
         "what was learned elsewhere, write the learned weights into the graph and leave the "
         "plasticity out.",
     ),
+    "E0310": Code(
+        "the network cannot be split over so many cores",
+        "A core holds whole groups of as many neurons as it has lanes, and at least one. The "
+        "message has the number of groups; fewer lanes make more of them.",
+    ),
+    "E0311": Code(
+        "no core is as fast as wanted",
+        "Cores that fit the device take more cycles in a step than --cycles or --step-time allow. "
+        "The message has the fastest one and by how much it is too slow. Cycles are those of a "
+        "step in which a share of all sources spike (--activity).",
+    ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
         "the format cannot hold the network",
@@ -279,6 +290,11 @@ CODES: dict[str, Code] = {
         "a state may saturate",
         "The worst input would drive the membrane out of its format; it saturates there. With "
         "calibration data the report says whether that happens.",
+    ),
+    "W0406": Code(
+        "a recovery is rounded so that it stops far from its goal",
+        "In every step u goes the share a dt of the way to b v. Where that is less than half a "
+        "unit of u, it goes nowhere. More state bits make the unit smaller.",
     ),
     "E0405": Code(
         "plastic weights have no exact integer form",
@@ -359,9 +375,9 @@ CODES: dict[str, Code] = {
     ),
     "E0804": Code(
         "the port cannot be used",
-        "The serial port is absent, used by another program, or not yours to open. The message "
-        "says which. 'ls /dev/ttyUSB* /dev/ttyACM*' lists the ports of plugged-in boards; a port "
-        "belongs to a group, often 'dialout', that a user has to be in.",
+        "The port is absent, used by another program, or not yours to open. The message says "
+        "which. 'ls /dev/ttyUSB* /dev/ttyACM* /dev/spidev*' lists what there is; a port belongs to "
+        "a group, often 'dialout' or 'spi', that a user has to be in.",
         environment=True,
     ),
     "E0805": Code(
@@ -380,6 +396,13 @@ CODES: dict[str, Code] = {
         "the wire is too bad",
         "Frames to the device were damaged or lost again and again, although it answers. Look at "
         "cable, ground and baud rate; 'spikec deploy --status' shows how many frames it dropped.",
+        environment=True,
+    ),
+    "E0808": Code(
+        "weights changed in the board's memory",
+        "The core was compiled with --parity and read weight words of which a bit had changed "
+        "since they were loaded, by radiation or a voltage that dropped. It steps no further and "
+        "no spike of the run was kept. 'spikec deploy --load' writes the network again.",
         environment=True,
     ),
 }

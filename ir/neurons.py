@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +152,51 @@ class Relay(Neuron):
 
 
 @dataclass(frozen=True, eq=False)
+class LinearLIF(Neuron):
+    r""":math:`\dot v = -\lambda\,\mathrm{sgn}(v - v_l) + R I`; spikes at ``v_threshold``.
+
+    ``leak`` is :math:`\lambda \ge 0`: v moves toward ``v_leak`` by the same amount in every step,
+    never past it (TrueNorth, tinyODIN).
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("v",)
+    leak: Real = field(metadata={"unit": "V/s"})
+    r: Real = field(metadata={"unit": "ohm"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+
+
+def _constant(value: float) -> Any:
+    return lambda: np.asarray(value, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Izhikevich(Neuron):
+    r""":math:`\dot v = k_2 v^2 + k_1 v + k_0 - u + R I`, :math:`\dot u = a (b v - u)`.
+
+    Spikes at ``v_threshold``, once a step; then v becomes ``c`` whatever reset the semantics have,
+    and ``d`` is added to the recovery u. Time is in ms and v in mV, whatever the file's unit: the
+    model's constants are (Izhikevich, IEEE Trans. Neural Networks 14(6), 2003). The model of 2007
+    with C, k, v_r, v_t has :math:`k_2 = k/C`, :math:`k_1 = -k(v_r + v_t)/C`,
+    :math:`k_0 = k v_r v_t / C` and u in units of C. u starts at :math:`b v`. A step takes
+    ``substeps`` forward Euler steps of v, and one of u.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("v", "u")
+    a: Real = field(metadata={"unit": "1/ms"})
+    b: Real = field(metadata={"unit": "1/ms"})
+    c: Real = field(metadata={"unit": "mV"})
+    d: Real = field(metadata={"unit": "mV/ms"})
+    r: Real = field(metadata={"unit": "ohm"}, default_factory=_constant(1.0))
+    v_threshold: Real = field(metadata={"unit": "mV"}, default_factory=_constant(30.0))
+    k2: Real = field(metadata={"unit": "1/(mV ms)"}, default_factory=_constant(0.04))
+    k1: Real = field(metadata={"unit": "1/ms"}, default_factory=_constant(5.0))
+    k0: Real = field(metadata={"unit": "mV/ms"}, default_factory=_constant(140.0))
+    substeps: int = 1
+
+
+@dataclass(frozen=True, eq=False)
 class IntegerNeuron(Neuron):
     r"""A quantised population; ``numerics`` has the formula, ``source_model`` what it was.
 
@@ -177,6 +222,27 @@ class IntegerNeuron(Neuron):
     in that order. :math:`h_\mathrm{max}` is the largest state; periods count the steps of the
     population from its first on, refractory or not, and 0 means that h never decays. What a spike
     takes off v stays ``v_reset``.
+
+    With ``leak`` v does not decay but moves by ``leak`` toward ``v_leak`` (0 where ``None``), not
+    past it: where the formula has the rounded product of v and its decay (then one) stands
+
+    .. math::
+        v - \mathrm{sgn}(v - v_\mathrm{leak})\,\min(|v - v_\mathrm{leak}|, \mathrm{leak}).
+
+    With ``curve`` the membrane is an `Izhikevich` one, its decay depends on itself, and u is its
+    recovery. With F decay bits and states of W bits, d the drive and all states of the step before
+    on the right of the second line:
+
+    .. math::
+        v &\leftarrow \mathrm{fit}\big(\mathrm{round}(v\,(\mathrm{decay}_v +
+            \mathrm{round}(v\,\mathrm{curve}\,2^{-W}))\,2^{-F}) + d - u\big)
+            \quad \mathrm{substeps\ times},\\
+        u' &= \mathrm{fit}\big(u + \mathrm{round}((\mathrm{round}(v\,\mathrm{couple}\,2^{-F}) - u)\,
+            \mathrm{rate}\,2^{-F-4})\big),
+
+    w is the last v, but at least ``v_min``, and a spike adds ``jump`` to u'. In a refractory
+    step, which must freeze v, u goes on. States are counted from where they start: v = 0 stands for
+    ``v_origin``, u = 0 for ``u_origin``, and one unit of u for ``u_unit``.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
@@ -199,23 +265,51 @@ class IntegerNeuron(Neuron):
     adapt_inc: npt.NDArray[np.int64] | None = omitted(None)
     adapt_shift: int = omitted(0)
     adapt_period: int = omitted(1)
+    leak: npt.NDArray[np.int64] | None = omitted(None)
+    v_leak: npt.NDArray[np.int64] | None = omitted(None)
+    curve: npt.NDArray[np.int64] | None = omitted(None)
+    couple: npt.NDArray[np.int64] | None = omitted(None)
+    rate: npt.NDArray[np.int64] | None = omitted(None)
+    jump: npt.NDArray[np.int64] | None = omitted(None)
+    substeps: int = omitted(1)
+    v_origin: float = omitted(0.0)
+    u_origin: Real | None = omitted(None)
+    u_unit: float | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in (
             *("decay_v", "threshold", "bias", "v_min", "v_reset"),
-            *("decay_u", "bias_first", "adapt_inc"),
+            *("decay_u", "bias_first", "adapt_inc", "leak", "v_leak"),
+            *("curve", "couple", "rate", "jump"),
         ):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, frozen_array(value, np.int64))
         object.__setattr__(self, "scale", float(self.scale))
+        object.__setattr__(self, "v_origin", float(self.v_origin))
+        if self.u_origin is not None:
+            object.__setattr__(self, "u_origin", frozen_array(self.u_origin, np.float64))
+        if self.u_unit is not None:
+            object.__setattr__(self, "u_unit", float(self.u_unit))
 
     @property
     def state(self) -> tuple[str, ...]:
-        """v; u before it with a synapse, h behind it with an adaptive threshold."""
-        current = () if self.decay_u is None else ("u",)
+        """v; u before it with a synapse or a recovery, h behind it with an adaptive threshold."""
+        current = () if self.decay_u is None and self.curve is None else ("u",)
         return (*current, *self.STATE, *(() if self.adapt_inc is None else ("h",)))
+
+    def real(self, variable: str) -> tuple[float, Real] | None:
+        """Scale s and origin o of a state variable: k units stand for :math:`s k + o`.
+
+        Shape of o: () or the population's. ``None`` where they are not known: those of a synaptic
+        current, whose gain is in the weights.
+        """
+        if variable == "v":
+            return self.scale, np.asarray(self.v_origin)
+        if variable == "u" and self.u_unit is not None:
+            return self.u_unit, np.zeros(()) if self.u_origin is None else self.u_origin
+        return None
 
     @property
     def spiking(self) -> bool:
@@ -233,4 +327,6 @@ MODELS: tuple[type[Neuron], ...] = (
     Threshold,
     Relay,
     IntegerNeuron,
+    LinearLIF,
+    Izhikevich,
 )

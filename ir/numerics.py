@@ -154,7 +154,7 @@ class Numerics(Record):
 
         d  = (acc << shift) + bias                    exact
         u' = fit(round(u * decay_u / 2^F) + d)        CUBA models only
-        w  = max(fit(round(v * decay_v / 2^F) + x), v_min)
+        w  = max(fit(round(v * decay_v / 2^F) + x), v_min)    a linear leak: see `IntegerNeuron`
 
     ``state`` is the format of v and u (its rounding is the one of the decay products, its
     overflow the one of ``fit``), ``weight`` that of a weight, ``decay_bits`` is F, and

@@ -12,9 +12,10 @@ A step t of a plastic projection from neurons i to neurons j, whatever its rule:
 
 An event is the reading of a row. A line of an input is read in the step of its spike. A spike of a
 population in step s is read in step s when it arrives in step s, else in step s + 1: one hop, and
-whatever is left of the delay is spent after the row was read. So what pairs is the reading of the
-row with the spike of j, and the delay of a projection counts as dendritic but for one hop. Pairs
-of one step count as pre before post. An event is one spike to a rule, whatever its value.
+whatever is left of the delay is spent after the row was read. Spikes of a sample's last step are
+read after it: nobody takes what they transmit, but weights change. So what pairs is the reading of
+the row with the spike of j, and the delay of a projection counts as dendritic but for one hop.
+Pairs of one step count as pre before post. An event is one spike to a rule, whatever its value.
 
 The state of a rule is cleared before every sample; weights and the generator of stochastic rounding
 are not: samples in sequence are learning presentations.

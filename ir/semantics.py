@@ -65,9 +65,19 @@ class Semantics(Record):
 
         u' = a u + k_s S                    (CUBA models; u is the synaptic current)
         x  = k_m (u' or u)                  (``current``)   or  k_m S without a synapse
-        w  = max(b v + (1 - b) v_leak + x, v_min)
+        w  = max(y + x, v_min)
+        y  = b v + (1 - b) v_leak           (``LinearLIF``: v nearer to v_leak by leak dt at most)
         z  = [w > threshold]                (``comparison``; ``reset`` two_phase: see below)
         v' = w, or after a spike what ``reset`` says
+
+    An ``Izhikevich`` membrane takes n = ``substeps`` steps of h = dt/n, in ms, and its recovery u
+    one of dt; both start from the v and u of the step before, whatever ``decay`` and ``gain``::
+
+        x  = x + h (k2 x^2 + k1 x + k0 - u) + k_m S    n times, from v; k_m = R/n or R h
+        w  = max(x, v_min)                  (``integrator_gain`` chooses k_m)
+        u' = u + dt a (b v - u) + z d       and v' = c after a spike, whatever ``reset`` says
+
+    In a refractory step, which must freeze v, u goes on.
 
     ``two_phase`` compares with twice the threshold when the old ``v`` is above it, by the same
     ``comparison``. ``max_spikes`` above 1 emits ``floor(w / threshold)`` spikes (whatever
@@ -76,7 +86,7 @@ class Semantics(Record):
     refractory step (``refractory`` of them follow a spike) nothing is emitted, and the membrane
     is frozen when ``refractory_frozen``. A ``registered`` population shows its spikes one step
     late. ``recurrent_bias_first`` is false where the bias of a recurrent connection is absent
-    from the first step. States start at ``v_init`` and 0.
+    from the first step. States start at ``v_init`` and 0, a recovery at ``b v_init``.
     """
 
     decay: Decay = Decay.EULER

@@ -14,11 +14,14 @@ from .neurons import (
     CubaLIF,
     IntegerNeuron,
     Integrator,
+    Izhikevich,
+    LinearLIF,
     Neuron,
     Real,
     Relay,
     Threshold,
 )
+from .recovery import Recovery
 from .semantics import Decay, Gain, IntegratorGain, Reset, Semantics
 
 
@@ -28,7 +31,10 @@ class StepParameters:
 
     ``decay_v`` is b, ``gain_v`` is k_m, ``drift`` is (1 - b) v_leak; ``decay_u`` is a and
     ``gain_u`` k_s, both ``None`` without a synapse. ``threshold`` is ``None`` for a model that
-    never spikes. ``v_reset`` is what a spike sets v to (rules ``zero`` and ``value``).
+    never spikes. ``v_reset`` is what a spike sets v to (rules ``zero`` and ``value``). With
+    ``leak``, the amount of one step, v moves toward ``v_leak`` instead of decaying.
+
+    With ``recovery`` the membrane is an `Izhikevich` one: see there.
     """
 
     decay_v: Real
@@ -38,6 +44,9 @@ class StepParameters:
     gain_u: Real | None = None
     threshold: Real | None = None
     v_reset: Real | None = None
+    leak: Real | None = None
+    v_leak: Real | None = None
+    recovery: Recovery | None = None
 
 
 _ZERO, _ONE = np.float64(0.0), np.float64(1.0)
@@ -77,6 +86,35 @@ def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepPara
                 drift=np.asarray(_ZERO),
                 threshold=neuron.v_threshold if isinstance(neuron, IF) else None,
                 v_reset=_reset(neuron.v_reset, semantics) if isinstance(neuron, IF) else None,
+            )
+        case LinearLIF():
+            per_step = semantics.integrator_gain is IntegratorGain.PER_STEP
+            return StepParameters(
+                decay_v=np.asarray(_ONE),
+                gain_v=np.asarray(neuron.r * (1.0 if per_step else dt)),
+                drift=np.asarray(_ZERO),
+                threshold=neuron.v_threshold,
+                v_reset=_reset(neuron.v_reset, semantics),
+                leak=np.asarray(neuron.leak * dt),
+                v_leak=neuron.v_leak,
+            )
+        case Izhikevich():
+            h = dt * 1e3 / neuron.substeps
+            per_step = semantics.integrator_gain is IntegratorGain.PER_STEP
+            return StepParameters(
+                decay_v=np.asarray(1.0 + h * neuron.k1),
+                gain_v=np.asarray(neuron.r * (1.0 / neuron.substeps if per_step else h)),
+                drift=np.asarray(h * neuron.k0),
+                threshold=neuron.v_threshold,
+                v_reset=neuron.c,
+                recovery=Recovery(
+                    curve=np.asarray(h * neuron.k2),
+                    couple=neuron.b,
+                    rate=np.asarray(dt * 1e3 * neuron.a),
+                    jump=neuron.d,
+                    pull=np.asarray(h),
+                    substeps=neuron.substeps,
+                ),
             )
         case LIF() | LI():
             b = decay(neuron.tau, dt, semantics)

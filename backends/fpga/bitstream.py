@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ...boards.board import Board, Pll
+from ...boards.board import Board, HostLink, Pll, board_names, load_board
 from .cache import Cache, content_key, default_cache_root
 from .process import StageFailed, StageTimedOut, run_stage, termination_unwinds
 from .toolchain import Toolchain, find_toolchain, require_packages
@@ -28,8 +28,10 @@ __all__ = [
     "ClockTiming",
     "ClockUnavailable",
     "DoesNotFit",
+    "LinkUnavailable",
     "TimingFailed",
     "build_bitstream",
+    "check_link",
     "dfu_suffix",
     "parse_report",
     "prepare_plan",
@@ -57,6 +59,12 @@ class ClockUnavailable(ValueError):
     """A clock or baud rate the board cannot make; the message lists those it can."""
 
     code = "clock-unavailable"
+
+
+class LinkUnavailable(ValueError):
+    """A host link for which the board states no pins; the message lists the boards that do."""
+
+    code = "link-unavailable"
 
 
 class DoesNotFit(StageFailed):
@@ -131,17 +139,20 @@ def prepare_plan(
     clock_hz: float | None = None,
     baud: int | None = None,
     seed: int = 1,
+    link: HostLink = "serial",
 ) -> dict[str, bytes]:
     """Return the build plan of a device on a board: file name -> content.
 
     ``device`` is an Amaranth component with byte streams ``rx`` and ``tx``. ``clock_hz`` is one
     of ``board.clock_frequencies()``, the board's own by default. ``seed`` is the placer's.
+    ``link`` is what the host is wired to: the serial port, or the board's pins for SPI.
     Equal arguments give equal plans, whatever the folder, the machine or the hash seed.
 
-    Raises :class:`ClockUnavailable`.
+    Raises :class:`ClockUnavailable`, and :class:`LinkUnavailable` if the board states no such pins.
     """
     clock_hz, pll = choose_clock(board, clock_hz)
-    baud = _choose_baud(board, clock_hz, baud)
+    check_link(board, link)
+    rate = _choose_baud(board, clock_hz, baud) if link == "serial" else None
     from .board_top import BoardTop, make_platform
 
     platform = make_platform(board)
@@ -154,7 +165,7 @@ def prepare_plan(
         nextpnr += f" --freq {clock_hz / 1e6:g}" if family == "gowin" else ""
         options = {"synth_opts": _SYNTHESIS[family], "nextpnr_opts": nextpnr}
     plan = platform.prepare(
-        BoardTop(board, device, clock_hz=clock_hz, baud=baud, pll=pll),
+        BoardTop(board, device, clock_hz=clock_hz, baud=rate, pll=pll, link=link),
         _NAME,
         emit_src=False,
         **options,
@@ -178,14 +189,16 @@ def build_bitstream(
     timeout: float = 900.0,
     progress: Callable[[str], None] | None = None,
     allow_timing_failure: bool = False,
+    link: HostLink = "serial",
 ) -> Bitstream:
     """Return the bitstream of a device on a board; arguments as for :func:`prepare_plan`.
 
     ``timeout`` is in seconds for each stage; ``progress`` is called with the name of each stage
     as it starts.
 
-    Raises :class:`~.toolchain.ToolchainMissing`, :class:`ClockUnavailable`, :class:`DoesNotFit`,
-    :class:`TimingFailed` (unless allowed) and :class:`~.process.StageFailed`.
+    Raises :class:`~.toolchain.ToolchainMissing`, :class:`ClockUnavailable`,
+    :class:`LinkUnavailable`, :class:`DoesNotFit`, :class:`TimingFailed` (unless allowed) and
+    :class:`~.process.StageFailed`.
     """
     require_packages(
         "building a bitstream",
@@ -197,7 +210,7 @@ def build_bitstream(
     clock_hz, _ = choose_clock(board, clock_hz)
     if progress is not None:
         progress("elaboration")
-    plan = prepare_plan(board, device, clock_hz=clock_hz, baud=baud, seed=seed)
+    plan = prepare_plan(board, device, clock_hz=clock_hz, baud=baud, seed=seed, link=link)
     parts: list[tuple[str, str | bytes]] = [*plan.items(), ("router", _ROUTER)]
     key = content_key([*parts, *((f"tool {n}", v) for n, v in tools.versions.items())])
     cache = Cache(cache_dir or default_cache_root(), "bitstream")
@@ -243,6 +256,15 @@ def choose_clock(board: Board, clock_hz: float | None) -> tuple[float, Pll | Non
         f"{board.name} has no clock of {clock_hz / 1e6:g} MHz; it offers {offered} MHz "
         f"({board.origin})"
     )
+
+
+def check_link(board: Board, link: HostLink) -> None:
+    """Raise :class:`LinkUnavailable` unless the board has the pins of this link."""
+    if link == "spi" and board.spi is None:
+        known = ", ".join(name for name in board_names() if load_board(name).spi is not None)
+        raise LinkUnavailable(
+            f"{board.name} states no pins for SPI ({board.origin}); boards that do: {known}"
+        )
 
 
 def _choose_baud(board: Board, clock_hz: float, baud: int | None) -> int:

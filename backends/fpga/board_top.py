@@ -1,4 +1,4 @@
-"""What surrounds the device on a board: its clock, its reset and its serial port."""
+"""What surrounds the device on a board: its clock, its reset and its host link."""
 
 # Amaranth ships no types.
 # mypy: disable-error-code="import-untyped, misc, no-any-unimported"
@@ -24,7 +24,8 @@ from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from ...boards.board import Board, Pll
+from ...boards.board import Board, HostLink, Pll
+from ...hdl.spi import SpiPeripheral
 from ...hdl.uart import Uart
 
 __all__ = ["BoardTop", "make_platform"]
@@ -58,7 +59,7 @@ _GOWIN_COMMANDS: Final = (
 
 
 def make_platform(board: Board) -> Any:
-    """Return the board's platform, with a ``uart`` resource if it lacks one.
+    """Return the board's platform, with a ``uart`` resource if it lacks one, and ``host_spi``.
 
     It is that of amaranth-boards, or one made of the pins that the board file states. Its build
     plan is for the tools of :mod:`.toolchain`, or for Vivado.
@@ -81,8 +82,10 @@ def make_platform(board: Board) -> Any:
         }
     platform = type(made.__name__, (made,), changes)()
     serial = board.serial
+    attribute = {"ecp5": "IO_TYPE", "xc7": "IOSTANDARD"}.get(
+        str(board.target.family), "IO_STANDARD"
+    )
     if serial.resource is None:
-        attribute = "IO_TYPE" if board.target.family == "ecp5" else "IO_STANDARD"
         platform.add_resources(
             [
                 Resource(
@@ -91,6 +94,21 @@ def make_platform(board: Board) -> Any:
                     Subsignal("rx", Pins(serial.rx, dir="i")),
                     Subsignal("tx", Pins(serial.tx, dir="o")),
                     Attrs(**{attribute: serial.io_standard}),
+                )
+            ]
+        )
+    if board.spi is not None:
+        spi = board.spi
+        platform.add_resources(
+            [
+                Resource(
+                    "host_spi",
+                    0,
+                    Subsignal("sck", Pins(spi.sck, dir="i")),
+                    Subsignal("copi", Pins(spi.copi, dir="i")),
+                    Subsignal("cipo", Pins(spi.cipo, dir="o")),
+                    Subsignal("cs_n", Pins(spi.cs_n, dir="i")),
+                    Attrs(**{attribute: spi.io_standard}),
                 )
             ]
         )
@@ -121,36 +139,67 @@ def _platform_of_pins(board: Board) -> Any:
 
 
 class BoardTop(Elaboratable):
-    """The device between the serial port of a board and a clock of ``clock_hz``.
+    """The device between a host link of a board and a clock of ``clock_hz``.
 
     ``device`` has streams of bytes ``rx`` (in) and ``tx`` (out). ``pll`` makes the clock; without
-    one it is the board's own.
+    one it is the board's own. ``link`` is the serial port, at ``baud``, or SPI at the board's pins.
     """
 
-    def __init__(self, board: Board, device: Any, *, clock_hz: float, baud: int, pll: Pll | None):
+    def __init__(
+        self,
+        board: Board,
+        device: Any,
+        *,
+        clock_hz: float,
+        baud: int | None,
+        pll: Pll | None,
+        link: HostLink = "serial",
+    ) -> None:
         self._board = board
         self._device = device
         self._pll = pll
-        self._divisor = round(clock_hz / baud)
+        self._divisor = round(clock_hz / baud) if baud else 0
         self._clock_hz = clock_hz
+        self._link = link
 
     def elaborate(self, platform: Any) -> Module:
         """Build the logic."""
         m = Module()
         m.submodules.device = device = self._device
+        line = self._spi(m, platform) if self._link == "spi" else self._uart(m, platform)
+        connect(m, line.received, device.rx)
+        connect(m, device.tx, line.sent)
+        # For Xilinx, Amaranth's own domain uses a parameter that Yosys' cell library lacks.
+        if self._pll is not None or self._board.target.family == "xc7":
+            m.domains += ClockDomain("sync")
+            m.submodules.clock = _StartedClock(self._board, self._pll, self._clock_hz)
+        return m
+
+    def _uart(self, m: Module, platform: Any) -> Uart:
         m.submodules.uart = uart = Uart(self._divisor)
         # The other lines of the resource (RTS, DTR) are the host's to drive and are left alone.
         pins = platform.request(self._board.serial.resource or "uart", 0, dir="-")
         m.submodules.rx_pin = rx_pin = io.Buffer("i", pins.rx)
         m.submodules.tx_pin = tx_pin = io.Buffer("o", pins.tx)
         m.d.comb += [uart.rx.eq(rx_pin.i), tx_pin.o.eq(uart.tx)]
-        connect(m, uart.received, device.rx)
-        connect(m, device.tx, uart.sent)
-        # For Xilinx, Amaranth's own domain uses a parameter that Yosys' cell library lacks.
-        if self._pll is not None or self._board.target.family == "xc7":
-            m.domains += ClockDomain("sync")
-            m.submodules.clock = _StartedClock(self._board, self._pll, self._clock_hz)
-        return m
+        return uart
+
+    def _spi(self, m: Module, platform: Any) -> SpiPeripheral:
+        m.submodules.spi = spi = SpiPeripheral()
+        pins = platform.request("host_spi", 0, dir="-")
+        m.submodules.sck_pin = sck_pin = io.Buffer("i", pins.sck)
+        m.submodules.copi_pin = copi_pin = io.Buffer("i", pins.copi)
+        m.submodules.cs_pin = cs_pin = io.Buffer("i", pins.cs_n)
+        m.submodules.cipo_pin = cipo_pin = io.Buffer("o", pins.cipo)
+        m.d.comb += [
+            spi.sck.eq(sck_pin.i),
+            spi.copi.eq(copi_pin.i),
+            spi.cs_n.eq(cs_pin.i),
+            cipo_pin.o.eq(spi.cipo),
+            # Others may share the line: it is driven only while this one is selected.
+            cipo_pin.oe.eq(~cs_pin.i),
+        ]
+        return spi
 
 
 class _StartedClock(Elaboratable):

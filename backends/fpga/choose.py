@@ -1,118 +1,37 @@
-"""Which core a network gets: as many lanes as the device has room for, and what that will cost.
+"""Which core a network gets.
 
-The forecast is made before synthesis. Memory blocks are counted; logic is a sum over the parts of
-a core with coefficients fitted to nextpnr's counts (`bench/fpga.py` prints both side by side).
+A network whose circuit is small and fast enough becomes that circuit (`ParallelShape`); else the
+event-driven core has as many lanes as the device has room for.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from ...boards.board import Target
 from ...compiler.connectivity import synapse_count
-from ...hdl.cycles import scan_words
-from ...hdl.shape import CoreShape, Memory
+from ...hdl.learning import MULTIPLIER_BITS, Rotator
 from ...ir.diagnostics import SpikecError, fail
 from ...ir.graph import Graph
-from .lower import Build, LoweredCore, lower, place, synapses_of, weight_bits
-from .resources import check_memory, memory_blocks
-from .words import dense_words
+from ...ir.neurons import IntegerNeuron
+from ...ir.numerics import Rounding
+from ...ir.plasticity import TraceSTDP
+from .forecast import Forecast, Kind, forecast
+from .goal import Goal, Search
+from .logic import logic_room, multiplier_blocks, multipliers_of, too_large
+from .lower import Build, LoweredCore, Wiring, lower, weight_bits
+from .plastic import plastic_projection
+from .resources import check_memory
 
-# The share of a device's logic and memory a core may take: the wire needs some, and a full device
-# cannot be routed in reasonable time.
-_LOGIC_SHARE: Final = 0.8
-# Cells of logic that the link takes.
-_LINK_LOGIC: Final = 1500
-_ACTIVITY: Final = 0.1
-_UNITS: Final = (1, 2, 4, 8)
-# Cycles that differ by less than this share are the same.
-_HARDLY: Final = 0.05
-_LANES: Final = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a core will take, before synthesis.
-
-    ``cycles`` of a step in which ``activity`` of all sources spike; memory ``blocks`` by what is
-    in them; ``logic`` in the device's cells of four-input tables; ``padding`` is the share of
-    stored and added weights that are only there to fill a word.
-    """
-
-    cycles: float
-    activity: float
-    blocks: dict[str, int]
-    logic: int
-    padding: float
-
-
-def forecast(core: LoweredCore, target: Target, activity: float = _ACTIVITY) -> Forecast:
-    """The forecast for a lowered core."""
-    shape, words = core.shape, core.words
-    events = activity * float(words.issued.sum())
-    commit = shape.neurons / shape.units + scan_words(shape)
-    busy = max(events, commit) if shape.overlaps or shape.groups == 1 else events + commit
-    block = target.block_memory
-    return Forecast(
-        busy + _STEP_CYCLES,
-        activity,
-        {} if block is None else memory_blocks(shape, block),
-        logic(shape, packed=target.family == "ice40"),
-        words.padding,
-    )
-
-
-# From a tick to the first spike's row and from the last word to the report, about.
-_STEP_CYCLES: Final = 25
-
-
-def registers(shape: CoreShape) -> int:
-    """Flip-flops, about: the pipelines of the commit above all."""
-    bits = shape.lanes * (shape.acc_bits + shape.weight_bits)
-    if shape.storage == "block":
-        bits += shape.lanes * shape.acc_bits
-    unit = 14 * shape.state_bits + 6 * shape.acc_bits + (8 * shape.state_bits if shape.cuba else 0)
-    return 350 + bits + shape.units * unit
-
-
-def logic(shape: CoreShape, *, packed: bool = False) -> int:
-    """Cells of logic, about: an adder takes one a bit, a choice of four one for two bits.
-
-    ``packed``: a cell holds a table and its flip-flop, so a flip-flop alone takes one too.
-    """
-    per_bit = {"registers": 1.1, "distributed": 2.6, "block": 3.1, "pipelined": 3.1}[shape.storage]
-    if shape.storage == "pipelined":
-        per_bit = {1: 4.1, 2: 3.1, 3: 2.1}.get(shape.distance, 1.1)
-    elif shape.storage == "block" and shape.distance > 1:
-        per_bit = 2.1
-    held = shape.lanes * shape.acc_bits * (0.0 if shape.beats == 1 else 0.55)
-    unit = 6 * shape.state_bits + shape.acc_bits
-    unit += 0 if shape.fixed.start == 0 else 3 * shape.state_bits
-    unit += 0 if shape.fixed.v_min == shape.state_min else 2 * shape.state_bits
-    unit += 5 * shape.state_bits if shape.cuba else 0
-    unit += 2 * shape.state_bits if shape.bias else 0
-    unit += 3 * shape.refractory_bits
-    unit += shape.state_bits * multipliers(shape) // shape.units
-    parts = shape.parts(Memory.WEIGHTS) if shape.readback else 0
-    ports = sum(shape.word_bits(m) for m in shape.memories if m is not Memory.DIGEST)
-    control = 420 + 0.6 * ports + 0.4 * parts * shape.bank_bits
-    cells = control + shape.lanes * shape.acc_bits * per_bit + held + shape.units * unit
-    return round(cells + (0.9 * registers(shape) if packed else 0))
-
-
-def multipliers(shape: CoreShape) -> int:
-    """Multiplications in one cycle by a decay that is not part of the circuit."""
-    decays = ("decay_v", "decay_u") if shape.cuba else ("decay_v",)
-    return shape.units * sum(getattr(shape.fixed, name) is None for name in decays)
-
-
-def multiplier_blocks(shape: CoreShape) -> int:
-    """Blocks of 16 x 16 bits that they take."""
-    each = -(-shape.state_bits // 16) * -(-(shape.decay_bits + 1) // 16)
-    return multipliers(shape) * each
+# Spikes of an input line in a step at most, if nothing is said: as the quantise pass has it.
+INPUT_MAX: Final = 15
+UNITS: Final = (1, 2, 4, 8)
+# More units have to take less than this share of the cycles of half as many.
+SAVES: Final = 0.99
+LANES: Final = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 def build_for(target: Target, lanes: int, units: int = 1) -> Build:
@@ -135,60 +54,256 @@ def choose(
     lanes: int | None = None,
     units: int | None = None,
     emit: tuple[str, ...] | None = None,
+    kind: Kind | None = None,
+    input_max: int = INPUT_MAX,
+    parity: bool = False,
+    goal: Goal | None = None,
 ) -> tuple[LoweredCore, Build, Forecast]:
-    """The core with the fewest cycles that fits a target, among those of ``lanes`` and ``units``.
+    """The core that is best for a goal (`Goal`), among those of a kind, lanes and units that fit.
 
-    Raises E0302 if none fits, by how much the smallest is too large.
+    ``input_max`` is the largest number of spikes of an input line in one step.
+
+    Its weight words have a ``parity`` if wanted.
+    Raises E0302 if none fits, by how much the smallest is too large, E0311 if the goal is missed,
+    and by how much.
     """
+    sized = lanes is not None or units is not None
+    learned = plastic_projection(graph)
+    search: Search[LoweredCore] = Search(goal or Goal())
+    wiring = Wiring(graph)
+    if learned is not None:
+        if kind == "parallel":
+            raise fail(
+                "E0302",
+                f"'{learned.name}' learns; the weights of a circuit are constants",
+                learned.at,
+                "compile with --core events, or with Plasticity(..., learning=False)",
+            )
+        if parity:
+            raise fail(
+                "E0302",
+                f"'{learned.name}' learns; weights that change have no parity",
+                learned.at,
+                "compile without --parity",
+            )
+        _events(search, wiring, target, lanes, units, emit)
+        return _chosen(search, target, f"'{learned.name}' learns", lanes, units, several=False)
+    if kind == "parallel":
+        if sized or parity:
+            raise fail("E0707", "--lanes, --units and --parity belong to --core events")
+        core, build, found = _parallel(wiring, target, emit, input_max, search.goal)
+        room = logic_room(target)
+        if room is not None and found.logic > room:
+            raise too_large("the parallel core needs", found.logic, room, target)
+        search.add(core, build, found)
+        return _chosen(search, target, "asked for", 1, 1, several=False)
+    if kind == "events" or sized or parity:
+        _events(search, wiring, target, lanes, units, emit, parity)
+        return _chosen(search, target, "asked for", lanes, units, not parity)
     refused: SpikecError | None = None
-    small: SpikecError | None = None
-    cells = next((c.available.value for c in target.cells if c.cell in _LOGIC_CELLS), None)
-    room = None if cells is None or lanes is not None else _LOGIC_SHARE * cells - _LINK_LOGIC
-    dsps = sum(c.available.value for c in target.cells if c.cell in _MULTIPLIER_CELLS)
-    builds = list(_candidates(graph, target, lanes, units))
+    try:
+        _events(search, wiring, target, lanes, units, emit)
+    except SpikecError as error:
+        refused = error
+    why = _with_circuit(search, wiring, target, emit, input_max)
+    if refused is not None and search.options:
+        why = f"the event-driven core does not fit; {why}"
+    elif refused is not None:
+        raise refused
+    return _chosen(search, target, why, lanes, units)
+
+
+def _chosen(
+    search: Search[LoweredCore],
+    target: Target,
+    why: str,
+    lanes: int | None,
+    units: int | None,
+    several: bool = True,
+) -> tuple[LoweredCore, Build, Forecast]:
+    """The best core; ``why`` it is of that kind, and whether ``several`` cores could do more."""
+    if search.best is None:
+        raise search.missed(target, "--cores auto " if several else "")
+    core, build, found = search.best
+    if lanes is None or units is None:
+        choice = search.choice
+        found = replace(found, why=f"{why}; {choice.rule} of {choice.fit} that fit", choice=choice)
+        return core, build, found
+    return core, build, replace(found, why=why)
+
+
+def _with_circuit(
+    search: Search[LoweredCore],
+    wiring: Wiring,
+    target: Target,
+    emit: tuple[str, ...] | None,
+    input_max: int,
+) -> str:
+    """Add the network as a circuit, if it fits; why it is taken or not."""
+    for output in wiring.graph.outputs:
+        neuron = wiring.graph.population(output.source).neuron
+        if search.best is not None and isinstance(neuron, IntegerNeuron) and not neuron.spiking:
+            return f"'{output.source}' is a readout, which a host can read in a memory only"
+    room = logic_room(target)
+    synapses = sum(synapse_count(p.connection) for p in wiring.graph.projections)
+    if room is None:
+        return "nothing is known of the device's logic"
+    if synapses > room:
+        return f"{synapses:,} synapses are too many for a circuit"
+    try:
+        circuit = _parallel(wiring, target, emit, input_max, search.goal)
+    except SpikecError as error:
+        return error.diagnostics[0].message
+    expected = circuit[2]
+    if expected.logic > room:
+        return f"a circuit would need about {expected.logic:,} cells of {room:,.0f}"
+    events = search.best
+    search.add(*circuit)
+    pace = f"{expected.cycles:.0f} cycles a step as a circuit of about {expected.logic:,} cells"
+    if events is None:
+        return pace
+    return f"{pace}, {events[2].cycles:.0f} event-driven with {events[2].logic:,}"
+
+
+def _parallel(
+    wiring: Wiring, target: Target, emit: tuple[str, ...] | None, input_max: int, goal: Goal
+) -> tuple[LoweredCore, Build, Forecast]:
+    """The network as a circuit, whether it fits or not."""
+    build = replace(build_for(target, 1), parallel=True, input_max=input_max)
+    core = lower(wiring.graph, build, emit, wiring=wiring)
+    return core, build, forecast(core, target, goal.activity)
+
+
+def _events(
+    search: Search[LoweredCore],
+    wiring: Wiring,
+    target: Target,
+    lanes: int | None,
+    units: int | None,
+    emit: tuple[str, ...] | None,
+    parity: bool = False,
+) -> None:
+    """Add the event-driven cores that fit; raises why the smallest does not if there is none."""
+    graph = wiring.graph
+    builds = [replace(b, parity=parity) for b in _candidates(graph, target, lanes, units)]
     if not builds:
         raise fail("E0707", f"--units {units} does not divide --lanes {lanes}")
-    least = min((build.lanes, build.units) for build in builds)
-    for build in builds:
-        if small is not None and not build.huge:
-            continue
-        try:
-            core = lower(graph, build, emit)
-            check_memory(core.shape, target)
-        except SpikecError as error:
-            if refused is None and not build.huge:
-                # If not even the smallest core fits, no other needs to be tried.
-                small = _refusal(
-                    graph, target, replace(build, lanes=least[0], units=least[1]), emit
-                )
-                if small is not None and not _fits_single(graph, target):
-                    raise small from None
-            refused = refused or small or error
-            continue
-        found = forecast(core, target)
-        if units is None and multiplier_blocks(core.shape) > dsps:
-            continue
-        if room is None or found.logic <= room:
-            return core, build, found
-        refused = refused or _too_large(found.logic, room, target)
-    if refused is None:
-        raise fail(
-            "E0302",
-            f"{target.title} has {dsps:.0f} multipliers, too few for any core of this network",
-            hint="use fewer --state-bits, one time constant, or a larger board ('spikec targets')",
-        )
-    raise refused
+    tried = _Tried(search, wiring, target, emit, lanes, units)
+    tried.add_all(builds)
+    # Single-ported memory takes what block memory has no room for; a host has to fill it.
+    single = any(memory.ports == "1rw" for memory in target.memories)
+    single = single and plastic_projection(graph) is None
+    if search.best is None and single and (search.options or _fits_single(graph, target)):
+        tried.add_all([replace(build, huge=True) for build in builds])
+    if not search.options:
+        raise tried.refusal()
 
 
-def _refusal(
-    graph: Graph, target: Target, build: Build, emit: tuple[str, ...] | None
-) -> SpikecError | None:
-    """Why a build does not fit a target's memory, None if it does."""
-    try:
-        check_memory(lower(graph, build, emit).shape, target)
-    except SpikecError as error:
-        return error
-    return None
+class _Tried:
+    """Event-driven cores of several sizes, and why those that do not fit do not."""
+
+    def __init__(
+        self,
+        search: Search[LoweredCore],
+        wiring: Wiring,
+        target: Target,
+        emit: tuple[str, ...] | None,
+        lanes: int | None,
+        units: int | None,
+    ) -> None:
+        self._search, self._wiring, self._target, self._emit = search, wiring, target, emit
+        self._lanes, self._units = lanes, units
+        # Whoever says how many lanes may fill a device further than we would.
+        self._room = None if lanes is not None else logic_room(target)
+        self._dsps, self._width = multipliers_of(target)
+        # Of the first that does not fit, which is the smallest.
+        self.refused: SpikecError | None = None
+        # Of cores that fit otherwise, the fewest multipliers and the units that take them.
+        self._multiplied: tuple[int, int] | None = None
+
+    def add_all(self, builds: list[Build]) -> None:
+        """Look at builds from the smallest on, as long as larger ones may fit and be faster."""
+        # Lanes that more units do not make faster.
+        done = 0
+        before = 0, math.inf
+        for build in builds:
+            if build.lanes == done:
+                continue
+            try:
+                build, core = self._lowered(build)
+            except SpikecError as error:
+                self.refused = self.refused or error
+                continue
+            cycles = self._forecast(build, core)
+            if before[0] == build.lanes and cycles > SAVES * before[1]:
+                done = build.lanes
+            before = build.lanes, cycles
+
+    def _lowered(self, build: Build) -> tuple[Build, LoweredCore]:
+        """A core that the device's memory holds, and its build."""
+
+        def made(build: Build) -> LoweredCore:
+            return lower(
+                self._wiring.graph,
+                build,
+                self._emit,
+                wiring=self._wiring,
+                accept=lambda shape: check_memory(shape, self._target),
+            )
+
+        core = made(build)
+        turned = multiplier_blocks(core.shape, self._width) > self._dsps
+        if build.rotator == "multiplier" and turned:
+            build = replace(build, rotator="logic")
+            core = made(build)
+        return build, core
+
+    def _forecast(self, build: Build, core: LoweredCore) -> float:
+        """Its expected cycles; it is added if logic and multipliers are enough."""
+        found = forecast(core, self._target, self._search.goal.activity)
+        blocks = multiplier_blocks(core.shape, self._width)
+        if self._units is None and blocks > self._dsps:
+            self._multiplied = min(self._multiplied or (blocks, build.units), (blocks, build.units))
+        elif self._room is not None and found.logic > self._room:
+            what = "the smallest core needs"
+            error = too_large(what, found.logic, self._room, self._target)
+            self.refused = self.refused or error
+        else:
+            self._search.add(core, build, found)
+        return found.cycles
+
+    def refusal(self) -> SpikecError:
+        """Why none fits."""
+        title = self._target.title
+        if self._multiplied is not None:
+            blocks, units = self._multiplied
+            return fail(
+                "E0302",
+                f"{title} has {self._dsps:.0f} multipliers, too few for any core of this network: "
+                f"one that commits {units} neuron(s) a cycle needs about {blocks}",
+                hint="use fewer --state-bits, one time constant or fewer substeps, or a larger "
+                "board ('spikec targets')",
+            )
+        assert self.refused is not None
+        return self.refused if self._lanes is None else self._too_many_lanes(self.refused)
+
+    def _too_many_lanes(self, refused: SpikecError) -> SpikecError:
+        """The same, with the lanes to blame if a core of fewer fits."""
+        (found,) = refused.diagnostics[:1]
+        if found.code != "E0302" or self._lanes is None:
+            return refused
+        for lanes in reversed([number for number in LANES if number < self._lanes]):
+            units = 1 if self._units is None else self._units
+            if lanes % units:
+                continue
+            try:
+                self._lowered(build_for(self._target, lanes, units))
+            except SpikecError:
+                continue
+            hint = f"compile with --lanes {lanes}, which fits; or {found.hint}"
+            message = f"with --lanes {self._lanes} {found.message}"
+            return SpikecError([replace(found, message=message, hint=hint)])
+        return refused
 
 
 def _fits_single(graph: Graph, target: Target) -> bool:
@@ -203,37 +318,39 @@ def _fits_single(graph: Graph, target: Target) -> bool:
     return bits <= single.bits
 
 
-_MULTIPLIER_CELLS: Final = ("ICESTORM_DSP", "MULT18X18D", "MULT18X18", "DSPs")
-_LOGIC_CELLS: Final = ("ICESTORM_LC", "TRELLIS_COMB", "LUT4", "Slice LUTs")
-
-
 def _candidates(
     graph: Graph, target: Target, lanes: int | None, units: int | None
 ) -> Iterator[Build]:
-    """Builds from the fewest cycles on; of those that hardly differ, the smallest first."""
+    """Builds from the smallest on: by lanes, then by units."""
     largest = sum(p.size for p in graph.populations)
-    rough: list[tuple[int, int, int]] = []
-    for number in (lanes,) if lanes is not None else _LANES:
-        if lanes is None and number > 2 * largest and rough:
+    streams = _streams(graph)
+    if streams is not None:
+        if lanes not in (None, streams):
+            raise fail(
+                "E0707",
+                f"--lanes {lanes}: stochastic rounding in {streams} streams takes as many lanes",
+            )
+        lanes = streams
+    learns = plastic_projection(graph) is not None
+    for number in (lanes,) if lanes is not None else LANES:
+        if lanes is None and number > 2 * largest and number > 1:
             break
-        placement, lines, neurons = place(graph, number, 1)
-        events = _ACTIVITY * dense_words(synapses_of(graph, placement, lines), number)
-        for together in (units,) if units is not None else _UNITS:
+        for together in (units,) if units is not None else UNITS:
             if number % together == 0:
-                cycles = max(events, neurons / together) + _STEP_CYCLES
-                rough.append((round(math.log(cycles) / _HARDLY), number, together))
-    single = any(memory.ports == "1rw" for memory in target.memories)
-    builds = [build_for(target, number, together) for _, number, together in sorted(rough)]
-    yield from builds
-    # Single-ported memory takes what block memory has no room for; a host has to fill it.
-    if single:
-        yield from (replace(build, huge=True) for build in builds)
+                build = build_for(target, number, together)
+                yield replace(build, rotator=_rotator(target, number)) if learns else build
 
 
-def _too_large(logic: float, room: float, target: Target) -> SpikecError:
-    return fail(
-        "E0302",
-        f"the smallest core needs about {logic:.0f} cells of logic; {target.title} has room for "
-        f"{room:.0f} beside the link: {logic - room:.0f} too many",
-        hint="choose a larger board ('spikec targets')",
-    )
+def _streams(graph: Graph) -> int | None:
+    """The lanes that the generator of a rule asks for, None for any."""
+    learned = plastic_projection(graph)
+    rule = None if learned is None or learned.plasticity is None else learned.plasticity.rule
+    if isinstance(rule, TraceSTDP) and rule.rounding is Rounding.STOCHASTIC:
+        return rule.streams
+    return None
+
+
+def _rotator(target: Target, lanes: int) -> Rotator:
+    """Multipliers where the device has wide ones and they turn so many lanes."""
+    turns = lanes <= MULTIPLIER_BITS or (lanes <= 2 * MULTIPLIER_BITS and lanes % 2 == 0)
+    return "multiplier" if target.family == "ecp5" and turns else "logic"

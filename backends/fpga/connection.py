@@ -218,7 +218,7 @@ class Connection:
                 return
             self.opened = True
         self._silent = 0
-        self._deadline = now + self._timeout
+        before = (self._acked, self._limit, self._taken)
         acked = self._acked + ahead(frame.ack, self._acked % _SPAN)
         if self._acked < acked <= self._furthest:
             del self._out[: acked - self._acked]
@@ -228,6 +228,9 @@ class Connection:
         limit = self._acked + ahead(frame.limit, self._acked % _SPAN)
         self._limit = max(self._limit, limit)
         self._take(frame)
+        # A noisy line makes a device complain without end, which must not put the question off.
+        if frame.flags & ANSWER or before != (self._acked, self._limit, self._taken):
+            self._deadline = now + self._timeout
         lost = frame.flags & ANSWER and acked < min(self._polled, self._sent)
         fresh = self._acked < self._sent and self._recovering != self._acked
         if lost or (frame.flags & NAK and fresh):

@@ -4,8 +4,8 @@
 // the stream of replies goes to tx.bin. The line is clean, so a frame that is not sound ends the
 // run. With +raw=1 the two files hold the bytes on the line instead, whatever they are, and rx.bin
 // may grow: the supervisor says so with `refill`. With +trace=1 every trace
-// record goes to trace.bin as five 32-bit words a neuron: step, index,
-// v, u, spike.
+// record goes to trace.bin as six 32-bit words a neuron: step, index,
+// v, u, spike, h (0 unless OFFSETS is defined, for a device that has them).
 // +gap=N leaves N idle cycles after each byte, in both directions; +stall=SEED makes both sides
 // pause at random for half of the cycles.
 `timescale 1ns / 1ns
@@ -65,13 +65,25 @@ module device_bench;
       .trace_index(),
       .trace_v(),
       .trace_u(),
+`ifdef OFFSETS
+      .trace_h(),
+`endif
       .trace_spike()
   );
 
+  // Cores side by side; neurons of a record, and bits of a state and of the first one's number.
+  int cores, units, bits, places, first, records;
   // The state of neuron k of a record, `bits` wide.
-  int units, bits;
   function automatic bit [31:0] extended(bit [31:0] value, int bits);
     return $signed(value << (32 - bits)) >>> (32 - bits);
+  endfunction
+
+  function automatic bit [31:0] offset_of(int neuron, int bits);
+`ifdef OFFSETS
+    return extended(32'(dut.trace_h >> (neuron * bits)), bits);
+`else
+    return 0;
+`endif
   endfunction
 
   // A 32-bit xorshift generator: never zero once seeded with something else.
@@ -91,6 +103,9 @@ module device_bench;
   int plain_size = 0, coded_size = 0, coded_at = 0;
   bit asked = 0, opened = 0, acknowledge = 0, ended = 0;
   bit [11:0] offset = 0, taken = 0, limit = 0;
+  // Payload of a frame: the device tells of each half of its buffer that it has worked off, and
+  // what is then granted at least must do, or both would wait for ever.
+  int most = 0;
 
   function automatic bit [31:0] crc_step(bit [31:0] crc, bit [7:0] data);
     crc ^= 32'(data);
@@ -128,8 +143,8 @@ module device_bench;
     {plain[4], plain[3]} = {4'd0, taken};
     plain_size = HOST_HEADER;
     window = limit - offset;  // modulo 2^12
-    if (opened && !ended && window >= MOST) begin
-      for (size = 0; size < MOST; size++) begin
+    if (opened && !ended && window >= 12'(most)) begin
+      for (size = 0; size < most; size++) begin
         data = $fgetc(rx_file);
         if (data < 0) begin
           ended = 1;
@@ -171,6 +186,8 @@ module device_bench;
     else begin
       opened = 1;
       limit = 12'({heard[6], heard[5]}) + 12'(1 << heard[4][7:4]) - 12'd8;
+      most = (1 << heard[4][7:4]) / 2 - 8;
+      if (most > MOST) most = MOST;
       size -= DEVICE_HEADER + 4;
       if (size > 0 && 12'({heard[2], heard[1]}) == taken) begin
         for (int k = 0; k < size; k++) $fwrite(tx_file, "%c", heard[DEVICE_HEADER+k]);
@@ -229,14 +246,23 @@ module device_bench;
         end
       end
 
-      if (trace != 0 && dut.trace_valid) begin
-        units = $bits(dut.trace_spike);
-        bits = $bits(dut.trace_v) / units;
-        for (int k = 0; k < units; k++)
-          $fwrite(trace_file, "%u%u%u%u%u", 32'(dut.trace_step), 32'(dut.trace_index) + k,
-                  extended(32'(dut.trace_v >> (k * bits)), bits),
-                  extended(32'(dut.trace_u >> (k * bits)), bits), 32'((dut.trace_spike >> k) & 1'b1));
-        traced <= traced + 64'(units);
+      if (trace != 0 && dut.trace_valid != 0) begin
+        cores = $bits(dut.trace_valid);
+        units = $bits(dut.trace_spike) / cores;
+        bits = $bits(dut.trace_v) / units / cores;
+        places = $bits(dut.trace_index) / cores;
+        records = 0;
+        for (int c = 0; c < cores; c++)
+          if (((dut.trace_valid >> c) & 1'b1) != 0) begin
+            first = 32'(dut.trace_index >> (c * places)) & ((1 << places) - 1);
+            for (int k = c * units; k < (c + 1) * units; k++)
+              $fwrite(trace_file, "%u%u%u%u%u%u", 32'(dut.trace_step), first + k - c * units,
+                      extended(32'(dut.trace_v >> (k * bits)), bits),
+                      extended(32'(dut.trace_u >> (k * bits)), bits),
+                      32'((dut.trace_spike >> k) & 1'b1), offset_of(k, bits));
+            records += units;
+          end
+        traced <= traced + 64'(records);
       end
 
       if (flush) begin

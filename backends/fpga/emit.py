@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ...boards.board import Board
+import numpy as np
+
+from ...boards.board import Board, HostLink, Target, load_board
 from ...compiler.artifact import Artifact
 from ...compiler.backend import Emission, Outcome, Progress, Run
 from ...compiler.ladder import quantised
-from ...hdl.protocol import LinkOptions
+from ...hdl.protocol import SCK_CYCLES, LinkOptions
+from ...hdl.shape import CoreShape
 from ...hdl.verilog import VerilogDevice, device_verilog
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
-from .bitstream import build_bitstream, choose_clock
-from .choose import choose
+from .bitstream import build_bitstream, check_link, choose_clock
+from .choose import INPUT_MAX
+from .choose_cores import choose_cores
+from .cluster import Lowered, LoweredCluster, lower_cluster
 from .errors import coded
-from .lower import Build, LoweredCore, lower
+from .forecast import ACTIVITY, forecast
+from .goal import Goal
+from .lower import Build, lower
+from .partition import Assignment
+from .resources import memory_blocks
 from .rtl import PHASES, run_rtl
 from .simulate import build_simulator
 from .vivado import NOT_BUILT, vivado_project
@@ -33,15 +43,27 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
     target = board.target
     if target.core is None:
         raise fail("E0305", f"'{target.name}' states no core", hint="add [core] to the board file")
+    host_link: HostLink = options.get("link") or "serial"
     with coded():
-        core, build, expected = choose(
-            graph, target, options.get("lanes"), options.get("units"), options.get("emit")
+        check_link(board, host_link)
+        clock_hz, _ = choose_clock(board, options.get("clock_hz"))
+        core, build, expected = choose_cores(
+            graph,
+            target,
+            options.get("cores", 1),
+            options.get("lanes"),
+            options.get("units"),
+            options.get("emit"),
+            options.get("core"),
+            options.get("input_max") or INPUT_MAX,
+            bool(options.get("parity")),
+            goal_of(options, clock_hz),
         )
         progress("verilog", 0.0)
-        clock_hz, _ = choose_clock(board, options.get("clock_hz"))
         link = link_options(board, clock_hz)
         verilog = device_verilog(core.shape, core.image, link=link)
         facts: dict[str, Any] = {
+            "core": {"kind": expected.kind, "why": expected.why},
             "build": asdict(build),
             "lanes": build.lanes,
             "clock_hz": clock_hz,
@@ -54,17 +76,26 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
             },
             "image_digest": core.image.digest.hex(),
             "neurons": core.shape.neurons,
-            "words": core.shape.words,
-            "segments": core.shape.segments,
-            "addressing": core.shape.addressing,
-            "storage": core.shape.storage,
-            "acc_bits": core.shape.acc_bits,
         }
+        if host_link == "spi":
+            facts |= {"link": host_link, "sck_hz": clock_hz / SCK_CYCLES}
+        if expected.choice is not None:
+            front = [asdict(one) | {"title": str(one)} for one in expected.choice.front]
+            facts["choice"] = asdict(expected.choice) | {"front": front}
+        if isinstance(core, LoweredCluster):
+            facts["cores"] = [
+                _part(core, k, target, expected.activity) for k in range(len(core.parts))
+            ]
+            facts["assignment"] = _runs(core.assignment)
+            if core.assignment.rank:
+                facts["order"] = _order(core)
+        else:
+            facts |= _shape_facts(core.shape)
         files = {VERILOG: verilog.encode()}
         report: dict[str, Any] = {}
         if board.flow == "vivado":
             estimate = bool(options.get("bitstream", True))
-            written = _vivado(core, board, clock_hz, link, estimate, progress)
+            written = _vivado(core, board, clock_hz, link, estimate, progress, host_link)
             files |= written.files
             facts |= written.facts
         elif options.get("bitstream", True):
@@ -74,6 +105,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
                 VerilogDevice(core.shape, core.image, link=link),
                 clock_hz=clock_hz,
                 progress=lambda stage: progress("bitstream", stages.get(stage, 0.0)),
+                link=host_link,
             )
             files[built.filename] = built.data
             facts |= {
@@ -91,13 +123,89 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
     return Emission(files, facts, report)
 
 
+def goal_of(options: Mapping[str, Any], clock_hz: float) -> Goal:
+    """What the core is chosen for: cycles, or the time of a step in seconds at a clock."""
+    cycles, seconds = options.get("cycles"), options.get("step_time")
+    activity = options.get("activity") or ACTIVITY
+    if seconds is None:
+        return Goal(cycles, activity)
+    if cycles is not None:
+        raise fail("E0707", "--cycles and --step-time say the same: one of them is enough")
+    said = f"{1e6 * seconds:g} us at {clock_hz / 1e6:g} MHz"
+    return Goal(math.floor(seconds * clock_hz * (1 + 1e-9)), activity, said)
+
+
+def _shape_facts(shape: CoreShape) -> dict[str, Any]:
+    return {
+        "words": shape.words,
+        "segments": shape.segments,
+        "addressing": shape.addressing,
+        "storage": shape.storage,
+        "acc_bits": shape.acc_bits,
+    }
+
+
+def _part(core: LoweredCluster, number: int, target: Target, activity: float) -> dict[str, Any]:
+    """What one of several cores holds, and the cycles of a step that are expected of it."""
+    part = core.parts[number]
+    expected = forecast(part, target, activity)
+    block = target.block_memory
+    taken = {} if block is None else memory_blocks(part.shape, block)
+    return {
+        "neurons": {p.name: p.size for p in part.graph.populations},
+        "cycles": expected.cycles,
+        "logic": expected.logic,
+        "memory_blocks": sum(count for name, count in taken.items() if name != "link"),
+        "digest": part.image.digest.hex(),
+    } | _shape_facts(part.shape)
+
+
+def _runs(assignment: Assignment) -> dict[str, list[list[int]]]:
+    """By population, [first neuron, core] of each run of neurons that share one.
+
+    Without those that `_order` has.
+    """
+    found = {}
+    for name, core in assignment.core.items():
+        if name in assignment.rank:
+            continue
+        first = np.flatnonzero(np.diff(core, prepend=-1))
+        found[name] = [[int(at), int(core[at])] for at in first]
+    return found
+
+
+def _order(core: LoweredCluster) -> dict[str, list[list[int]]]:
+    """By population, the neurons of each core in the order in which they lie there."""
+    found = core.assignment
+    return {
+        name: [found.members(core.graph, name, k).tolist() for k in range(found.cores)]
+        for name in found.rank
+    }
+
+
+def assignment_of(graph: Graph, facts: Mapping[str, Any]) -> Assignment:
+    """An assignment from what `_runs` and `_order` made of it."""
+    core, rank = {}, {}
+    for name, runs in facts["assignment"].items():
+        first = [at for at, _ in runs]
+        size = graph.population(name).size
+        core[name] = np.repeat([k for _, k in runs], np.diff([*first, size])).astype(np.int64)
+    for name, parts in facts.get("order", {}).items():
+        members = np.concatenate(parts).astype(np.int64)
+        core[name], rank[name] = np.zeros_like(members), np.zeros_like(members)
+        core[name][members] = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        rank[name][members] = np.arange(members.size)
+    return Assignment(len(facts["cores"]), core, rank=rank)
+
+
 def _vivado(
-    core: LoweredCore,
+    core: Lowered,
     board: Board,
     clock_hz: float,
     link: LinkOptions,
     estimate: bool,
     progress: Progress,
+    host_link: HostLink,
 ) -> Emission:
     """The files for Vivado, which is not run, and without it no Fmax: only an estimate of cells."""
     project = vivado_project(
@@ -106,6 +214,7 @@ def _vivado(
         clock_hz=clock_hz,
         estimate=estimate,
         progress=lambda stage: progress("vivado", {"synthesis": 0.3}.get(stage, 0.0)),
+        link=host_link,
     )
     facts: dict[str, Any] = {
         "not_built": NOT_BUILT,
@@ -127,10 +236,15 @@ def link_options(board: Board, clock_hz: float) -> LinkOptions:
     return LinkOptions(round(clock_hz), receive_bytes=size, replay_bytes=size)
 
 
-def compiled_core(artifact: Artifact) -> LoweredCore:
+def compiled_core(artifact: Artifact) -> Lowered:
     """The core of an artefact; E0705 if this version would make another one of its network."""
     facts = artifact.manifest["emission"]
-    core = lower(quantised(artifact), Build(**facts["build"]))
+    graph, build = quantised(artifact), Build(**facts["build"])
+    core: Lowered
+    if "assignment" in facts:
+        core = lower_cluster(graph, build, assignment_of(graph, facts))
+    else:
+        core = lower(graph, build)
     if core.image.digest.hex() != facts["image_digest"]:
         raise fail(
             "E0705",
@@ -155,7 +269,20 @@ def run_artifact(run: Run) -> Outcome:
             run.stimulus,
             populations=run.populations,
             record=run.record,
+            learning=run.learning,
+            pace=run.pace,
             progress=lambda share: run.progress("rtl", share),
         )
     cycles = {phase: result.cycles[:, :, k] for k, phase in enumerate(PHASES)}
-    return Outcome(result.recording, cycles, float(facts["clock_hz"]))
+    # Both directions at once; a byte on a serial line has a start and a stop bit.
+    bits, rate = 8, facts.get("sck_hz")
+    if rate is None:
+        defaults = load_board(str(run.artifact.manifest["target"])).target.core
+        bits, rate = 10, defaults.baud if defaults else None
+    return Outcome(
+        result.recording,
+        cycles,
+        float(facts["clock_hz"]),
+        pace=result.pace,
+        link_seconds=bits * max(result.link_bytes) / rate if rate else None,
+    )

@@ -10,13 +10,13 @@ from ...hdl.image import ImageError
 from ...hdl.protocol import ProtocolError
 from ...hdl.shape import ShapeError
 from ...ir.diagnostics import Location, fail
-from .bitstream import ClockUnavailable, DoesNotFit, TimingFailed
+from .bitstream import ClockUnavailable, DoesNotFit, LinkUnavailable, TimingFailed
 from .connection import DeviceLost, NoAnswer, WireFailed
 from .host import HostError, StimulusError
 from .process import StageFailed, StageTimedOut
 from .simulate import Cancelled, DeviceRefused, DeviceSilent
 from .toolchain import ToolchainMissing
-from .wire import PortUnavailable, WrongDevice
+from .wire import PortUnavailable, WeightsDamaged, WrongDevice
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ def coded() -> Iterator[None]:
         raise fail(code, error.message, Location(error.where), error.hint or None) from error
     except TimingFailed as error:
         raise fail("E0801", str(error)) from error
-    except ClockUnavailable as error:
+    except (ClockUnavailable, LinkUnavailable) as error:
         raise fail("E0707", str(error)) from error
     except (ShapeError, ImageError) as error:
         raise fail("E0302", f"the core cannot be built: {error}") from error
@@ -53,5 +53,9 @@ def coded() -> Iterator[None]:
         raise fail("E0806", str(error)) from error
     except WireFailed as error:
         raise fail("E0807", str(error)) from error
+    except WeightsDamaged as error:
+        raise fail(
+            "E0808", str(error), hint="write the network again: deploy with --load"
+        ) from error
     except (Cancelled, DeviceRefused, HostError) as error:
         raise fail("E0803", str(error)) from error

@@ -6,13 +6,14 @@ A :class:`Script` is a stream of commands and the answers it waits for. Frames c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hdl.image import CoreImage
+from ...hdl.cluster_image import DeviceImage
+from ...hdl.cluster_shape import DeviceShape
 from ...hdl.protocol import (
     COUNTER_MAX,
     MASK_LINES,
@@ -24,19 +25,21 @@ from ...hdl.protocol import (
     configuration,
     read_burst,
 )
-from ...hdl.shape import CoreShape, Memory
 from .replies import may_grow, refusal, step_pattern
 
 __all__ = [
+    "NOTHING",
     "HostError",
     "Run",
     "Script",
     "StimulusError",
     "decode_replies",
+    "learning_phase",
     "load_image",
     "loaded",
     "read_info",
     "read_memory",
+    "read_words",
     "report_bytes",
     "report_fields",
     "stimulus_to_commands",
@@ -50,9 +53,16 @@ class StimulusError(ValueError):
 
 
 class HostError(RuntimeError):
-    """Answers of a device that are not the ones a script asked for; the message says where."""
+    """Answers of a device that are not the ones a script asked for; the message says where.
+
+    ``refused`` is the reason of an ERROR.
+    """
 
     code = "device-answer"
+
+    def __init__(self, message: str, refused: int | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class Run:
         sample, step, neuron  (spikes,) int64
         cycles                (S, T, C) int64: the counters of the step's report in the order of
                               ``counters``; a count of 2^24 - 1 stands for that many or more
+        read                  (S, T, B) uint8: the bytes that were read behind each step
     """
 
     samples: int
@@ -93,6 +104,7 @@ class Run:
     neuron: NDArray[np.int64]
     cycles: NDArray[np.int64]
     counters: tuple[str, ...] = ()
+    read: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0), np.uint8))
 
     def counts(self, neurons: int) -> NDArray[np.int64]:
         """Return spike counts, (samples, neurons)."""
@@ -105,11 +117,15 @@ class Run:
         return bool((self.cycles == COUNTER_MAX).any())
 
 
-def stimulus_to_commands(counts: NDArray[Any]) -> Script:
+NOTHING = Script(b"", 0)
+
+
+def stimulus_to_commands(counts: NDArray[Any], read: Script = NOTHING) -> Script:
     """Return CLEAR, then the EVENTS or MASK and the TICK of each step, for each sample.
 
     ``counts`` (samples, steps, inputs), integers >= 0: how many events each input line gets in
-    each step. Events of a step are sent in order of input line.
+    each step. Events of a step are sent in order of input line. Behind each TICK follow the READs
+    of ``read``.
 
     Raises :class:`StimulusError` for another shape, fractions, negative counts or more inputs
     than a frame can name (65,536).
@@ -129,12 +145,15 @@ def stimulus_to_commands(counts: NDArray[Any]) -> Script:
     body = np.where(listed, 3 * parts + 2 * per_step, 6 + groups)
     first = np.zeros(samples * steps, np.int64)
     first[::steps] = 1
-    size = body + 1 + first
+    behind = np.frombuffer(read.data, np.uint8)
+    size = body + 1 + first + behind.size
     start = np.cumsum(size) - size
 
     data = np.zeros(int(size.sum()), np.uint8)
     data[start[first == 1]] = Opcode.CLEAR
-    data[start + size - 1] = Opcode.TICK
+    tick = start + size - 1 - behind.size
+    data[tick] = Opcode.TICK
+    data[tick[:, None] + 1 + np.arange(behind.size)] = behind
     start = start + first
     _put_lists(data, every * listed[:, None], start)
     at = start[masked]
@@ -143,7 +162,8 @@ def stimulus_to_commands(counts: NDArray[Any]) -> Script:
         data[at + 4 + place] = groups >> 8 * place & 0xFF
     bits = np.packbits(every[masked] > 0, axis=1, bitorder="little")
     data[at[:, None] + 6 + np.arange(groups)] = bits
-    return Script(data.tobytes(), samples * (steps + 1))
+    ticks = samples * steps
+    return Script(data.tobytes(), samples + ticks * (1 + read.answers), ticks * read.read_sizes)
 
 
 def _put_lists(data: NDArray[np.uint8], every: NDArray[np.int64], start: NDArray[np.int64]) -> None:
@@ -186,7 +206,7 @@ def _checked(counts: NDArray[Any]) -> NDArray[np.int64]:
     return counts.astype(np.int64)
 
 
-def load_image(image: CoreImage) -> Script:
+def load_image(image: DeviceImage) -> Script:
     """Return BEGIN, the WRITEs that load an image into a device of its shape, and COMMIT."""
     writes: list[Write] = list(image.frames())
     data, bursts = configuration(writes)
@@ -206,12 +226,34 @@ def loaded(data: bytes, load: Script) -> bytes:
     return data[len(taken) :]
 
 
+def learning_phase(learn: bool) -> Script:
+    """Return the command that weights which learn do so from the next CLEAR on, or do not."""
+    return Script(bytes((Opcode.LEARN if learn else Opcode.REST,)), 0)
+
+
+def read_words(data: bytes, script: Script, size: int) -> list[int]:
+    """Return the words of ``size`` bytes in the replies to :func:`read_memory`.
+
+    Raises :class:`HostError` where they are something else.
+    """
+    words, at = [], 0
+    for length in script.read_sizes:
+        if data[at : at + 1] != bytes((Opcode.DATA,)):
+            raise HostError(f"{data[at : at + 1].hex() or 'nothing'} where DATA was due")
+        at += 1
+        words += [
+            int.from_bytes(data[at + k : at + k + size], "little") for k in range(0, length, size)
+        ]
+        at += length
+    return words
+
+
 def read_info() -> Script:
     """Return the question which shape the device has."""
     return Script(bytes((Opcode.INFO,)), 1)
 
 
-def read_memory(shape: CoreShape, memory: Memory, addresses: range) -> Script:
+def read_memory(shape: DeviceShape, memory: int, addresses: range) -> Script:
     """Return READs of consecutive words of one memory."""
     parts = [addresses[at : at + MOST_WORDS] for at in range(0, len(addresses), MOST_WORDS)]
     size = shape.word_bytes(memory)
@@ -222,32 +264,35 @@ def read_memory(shape: CoreShape, memory: Memory, addresses: range) -> Script:
     )
 
 
-def report_fields(shape: CoreShape) -> tuple[tuple[str, int], ...]:
+def report_fields(shape: DeviceShape) -> tuple[tuple[str, int], ...]:
     """Return name and bits of each field in a step's report, from the lowest bit up."""
     from ...hdl.layouts import done_layout
 
     return tuple((name, field.width) for name, field in done_layout(shape))
 
 
-def report_bytes(shape: CoreShape) -> int:
+def report_bytes(shape: DeviceShape) -> int:
     """Return the bytes of a DONE."""
     return -(-sum(bits for _, bits in report_fields(shape)) // 8)
 
 
-def decode_replies(data: bytes, samples: int, steps: int, shape: CoreShape) -> Run:
+def decode_replies(
+    data: bytes, samples: int, steps: int, shape: DeviceShape, read: Script = NOTHING
+) -> Run:
     """Return the spikes and cycle counters a device sent for :func:`stimulus_to_commands`.
 
-    Per sample: CLEARED, then spikes and DONE for each step. Raises :class:`HostError` with
-    the sample, the step and the byte where the answers depart from that.
+    Per sample: CLEARED, then for each step spikes, DONE, and the DATA of ``read``. Raises
+    :class:`HostError` with the sample, the step and the byte where the answers depart from that.
     """
     fields = report_fields(shape)
     size = report_bytes(shape)
     long = shape.neurons > SHORT_SPIKE_NEURONS
-    pattern = step_pattern(size, long)
+    pattern = step_pattern(size, long, read.read_sizes)
     width = 3 if long else 2
     spikes: list[bytes] = []
     done: list[bytes] = []
     per_step: list[int] = []
+    behind: list[bytes] = []
     at = 0
     for sample in range(samples):
         if data[at : at + 1] != bytes((Opcode.CLEARED,)):
@@ -257,6 +302,7 @@ def decode_replies(data: bytes, samples: int, steps: int, shape: CoreShape) -> R
             found = pattern.match(data, at)
             if found is None:
                 raise _departure(data, at, size, sample, step, "a spike or DONE")
+            behind += found.groups()[2:]
             spikes.append(found[1])
             done.append(found[2])
             per_step.append(len(found[1]) // width)
@@ -278,6 +324,7 @@ def decode_replies(data: bytes, samples: int, steps: int, shape: CoreShape) -> R
         neuron=frames[:, low] | frames[:, high] << 8,
         cycles=np.stack([values[name] for name in counters], axis=-1),
         counters=counters,
+        read=np.frombuffer(b"".join(behind), np.uint8).reshape(samples, steps, -1),
     )
 
 

@@ -25,10 +25,17 @@ _LONG: Final = rb"\x81.."
 _SHORT: Final = rb"[\x00-\x7f]."
 
 
-def step_pattern(report_bytes: int, long: bool = False) -> re.Pattern[bytes]:
-    """Match one step: group 1 its spikes (3 bytes each if ``long``, else 2), group 2 its report."""
+def step_pattern(
+    report_bytes: int, long: bool = False, read_sizes: tuple[int, ...] = ()
+) -> re.Pattern[bytes]:
+    """Match one step: group 1 its spikes (3 bytes each if ``long``, else 2), group 2 its report.
+
+    The other groups are what is read behind it, so many bytes each.
+    """
     spike = _LONG if long else _SHORT
-    return re.compile(rb"((?:%s)*)\x82(.{%d})" % (spike, report_bytes), re.DOTALL)
+    step = rb"((?:%s)*)\x82(.{%d})" % (spike, report_bytes)
+    data = re.escape(bytes((Opcode.DATA,)))
+    return re.compile(step + b"".join(data + b"(.{%d})" % n for n in read_sizes), re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -36,18 +43,22 @@ class ReplyScanner:
     """Counts the answers in a stream of replies that arrives in pieces, without decoding them.
 
     Finds the end of a run far faster than a decoder that makes an object of every reply.
-    ``report_bytes`` is the size of a DONE, ``read_sizes`` those of the DATA to come. ``error`` is
-    set by the first ERROR, or the first byte that starts no reply.
+    ``report_bytes`` is the size of a DONE, ``read_sizes`` those of the DATA to come, ``most`` how
+    many spikes a step can have (0: any number). ``error`` is set by the first ERROR, whose reason
+    ``refused`` is, by the first byte that starts no reply, or by a spike too many.
     """
 
     report_bytes: int
     read_sizes: tuple[int, ...] = ()
+    most: int = 0
     answers: int = 0
     spikes: int = 0
     seen: int = 0
     error: str = ""
+    refused: int | None = None
     _rest: bytes = b""
     _reads: int = field(default=0, repr=False)
+    _in_step: int = field(default=0, repr=False)
     _steps: re.Pattern[bytes] | None = field(default=None, repr=False)
 
     def feed(self, data: bytes) -> None:
@@ -84,12 +95,17 @@ class ReplyScanner:
         opcode = buffer[start]
         if opcode < 0x80 or opcode == Opcode.SPIKE:
             self.spikes += 1
+            self._in_step += 1
+            if 0 < self.most < self._in_step:
+                self.error = f"byte {self.seen + start}: more than {self.most} spikes in a step"
             return
+        self._in_step = 0
         self.answers += 1
         if opcode == Opcode.DATA:
             self._reads += 1
         elif opcode == Opcode.ERROR:
-            code = refusal(buffer[start + 1])
+            self.refused = buffer[start + 1]
+            code = refusal(self.refused)
             self.error = f"byte {self.seen + start}: the device refused a command: {code}"
 
 

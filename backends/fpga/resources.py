@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from ...boards.board import MemoryBlock, Target
-from ...hdl.shape import CoreShape, Memory
+from ...hdl.cluster_shape import ClusterShape, DeviceShape
+from ...hdl.learning import term_form
+from ...hdl.shape import CoreShape, Memory, index_bits
 from ...ir.diagnostics import fail
+from ...ir.plasticity import SDSP, TraceSTDP
 
 # Buffers of the link, one for each direction.
 LINK_BLOCKS = 2
+# A table of routes with no more words is built of registers.
+ROUTE_WORDS = 32
 # Synthesis builds so few words of registers.
 _REGISTERS = 8
 
@@ -26,12 +31,16 @@ def blocks(depth: int, width: int, block: MemoryBlock) -> int:
 
 def memory_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
     """Blocks of the device that each memory takes; those built of logic are left out."""
+    if shape.constant:
+        return {"link": LINK_BLOCKS}
     taken = {}
     for memory in shape.memories:
         depth = shape.rows(memory)
-        if memory is Memory.DIGEST or depth <= _REGISTERS:
+        if memory in (Memory.DIGEST, Memory.DAMAGED) or depth <= _REGISTERS:
             continue
         if memory is Memory.WEIGHTS and shape.weight_storage == "huge":
+            if shape.parity_alone:
+                taken["parity"] = blocks(depth, 1, block)
             continue
         width, left = shape.word_bits(memory), shape.row_bits(memory)
         count = 0
@@ -48,26 +57,72 @@ def memory_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
         # The lists of the neurons that have spiked in this step.
         width = beats.bit_length() + shape.units
         taken["spikes"] = blocks(beats, width, block) * (1 + shape.recurrent)
+    taken |= _learning_blocks(shape, block)
     taken["link"] = LINK_BLOCKS
     return taken
 
 
-def check_memory(shape: CoreShape, target: Target) -> dict[str, int]:
+def _learning_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
+    """Blocks for what learns besides weights: terms, in pieces that are written one by one; traces
+    and the list of rows that had an event.
+    """
+    learning = shape.learning
+    if learning is None:
+        return {}
+    rule, units = learning.rule, shape.units
+    assert isinstance(rule, TraceSTDP | SDSP)
+    blocked = learning.blocks(shape.lanes) if learning.columns else 0
+    words = (blocked + (learning.groups if rule.rows else 0)) << 1
+    taken = {"terms": shape.beats * blocks(words, units * term_form(learning).bits, block)}
+    traces = 0
+    if rule.rows:
+        bits = rule.calcium_bits if isinstance(rule, SDSP) else rule.post.bits
+        traces += blocks(shape.neurons // units, units * bits, block)
+    if isinstance(rule, TraceSTDP) and learning.columns:
+        traces += blocks(blocked << index_bits(shape.beats), units * rule.pre.bits, block)
+        traces += blocks(learning.rows, index_bits(learning.rows) + units, block)
+    return taken | {"traces": traces}
+
+
+def cluster_blocks(shape: ClusterShape, block: MemoryBlock) -> dict[str, int]:
+    """Blocks that several cores take, by what is in them; one link serves all.
+
+    Besides their own, each has a list of the spikes for the ring, and a table of where they go.
+    """
+    taken: dict[str, int] = {}
+    for node in range(len(shape.cores) + 1):
+        depth = shape.routes(node)
+        found = {"routes": blocks(depth, len(shape.cores), block) if depth > ROUTE_WORDS else 0}
+        if node < len(shape.cores):
+            core = shape.cores[node]
+            found |= memory_blocks(core, block)
+            del found["link"]
+            if "spikes" in found:
+                found["spikes"] += found["spikes"] // (1 + core.recurrent)
+        for name, count in found.items():
+            taken[name] = taken.get(name, 0) + count
+    return taken | {"link": LINK_BLOCKS}
+
+
+def check_memory(shape: DeviceShape, target: Target) -> dict[str, int]:
     """Blocks taken by each memory; E0302 when the target has too few."""
     block = target.block_memory
     if block is None:
         return {}
-    taken = memory_blocks(shape, block)
-    if shape.weight_storage == "huge":
+    if isinstance(shape, ClusterShape):
+        taken, cores = cluster_blocks(shape, block), f" on {len(shape.cores)} cores"
+    else:
+        taken, cores = memory_blocks(shape, block), ""
+    if isinstance(shape, CoreShape) and shape.weight_storage == "huge":
         _check_single(shape, target)
     total, limit = sum(taken.values()), int(block.count.value)
     if total > limit:
         worst = max(taken, key=lambda name: taken[name])
         raise fail(
             "E0302",
-            f"the network needs about {total} {block.cell} blocks, {target.title} has {limit} "
-            f"({block.count.source}): {total - limit} too many; {taken[worst]} of them hold the "
-            f"{worst}",
+            f"the network{cores} needs about {total} {block.cell} blocks, {target.title} has "
+            f"{limit} ({block.count.source}): {total - limit} too many; {taken[worst]} of them "
+            f"hold the {worst}",
             hint="use fewer --weight-bits, prune the network, or choose a larger board "
             "('spikec targets')",
         )
@@ -79,6 +134,7 @@ def _check_single(shape: CoreShape, target: Target) -> None:
     single = next((memory for memory in target.memories if memory.ports == "1rw"), None)
     limit = 0 if single is None else int(single.count.value)
     depth, width = shape.rows(Memory.WEIGHTS), shape.row_bits(Memory.WEIGHTS)
+    width -= shape.parity_alone
     needed = 0 if single is None else -(-depth // single.depth) * -(-width // single.width)
     if single is None or needed > limit:
         name = "single-ported" if single is None else single.cell

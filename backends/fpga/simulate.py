@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import metadata, resources, util
@@ -26,6 +26,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...hdl.protocol import SCK_CYCLES
 from .cache import Cache, content_key, default_cache_root
 from .host import Script
 from .process import StageTimedOut, background_stage, run_stage, termination_unwinds
@@ -39,6 +40,7 @@ __all__ = [
     "Progress",
     "SimulationResult",
     "SimulatorBuild",
+    "build_program",
     "build_simulator",
     "device_terminal",
     "run_device",
@@ -52,6 +54,7 @@ TRACE_RECORD: Final = np.dtype(
         ("v", np.int32),
         ("u", np.int32),
         ("spike", np.uint32),
+        ("h", np.int32),
     ]
 )
 """One neuron after one step, in the order the core sweeps them; those at rest are left out."""
@@ -64,7 +67,7 @@ _TOPLEVEL: Final = "device_bench"
 _OPTIMISATION: Final = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 _VERILATOR_OPTIONS: Final = (
     *("--cc", "--exe", "--vpi", "--timing", "-O3", "--x-assign", "fast", "--x-initial", "fast"),
-    *("-Wno-fatal", "--no-assert", "--prefix", "Vtop", "--top-module", _TOPLEVEL),
+    *("-Wno-fatal", "--no-assert", "--prefix", "Vtop"),
 )
 
 
@@ -124,6 +127,7 @@ class SimulationResult:
 def build_simulator(
     verilog: str,
     *,
+    spi: str | None = None,
     cache_dir: Path | None = None,
     timeout: float = 600.0,
     progress: Callable[[str], None] | None = None,
@@ -131,21 +135,60 @@ def build_simulator(
     """Return a simulator of the Verilog module ``device``.
 
     It is built once for each content and toolchain, below ``cache_dir``. Verilator's own run-time
-    library, most of a build, is compiled once and shared by all designs.
+    library, most of a build, is compiled once and shared by all designs. With ``spi``, the Verilog
+    of the module ``spi_peripheral``, the device is behind its pins, for :func:`device_terminal`.
 
     Raises :class:`~.toolchain.ToolchainMissing` if a tool is missing,
     :class:`~.process.StageFailed` if the Verilog is refused.
     """
+    if spi is not None:
+        bench = (resources.files(__package__) / "spi_bench.sv").read_text(encoding="utf-8")
+        return build_program(
+            _TOPLEVEL,
+            {"spi_bench.sv": bench, "spi.v": spi, "device.v": verilog},
+            ("--top-module", _TOPLEVEL, f"-GSCK_CYCLES={SCK_CYCLES}"),
+            cocotb_main=True,
+            cache_dir=cache_dir,
+            timeout=timeout,
+            progress=progress,
+        )
+    bench = (resources.files(__package__) / "device_bench.sv").read_text(encoding="utf-8")
+    if "trace_h" in verilog:
+        bench = "`define OFFSETS\n" + bench
+    return build_program(
+        _TOPLEVEL,
+        {"device_bench.sv": bench, "device.v": verilog},
+        ("--top-module", _TOPLEVEL),
+        cocotb_main=True,
+        cache_dir=cache_dir,
+        timeout=timeout,
+        progress=progress,
+    )
+
+
+def build_program(
+    name: str,
+    sources: Mapping[str, str],
+    options: tuple[str, ...],
+    *,
+    cocotb_main: bool = False,
+    cache_dir: Path | None = None,
+    timeout: float = 600.0,
+    progress: Callable[[str], None] | None = None,
+) -> SimulatorBuild:
+    """Return Verilator's program ``name`` of some sources, with ``options`` besides the usual.
+
+    Built once, cached and raising as :func:`build_simulator`. Its main function is in the sources
+    or cocotb's.
+    """
     tools = _find_tools()
     root = cache_dir or default_cache_root()
-    bench = (resources.files(__package__) / "device_bench.sv").read_text(encoding="utf-8")
     runtime_key = content_key([("tools", tools.identity), ("options", repr(_OPTIMISATION))])
     key = content_key(
         [
             ("runtime", runtime_key),
-            ("options", repr(_VERILATOR_OPTIONS)),
-            ("bench", bench),
-            ("design", verilog),
+            ("options", repr((_VERILATOR_OPTIONS, options, cocotb_main))),
+            *sources.items(),
         ]
     )
     cache = Cache(root, "simulator")
@@ -154,15 +197,16 @@ def build_simulator(
         return SimulatorBuild(found, key, 0.0)
     started = time.monotonic()
     runtime = Cache(root, "verilator-runtime", keep=4)
-    with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-sim-") as name:
-        folder = Path(name)
-        (folder / "device.v").write_text(verilog, encoding="utf-8")
-        (folder / "device_bench.sv").write_text(bench, encoding="utf-8")
+    with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-sim-") as scratch:
+        folder = Path(scratch)
+        for file, text in sources.items():
+            (folder / file).write_text(text, encoding="utf-8")
         log = folder / "build.log"
         if progress is not None:
             progress("verilate")
         env = tools.environment(folder)
-        run_stage("verilate", tools.verilate(), cwd=folder, log=log, timeout=timeout, env=env)
+        command = tools.verilate(name, (*options, *sources), cocotb_main)
+        run_stage("verilate", command, cwd=folder, log=log, timeout=timeout, env=env)
         objects = folder / "obj"
         ready = runtime.find(runtime_key)
         if ready is not None:
@@ -173,7 +217,7 @@ def build_simulator(
         run_stage("compile", tools.make(), cwd=folder, log=log, timeout=timeout, env=env)
         if ready is None:
             runtime.store(runtime_key, {o.name: o for o in sorted(objects.glob("verilated*.o"))})
-        entry = cache.store(key, {_TOPLEVEL: objects / _TOPLEVEL})
+        entry = cache.store(key, {name: objects / name})
     return SimulatorBuild(entry, key, time.monotonic() - started)
 
 
@@ -298,7 +342,8 @@ def device_terminal(build: SimulatorBuild, *, timeout: float = 30.0) -> Iterator
     """Run a device behind a pseudo-terminal, whose name is the value, until the block is left.
 
     What is written to the terminal arrives on the device's line, and the other way round; the
-    device's clock stands still while there is nothing to do. Raises
+    device's clock stands still while there is nothing to do. Of a device behind SPI, each byte
+    written is exchanged for one to read. Raises
     :class:`~.process.StageFailed` if the simulator does not come up.
     """
     require_packages(_PURPOSE, {"cocotb": "cocotb"}, "sim")
@@ -392,16 +437,17 @@ class _Tools:
     cocotb_libs: Path
     identity: str
 
-    def verilate(self) -> list[str]:
-        """Verilog to C++, with cocotb's main program and libraries."""
+    def verilate(self, program: str, rest: tuple[str, ...], cocotb_main: bool) -> list[str]:
+        """Verilog to C++, with cocotb's main program and libraries if wanted."""
         link = f"-Wl,-rpath,{self.cocotb_libs} -L{self.cocotb_libs} -lcocotbvpi_verilator"
+        main = str(self.cocotb_share / "lib" / "verilator" / "verilator.cpp")
         # The binary itself: the perl script around it only looks for it.
         return [
             str(self.verilator_root / "bin" / "verilator_bin"),
             *_VERILATOR_OPTIONS,
-            *("-Mdir", "obj", "-o", _TOPLEVEL, "-LDFLAGS", link, "-CFLAGS", "-std=c++20"),
-            str(self.cocotb_share / "lib" / "verilator" / "verilator.cpp"),
-            *("device_bench.sv", "device.v"),
+            *("-Mdir", "obj", "-o", program, "-CFLAGS", "-std=c++20"),
+            *(("-LDFLAGS", link, main) if cocotb_main else ()),
+            *rest,
         ]
 
     def make(self) -> list[str]:

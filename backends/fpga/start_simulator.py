@@ -7,12 +7,15 @@ every simulation. The working directory holds the job; see ``bench_device``.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
 
 def main(build: str) -> int:
     """Run the simulator; return 0 if it came to an outcome."""
+    # So that the simulator is gone when this is: an exception ends it and waits for its end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     from cocotb_tools.runner import get_runner
 
     here = Path.cwd()

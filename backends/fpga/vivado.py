@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ...boards.board import Board
+from ...boards.board import Board, HostLink
+from ...hdl.protocol import SCK_CYCLES
 from .bitstream import DoesNotFit, choose_clock, prepare_plan
 from .cache import Cache, content_key, default_cache_root
 from .process import StageFailed, run_stage, termination_unwinds
@@ -103,6 +104,7 @@ def vivado_project(
     cache_dir: Path | None = None,
     timeout: float = 900.0,
     progress: Callable[[str], None] | None = None,
+    link: HostLink = "serial",
 ) -> VivadoProject:
     """Return the files of a device on a board: Verilog, ``top.xdc``, ``build.tcl``, ``README.txt``.
 
@@ -110,7 +112,8 @@ def vivado_project(
     too, which takes most of the time. Equal arguments give equal files.
 
     Raises :class:`~.toolchain.ToolchainMissing`, :class:`~.bitstream.ClockUnavailable`,
-    :class:`~.bitstream.DoesNotFit` and :class:`~.process.StageFailed`.
+    :class:`~.bitstream.LinkUnavailable`, :class:`~.bitstream.DoesNotFit` and
+    :class:`~.process.StageFailed`.
     """
     require_packages(
         "writing a Vivado project",
@@ -121,14 +124,14 @@ def vivado_project(
     clock_hz, _ = choose_clock(board, clock_hz)
     if progress is not None:
         progress("elaboration")
-    plan = prepare_plan(board, device, clock_hz=clock_hz, baud=baud)
+    plan = prepare_plan(board, device, clock_hz=clock_hz, baud=baud, link=link)
     verilog = _top_verilog(plan, tools, timeout)
     files = {name: plan[name] for name in sorted(plan) if name.endswith(".v")}
     files |= {
         "top.v": verilog,
         "top.xdc": plan["top.xdc"],
         "build.tcl": _script(plan["top.tcl"].decode()).encode(),
-        "README.txt": _read_me(board, clock_hz).encode(),
+        "README.txt": _read_me(board, clock_hz, link).encode(),
     }
     found = None
     if estimate:
@@ -236,17 +239,21 @@ def _script(tcl: str) -> str:
     return checked + "\n"
 
 
-def _read_me(board: Board, clock_hz: float) -> str:
+def _read_me(board: Board, clock_hz: float, link: HostLink) -> str:
+    port, wired = "serial port", board.serial.note
+    if link == "spi" and board.spi is not None:
+        most = clock_hz / SCK_CYCLES / 1e6
+        port, wired = "SPI", f"SPI, mode 0, SCK up to {most:g} MHz: {board.spi.note}"
     return f"""\
 {board.title} ({board.target.device}, {board.target.package}) at {clock_hz / 1e6:g} MHz
 
 This folder was {NOT_BUILT}
 
-It holds all that Vivado needs: device.v (the network), top.v (clock, reset and serial port),
+It holds all that Vivado needs: device.v (the network), top.v (clock, reset and {port}),
 top.xdc (pins and clocks) and build.tcl (the script). The script writes top.bit, its reports
 (top_utilization_place.rpt, top_timing.rpt) beside it, and nothing if a path is not in time.
 The cells in report.html are estimates made without Vivado, and no clock was measured.
 
 Program the board:   {board.programmer} top.bit
-Host link:           {board.serial.note}
+Host link:           {wired}
 """

@@ -16,7 +16,7 @@ lane     itself, for every lane: sparse rows need fewer words, each word more bi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +26,8 @@ from ...hdl.shape import Addressing, index_bits
 from ...ir.diagnostics import fail
 
 Integers = npt.NDArray[np.int64]
+# (source, delay, group, projection) of each word, and its weights.
+_Dense = tuple[Integers, Integers]
 # Pairs of runs are compared with each other up to this many kinds.
 _MOST_KINDS = 2000
 # A form that takes this share of the cycles of another is worth its memory.
@@ -41,6 +43,10 @@ class Synapses:
     target: Integers
     projection: Integers
     weight: Integers
+
+    def of(self, which: npt.NDArray[np.bool_]) -> Synapses:
+        """Some of them."""
+        return Synapses(*(getattr(self, f.name)[which] for f in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,13 @@ class Words:
         """Segments stored, 0 if a row is one run."""
         return int(self.arrays["segment_start"].size) if "segment_start" in self.arrays else 0
 
+    def runs(self, source: int) -> list[int]:
+        """Words of each run of a source's row."""
+        start, count = (int(self.arrays[n][source]) for n in ("rows_start", "rows_count"))
+        if not self.segments:
+            return [count]
+        return [int(words) for words in self.arrays["segment_count"][start : start + count]]
+
     @property
     def delays(self) -> int:
         """Steps a word can wait: the longest delay and one."""
@@ -93,9 +106,9 @@ class Words:
                 return int(words * word + rows * (run + place))
 
 
-def by_word(synapses: Synapses, sources: int, lanes: int) -> Words:
-    """A word for each (source, delay, group, projection)."""
-    keys, weights = _dense_words(synapses, lanes)
+def by_word(synapses: Synapses, sources: int, lanes: int, dense: _Dense | None = None) -> Words:
+    """A word for each (source, delay, group, projection); ``dense`` if they are at hand."""
+    keys, weights = dense or _dense_words(synapses, lanes)
     return _direct("word", keys[:, 0], weights, keys[:, 2], keys[:, 1], sources, synapses)
 
 
@@ -132,13 +145,19 @@ def by_lane(synapses: Synapses, sources: int, lanes: int) -> Words:
     )
 
 
-def by_row(synapses: Synapses, sources: int, lanes: int, segments: bool | None = None) -> Words:
+def by_row(
+    synapses: Synapses,
+    sources: int,
+    lanes: int,
+    segments: bool | None = None,
+    dense: _Dense | None = None,
+) -> Words:
     """Runs of words for consecutive groups; ``segments`` says whether rows share them.
 
-    By default they do if any source has more than one run. Raises E0302 if one has and rows may
-    not share segments.
+    By default they do if any source has more than one run. ``dense`` are the words, if they are at
+    hand. Raises E0302 if one source has more runs and rows may not share segments.
     """
-    keys, weights = _dense_words(synapses, lanes)
+    keys, weights = dense or _dense_words(synapses, lanes)
     source, delay, group = keys[:, 0], keys[:, 1], keys[:, 2]
     if keys.size:
         new = np.ones(len(keys), bool)
@@ -151,7 +170,7 @@ def by_row(synapses: Synapses, sources: int, lanes: int, segments: bool | None =
     stored, starts = _stored_once(weights, first, length)
     issued = np.bincount(source, minlength=sources)
     runs = np.bincount(source[first], minlength=sources)
-    distance = _distance(group[first], length)
+    distance = run_distance(group[first], length)
     padding = _padding(issued, lanes, synapses)
     if segments is None:
         segments = bool(runs.max(initial=0) > 1)
@@ -208,13 +227,20 @@ def by_row(synapses: Synapses, sources: int, lanes: int, segments: bool | None =
 
 def best(synapses: Synapses, sources: int, lanes: int, weight_bits: int, groups: int) -> Words:
     """The form with the fewest cycles where they differ much, else the one with the fewest bits."""
-    row, word = by_row(synapses, sources, lanes), by_word(synapses, sources, lanes)
-    dense = min((row, word), key=lambda form: form.bits(weight_bits, groups))
-    sparse = by_lane(synapses, sources, lanes)
-    return sparse if sparse.issued.sum() < _WORTH * dense.issued.sum() else dense
+    fullest = np.bincount(
+        synapses.source * lanes + synapses.target % lanes, minlength=sources * lanes
+    )
+    sparse = fullest.reshape(sources, lanes).max(axis=1).sum()
+    found = _dense_words(synapses, lanes)
+    # Both dense forms have a word for each key.
+    if sparse < _WORTH * len(found[0]):
+        return by_lane(synapses, sources, lanes)
+    row = by_row(synapses, sources, lanes, dense=found)
+    word = by_word(synapses, sources, lanes, found)
+    return min((row, word), key=lambda form: form.bits(weight_bits, groups))
 
 
-def _dense_words(synapses: Synapses, lanes: int) -> tuple[Integers, Integers]:
+def _dense_words(synapses: Synapses, lanes: int) -> _Dense:
     """(source, delay, group, projection) of each word, sorted, and its weights.
 
     Two projections between the same neurons keep words of their own: a sum of two weights may
@@ -250,6 +276,33 @@ def _word_keys(synapses: Synapses, lanes: int) -> tuple[Integers, tuple[int, int
 def dense_words(synapses: Synapses, lanes: int) -> int:
     """Words of all rows, if each goes to one group."""
     return int(np.unique(_word_keys(synapses, lanes)[0]).size)
+
+
+def fewest_words(synapses: Synapses, lanes: int, core: Integers | None = None) -> Integers:
+    """Words of all rows in each core, in the form that `best` takes.
+
+    ``core`` (synapses,) is where each synapse ends, one core for all of a group; None: all in one.
+    """
+    if not synapses.target.size:
+        return np.zeros(1, np.int64)
+    where = np.zeros_like(synapses.target) if core is None else core
+    cores = int(where.max()) + 1
+    _, first = np.unique(_word_keys(synapses, lanes)[0], return_index=True)
+    dense = np.bincount(where[first], minlength=cores)
+    key = (synapses.source * cores + where) * lanes + synapses.target % lanes
+    key, count = np.unique(key, return_counts=True)
+    row = key // lanes
+    begins = np.flatnonzero(np.diff(row, prepend=-1))
+    fullest = np.maximum.reduceat(count, begins)
+    sparse = np.zeros(cores, np.int64)
+    np.add.at(sparse, row[begins] % cores, fullest)
+    return np.where(sparse < _WORTH * dense, sparse, dense)
+
+
+def words_onto(synapses: Synapses, lanes: int, groups: int) -> Integers:
+    """Words that lead to each group, counted as in `dense_words`."""
+    key, (_, _, size) = _word_keys(synapses, lanes)
+    return np.bincount(np.unique(key) % size, minlength=groups)
 
 
 def _direct(
@@ -291,7 +344,7 @@ def _stored_once(weights: Integers, first: Integers, length: Integers) -> tuple[
     return stored, starts
 
 
-def _distance(target: Integers, length: Integers) -> int:
+def run_distance(target: Integers, length: Integers) -> int:
     """Cycles between two words for the same group, at least, whatever follows what.
 
     Run b behind run a meets it c_a + t_a - t_b cycles later where the two have a group in common;

@@ -133,7 +133,7 @@ def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) 
                 "run it on the integer rung",
             )
     for name, variable in record:
-        known = [p.neuron.STATE for p in graph.populations if p.name == name]
+        known = [p.neuron.state for p in graph.populations if p.name == name]
         if not known or variable not in known[0]:
             raise fail("E0206", f"there is no '{name}.{variable}' to record")
     for line in graph.inputs:

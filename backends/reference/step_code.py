@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ...ir.graph import Population
 from ...ir.neurons import LI, CubaLI, Integrator, Relay, Threshold
+from ...ir.recovery import Recovery
 from ...ir.semantics import Comparison, Current, Reset
-from ...ir.step import step_parameters
+from ...ir.step import StepParameters, step_parameters
 from .plan import Node, Plan, Real
 
 
@@ -19,7 +20,7 @@ class Code:
     """Brian2 abstract code of one group, with the variables and constants that it names."""
 
     size: int
-    state: dict[str, float] = field(default_factory=dict)
+    state: dict[str, float | str] = field(default_factory=dict)
     constants: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, Real] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Code:
     @property
     def start(self) -> str:
         """The code that restores the initial state."""
-        return "\n".join(f"{name} = {value!r}" for name, value in self.state.items())
+        return "\n".join(f"{name} = {value}" for name, value in self.state.items())
 
 
 def _latch(code: Code, latches: int) -> None:
@@ -106,8 +107,18 @@ def population_code(plan: Plan, node: Node) -> Code:
         source = "drive"
     code.value("decay_v", step.decay_v)
     code.value("gain_v", step.gain_v)
+    if step.recovery is not None:
+        _izhikevich(code, population, step, step.recovery, on, above)
+        return code
     drift = f" + {code.value('drift', step.drift)}" if step.drift.any() else ""
-    code.add(f"w = decay_v * v{drift} + gain_v * {source}")
+    decayed = f"decay_v * v{drift}"
+    if step.leak is not None and step.v_leak is not None:
+        code.value("leak", step.leak)
+        code.value("v_leak", step.v_leak)
+        # What is left of the distance is added, so that v ends at v_leak itself.
+        code.add("far = v - v_leak")
+        decayed = "v_leak + (far - clip(far, -leak, leak))"
+    code.add(f"w = {decayed} + gain_v * {source}")
     if semantics.v_min is not None:
         code.value("v_min", semantics.v_min)
         code.add("w = clip(w, v_min, inf)")
@@ -117,15 +128,46 @@ def population_code(plan: Plan, node: Node) -> Code:
         assert step.threshold is not None
         code.value("theta", step.threshold)
         _spike(code, population, on, above, step.v_reset)
-    if population.lag:
-        code.add("v = on * new_v + (1 - on) * v")
-        if "u" in code.state:
-            code.add("u = on * new_u + (1 - on) * u")
-    else:
-        code.add("v = new_v")
-        if "u" in code.state:
-            code.add("u = new_u")
+    _keep(code, population)
     return code
+
+
+def _keep(code: Code, population: Population) -> None:
+    """The new state, or before the population's lag the old one."""
+    for name in ("v", "u"):
+        if name not in code.state:
+            continue
+        before = f"on * new_{name} + (1 - on) * {name}"
+        code.add(f"{name} = {before if population.lag else f'new_{name}'}")
+
+
+def _izhikevich(
+    code: Code,
+    population: Population,
+    step: StepParameters,
+    recovery: Recovery,
+    on: str,
+    above: str,
+) -> None:
+    """Euler steps of v, unrolled, and one of u, from the state of the step before."""
+    semantics = population.semantics
+    code.value("curve", recovery.curve)
+    code.value("drift", step.drift)
+    for name in ("pull", "couple", "rate", "jump"):
+        code.value(name, getattr(recovery, name))
+    assert step.threshold is not None
+    code.value("theta", step.threshold)
+    code.state["u"] = f"couple * {semantics.v_init!r}"
+    code.add("w = v")
+    for _ in range(recovery.substeps):
+        code.add("w = (decay_v + curve * w) * w + drift + gain_v * drive - pull * u")
+    if semantics.v_min is not None:
+        code.value("v_min", semantics.v_min)
+        code.add("w = clip(w, v_min, inf)")
+    semantics = replace(semantics, reset=Reset.VALUE)
+    _spike(code, replace(population, semantics=semantics), on, above, step.v_reset)
+    code.add("new_u = u + rate * (couple * v - u) + fired * jump")
+    _keep(code, population)
 
 
 def _spike(code: Code, population: Population, on: str, above: str, v_reset: Real | None) -> None:

@@ -16,12 +16,18 @@ from ..artifact import Artifact, load_artifact
 from ..backend import Outcome, find_rung, rungs_of
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
-from ..ladder import network, quantised, run_rung, state_words
+from ..ladder import check_populations, learns, network, quantised, run_rung, state_words
 from ..reporting import ladder_report
-from ..stimulus import LabelledStimulus, load_stimulus, recording_bytes
+from ..stimulus import LabelledStimulus, load_stimulus, recording_writer
 from .console import Report
 from .model import write_file
-from .options import json_option, samples_option, steps_option, stimulus_option
+from .options import (
+    json_option,
+    learning_option,
+    samples_option,
+    steps_option,
+    stimulus_option,
+)
 
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 
@@ -42,7 +48,12 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
 @_folder
 @click.option("--on", "rung", default="integer", show_default=True, help="golden, integer, rtl ...")
 @stimulus_option
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Recording, as .npz.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Recording: .npz, or AER text (.aer, .txt, .csv).",
+)
 @click.option("--populations", help="Comma-separated; default: those of the outputs.")
 @click.option("--states", is_flag=True, help="Record every state variable in every step.")
 @click.option(
@@ -52,6 +63,7 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
     show_default=True,
     help="For stochastic rounding.",
 )
+@learning_option
 @steps_option
 @samples_option
 @json_option
@@ -63,20 +75,21 @@ def run(
     populations: str | None,
     states: bool,
     seed: int,
+    learning: bool,
     steps: int | None,
     samples: int | None,
     as_json: bool,
 ) -> int:
     """Run one rung of a compiled network on a stimulus."""
-    if output is not None and not output.is_dir() and output.suffix.lower() != ".npz":
-        raise fail("E0707", f"-o writes an .npz, not '{output.name}'")
     report = Report(as_json)
     artifact = load_artifact(folder)
     graph = quantised(artifact)
+    names = list(dict.fromkeys(o.source for o in graph.outputs))
+    if populations is not None:
+        names = [n.strip() for n in populations.split(",") if n.strip()]
+        check_populations(graph, names)
+    write = None if output is None else recording_writer(output, graph, names, states)
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
-    names = (
-        None if populations is None else [n.strip() for n in populations.split(",") if n.strip()]
-    )
     with report.progress() as progress:
         outcome = run_rung(
             artifact,
@@ -85,11 +98,12 @@ def run(
             populations=names,
             record=state_words(graph) if states else (),
             seed=seed,
+            learning=learning,
             progress=progress,
         )
     recording = outcome.recording
-    if output is not None:
-        write_file(output, recording_bytes(recording))
+    if output is not None and write is not None:
+        write_file(output, write(recording))
     data: dict[str, Any] = {
         "rung": rung,
         "samples": labelled.stimulus.samples,
@@ -152,6 +166,7 @@ def _tell_cycles(report: Report, data: dict[str, Any], outcome: Outcome) -> None
 @stimulus_option
 @click.option("--rungs", help="Comma-separated, from the top; default: all that the target has.")
 @click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
+@learning_option
 @steps_option
 @samples_option
 @json_option
@@ -160,6 +175,7 @@ def verify(
     stimulus: Path,
     rungs: str | None,
     page: Path | None,
+    learning: bool,
     steps: int | None,
     samples: int | None,
     as_json: bool,
@@ -169,11 +185,9 @@ def verify(
     artifact = load_artifact(folder)
     graph = quantised(artifact)
     owner = str(artifact.manifest["backend"])
-    names = (
-        list(rungs_of(owner))
-        if rungs is None
-        else [r.strip() for r in rungs.split(",") if r.strip()]
-    )
+    # The golden reference does not learn.
+    own = [r for r in rungs_of(owner) if r != "golden" or not learns(graph)]
+    names = own if rungs is None else [r.strip() for r in rungs.split(",") if r.strip()]
     if len(set(names)) != len(names) or len(names) < 2:
         raise fail(
             "E0707",
@@ -185,7 +199,7 @@ def verify(
             find_rung(name, owner)
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
     with report.progress() as progress:
-        outcomes = run_ladder(artifact, names, labelled.stimulus, progress)
+        outcomes = run_ladder(artifact, names, labelled.stimulus, progress, learning=learning)
     equal, data = judge(report, graph, network(artifact), names, outcomes, labelled)
     if page is not None:
         files = ladder_report(artifact, outcomes, labelled)
@@ -197,7 +211,7 @@ def verify(
 
 
 def run_ladder(
-    artifact: Artifact, names: list[str], stimulus: Stimulus, progress: Any
+    artifact: Artifact, names: list[str], stimulus: Stimulus, progress: Any, learning: bool = True
 ) -> dict[str, Outcome]:
     """Run several rungs on one stimulus, with every population and every state word.
 
@@ -214,6 +228,7 @@ def run_ladder(
             stimulus,
             populations=populations,
             record=real if name == "golden" else words,
+            learning=learning,
             progress=progress,
         )
         for name in names
@@ -281,7 +296,7 @@ def profile(
         )
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
     with report.progress() as progress:
-        outcome = run_rung(artifact, own[0], labelled.stimulus, progress=progress)
+        outcome = run_rung(artifact, own[0], labelled.stimulus, pace=True, progress=progress)
     data = cycle_profile(report, outcome, artifact)
     if page is not None:
         for name, content in ladder_report(artifact, {own[0]: outcome}, labelled).items():
@@ -327,6 +342,25 @@ def cycle_profile(report: Report, outcome: Outcome, artifact: Artifact) -> dict[
         "cycles_per_step": {"min": int(total.min()), "max": int(total.max())},
         "cycles": {phase: cycles.tolist() for phase, cycles in outcome.cycles.items()},
     }
+    if outcome.pace is not None:
+        own = float(outcome.pace.sum()) / samples
+        # The last step has no next one.
+        ticks = outcome.pace[:, 1:-1] if outcome.pace.shape[1] > 2 else outcome.pace[:, 1:]
+        report.line(
+            f"if each step's events are at hand: {own:,.0f} cycles, {own / clock * 1e6:,.1f} us a "
+            f"sample; from tick to tick {ticks.min():,} to {ticks.max():,} cycles, "
+            f"{ticks.mean():,.1f} in the mean"
+        )
+        data["own_pace"] = {
+            "cycles_per_sample": own,
+            "microseconds_per_sample": own / clock * 1e6,
+            "cycles_per_step": float(ticks.mean()),
+            "cycles": outcome.pace.tolist(),
+        }
+    if outcome.link_seconds is not None:
+        link = outcome.link_seconds / samples
+        report.line(f"the link takes {link * 1e3:,.1f} ms a sample, or more")
+        data["link_milliseconds_per_sample"] = link * 1e3
     if "fmax_mhz" in facts:
         fmax = facts["fmax_mhz"]
         report.line(f"at the achieved Fmax of {fmax:.1f} MHz: {mean / fmax:,.1f} us a sample")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,65 @@ def make_folder(path: Path) -> None:
         raise fail("E0604", f"cannot make the folder: {what}", Location(str(path))) from None
 
 
+class _Cores(click.ParamType[int | None]):
+    """A number of cores, or ``auto``, which is None."""
+
+    name = "cores"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Read the option."""
+        if value in (None, "auto"):
+            return None
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if not 1 <= number <= 8:
+            self.fail(f"{value!r} is neither a number from 1 to 8 nor 'auto'", param, ctx)
+        return number
+
+
+class _Cycles(click.ParamType[int | str]):
+    """A number of cycles, or ``fewest``."""
+
+    name = "cycles"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Read the option."""
+        if value == "fewest":
+            return "fewest"
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if number < 1:
+            self.fail(f"{value!r} is neither a number from 1 on nor 'fewest'", param, ctx)
+        return number
+
+
+class _Time(click.ParamType[float]):
+    """A length of time with its unit, as in ``50us``; in seconds."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the option."""
+        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|ms|s)\s*", str(value))
+        seconds = 0.0 if found is None else float(found[1]) * _SECONDS[found[2]]
+        if seconds <= 0:
+            self.fail(f"{value!r} is no time as in 50us or 2ms", param, ctx)
+        return seconds
+
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
 @click.command(name="compile")
 @_model
 @click.option("--target", "-t", required=True, help="Where it shall run: see 'spikec targets'.")
@@ -190,7 +251,51 @@ def make_folder(path: Path) -> None:
 @click.option(
     "--units", type=click.IntRange(1, 32), help="FPGA: neurons committed in one clock cycle, 2^n."
 )
+@click.option(
+    "--core",
+    type=click.Choice(["auto", "parallel", "events"]),
+    default="auto",
+    show_default=True,
+    help="FPGA: the network as a circuit of its own, or an event-driven core with memories.",
+)
+@click.option(
+    "--cores",
+    type=_Cores(),
+    default="1",
+    show_default=True,
+    metavar="N|auto",
+    help="FPGA: cores to split the network over, 1 to 8; auto: as many as pay and fit.",
+)
+@click.option(
+    "--cycles",
+    type=_Cycles(),
+    metavar="N|fewest",
+    help="FPGA: the smallest core that takes at most N cycles a step; fewest: the fastest that "
+    "fits. Neither: the least cells x cycles.",
+)
+@click.option(
+    "--step-time",
+    type=_Time(),
+    metavar="TIME",
+    help="FPGA: the same as a time at the clock, as in 50us or 2ms.",
+)
+@click.option(
+    "--activity",
+    type=click.FloatRange(0.0, 100.0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="FPGA: inputs and neurons that spike in the step that cycles are forecast for.",
+)
 @click.option("--clock", type=click.FloatRange(0.1, 1000.0), help="FPGA: clock in MHz.")
+@click.option("--parity", is_flag=True, help="FPGA: notice weights that change in memory.")
+@click.option(
+    "--link",
+    type=click.Choice(["serial", "spi"]),
+    default="serial",
+    show_default=True,
+    help="FPGA: what the host is wired to.",
+)
 @click.option("--bitstream/--no-bitstream", default=True, help="FPGA: run the vendor flow.")
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Stimulus to measure the error on."
@@ -203,7 +308,14 @@ def compile_(
     output: Path,
     lanes: int | None,
     units: int | None,
+    core: str,
+    cores: int | None,
+    cycles: int | str | None,
+    step_time: float | None,
+    activity: float,
     clock: float | None,
+    parity: bool,
+    link: str,
     bitstream: bool,
     calibration: Path | None,
     dump_after: tuple[str, ...],
@@ -236,8 +348,15 @@ def compile_(
     backend_options = {
         "lanes": lanes,
         "units": units,
+        "core": None if core == "auto" else core,
+        "cores": cores,
+        "cycles": cycles,
+        "step_time": step_time,
+        "activity": activity / 100,
         "clock_hz": None if clock is None else clock * 1e6,
         "bitstream": bitstream,
+        "parity": parity,
+        "link": None if link == "serial" else link,
     }
     try:
         with report.progress() as progress:
@@ -288,6 +407,26 @@ def _tell(
             for e in compilation.errors
         ],
     )
+    if "core" in facts:
+        report.line(f"core: {facts['core']['kind']} ({facts['core']['why']})")
+        _tell_forecast(report, facts)
+    if "cores" in facts:
+        report.table(
+            "cores",
+            ("core", "neurons", "words x lanes", "memory blocks", "expected cycles a step"),
+            [
+                (
+                    number,
+                    ", ".join(f"{name} {size}" for name, size in core["neurons"].items()),
+                    f"{core['words']} x {facts['lanes']}",
+                    core["memory_blocks"],
+                    f"{core['cycles']:.0f}",
+                )
+                for number, core in enumerate(facts["cores"])
+            ],
+        )
+    if "sck_hz" in facts:
+        report.line(f"host link: SPI, SCK up to {facts['sck_hz'] / 1e6:g} MHz")
     for cell, use in facts.get("utilisation", {}).items():
         if use["used"]:
             share = 100.0 * use["used"] / max(use["available"], 1)
@@ -311,6 +450,25 @@ def _tell(
     if measured is not None:
         data["calibration"] = asdict(measured)
     report.data(data | ({"dumps": dumps} if dumps else {}))
+
+
+def _tell_forecast(report: Report, facts: Mapping[str, Any]) -> None:
+    """What is expected of the core, and what it could have been instead."""
+    expected, clock = facts["forecast"], facts["clock_hz"]
+    size = f"{facts['lanes']} lanes, {facts['build']['units']} units, "
+    size = "" if facts["core"]["kind"] == "parallel" else size
+    report.line(
+        f"forecast: {size}{expected['cycles']:,.0f} cycles a step at "
+        f"{100 * expected['activity']:g} % activity, {1e6 * expected['cycles'] / clock:.3g} us at "
+        f"{clock / 1e6:g} MHz, about {expected['logic']:,} cells"
+    )
+    front = facts.get("choice", {}).get("front", ())
+    if len(front) > 1:
+        first, last = front[0], front[-1]
+        report.line(
+            f"of {facts['choice']['fit']} that fit: {first['cycles']:,.0f} cycles and "
+            f"{first['logic']:,} cells to {last['cycles']:,.0f} and {last['logic']:,}"
+        )
 
 
 @click.command()

@@ -28,7 +28,7 @@ stimulus_option = click.option(
     "-s",
     type=click.Path(path_type=Path),
     required=True,
-    help="Stimulus file: .npz, .npy, .txt or .nir.",
+    help="Stimulus file: .npz, .npy, .nir, or AER text (.aer, .txt, .csv).",
 )
 steps_option = click.option(
     "--steps",
@@ -37,6 +37,11 @@ steps_option = click.option(
 )
 samples_option = click.option(
     "--samples", type=click.IntRange(1), help="Use only the first samples."
+)
+learning_option = click.option(
+    "--learning/--no-learning",
+    default=True,
+    help="Whether plastic projections learn (the default) or are tested.",
 )
 
 

@@ -100,6 +100,7 @@ class _Core:
     index: npt.NDArray[np.int64]
     value: npt.NDArray[np.int64]
     threshold: _AdaptiveThreshold | None
+    leak: tuple[Any, Any] | None  # None: an Izhikevich membrane
     fibers: list[_Fiber | PlasticFiber] = field(default_factory=list)
     plastic: list[PlasticFiber] = field(default_factory=list)  # those that end here
 
@@ -125,13 +126,17 @@ class _Core:
             return 0
         first = step == self.population.lag and self.bias_first is not None
         bias = self.bias_first if first else self.bias
-        state = (page, self.v, self.u, self.wait, bias)
-        arguments = (*state, *self.parameters, noise, self.index, self.value)
-        if self.threshold is None:
-            return int(kernels.neuron_step(*arguments))
-        self.threshold.limit()
-        count = int(kernels.neuron_step(*arguments))
-        self.threshold.adapt(step - self.population.lag + 1, self.index, count)
+        if self.threshold is not None:
+            self.threshold.limit()
+        arguments: tuple[Any, ...] = (page, self.v, self.u, self.wait, bias, *self.parameters)
+        if self.leak is None:
+            arguments = (*arguments, self.index, self.value)
+            count = int(kernels.izhikevich_step(*arguments))
+        else:
+            arguments = (*arguments, noise, self.index, self.value, *self.leak)
+            count = int(kernels.neuron_step(*arguments))
+        if self.threshold is not None:
+            self.threshold.adapt(step - self.population.lag + 1, self.index, count)
         return count
 
 
@@ -288,6 +293,8 @@ class Executor:
                         store[sample, at] = word
                 if record_weights == "steps":
                     self._photograph(snapshots)
+            for plastic in plastics:
+                plastic.begin(length)  # the spikes of the last step have rows, too
             if record_weights == "samples" or (
                 record_weights == "end" and sample == stimulus.samples - 1
             ):
@@ -388,20 +395,24 @@ def _core(population: Population, graph: Graph) -> _Core:
     def flat(array: Any) -> Any:
         return np.ascontiguousarray(np.ravel(array), np.int64)
 
+    arithmetic = [
+        neuron.shift,
+        numerics.decay_bits,
+        ROUNDING[state.rounding],
+        state.overflow is Overflow.WRAP,
+        state.low,
+        state.high,
+    ]
     integers = np.array(
         [
-            neuron.shift,
-            numerics.decay_bits,
-            ROUNDING[state.rounding],
-            state.overflow is Overflow.WRAP,
-            state.low,
-            state.high,
+            *arithmetic,
             _RESET[neuron.reset],
             neuron.decay_u is not None,
             neuron.current_old,
             neuron.max_spikes or 0,
             neuron.refractory,
             neuron.refractory_frozen,
+            neuron.leak is not None,
         ],
         np.int64,
     )
@@ -410,9 +421,20 @@ def _core(population: Population, graph: Graph) -> _Core:
         decay = (neuron.adapt_shift, neuron.adapt_period)
         threshold, increment = flat(neuron.threshold), flat(neuron.adapt_inc)
         adaptive = _AdaptiveThreshold(threshold, increment, state.high, *decay, size)
+    leak: tuple[Any, Any] | None = (
+        flat(0 if neuron.leak is None else neuron.leak),
+        flat(0 if neuron.v_leak is None else neuron.v_leak),
+    )
+    own: tuple[Any, ...] = (flat(neuron.decay_u if neuron.decay_u is not None else 0),)
+    if neuron.curve is not None:
+        leak = None
+        own = tuple(map(flat, (neuron.curve, neuron.couple, neuron.rate, neuron.jump)))
+        integers = np.array(
+            [*arithmetic, state.width, neuron.substeps, neuron.refractory], np.int64
+        )
     parameters = (
         flat(neuron.decay_v),
-        flat(neuron.decay_u if neuron.decay_u is not None else 0),
+        *own,
         flat(neuron.threshold) if adaptive is None else adaptive.limits,
         flat(neuron.v_reset),
         flat(neuron.v_min),
@@ -430,6 +452,7 @@ def _core(population: Population, graph: Graph) -> _Core:
         np.zeros(size, np.int64),
         np.zeros(size, np.int64),
         adaptive,
+        leak,
     )
 
 

@@ -73,16 +73,20 @@ def neuron_step(
     noise: Any,
     out_index: Any,
     out_value: Any,
+    leak: Any,
+    v_leak: Any,
 ) -> Any:
     """One step of one population; returns how many neurons spiked (see ``ir.numerics``).
 
     ``acc`` is read and cleared. ``integers`` holds shift, decay bits, rounding, wrap, low, high,
-    reset rule, cuba, current_old, max_spikes (0: no limit), refractory, frozen. Parameters have
+    reset rule, cuba, current_old, max_spikes (0: no limit), refractory, frozen, linear: v moves by
+    ``leak`` toward ``v_leak`` instead of decaying. Parameters have
     length 1 or n. The neurons that spiked are left in ``out_index`` with counts in ``out_value``.
     """
     shift, bits, rounding, wrap = integers[0], integers[1], integers[2], integers[3]
     low, high, rule, cuba = integers[4], integers[5], integers[6], integers[7]
     old, most, refractory, frozen = integers[8], integers[9], integers[10], integers[11]
+    linear, one_k, one_l = integers[12], leak.size == 1, v_leak.size == 1
     one_b, one_v, one_u = bias.size == 1, decay_v.size == 1, decay_u.size == 1
     one_t, one_r, one_m = threshold.size == 1, v_reset.size == 1, v_min.size == 1
     mask = np.uint32((np.int64(1) << bits) - 1)
@@ -111,7 +115,12 @@ def neuron_step(
                 continue
         if rounding == STOCHASTIC:
             noise[0] = next_noise(noise[0])
-        product = before * decay_v[0 if one_v else n]
+        if linear:
+            far = before - v_leak[0 if one_l else n]
+            amount = leak[0 if one_k else n]
+            product = (before - min(max(far, -amount), amount)) << bits
+        else:
+            product = before * decay_v[0 if one_v else n]
         w = fit(
             round_shift(product, bits, rounding, np.int64(noise[0] & mask)) + drive, low, high, wrap
         )
@@ -136,6 +145,65 @@ def neuron_step(
         wait[n] = refractory
         out_index[count] = n
         out_value[count] = spikes
+        count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def izhikevich_step(
+    acc: Any,
+    v: Any,
+    u: Any,
+    wait: Any,
+    bias: Any,
+    decay_v: Any,
+    curve: Any,
+    couple: Any,
+    rate: Any,
+    jump: Any,
+    threshold: Any,
+    v_reset: Any,
+    v_min: Any,
+    integers: Any,
+    out_index: Any,
+    out_value: Any,
+) -> Any:
+    """One step of a population with a recovery; returns how many neurons spiked.
+
+    ``integers`` holds shift, decay bits, rounding, wrap, low, high, state bits, substeps and
+    refractory; see `ir.neurons.IntegerNeuron`. The rest is as in ``neuron_step``.
+    """
+    shift, bits, rounding, wrap = integers[0], integers[1], integers[2], integers[3]
+    low, high, width, substeps = integers[4], integers[5], integers[6], integers[7]
+    refractory = integers[8]
+    one_b, one_v, one_k = bias.size == 1, decay_v.size == 1, curve.size == 1
+    one_c, one_a, one_j = couple.size == 1, rate.size == 1, jump.size == 1
+    one_t, one_r, one_m = threshold.size == 1, v_reset.size == 1, v_min.size == 1
+    count = 0
+    for n in range(v.size):
+        before, recovery = v[n], u[n]
+        drive = (np.int64(acc[n]) << shift) + bias[0 if one_b else n] - recovery
+        acc[n] = 0
+        goal = round_shift(before * couple[0 if one_c else n], bits, rounding, 0)
+        product = (goal - recovery) * rate[0 if one_a else n]
+        u[n] = fit(recovery + round_shift(product, bits + 4, rounding, 0), low, high, wrap)
+        if wait[n] > 0:
+            wait[n] -= 1
+            continue
+        w = before
+        for _ in range(substeps):
+            slope = round_shift(w * curve[0 if one_k else n], width, rounding, 0)
+            product = w * (decay_v[0 if one_v else n] + slope)
+            w = fit(round_shift(product, bits, rounding, 0) + drive, low, high, wrap)
+        w = max(w, v_min[0 if one_m else n])
+        if w <= threshold[0 if one_t else n]:
+            v[n] = w
+            continue
+        v[n] = v_reset[0 if one_r else n]
+        u[n] = fit(u[n] + jump[0 if one_j else n], low, high, wrap)
+        wait[n] = refractory
+        out_index[count] = n
+        out_value[count] = 1
         count += 1
     return count
 

@@ -33,6 +33,22 @@ def rotated(state: Any, places: Any) -> Any:
     return ((state >> places) | (state << (32 - places))) & _WORD
 
 
+@numba.njit(cache=True, inline="always")
+def noisy(product: Any, state: Any, lane: Any, lanes: Any, shift: Any) -> Any:
+    """floor((product + r) / 2^shift), r < 2^shift the noise of ``lane`` modulo ``lanes``."""
+    lane = lane - lanes if lane >= lanes else lane
+    noise = rotated(state, lane & 31) & ((np.int64(1) << shift) - 1)
+    return (product + noise) >> shift
+
+
+@numba.njit(cache=True)
+def row_ends(i: Any, width: Any, indptr: Any) -> Any:
+    """Where row i begins, and where the next one does."""
+    if indptr is None:
+        return i * width, i * width + width
+    return indptr[i], indptr[i + 1]
+
+
 @numba.njit(cache=True)
 def read_rows(
     index: Any,
@@ -56,8 +72,7 @@ def read_rows(
     done = 0
     for k in range(count):
         i, factor = index[k], value[k]
-        begin = i * width if indptr is None else indptr[i]
-        end = begin + width if indptr is None else indptr[i + 1]
+        begin, end = row_ends(i, width, indptr)
         for s in range(begin, end):
             j = s - begin if post is None else post[s]
             old = np.int64(weight[s])
@@ -91,13 +106,11 @@ def read_rows_stochastic(
     ``integers`` holds sign, shift, offset, low, high and the number of lanes.
     """
     sign, shift, offset, low, high, lanes = integers
-    bits = (np.int64(1) << shift) - 1
     state = generator[0]
     done = 0
     for k in range(count):
         i, factor = index[k], value[k]
-        begin = i * width if indptr is None else indptr[i]
-        end = begin + width if indptr is None else indptr[i + 1]
+        begin, end = row_ends(i, width, indptr)
         skew = i % lanes
         s = begin
         for first in range(0, width, lanes):
@@ -108,10 +121,7 @@ def read_rows_stochastic(
                 old = np.int64(weight[s])
                 new = old
                 if enable is None or enable[s]:
-                    lane = skew + j - first
-                    lane = lane - lanes if lane >= lanes else lane
-                    noise = rotated(state, lane & 31) & bits
-                    change = (product[j] + noise) >> shift
+                    change = noisy(product[j], state, skew + j - first, lanes, shift)
                     new = min(max(old + offset + sign * change, low), high)
                     weight[s] = new
                 acc[j] += (new if after else old) * factor
@@ -164,7 +174,6 @@ def write_columns_stochastic(
 ) -> None:
     """As ``write_columns``, with the sum of ``read_rows_stochastic``."""
     sign, shift, offset, low, high, lanes = integers
-    bits = (np.int64(1) << shift) - 1
     state = generator[0]
     for k in range(count):
         j = index[k]
@@ -178,10 +187,7 @@ def write_columns_stochastic(
                     break
                 s = i * width + j if place is None else np.int64(place[c])
                 if enable is None or enable[s]:
-                    lane = skew + i - first
-                    lane = lane - lanes if lane >= lanes else lane
-                    noise = rotated(state, lane & 31) & bits
-                    change = (product[i] + noise) >> shift
+                    change = noisy(product[i], state, skew + i - first, lanes, shift)
                     new = np.int64(weight[s]) + offset + sign * change
                     weight[s] = min(max(new, low), high)
                 c += 1

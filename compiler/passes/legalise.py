@@ -28,7 +28,15 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Projection
-from ...ir.neurons import Emission, IntegerNeuron, Threshold
+from ...ir.neurons import (
+    CubaLI,
+    CubaLIF,
+    Emission,
+    IntegerNeuron,
+    Izhikevich,
+    LinearLIF,
+    Threshold,
+)
 from ...ir.semantics import Reset
 from ..connectivity import delays, to_sparse
 from .fold import Real, scale_inputs, scale_outputs
@@ -124,6 +132,8 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 f"the threshold of '{population.name}' adapts; {target.name} has fixed thresholds",
                 population.at,
             )
+    if features.uniform:
+        _one_circuit(graph, target, found)
     for projection in graph.projections:
         if projection.plasticity is None or features.learns is None:
             continue
@@ -136,6 +146,28 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 projection.at,
                 "train it on the integer rung, and compile Executor.learned() without plasticity",
             )
+
+
+def _one_circuit(graph: Graph, target: Target, found: Diagnostics) -> None:
+    """A target with one neuron circuit has a recovery, or what goes with none."""
+    recovery = other = None
+    for population in graph.populations:
+        neuron = population.neuron
+        if isinstance(neuron, Izhikevich) or getattr(neuron, "curve", None) is not None:
+            recovery = population
+        elif isinstance(neuron, CubaLIF | CubaLI | LinearLIF) or (
+            isinstance(neuron, IntegerNeuron)
+            and (neuron.decay_u is not None or neuron.leak is not None)
+        ):
+            other = population
+    if recovery is not None and other is not None:
+        found.add(
+            "E0301",
+            f"'{recovery.name}' has a recovery and '{other.name}' a synaptic current or a linear "
+            f"leak; the one neuron circuit of {target.name} does not have both",
+            other.at,
+            "replace the one or the other by an IF, LIF or LI population",
+        )
 
 
 def _legal(projection: Projection) -> Iterator[Projection]:

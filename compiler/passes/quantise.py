@@ -38,10 +38,12 @@ from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
 from ...ir.numerics import Format, Numerics, Overflow, Rounding
 from ...ir.plasticity import SDSP, Plasticity
+from ...ir.recovery import DECAY
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
 from .fold import per_channel, scale_outputs, spread
+from .recovery import centred, most_decay_bits, recovery_error, recovery_shift, with_recovery
 
 Real = npt.NDArray[np.float64]
 
@@ -198,6 +200,12 @@ def _population(
     found: Diagnostics,
 ) -> tuple[IntegerNeuron, dict[str, Projection]]:
     step = step_parameters(population.neuron, population.semantics, graph.dt)
+    start = population.semantics.v_init
+    step, semantics = centred(step, population.semantics)
+    population = replace(population, semantics=semantics)
+    if step.recovery is not None:
+        most = most_decay_bits(population, options.rounding, options.state_bits)
+        options = replace(options, decay_bits=min(options.decay_bits, most))
     gain = step.gain_v if step.gain_u is None else step.gain_v * step.gain_u
     weight = Format(options.weight_bits, rounding=options.weight_rounding)
     generator = np.random.default_rng(options.seed)
@@ -225,6 +233,7 @@ def _population(
     shift = _shift(population, step, scale, (down, up), biases, options, found)
     unit = scale / 2.0**shift
     neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
+    neuron = with_recovery(neuron, population, step, start, unit, found)
     return neuron, {
         p.name: replace(
             p,
@@ -309,7 +318,9 @@ def _integer_neuron(
     one = 1 << options.decay_bits
 
     def decay(x: Real) -> npt.NDArray[np.int64]:
-        return np.clip(np.rint(x * one), 0, one).astype(np.int64)
+        # With a recovery it may be anything that the field holds: see `with_recovery`.
+        low, high = (0, one) if step.recovery is None else DECAY.limits(options.decay_bits)
+        return np.clip(np.rint(x * one), low, high).astype(np.int64)
 
     def units(x: Any) -> npt.NDArray[np.int64]:
         whole = np.rint(np.asarray(x, np.float64) / unit)
@@ -346,11 +357,22 @@ def _integer_neuron(
         threshold = np.clip(whole, state.low, state.high).astype(np.int64)
         if isinstance(population.neuron, Threshold):
             rule, reset = "zero", np.asarray(0)
+        elif step.recovery is not None:
+            rule, reset = str(Reset.VALUE), units(step.v_reset)
         elif semantics.reset in (Reset.SUBTRACT, Reset.TWO_PHASE):
             rule, reset = str(semantics.reset), amount
         else:
             rule = str(semantics.reset)
             reset = units(0.0 if step.v_reset is None else step.v_reset)
+    leak = None if step.leak is None else units(step.leak)
+    if leak is not None and step.leak is not None and np.any((step.leak > 0) & (leak < 1)):
+        found.add(
+            "E0401",
+            f"a leak of {float(np.min(step.leak)):g} a step in '{population.name}' rounds to zero: "
+            f"one unit of v is {unit:.3g}",
+            population.at,
+            "use more --state-bits",
+        )
     bias, first = biases
     single = isinstance(population.neuron, Threshold)
     return IntegerNeuron(
@@ -370,6 +392,8 @@ def _integer_neuron(
         max_spikes=1 if single or rule == "none" else semantics.max_spikes or _MOST_SPIKES,
         refractory=semantics.refractory,
         refractory_frozen=semantics.refractory_frozen,
+        leak=leak,
+        v_leak=None if step.v_leak is None or not step.v_leak.any() else units(step.v_leak),
     )
 
 
@@ -484,7 +508,11 @@ def _biases(
         if population.semantics.recurrent_bias_first or not projection.recurrent:
             first = first + share
     # A membrane that starts at v_init acts in the first step alone, as b v_init: a bias of its own.
-    first = first + np.ravel(step.decay_v) * population.semantics.v_init
+    start = population.semantics.v_init
+    if step.leak is None:
+        first = first + np.ravel(step.decay_v) * start
+    elif start != 0.0:
+        first = first + _leaked(start, step) - _leaked(0.0, step)
 
     def shaped(x: Real) -> Real:
         if np.all(x == x[0]):
@@ -494,11 +522,18 @@ def _biases(
     return shaped(every), None if np.array_equal(every, first) else shaped(first)
 
 
+def _leaked(v: float, step: StepParameters) -> Real:
+    """A membrane at v after one step of a linear leak."""
+    assert step.leak is not None and step.v_leak is not None
+    leak, far = np.ravel(step.leak), v - np.ravel(step.v_leak)
+    return np.asarray(v - np.clip(far, -leak, leak))
+
+
 def _check(population: Population, step: StepParameters, gain: Real, found: Diagnostics) -> None:
     """Find what the integer step cannot express: nothing is approximated silently."""
     semantics = population.semantics
     for name, decay in (("v", step.decay_v), ("u", step.decay_u)):
-        if decay is not None and np.any(decay < 0):
+        if decay is not None and np.any(decay < 0) and step.recovery is None:
             found.add(
                 "E0108",
                 f"the decay of {name} in '{population.name}' is {float(np.min(decay)):g}: the step "
@@ -602,13 +637,15 @@ def _shift(
 ) -> int:
     """How many bits the state has below the unit of a weight."""
     bias = max(float(np.max(np.abs(b))) for b in biases if b is not None) / scale
+    if step.recovery is not None:
+        return recovery_shift(population, step, step.recovery, scale, bias, options.state_bits)
     down, up = sums[0] + bias, sums[1] + bias
     if isinstance(population.neuron, CubaLIF | CubaLI):
         assert step.decay_u is not None
         stay = 1.0 - float(np.max(step.decay_u))
         down, up = (down / stay, up / stay) if stay > 0 else (np.inf, np.inf)
     threshold = 0.0 if step.threshold is None else float(np.max(np.abs(step.threshold))) / scale
-    extra = [x for x in (step.v_reset, population.semantics.v_min) if x is not None]
+    extra = [x for x in (step.v_reset, population.semantics.v_min, step.v_leak) if x is not None]
     floor = max((float(np.max(np.abs(x))) / scale for x in extra), default=0.0)
     leak = 1.0 - float(np.max(step.decay_v))
     if isinstance(population.neuron, Relay | Threshold):
@@ -633,7 +670,12 @@ def _shift(
         longest = max(down, up, 1.0) * _READOUT_STEPS
         wanted = safe if np.isfinite(worst) else np.floor(np.log2(room / longest))
     else:
-        wanted = max(safe, min(possible, _FRACTION_BITS))
+        fine = float(_FRACTION_BITS)
+        if step.leak is not None and step.leak.any():
+            # The amount of a step is small beside a weight and wants its own bits.
+            least = float(np.min(step.leak[step.leak > 0])) / scale
+            fine = max(fine, _FRACTION_BITS - np.floor(np.log2(least)))
+        wanted = max(safe, min(possible, fine))
     shift = int(np.clip(wanted, 0, _MAX_SHIFT))
     # Far beyond the threshold saturation changes nothing that a spike could tell; a readout tells.
     if shift > safe and (readout or room / 2.0**shift < _FAR * threshold):
@@ -678,6 +720,7 @@ def layer_errors(real: Graph, integer: Graph) -> list[LayerError]:
         if not isinstance(neuron, IntegerNeuron):
             raise TypeError(f"'{population.name}' is not quantised")
         step = step_parameters(before.neuron, before.semantics, real.dt)
+        step, _ = centred(step, before.semantics)
         gain = step.gain_v if step.gain_u is None else step.gain_v * step.gain_u
         signal = noise = 0.0
         count = zeroed = clipped = 0
@@ -695,9 +738,16 @@ def layer_errors(real: Graph, integer: Graph) -> list[LayerError]:
             clipped += int(np.count_nonzero(outside))
         one = float(1 << neuron.numerics.decay_bits)
         decay_error = float(np.max(np.abs(neuron.decay_v / one - step.decay_v)))
+        if step.recovery is not None:
+            decay_error = max(decay_error, recovery_error(neuron, step.recovery))
         if neuron.decay_u is not None and step.decay_u is not None:
             error = float(np.max(np.abs(neuron.decay_u / one - step.decay_u)))
             decay_error = max(decay_error, error)
+        if neuron.leak is not None and step.leak is not None:
+            # Of the leak itself, as far as there is one.
+            share = np.where(step.leak > 0, step.leak, 1.0)
+            wrong = np.abs(neuron.leak * neuron.scale - step.leak) / share
+            decay_error = max(decay_error, float(np.max(wrong)))
         threshold_error = None
         if step.threshold is not None and neuron.spiking:
             nearest = np.rint(step.threshold / neuron.scale) * neuron.scale

@@ -2,6 +2,8 @@
 
 from .data import (
     Accuracy,
+    Candidate,
+    Choice,
     Latency,
     Provenance,
     ReportData,
@@ -13,6 +15,8 @@ from .plots import plot_graph, plot_recording
 
 __all__ = [
     "Accuracy",
+    "Candidate",
+    "Choice",
     "Latency",
     "Provenance",
     "ReportData",

@@ -15,7 +15,7 @@ from ...ir.diagnostics import Diagnostic
 from ...ir.events import Recording
 from ...ir.graph import Graph
 from ...ir.records import Record, frozen_array
-from ..compare import Comparison
+from ..comparison import Comparison
 from ..passes.quantise import LayerError
 from .tables import population_rows, projection_rows
 
@@ -42,6 +42,30 @@ class Resource:
         if self.limit.value == 0:
             return 0.0 if self.used.value == 0 else math.inf
         return self.used.value / self.limit.value
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A core that the network could have, by forecast; ``taken`` is the one that it has."""
+
+    title: str
+    cycles: float
+    cells: int
+    blocks: int
+    taken: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a core was chosen for, how many fit, and those of them that no other beats.
+
+    ``most`` cycles that a step may take, if that was said.
+    """
+
+    rule: str
+    fit: int
+    candidates: tuple[Candidate, ...]
+    most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +173,7 @@ class ReportData(Record):
     comparisons: tuple[Comparison, ...] = ()
     layers: tuple[LayerError, ...] = ()
     resources: tuple[Resource, ...] = ()
+    choice: Choice | None = None
     timing: Timing | None = None
     latency: Latency | None = None
     accuracies: tuple[Accuracy, ...] = ()
@@ -194,6 +219,7 @@ class ReportData(Record):
                 asdict(layer) | {"rate_error": rates.get(layer.population)} for layer in self.layers
             ],
             "resources": [_resource(r) for r in self.resources],
+            "choice": None if self.choice is None else asdict(self.choice),
             "timing": None if self.timing is None else _timing(self.timing),
             "latency": None if self.latency is None else _latency(self.latency, self),
             "accuracies": [asdict(a) | {"interval_95": list(a.interval)} for a in self.accuracies],

@@ -78,6 +78,7 @@ class _Figures:
     graph: Plot | None = None
     rasters: tuple[Plot, ...] = ()
     layers: Plot | None = None
+    choice: Plot | None = None
     latency: Plot | None = None
     unshown: tuple[str, ...] = ()
 
@@ -98,6 +99,7 @@ class _Figures:
             graph=None if data.graph is None else plots.graph_plot(data.graph),
             rasters=tuple(drawn),
             layers=plots.layers_plot(data.layers, data.layer_rate_errors) if data.layers else None,
+            choice=None if data.choice is None else plots.choice_plot(data.choice),
             latency=latency,
             unshown=tuple(names[_MOST_RASTERS:]),
         )
@@ -206,6 +208,7 @@ def _missing(data: ReportData) -> list[str]:
         "comparisons of rungs": bool(data.comparisons),
         "error per layer": bool(data.layers),
         "resources": bool(data.resources),
+        "the choice of a core": data.choice is not None,
         "timing": data.timing is not None,
         "latency": data.latency is not None,
         "accuracy": bool(data.accuracies),

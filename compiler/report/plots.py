@@ -15,7 +15,7 @@ from ...ir.events import Events, Recording
 from ...ir.graph import Graph
 from ...ir.neurons import Emission, IntegerNeuron
 from ..passes.quantise import LayerError
-from .data import Latency
+from .data import Choice, Latency
 from .network import network_figure
 from .style import (
     BAR,
@@ -147,6 +147,17 @@ def latency_plot(latency: Latency, sample: int, clock: Quantity | None) -> Plot:
         f"{int(total.sum()):,} in all ({parts})."
     )
     return Plot("latency", f"Latency of sample {sample}", svg, alt)
+
+
+def choice_plot(choice: Choice) -> Plot:
+    """Cells over cycles a step of the cores that no other beats, the one that was taken marked."""
+    with style("choice"):
+        svg = to_svg(_choice_figure(choice), "choice")
+    parts = "; ".join(
+        f"{one.title}{', taken' * one.taken}: {one.cycles:,.0f} cycles, {one.cells:,} cells"
+        for one in choice.candidates
+    )
+    return Plot("choice", "What there was to choose from", svg, f"Cores by forecast. {parts}.")
 
 
 # -- axes ---------------------------------------------------------------------------------------
@@ -565,6 +576,37 @@ def _latency_figure(latency: Latency, sample: int, clock: Quantity | None) -> Fi
         )
         right.set_ylabel(f"µs at {clock.value / 1e6:g} MHz")
         right.spines["right"].set_visible(True)
+    return figure
+
+
+def _choice_figure(choice: Choice) -> Figure:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    figure, axes = _figure([2.8], top=0.45)
+    axis = axes[0, 0]
+    cycles = [one.cycles for one in choice.candidates]
+    cells = [one.cells for one in choice.candidates]
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.plot(cycles, cells, "o-", color=BAR, markersize=5, linewidth=0.8, label="no other beats")
+    for one in choice.candidates:
+        if one.taken:
+            axis.plot([one.cycles], [one.cells], "D", color=WINNER, markersize=8, label="taken")
+    if choice.most is not None:
+        axis.axvline(choice.most, color=MUTED, linewidth=1.0, linestyle="--", label="at most")
+    goal = [] if choice.most is None else [choice.most]
+    for scale, values in ((axis.xaxis, cycles + goal), (axis.yaxis, cells)):
+        low, high = min(values) / 1.2, max(values) * 1.2
+        scale.axes.set(**{f"{scale.axis_name}lim": (low, high)})
+        # Of a short range 1, 2 and 5 of a decade may leave a single number, or none.
+        wide = high / low > 6
+        scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if wide else MaxNLocator(4))
+        scale.set_major_formatter("{x:,.0f}")
+        scale.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("cycles of a step, by forecast")
+    axis.set_ylabel("cells of logic")
+    axis.grid(visible=True)
+    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return figure
 
 

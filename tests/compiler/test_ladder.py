@@ -109,7 +109,7 @@ class _Rung:
 
     def run(self, rung: str, run: Run) -> Outcome:
         self.requests.append(run)
-        return Outcome(Recording(rung, 1e-3, {}, {}), notes={"rung": rung})
+        return Outcome(Recording(rung, 1e-3, {}, {}), link_seconds=0.5)
 
 
 def test_other_rungs_go_to_their_backend(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_other_rungs_go_to_their_backend(monkeypatch: pytest.MonkeyPatch) -> Non
     (request,) = device.requests
     assert asked == [("device", "null")]
     assert (request.populations, request.record, request.seed) == (("a",), (("a", "v"),), 9)
-    assert outcome.notes == {"rung": "device"}
+    assert (outcome.recording.rung, outcome.link_seconds, request.pace) == ("device", 0.5, False)
     # Accumulators matter to hardware, not to the golden reference.
     many = Stimulus({"in": Events.from_dense(5 * DENSE)})
     refused("E0703", "a count of 10", ARTIFACT, "device", many)

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from spikec.compiler.stimulus import (
     LabelledStimulus,
     load_recording,
     load_stimulus,
     recording_bytes,
+    spikes_text,
     stimulus_bytes,
 )
 from spikec.ir.diagnostics import SpikecError
@@ -320,6 +322,40 @@ def test_wrong_text_is_refused_with_its_line(tmp_path: Path, line: str, text: st
         load_stimulus(path, ONE)
     (found,) = caught.value.diagnostics
     assert (found.code, found.where.line) == ("E0701", 2)
+
+
+@given(
+    arrays(
+        np.int64,
+        st.tuples(st.integers(1, 3), st.integers(1, 4), st.just(3)),
+        elements=st.integers(0, 3),
+    ),
+    st.sampled_from([".aer", ".txt", ".csv"]),
+)
+@example(np.zeros((2, 2, 3), np.int64), ".aer")
+@example(np.eye(3, dtype=np.int64)[None], ".csv")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_spikes_written_as_text_are_a_stimulus(tmp_path: Path, dense: Any, suffix: str) -> None:
+    path = tmp_path / f"spikes{suffix}"
+    events = Events.from_dense(dense)
+    path.write_bytes(spikes_text(events, "," if suffix == ".csv" else " "))
+    loaded = load_stimulus(path, ONE, steps=events.steps)
+    # How many silent samples end it, a text does not say.
+    there = int(events.sample.max(initial=0)) + 1
+    assert np.array_equal(dense_of(loaded), dense[:there])
+
+
+def test_spikes_as_text() -> None:
+    events = Events.from_dense(DENSE)
+    assert spikes_text(events).decode().splitlines() == [
+        "# step index sample count: 3 lines, 2 steps, 2 samples",
+        "0 0 0 1",
+        "0 2 0 2",
+        "0 1 1 3",
+        "1 2 1 1",
+    ]
+    one = Events.from_dense(DENSE[1:] > 0)
+    assert spikes_text(one, ",") == b"# step,index: 3 lines, 2 steps, 1 samples\n0,1\n1,2\n"
 
 
 def test_text_outside_the_input_is_refused(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ from spikec.ir.neurons import (
     Emission,
     IntegerNeuron,
     Integrator,
+    Izhikevich,
+    LinearLIF,
     Neuron,
     Relay,
     Threshold,
@@ -77,6 +79,10 @@ NEURONS: dict[str, Neuron] = {
     "IF": IF(real(1.0), real(1.0)),
     "LIF": LIF(real(0.01), real(10.0), real(0.0), real(1.0)),
     "CubaLIF": CubaLIF(real(0.004), real(0.01), real(10.0), real(0.0), real(4.0), real(1.0)),
+    "LinearLIF": LinearLIF(real(50.0), real(1000.0), real(0.0), real(1.0)),
+    "Izhikevich": Izhikevich(
+        a=real(0.1), b=real(0.2), c=real(-65.0), d=real(2.0), r=real(60.0), substeps=2
+    ),
     "Integrator": Integrator(real(0.5)),
     "LI": LI(real(0.01), real(5.0), real(0.0)),
     "CubaLI": CubaLI(real(0.004), real(0.01), real(5.0), real(0.0), real(2.0)),

@@ -17,8 +17,8 @@ import pytest
 
 from spikec.backends.reference.golden import run_golden
 from spikec.boards.board import Target
-from spikec.compiler.compare import Comparison as Compared
 from spikec.compiler.compare import compare
+from spikec.compiler.comparison import Comparison as Compared
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.ladder import state_words
 from spikec.compiler.passes.base import run_pipeline

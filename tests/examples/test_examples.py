@@ -1,6 +1,7 @@
 """Each example does what its README says: the scripts in small form, the shell files by reading."""
 
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -13,6 +14,10 @@ import pytest
 
 from spikec.compiler.cli.main import invoke
 from spikec.compiler.frontends.nir import read_nir
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.passes.quantise import Quantise, quantise
+from spikec.ir.diagnostics import Diagnostics
+from spikec.ir.verify import verify
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
@@ -38,8 +43,18 @@ def listen() -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def cortex() -> Iterator[ModuleType]:
+    yield from script("cortex/fire.py")
+
+
+@pytest.fixture
 def mnist() -> Iterator[ModuleType]:
     yield from script("mnist/train.py")
+
+
+@pytest.fixture
+def stdp() -> Iterator[ModuleType]:
+    yield from script("stdp_digits/learn.py")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -131,3 +146,107 @@ class TestMnist:
             mnist.main(wrong)
         assert left.value.code == 2
         assert wrong[0] in capsys.readouterr().err
+
+
+class TestStdpDigits:
+    def test_learns_and_is_deployed(
+        self, stdp: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What STDP learned from 300 images beats its own beginnings, and runs from its files."""
+        pytest.importorskip("sklearn")
+        arguments = ["--images", "300", "--epochs", "2", "--seeds", "1", "--validate", "--json"]
+        assert stdp.main([*arguments, "--roundings", "stochastic", "-o", str(tmp_path)]) == 0
+        results = json.loads(capsys.readouterr().out)
+        assert results == json.loads((tmp_path / "results.json").read_text())
+        learned, fixed = (results["networks"][k] for k in ("stochastic", "not learning"))
+        assert learned["named"][0] > fixed["named"][0] + 0.1
+        assert learned["named"][0] > 0.55
+        classifier = str(tmp_path / "classifier")
+        assert invoke(["run", classifier, "--stimulus", str(tmp_path / "test.npz"), "--json"]) == 0
+        again = json.loads(capsys.readouterr().out)
+        assert again["correct"] == round(learned["voted"][0] * results["held_out_images"])
+        model = str(tmp_path / "learned.spk")
+        assert invoke(["compile", model, "-t", "null", "-o", str(tmp_path / "built")]) == 0
+        for figure in ("fields.svg", "curve.svg"):
+            assert (tmp_path / figure).read_text().startswith("<svg")
+
+    def test_suits_the_core(self, stdp: ModuleType) -> None:
+        """One plastic projection, one projection a source, one spike a line and step, 8 bits."""
+        graph = stdp.build_learner(3)
+        verify(graph)
+        assert [p.name for p in graph.projections if p.plasticity] == ["learned"]
+        assert sorted(p.pre for p in graph.projections) == sorted(n.name for n in graph.nodes)
+        for projection in graph.projections:
+            weight = projection.connection.weight
+            assert -128 <= weight.min() <= weight.max() <= 127
+        pixels = np.random.default_rng(3).integers(0, 17, (5, 64))
+        for events in stdp.stream(pixels).inputs.values():
+            assert (events.value == 1).all()
+            assert events.steps == 5 * stdp.STEPS
+
+    def test_offsets_are_those_of_the_executor(self, stdp: ModuleType) -> None:
+        pixels = np.random.default_rng(1).integers(0, 17, (60, 64)) ** 2 / 16
+        run = Executor(stdp.build_learner(1)).run(stdp.stream(pixels), record=[("cells", "h")])
+        assert run.spikes["cells"].steps > 2 * stdp.FORGET
+        expected = run.states["cells", "h"][0, -1]
+        assert expected.any()
+        np.testing.assert_array_equal(stdp.offsets_after(run.spikes["cells"]), expected)
+
+    def test_apart_and_in_a_row_are_the_same_images(self, stdp: ModuleType) -> None:
+        pixels = np.random.default_rng(2).integers(0, 17, (4, 64))
+        row, apart = (stdp.stream(pixels, apart=a).inputs for a in (False, True))
+        for name, events in row.items():
+            dense = events.dense(0).reshape(4, stdp.STEPS, -1)
+            for k in range(4):
+                np.testing.assert_array_equal(apart[name].dense(k), dense[k])
+
+    @pytest.mark.parametrize("wrong", [["--seeds", "0"], ["--roundings", "sideways"]])
+    def test_wrong_options_are_refused(
+        self, stdp: ModuleType, wrong: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as left:
+            stdp.main(wrong)
+        assert left.value.code == 2
+        assert wrong[1] in capsys.readouterr().err
+
+    @pytest.mark.slow
+    def test_truncated_weights_only_fall(
+        self, stdp: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        pytest.importorskip("sklearn")
+        options = ["--epochs", "1", "--images", "600", "--seeds", "1", "--validate", "--json"]
+        assert (
+            stdp.main([*options, "--roundings", "nearest_even,toward_zero", "-o", str(tmp_path)])
+            == 0
+        )
+        networks = json.loads(capsys.readouterr().out)["networks"]
+        assert networks["toward_zero"]["named"][0] < networks["nearest_even"]["named"][0] - 0.3
+
+
+class TestCortex:
+    def test_a_small_one_fires_on_every_rung_alike(
+        self, cortex: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--neurons", "40", "--steps", "200", "-o", str(tmp_path)]
+        assert cortex.main(arguments) == 0
+        told = capsys.readouterr().out
+        assert "integer against rtl, 1 samples x 200 steps: equal" in told
+        assert (tmp_path / "raster.svg").read_bytes().startswith(b"<svg")
+
+    def test_its_statistics_are_the_papers(self, cortex: ModuleType) -> None:
+        """A thousand neurons: a rhythm of some 10 Hz, and exciting cells that fire as often."""
+        noise = cortex.make_noise(1000, 1000)
+        counts = noise.inputs["thalamus"].dense(0)
+        assert abs(counts.mean() - 4) < 0.01 and abs(counts.var() - 4) < 0.05
+        graph = quantise(cortex.build_network(1000), Quantise(), Diagnostics())
+        exciting, inhibiting, hertz = cortex.rhythm(Executor(graph).run(noise))
+        assert 4 < exciting < 16 and 4 < inhibiting < 25 and 5 < hertz < 15
+
+    def test_wrong_options_are_refused(
+        self, cortex: ModuleType, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            cortex.main(["--neurons", "2"])
+        assert "at least 5 neurons" in capsys.readouterr().err
+        assert cortex.main(["--target", "abacus"]) == 2
+        assert "abacus" in capsys.readouterr().err

@@ -11,9 +11,8 @@ from amaranth.sim import Simulator, SimulatorContext
 from spikec.backends.fpga.connection import Connection
 from spikec.backends.fpga.host import Script, report_bytes
 from spikec.backends.fpga.replies import ReplyScanner
-from spikec.hdl.core import Core
 from spikec.hdl.cycles import StepCycles
-from spikec.hdl.device import Device
+from spikec.hdl.device import Device, core_of
 from spikec.hdl.image import CoreImage
 from spikec.hdl.layouts import Request
 
@@ -22,12 +21,17 @@ from .reference import Swept
 
 @dataclass
 class StepRecord:
-    """What a core said about one step."""
+    """What a core said about one step; when it took the step's first event, or tick, and its tick.
+
+    Both in clock cycles.
+    """
 
     step: int
     trace: list[Swept]
     spikes: list[int]
     cycles: StepCycles
+    begun: int
+    ticked: int
 
 
 async def put(ctx: SimulatorContext, stream: Any, payload: Any) -> None:
@@ -55,11 +59,14 @@ def watch_trace(out: Any, trace: list[Swept]) -> Callable[[SimulatorContext], An
     """Collect the neurons of each beat."""
 
     async def watch(ctx: SimulatorContext) -> None:
-        sampled = ctx.tick().sample(out.valid, out.index, out.v, out.u, out.spike)
-        async for _, _, valid, index, v, u, spike in sampled:
+        adaptive = "h" in out.signature.members
+        offsets = out.h if adaptive else out.u
+        sampled = ctx.tick().sample(out.valid, out.index, out.v, out.u, out.spike, offsets)
+        async for _, _, valid, index, v, u, spike, h in sampled:
             if valid:
                 for n in range(len(v)):
-                    trace.append(Swept(index + n, v[n], u[n], bool(spike >> n & 1)))
+                    spiked = bool(spike >> n & 1)
+                    trace.append(Swept(index + n, v[n], u[n], spiked, h[n] if adaptive else 0))
 
     return watch
 
@@ -71,10 +78,17 @@ def run_core(
 
     With ``ahead`` the events of a step come while the step before commits.
     """
-    core = Core(image.shape, image)
+    core = core_of(image.shape, image)
     records: list[StepRecord] = []
     trace: list[Swept] = []
     spikes: list[int] = []
+    ticks: list[tuple[int, int]] = []
+    now = 0
+
+    async def watch_time(ctx: SimulatorContext) -> None:
+        nonlocal now
+        async for _ in ctx.tick():
+            now += 1
 
     async def watch_spikes(ctx: SimulatorContext) -> None:
         ctx.set(core.spikes.ready, 1)
@@ -88,21 +102,30 @@ def run_core(
         for _ in steps:
             (done,) = await ctx.tick().sample(core.done.payload).until(core.done.valid)
             cycles = StepCycles(done.events, done.commit)
-            records.append(StepRecord(done.step, trace[:], spikes[:], cycles))
+            records.append(StepRecord(done.step, trace[:], spikes[:], cycles, *ticks.pop(0)))
             trace.clear()
             spikes.clear()
 
     async def drive(ctx: SimulatorContext) -> None:
         # Memory that is read without a clock starts with anything: a clear sets it.
         await put(ctx, core.requests, Request.CLEAR)
+        await ctx.tick()
         for number, events in enumerate(steps):
             while not ahead and len(records) < number:
                 await ctx.tick()
+            begun = 0
             for source in events:
                 await put(ctx, core.events, source)
+                begun = begun or now
             await put(ctx, core.requests, Request.TICK)
+            ticks.append((begun or now, now))
 
-    simulate(core, drive, watch_done, background=(watch_trace(core.trace, trace), watch_spikes))
+    simulate(
+        core,
+        drive,
+        watch_done,
+        background=(watch_time, watch_trace(core.trace, trace), watch_spikes),
+    )
     return records
 
 

@@ -43,11 +43,16 @@ def covering_array(
 
     def covered(levels: Mapping[str, int], name: str | None = None) -> int:
         """Missing interactions that a row (part) has, those of one factor only."""
-        known = [n for n in names if n in levels]
+        known = [(n, levels[n]) for n in names if n in levels]
+        if name is None:
+            return sum(some in missing for some in combinations(known, strength))
+        at = next(k for k, (n, _) in enumerate(known) if n == name)
+        before, own, behind = known[:at], known[at : at + 1], known[at + 1 :]
         return sum(
-            tuple((n, levels[n]) for n in some) in missing
-            for some in combinations(known, strength)
-            if name is None or name in some
+            (*left, *own, *right) in missing
+            for size in range(strength)
+            for left in combinations(before, size)
+            for right in combinations(behind, strength - 1 - size)
         )
 
     def row() -> dict[str, int] | None:

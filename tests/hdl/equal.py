@@ -5,27 +5,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from spikec.hdl.cycles import StepCycles, step_cycles
+from spikec.hdl.cycles import StepCycles, first_events_cycles, queued_cycles, step_cycles
 from spikec.hdl.image import CoreImage
 
 from .bench import StepRecord, run_core
-from .reference import Reference
+from .reference import Reference, Swept
 
 
 @dataclass
 class Seen:
-    """What a run reached: spikes, neurons passed over, extremes of v and u, the core's counters.
+    """What a run reached: spikes, neurons passed over, extremes of v, u and h, the core's counters.
 
-    ``beyond`` as in `Reference`; ``groups`` has the number of them that each step committed.
+    ``reach`` as in `Reference`; ``groups`` has the number of them that each step committed.
     """
 
     spikes: int = 0
     passed_over: int = 0
     v: tuple[int, int] = (0, 0)
     u: tuple[int, int] = (0, 0)
-    beyond: tuple[bool, bool] = (False, False)
+    reach: dict[str, tuple[int, int]] = field(default_factory=dict)
+    h: int = 0
     cycles: list[StepCycles] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
+
+    def note(self, trace: Sequence[Swept]) -> None:
+        """A step more."""
+        for line in trace:
+            self.spikes += line.spike
+            self.h = max(self.h, line.h)
+            self.v = min(self.v[0], line.v), max(self.v[1], line.v)
+            self.u = min(self.u[0], line.u), max(self.u[1], line.u)
+
+    def passes(self, name: str, bits: int) -> tuple[bool, bool]:
+        """Whether a number of this name was below, and above, what so many signed bits hold."""
+        half = 1 << (bits - 1)
+        low, high = self.reach.get(name, (0, 0))
+        return low < -half, high >= half
+
+
+def expected(image: CoreImage, steps: Sequence[Sequence[int]]) -> Seen:
+    """What a run should reach: the reference alone."""
+    reference, seen = Reference(image), Seen()
+    for events in steps:
+        for source in events:
+            reference.event(source)
+        seen.note(reference.tick()[0])
+    seen.reach = reference.reach
+    return seen
 
 
 def check_equal(image: CoreImage, steps: Sequence[Sequence[int]], *, ahead: bool = False) -> Seen:
@@ -46,7 +72,7 @@ def check_records(
     """Compare what a core said from a cleared state on; see `check_equal`."""
     shape = image.shape
     reference, seen = Reference(image), Seen()
-    state = [(0, 0)] * shape.neurons
+    state = [(0, 0, 0)] * shape.neurons
     for number, (record, events) in enumerate(zip(records, steps, strict=True)):
         where = f"step {number}"
         for source in events:
@@ -60,26 +86,33 @@ def check_records(
                 assert got[line.index] == line, where
             else:
                 seen.passed_over += 1
-                assert (line.v, line.u, line.spike) == (*state[line.index], False), where
-            state[line.index] = (line.v, line.u)
-            seen.v = min(seen.v[0], line.v), max(seen.v[1], line.v)
-            seen.u = min(seen.u[0], line.u), max(seen.u[1], line.u)
+                assert not line.spike, where
+                assert (line.v, line.u, line.h) == state[line.index], where
+            state[line.index] = (line.v, line.u, line.h)
         assert record.spikes == emitted, where
-        seen.spikes += len(fired)
+        seen.note(trace)
 
         groups = sorted({index // shape.lanes for index in got})
         # Events that wait for the sweep come too late for a step that has nothing to commit.
         early = ahead and number > 0 and (shape.overlaps or seen.groups[-1] > 0)
         following = steps[number + 1] if ahead and number + 1 < len(steps) else []
+        rows = {n: reference.words(shape.inputs + n) if shape.recurrent else [] for n in fired}
+        after = [reference.words(source) for source in following]
         predicted = step_cycles(
             shape,
             groups,
             [] if early else [reference.words(source) for source in events],
-            {n: reference.words(shape.inputs + n) for n in fired} if shape.recurrent else {},
-            [reference.words(source) for source in following],
+            rows if shape.recurrent else {},
+            after,
         )
         assert record.cycles == predicted, where
+        if number == 0:
+            first = first_events_cycles(shape, [reference.words(source) for source in events])
+            assert record.ticked - record.begun == first, where
+        if ahead and number + 1 < len(steps):
+            taken = records[number + 1].ticked - record.ticked
+            assert taken == queued_cycles(shape, groups, rows, after, emitted), where
         seen.cycles.append(record.cycles)
         seen.groups.append(len(groups))
-    seen.beyond = reference.beyond
+    seen.reach = reference.reach
     return seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -64,7 +64,46 @@ def random_shape(rng: np.random.Generator) -> CoreShape:
     fixed = {k: v for k, v in one.items() if k in fields and rng.random() < share}
     if len(fixed) == len(fields):
         shape = replace(shape, classes=1)
-    return replace(shape, fixed=NeuronClass(**fixed), readback=bool(rng.random() < 0.8))
+    shape = replace(shape, fixed=NeuronClass(**fixed), readback=bool(rng.random() < 0.8))
+    if rng.random() < 0.3:
+        shape = _with_recovery(shape, share, rng)
+    timers = ((), (1,), (2,), (3, 5))[rng.integers(4)] if rng.random() < 0.5 else None
+    shape = replace(shape, timers=timers, linear=not shape.quadratic and bool(rng.random() < 0.3))
+    one = {name: int(values[0]) for name, values in _classes(shape, 1, rng).items()}
+    names = [f.name for f in shape.class_fields if f.name.startswith("adapt") or "leak" in f.name]
+    more = {name: one[name] for name in names if rng.random() < share}
+    return replace(shape, fixed=replace(shape.fixed, **more))
+
+
+def _with_recovery(shape: CoreShape, share: float, rng: np.random.Generator) -> CoreShape:
+    """The shape with membranes of Izhikevich's, whatever current it had."""
+    fixed = {f.name: getattr(shape.fixed, f.name) for f in fields(NeuronClass)}
+    fixed |= {"decay_u": None, "order_old": None}
+    shape = replace(
+        shape, cuba=False, quadratic=int(rng.integers(1, 4)), fixed=NeuronClass(**fixed)
+    )
+    one = _recovery(shape, 1, rng)
+    names = [name for name in ("curve", "couple", "rate", "jump", "again") if rng.random() < share]
+    return replace(shape, fixed=replace(shape.fixed, **{name: int(one[name][0]) for name in names}))
+
+
+def _recovery(shape: CoreShape, c: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Some classes have a recovery, with numbers of any size, some have none."""
+    names = ("curve", "couple", "rate", "jump", "again")
+    if not shape.quadratic:
+        return {name: np.zeros(c, np.int64) for name in names}
+    one = shape.decay_one
+    some = rng.random(c) < 0.7
+    limits = {"curve": (0, 32 * one - 1), "couple": (-4 * one, 4 * one - 1)}
+    limits |= {"rate": (-16 * one, 16 * one - 1), "jump": (shape.state_min, shape.state_max)}
+    numbers = {
+        name: np.where(
+            rng.random(c) < 0.2, rng.choice([low, high], c), rng.integers(low, high, c) // 8
+        )
+        * some
+        for name, (low, high) in limits.items()
+    }
+    return {**numbers, "again": rng.integers(0, shape.quadratic, c)}
 
 
 def _state(shape: CoreShape, size: int, spread: float, rng: np.random.Generator) -> np.ndarray:
@@ -77,6 +116,8 @@ def _state(shape: CoreShape, size: int, spread: float, rng: np.random.Generator)
 def _classes(shape: CoreShape, c: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     decays = rng.choice([0, 1, shape.decay_one // 2, shape.decay_one - 1, shape.decay_one], (2, c))
     low = _state(shape, c, 0.3, rng)
+    if shape.quadratic and rng.random() < 0.7:
+        decays[0] = rng.integers(-8 * shape.decay_one, 8 * shape.decay_one, c)
     return {
         "decay_v": decays[0],
         "decay_u": decays[1] * shape.cuba,
@@ -89,6 +130,31 @@ def _classes(shape: CoreShape, c: int, rng: np.random.Generator) -> dict[str, np
         "refractory": rng.integers(0, 1 << shape.refractory_bits, c),
         "start": rng.choice([0, 0, 1, 3], c),
         "emit": rng.integers(0, 2, c),
+        **_adaptation(shape, c, rng),
+        **_leaks(shape, c, rng),
+        **_recovery(shape, c, rng),
+    }
+
+
+def _leaks(shape: CoreShape, c: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Some classes decay, some leak, to zero or elsewhere."""
+    if not shape.linear:
+        return {"leak": np.zeros(c, np.int64), "v_leak": np.zeros(c, np.int64)}
+    goal = np.where(rng.random(c) < 0.5, 0, _state(shape, c, 0.3, rng))
+    return {"leak": rng.choice([0, 1, 5, shape.state_max // 9, shape.state_max], c), "v_leak": goal}
+
+
+def _adaptation(shape: CoreShape, c: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Thresholds of some classes stay where they are, some decay in no step."""
+    timers = shape.timers or (0,)
+    timer = rng.integers(0, len(timers), c)
+    phase = rng.integers(0, np.array(timers)[timer] + 1)
+    high = shape.state_max if shape.adaptive else 0
+    return {
+        "adapt_inc": rng.choice([0, high // 3, high // 20, min(high, 1), high], c),
+        "adapt_shift": rng.choice([0, 1, 3, shape.state_bits], c) * bool(shape.timers),
+        "adapt_timer": timer,
+        "adapt_phase": phase,
     }
 
 

@@ -27,7 +27,7 @@ from spikec.hdl.framing import (
     ahead,
     unescape,
 )
-from spikec.hdl.memories import STATE
+from spikec.hdl.memories import READ_ONLY
 from spikec.hdl.protocol import (
     SHORT_SPIKE_NEURONS,
     ErrorCode,
@@ -71,6 +71,7 @@ class DeviceModel:
     ) -> None:
         self.shape, self.core = shape, core
         self.configured, self.identified = configured, False
+        self.learn = True
         self._sizes = (receive_bytes, replay_bytes)
         self._session = 0
         self._encoded = bytearray()
@@ -257,6 +258,8 @@ class DeviceModel:
                 status = StatusReply(**self.counts)
                 yield from self._reply(bytes((Opcode.STATUS_REPLY,)) + status.encode())
                 self.counts = dict.fromkeys(self.counts, 0)
+            case Opcode.LEARN | Opcode.REST if self.shape.learning is not None:
+                self.learn = opcode == Opcode.LEARN
             case _:
                 return ErrorCode.UNKNOWN_COMMAND
         return None
@@ -266,7 +269,7 @@ class DeviceModel:
         address, count = int.from_bytes(head[1:4], "little"), int.from_bytes(head[4:], "little")
         memory = next((m for m in self.shape.memories if m == head[0]), None)
         if memory is None or (
-            not self.shape.readable(memory) if opcode == Opcode.READ else memory in STATE
+            not self.shape.readable(memory) if opcode == Opcode.READ else memory in READ_ONLY
         ):
             return ErrorCode.BAD_MEMORY
         if address + count > self.shape.depth(memory):

@@ -14,6 +14,7 @@ from spikec.hdl.core import Core
 from spikec.hdl.cycles import scan_words
 from spikec.hdl.image import CoreImage, unpack
 from spikec.hdl.layouts import Request
+from spikec.hdl.memories import STATE
 from spikec.hdl.shape import (
     ADDRESSINGS,
     OVERFLOWS,
@@ -452,7 +453,7 @@ def test_a_fixed_subtraction_may_overflow() -> None:
             shape, rows_count=[4], weights=[[-100, -120, -50, 0]] * 4, class_decay_v=[16]
         )
         seen = check_equal(image, [[0], [], [], [0], []])
-        assert seen.spikes > 4 and seen.beyond[0]
+        assert seen.spikes > 4 and seen.passes("left", shape.state_bits)[0]
 
 
 def lives(
@@ -587,6 +588,7 @@ def test_the_host_reads_what_the_core_holds(seed: int) -> None:
         weight_bank_bits=16,
         addressing="row",
         segments=3,
+        timers=(2,),
     )
     assert shape.parts(Memory.WEIGHTS) == 4
     image = random_image(shape, rng)
@@ -603,7 +605,7 @@ def test_the_host_reads_what_the_core_holds(seed: int) -> None:
             reference.tick()
         assert max(reference.v, key=abs) != 0
         for memory in shape.memories:
-            if memory in (Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY):
+            if memory in STATE:
                 continue
             words = image.pack(memory)
             for row in {0, len(words) // 2, len(words) - 1}:
@@ -612,6 +614,7 @@ def test_the_host_reads_what_the_core_holds(seed: int) -> None:
             (Memory.POTENTIALS, "v", reference.v),
             (Memory.CURRENTS, "u", reference.u),
             (Memory.REFRACTORY, "refractory", reference.refractory),
+            (Memory.OFFSETS, "h", reference.h),
         ):
             for row in range(shape.rows(memory)):
                 word = unpack(shape, memory, await reads.word(ctx, memory, row))

@@ -30,6 +30,7 @@ from spikec.hdl.protocol import (
     write_burst,
 )
 from spikec.hdl.shape import CoreShape, Memory
+from spikec.hdl.verilog import device_verilog
 
 from .bench import run_device
 from .images import random_image, random_steps
@@ -316,3 +317,85 @@ def test_weights_without_a_way_back_are_not_read() -> None:
     device = Device(shape, random_image(shape, np.random.default_rng(BUSY)))
     replies, _, _ = run_device(device, Script(read_burst(Memory.WEIGHTS, 0, 1), 1))
     assert replies == bytes((Opcode.ERROR, ErrorCode.BAD_MEMORY))
+
+
+PARITY = replace(SHAPE, parity=True)
+
+
+def test_with_parity_it_is_the_same_device() -> None:
+    image = random_image(PARITY, np.random.default_rng(BUSY))
+    steps = random_steps(PARITY, 8, np.random.default_rng(2))
+    recorded = run(image, steps)
+    count = Script(read_burst(Memory.DAMAGED, 0, 1), 1, (1,))
+    load = load_image(image)
+    for before in (Script(b"", 0), load):
+        device = Device(PARITY, image if not before.data else None)
+        script = before + Script(CLEAR, 1) + step_script(steps) + count
+        replies, trace, _ = run_device(device, script)
+        assert replies.endswith(b"\x85\0")
+        assert summary(replies[before.answers + 1 :]) == [emitted for _, emitted in recorded]
+        follows(trace, [lines for lines, _ in recorded])
+
+
+def damaged(image: CoreImage, word: int) -> bytes:
+    """One weight word as it is after one of its bits has changed, under the image's name."""
+    size = PARITY.word_bytes(Memory.WEIGHTS)
+    value = image.pack(Memory.WEIGHTS)[word] ^ 2
+    write = write_burst(Memory.WEIGHTS, word, 1, value.to_bytes(size, "little"))
+    return BEGIN + write + write_burst(Memory.DIGEST, 0, 1, image.digest) + COMMIT
+
+
+def test_a_weight_word_that_has_changed_is_counted_when_it_is_read() -> None:
+    image = random_image(PARITY, np.random.default_rng(BUSY))
+    source = int(np.flatnonzero(image.rows_count[: PARITY.inputs])[0])
+    word = int(image.rows_start[source])
+    count = Script(read_burst(Memory.DAMAGED, 0, 1), 1, (1,))
+    start = Script(damaged(image, word), 3) + Script(CLEAR, 1)
+    alone = step_script([[]])
+    once = step_script([[source]])
+    replies, _, _ = run_device(Device(PARITY, image), start + alone + count + once + count)
+    answers = rb"\x84\x84\x87\x83.*\x82.{%d}\x85\x00.*\x82.{%d}\x85\x01" % (REPORT, REPORT)
+    assert re.fullmatch(answers, replies, re.DOTALL)
+    # The step after is refused, whatever it is ...
+    for after in (step_script([[]]), step_script([[source]]), Script(mask(0, b"\1"), 1)):
+        replies, _, _ = run_device(Device(PARITY, image), start + once + count + after)
+        assert replies.endswith(b"\x85\1" + bytes((Opcode.ERROR, ErrorCode.DAMAGED)))
+    # ... until the image is loaded again.
+    again = load_image(image) + Script(CLEAR, 1) + count + once
+    replies, _, _ = run_device(Device(PARITY, image), start + once + count + again)
+    assert replies.count(b"\x87\x83\x85\0") == 1
+
+
+def test_the_count_of_changed_words_stays_at_its_end_and_is_not_written() -> None:
+    image = random_image(PARITY, np.random.default_rng(BUSY))
+    source = int(np.flatnonzero(image.rows_count[: PARITY.inputs])[0])
+    word = int(image.rows_start[source])
+    count = Script(read_burst(Memory.DAMAGED, 0, 1), 1, (1,))
+    start = Script(damaged(image, word), 3) + Script(CLEAR, 1)
+    # One list of events is taken whole.
+    many = Script(events([source] * 300), 0)
+    replies, _, _ = run_device(Device(PARITY, image), start + many + count)
+    assert replies.endswith(b"\x85\xff")
+    refused = Script(write_burst(Memory.DAMAGED, 0, 1, b"\0"), 1)
+    replies, _, _ = run_device(Device(PARITY, image), refused)
+    assert replies == bytes((Opcode.ERROR, ErrorCode.BAD_MEMORY))
+    # There is none without parity.
+    replies, _, _ = run_device(Device(SHAPE, busy_image(3)), count)
+    assert replies == bytes((Opcode.ERROR, ErrorCode.BAD_MEMORY))
+
+
+def test_the_parity_of_weights_in_single_ported_memory_lies_in_a_block() -> None:
+    bits = SHAPE.row_bits(Memory.WEIGHTS)
+    shape = replace(PARITY, weight_storage="huge", weight_bank_bits=bits // 2)
+    assert shape.parity_alone
+    image = random_image(shape, np.random.default_rng(BUSY))
+    steps = random_steps(shape, 6, np.random.default_rng(2))
+    load = load_image(image)
+    replies, _, _ = run_device(Device(shape, image), load + step_script(steps))
+    assert summary(replies[load.answers :]) == [emitted for _, emitted in run(image, steps)]
+    # Of its own bank first; those of other banks come behind.
+    styles = re.findall(
+        r'ram_style = "(\w+)" \*\)\n  reg (?:\[\d+:0\] )?part_\d',
+        device_verilog(shape, image).split("module \\device.inner.core.memories.words ")[1],
+    )
+    assert styles[:3] == ["huge", "huge", "block"]

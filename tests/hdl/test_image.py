@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from spikec.hdl.image import CoreImage, ImageError, unpack
+from spikec.hdl.memories import STATE
 from spikec.hdl.shape import CoreShape, Memory, NeuronClass, index_bits
 
 from .images import random_image, random_shape
@@ -137,7 +138,8 @@ def test_options_the_shape_lacks_must_be_zero() -> None:
         lanes=1, weight_bits=2, acc_bits=4, state_bits=8, neurons=1, inputs=1, words=1
     )
     contents: dict[str, Any]
-    for name in ("first_bias", "class_decay_u", "class_order_old", "class_refractory"):
+    adaptation = ("class_adapt_inc", "class_adapt_shift", "class_adapt_phase")
+    for name in ("first_bias", "class_decay_u", "class_order_old", "class_refractory", *adaptation):
         contents = {name: [1]}
         with pytest.raises(ImageError, match=rf"{name}\[0\] is 1, the core takes 0\.\.0"):
             CoreImage.padded(plain, **contents)
@@ -160,7 +162,7 @@ def test_packed_words_unpack_to_the_same_fields(seed: int) -> None:
         (Memory.WEIGHTS, "delay"): "word_delay",
     }
     for memory in shape.memories:
-        if memory in (Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY, Memory.DIGEST):
+        if memory in (*STATE, Memory.DIGEST):
             continue
         packed = image.pack(memory)
         assert len(packed) == shape.rows(memory)
@@ -196,9 +198,6 @@ def test_digest_names_shape_and_contents() -> None:
     assert len({image.digest, *(other.digest for other in others)}) == 5
 
 
-STATE = {Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY}
-
-
 def test_frames_write_every_configuration_word_once() -> None:
     image = CoreImage.padded(SHAPE, bias=[-1])
     frames = list(image.frames())
@@ -219,7 +218,7 @@ def test_frames_put_together_are_the_words(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = replace(random_shape(rng), bank_bits=8)
     image = random_image(shape, rng)
-    loaded: dict[tuple[Memory, int], int] = {}
+    loaded: dict[tuple[int, int], int] = {}
     for frame in image.frames():
         bits, parts = shape.word_bits(frame.memory), shape.parts(frame.memory)
         row, part = divmod(frame.address, 1 << index_bits(parts))
@@ -241,3 +240,20 @@ def test_words_have_parts_only_where_they_are_wide() -> None:
     assert wide.parts(Memory.WEIGHTS) == 2
     count = sum(frame.memory is Memory.WEIGHTS for frame in CoreImage.empty(wide).frames())
     assert count == 2 * wide.words
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_parity_makes_the_ones_of_a_weight_word_even(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plain = random_shape(rng)
+    shape = replace(plain, parity=True)
+    image = random_image(shape, rng)
+    bare = replace(image, shape=plain)
+    bits = plain.row_bits(Memory.WEIGHTS)
+    words = image.pack(Memory.WEIGHTS)
+    assert all(word.bit_count() % 2 == 0 for word in words)
+    assert tuple(word & (1 << bits) - 1 for word in words) == bare.pack(Memory.WEIGHTS)
+    assert image.digest != bare.digest
+    for memory in plain.memories:
+        if memory not in (Memory.WEIGHTS, Memory.DIGEST):
+            assert image.pack(memory) == bare.pack(memory)

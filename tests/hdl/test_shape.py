@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -54,7 +54,25 @@ SHAPE = CoreShape(
         ),
         ({"fixed": NeuronClass(decay_v=8192)}, r"fixed.decay_v must be 0\.\.8191, not 8192"),
         ({"fixed": NeuronClass(threshold=1 << 15)}, r"fixed.threshold must be -32768\.\.32767"),
+        ({"timers": (4, 0)}, r"timers must be 1\.\.2147483647, not 0"),
+        ({"timers": (2.0,)}, r"timers must be 1\.\.2147483647, not 2\.0"),
+        (
+            {"timers": (4,), "fixed": NeuronClass(adapt_phase=8)},
+            r"fixed.adapt_phase must be 0\.\.7",
+        ),
+        ({"timers": (), "fixed": NeuronClass(adapt_inc=-1)}, r"fixed.adapt_inc must be 0\.\.32767"),
         ({"fixed": NeuronClass(refractory=1)}, r"fixed.refractory must be 0\.\.0, not 1"),
+        ({"quadratic": 9}, r"quadratic must be 0\.\.8, not 9"),
+        ({"quadratic": 1, "cuba": True}, "quadratic does not go with cuba"),
+        ({"quadratic": 1, "linear": True}, "quadratic does not go with linear"),
+        (
+            {"quadratic": 1, "fixed": NeuronClass(decay_v=32768)},
+            r"fixed.decay_v must be -32768\.\.32767, not 32768",
+        ),
+        (
+            {"quadratic": 2, "fixed": NeuronClass(again=2)},
+            r"fixed.again must be 0\.\.1, not 2",
+        ),
     ],
 )
 def test_impossible_shapes_are_refused(change: dict[str, Any], message: str) -> None:
@@ -73,9 +91,16 @@ def test_memories_depend_on_the_options() -> None:
     assert SHAPE.depth(Memory.CURRENTS) == SHAPE.word_bits(Memory.CURRENTS) == 0
     assert Memory.SEGMENTS not in SHAPE.memories
     full = replace(
-        SHAPE, cuba=True, first_bias=True, refractory_bits=3, addressing="row", segments=5
+        SHAPE,
+        cuba=True,
+        first_bias=True,
+        refractory_bits=3,
+        addressing="row",
+        segments=5,
+        timers=(4,),
     )
-    assert full.memories == tuple(Memory)
+    assert Memory.DAMAGED not in full.memories
+    assert replace(full, parity=True).memories == tuple(Memory)
     bare = replace(SHAPE, bias=False, classes=1)
     assert Memory.NEURONS not in bare.memories
     assert Memory.NEURONS in replace(bare, classes=2).memories
@@ -175,3 +200,24 @@ def test_limits_of_fields() -> None:
     assert (Field("a", 4, True).minimum, Field("a", 4, True).maximum) == (-8, 7)
     assert (Field("a", 4).minimum, Field("a", 4).maximum) == (0, 15)
     assert Field("a", 4, True, 3).bits == 12
+
+
+def test_a_shape_is_known_by_what_it_uses() -> None:
+    """A field behind the first ones that has its default is not part of a core's name."""
+    plain = CoreShape(4, 8, 16, 16, 16, 8, 32)
+    text = repr(plain)
+    assert text.startswith("CoreShape(lanes=4, weight_bits=8, ")
+    assert text.endswith(", rounding='floor', overflow='saturate')")
+    assert repr(replace(plain, parity=True)) == text[:-1] + ", parity=True)"
+
+
+def test_parity_is_a_bit_of_a_word_and_a_count() -> None:
+    plain = CoreShape(4, 8, 16, 16, 16, 8, 32, addressing="row", weight_bank_bits=16)
+    shape = replace(plain, parity=True)
+    assert shape.row_bits(Memory.WEIGHTS) == plain.row_bits(Memory.WEIGHTS) + 1 == 33
+    assert shape.parity_alone and not replace(shape, weight_bank_bits=36).parity_alone
+    assert not plain.parity_alone
+    assert set(shape.memories) - set(plain.memories) == {Memory.DAMAGED}
+    assert (shape.depth(Memory.DAMAGED), shape.word_bytes(Memory.DAMAGED)) == (1, 1)
+    with pytest.raises(ShapeError, match="parity must be True or False"):
+        replace(plain, parity=cast("bool", 1))

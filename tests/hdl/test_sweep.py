@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 from amaranth.sim import SimulatorContext
 
 from spikec.hdl.cycles import scan_width, scan_words
-from spikec.hdl.shape import CoreShape
+from spikec.hdl.shape import CoreShape, Storage
 from spikec.hdl.sweep import Sweep
 
 from .bench import simulate
@@ -137,3 +138,13 @@ def test_a_silent_sweep_takes_a_cycle_for_32_groups() -> None:
             assert await swept(ctx, dut, 0) == expected
 
         simulate(dut, drive)
+
+
+@pytest.mark.parametrize(("storage", "made_of_logic"), [("block", False), ("pipelined", True)])
+def test_flags_ask_for_memory_made_of_logic_only_where_it_is(
+    storage: Storage, made_of_logic: bool
+) -> None:
+    """An iCE40 has none: synthesis refuses a memory that insists on it."""
+    dut = Sweep(shape_of(40, 2, storage=storage))
+    text = rtlil.convert(dut, ports=[dut.start, dut.groups.valid, dut.groups.payload])
+    assert ('ram_style "distributed"' in text) == made_of_logic

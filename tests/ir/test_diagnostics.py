@@ -39,7 +39,7 @@ class TestCatalogue:
         assert re.fullmatch(r"[EWN]0[1-8]\d\d", code)
         assert entry.title[:1].islower() and not entry.title.endswith(".")
         assert entry.explanation.endswith(".") and entry.explanation[0].isupper()
-        ports = ("E0804", "E0806", "E0807")
+        ports = ("E0804", "E0806", "E0807", "E0808")
         assert entry.environment == (code.startswith("E06") or code in ports)
 
     def test_areas_stand_together_and_in_order(self) -> None:

@@ -1,7 +1,7 @@
 """Decays and gains against closed forms, limits, and the solution of the differential equation."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,18 @@ from spikec.ir.neurons import (
     CubaLIF,
     IntegerNeuron,
     Integrator,
+    Izhikevich,
+    LinearLIF,
     Neuron,
     Relay,
     Threshold,
 )
 from spikec.ir.numerics import Format, Numerics
+from spikec.ir.recovery import Recovery
 from spikec.ir.semantics import Decay, Gain, IntegratorGain, Reset, Semantics
 from spikec.ir.step import StepParameters, decay, gain, step_parameters
 
+LEAK = 40.0
 TAU, TAU_SYN, R, W_IN, V_LEAK, THETA, V_RESET = 2.5e-3, 1e-3, 3.0, 5.0, 0.25, 0.7, -0.1
 DT = 1e-4
 
@@ -45,6 +49,8 @@ REAL_MODELS: tuple[Neuron, ...] = (
     CubaLI(real(TAU_SYN), real(TAU), real(R), real(V_LEAK), real(W_IN)),
     Threshold(real(THETA)),
     Relay(),
+    LinearLIF(real(LEAK), real(R), real(V_LEAK), real(THETA), real(V_RESET)),
+    Izhikevich(real(0.02), real(0.2), real(-65.0), real(8.0), real(R), real(THETA), substeps=2),
 )
 
 
@@ -68,7 +74,7 @@ def expected_gain(g: float, tau: float, semantics: Semantics) -> float:
 
 def expected(neuron: Neuron, semantics: Semantics) -> dict[str, float | None]:
     """The numbers that the docstrings promise, written out once more."""
-    spikes = isinstance(neuron, IF | LIF | CubaLIF | Threshold)
+    spikes = isinstance(neuron, IF | LIF | CubaLIF | Threshold | LinearLIF | Izhikevich)
     found: dict[str, float | None] = {
         "decay_v": 0.0,
         "gain_v": 1.0,
@@ -80,7 +86,25 @@ def expected(neuron: Neuron, semantics: Semantics) -> dict[str, float | None]:
     }
     if isinstance(neuron, Threshold):
         found["v_reset"] = 0.0
-    if isinstance(neuron, IF | Integrator):
+    found |= {"leak": None, "v_leak": None}
+    if isinstance(neuron, LinearLIF):
+        found |= {"leak": LEAK * DT, "v_leak": V_LEAK}
+    found |= dict.fromkeys(("curve", "couple", "rate", "jump", "pull"))
+    if isinstance(neuron, Izhikevich):
+        h = DT * 1e3 / 2
+        per_step = semantics.integrator_gain is IntegratorGain.PER_STEP
+        return found | {
+            "decay_v": 1 + h * 5,
+            "gain_v": R / 2 if per_step else R * h,
+            "drift": h * 140,
+            "v_reset": -65.0,
+            "curve": h * 0.04,
+            "couple": 0.2,
+            "rate": 2 * h * 0.02,
+            "jump": 8.0,
+            "pull": h,
+        }
+    if isinstance(neuron, IF | Integrator | LinearLIF):
         found["decay_v"] = 1.0
         per_step = semantics.integrator_gain is IntegratorGain.PER_STEP
         found["gain_v"] = R if per_step else R * DT
@@ -99,13 +123,19 @@ def expected(neuron: Neuron, semantics: Semantics) -> dict[str, float | None]:
     return found
 
 
+def numbers(step: StepParameters) -> dict[str, Any]:
+    """All fields, those of the recovery among them."""
+    found = {f.name: getattr(step, f.name) for f in fields(step) if f.name != "recovery"}
+    return found | {f.name: getattr(step.recovery, f.name, None) for f in fields(Recovery)}
+
+
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("neuron", REAL_MODELS, ids=lambda neuron: type(neuron).__name__)
 def test_closed_form(neuron: Neuron, name: str) -> None:
     semantics = DIALECTS[name].semantics
-    step = step_parameters(neuron, semantics, DT)
+    step = numbers(step_parameters(neuron, semantics, DT))
     for field, value in expected(neuron, semantics).items():
-        found = getattr(step, field)
+        found = step[field]
         if value is None:
             assert found is None, field
         else:
@@ -125,11 +155,11 @@ def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> No
 
 
 def test_unknown_model_is_refused_by_name() -> None:
-    class Izhikevich(Neuron):
+    class HodgkinHuxley(Neuron):
         pass
 
-    with pytest.raises(TypeError, match="step_parameters does not know the model Izhikevich"):
-        step_parameters(Izhikevich(), Semantics(), DT)
+    with pytest.raises(TypeError, match="step_parameters does not know the model HodgkinHuxley"):
+        step_parameters(HodgkinHuxley(), Semantics(), DT)
 
 
 @pytest.mark.parametrize("neuron", REAL_MODELS, ids=lambda neuron: type(neuron).__name__)
@@ -138,10 +168,12 @@ def test_arrays_keep_the_shape_of_the_population(neuron: Neuron, shape: tuple[in
     values = {name: np.broadcast_to(getattr(neuron, name), shape) for name in neuron.parameters()}
     many = replace(neuron, **values)
     one, all_ = (step_parameters(n, DIALECTS["nir"].semantics, DT) for n in (neuron, many))
-    for field in StepParameters.__dataclass_fields__:
-        scalar, array = getattr(one, field), getattr(all_, field)
+    for field, scalar in numbers(one).items():
+        array = numbers(all_)[field]
         if scalar is None:
             assert array is None
+        elif isinstance(scalar, int):
+            assert array == scalar
         else:
             assert array.shape in ((), shape) and (array == scalar).all()
 

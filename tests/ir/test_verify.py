@@ -34,13 +34,16 @@ from spikec.ir.neurons import (
     CubaLIF,
     IntegerNeuron,
     Integrator,
+    LinearLIF,
     Neuron,
     Relay,
     Threshold,
 )
-from spikec.ir.numerics import Format, Numerics
+from spikec.ir.numerics import Format, Numerics, Rounding
 from spikec.ir.semantics import Reset, Semantics
 from spikec.ir.verify import find_loop, verify
+
+from .izhikevich import izhikevich
 
 HERE = Location("net.nir", "hidden")
 
@@ -120,6 +123,13 @@ def through(connection: Connection, pre: tuple[int, ...], post: tuple[int, ...])
     )
 
 
+def recovery(**more: Any) -> IntegerNeuron:
+    """An integer neuron with an Izhikevich membrane."""
+    numbers = {"curve": whole([1, 131071]), "couple": whole(-16384), "rate": whole(65535)}
+    given = {"decay_v": whole(-32768), "reset": "value", "jump": whole(-32768), "substeps": 8}
+    return integer(**{**numbers, **given, **more})
+
+
 SPARSE = Sparse(3, 2, whole([0, 1, 1, 2]), np.array([0, 1], np.int32), real([1.0, 2.0]))
 CONV = Conv2d(np.ones((4, 1, 3, 3)), (2, 5, 5), groups=2)
 
@@ -140,6 +150,9 @@ VALID: dict[str, Graph] = {
     "integer readout without threshold": hidden(
         neuron=integer(reset="none", threshold=whole(0), max_spikes=None)
     ),
+    "linear leak": hidden(
+        neuron=integer(decay_v=whole(4096), leak=whole([0, 32767]), v_leak=whole(-3))
+    ),
     "adaptive threshold": net(
         populations=(
             Population("hidden", (2,), integer(adapt_inc=whole([1, 2]), adapt_period=0)),
@@ -147,6 +160,7 @@ VALID: dict[str, Graph] = {
         ),
         probes=(Probe("hidden", "h"),),
     ),
+    "recovery": hidden(neuron=recovery()),
     "many spikes a step": hidden(semantics=Semantics(max_spikes=None, reset=Reset.SUBTRACT)),
     "negative threshold, one spike a step": hidden(neuron=lif(v_threshold=real(-50.0))),
     "registered loop without delay": net(
@@ -212,6 +226,8 @@ NEURONS: tuple[Neuron, ...] = (
     Threshold(real(1.0)),
     Relay(),
     integer(),
+    LinearLIF(real(1.0), real(1.0), real(0.0), real(1.0)),
+    izhikevich("RS"),
 )
 
 
@@ -364,6 +380,90 @@ def refused(graph: Graph, code: str, message: str) -> SpikecError:
             hidden(neuron=integer(reset="ZERO")),
             "E0205",
             "'hidden': reset is 'ZERO', expected one of zero, value, subtract, two_phase, none",
+        ),
+        (
+            hidden(neuron=LinearLIF(real([3.0, -2.0]), real(1.0), real(0.0), real(1.0))),
+            "E0205",
+            "'hidden': leak is -2 V/s; it must not be negative",
+        ),
+        (
+            hidden(neuron=integer(leak=whole(3))),
+            "E0205",
+            "'hidden': v leaks and decays; decay_v must be 4096",
+        ),
+        (hidden(neuron=integer(v_leak=whole(3))), "E0205", "'hidden': v_leak without a leak"),
+        (
+            hidden(neuron=integer(decay_v=whole(4096), leak=whole(-1))),
+            "E0205",
+            "'hidden': leak spans -1 to -1, outside 0 to 32767",
+        ),
+        (
+            hidden(neuron=izhikevich("RS", substeps=9)),
+            "E0205",
+            "'hidden': substeps is 9, it must be 1 to 8",
+        ),
+        (
+            hidden(neuron=izhikevich("RS"), semantics=Semantics(max_spikes=2)),
+            "E0205",
+            "'hidden': an Izhikevich neuron spikes at most once a step; max_spikes is 2",
+        ),
+        (
+            hidden(neuron=izhikevich("RS", v_threshold=real(-65.0))),
+            "E0205",
+            "'hidden': c is -65 mV, not below v_threshold -65 mV: it would spike in every step",
+        ),
+        (
+            hidden(
+                neuron=izhikevich("RS"), semantics=Semantics(refractory=2, refractory_frozen=False)
+            ),
+            "E0205",
+            "'hidden': an Izhikevich membrane that may not spike grows without bound; it must be "
+            "frozen while refractory",
+        ),
+        (
+            hidden(neuron=recovery(refractory=2, refractory_frozen=False)),
+            "E0205",
+            "'hidden': a membrane with a recovery is frozen while refractory",
+        ),
+        (
+            hidden(neuron=recovery(curve=whole(131072))),
+            "E0205",
+            "'hidden': curve spans 131072 to 131072, outside 0 to 131071",
+        ),
+        (
+            hidden(neuron=recovery(rate=None)),
+            "E0205",
+            "'hidden': a recovery without rate",
+        ),
+        (
+            hidden(neuron=integer(substeps=2, reset="value")),
+            "E0205",
+            "'hidden': a recovery without curve, couple, rate, jump",
+        ),
+        (
+            hidden(neuron=recovery(substeps=0)),
+            "E0205",
+            "'hidden': substeps is 0, it must be 1 to 8",
+        ),
+        (
+            hidden(neuron=recovery(decay_u=whole(1))),
+            "E0205",
+            "'hidden': a recovery goes with no synaptic current and no leak",
+        ),
+        (
+            hidden(neuron=recovery(reset="subtract")),
+            "E0205",
+            "'hidden': a neuron with a recovery is reset to a value and spikes once a step; here "
+            "reset is 'subtract' and max_spikes 1",
+        ),
+        *(
+            (
+                hidden(neuron=recovery(numerics=Numerics(Format(8), state))),
+                "E0205",
+                f"'hidden': beside a recovery a state of {state.width} bits and a decay of 12 pass "
+                "56, or are rounded stochastically",
+            )
+            for state in (Format(45), Format(16, rounding=Rounding.STOCHASTIC))
         ),
         (
             hidden(neuron=integer(adapt_inc=whole(-1))),

@@ -64,7 +64,8 @@ def test_wheel_installs_one_top_level_name(wheel: Path) -> None:
 
 
 def test_data_files_are_installed(wheel: Path) -> None:
-    data = {name for name in tree(ROOT, *FOLDERS) if name.endswith((".toml", ".sv", ".json"))}
+    kinds = (".toml", ".sv", ".cpp", ".json")
+    data = {name for name in tree(ROOT, *FOLDERS) if name.endswith(kinds)}
     assert {f"spikec/{name}" for name in data} <= names(wheel)
 
 

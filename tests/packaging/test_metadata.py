@@ -42,6 +42,14 @@ def direct_requirements() -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
+def apart() -> set[str]:
+    """Names of what is in no extra that `make setup` installs."""
+    extras = PROJECT["optional-dependencies"]
+    (everything,) = (Requirement(line) for line in extras["all"])
+    outside = extras.keys() - everything.extras - {"all", "dev"}
+    return {Requirement(line).name for extra in outside for line in extras[extra]}
+
+
 def needed() -> set[str]:
     """Names of all distributions the project asks for, through any number of others."""
     names: set[str] = set()
@@ -55,6 +63,8 @@ def needed() -> set[str]:
             continue
         asked |= new
         names.add(name)
+        if name in apart():
+            continue
         for line in importlib.metadata.requires(name) or []:
             child = Requirement(line)
             if not child.marker or any(child.marker.evaluate({"extra": e}) for _, e in new):
@@ -91,6 +101,10 @@ def test_constraints_cover_exactly_what_is_needed() -> None:
 def test_pins_satisfy_the_declared_bounds(requirement: Requirement) -> None:
     if requirement.name != "spikec":
         assert pins()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_what_a_set_up_leaves_out_is_what_no_machine_must_have() -> None:
+    assert apart() == {"spidev"}
 
 
 def test_nothing_needs_a_gpu_stack() -> None:

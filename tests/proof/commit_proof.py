@@ -11,7 +11,7 @@ from spikec.hdl.cycles import commit_stages
 from spikec.hdl.layouts import DYNAMICS, SPIKING
 from spikec.hdl.shape import CoreShape, Field, Memory, index_bits
 
-from .smt import Circuit, Claim, Products, Step, holds
+from .smt import Circuit, Claim, Products, SignedProducts, Step, holds
 from .spec import Input, Neuron, Whole, ticked
 
 
@@ -27,6 +27,24 @@ class CommitProof:
     assumptions: list[z3.BoolRef]
     show: dict[str, z3.BitVecRef]
     rests: z3.BoolRef
+    products: Products | None = None
+
+    def cases(self, claims: list[Claim]) -> list[tuple[list[Claim], list[z3.BoolRef]]]:
+        """Claims to be proven together, and what is assumed for them.
+
+        Those of a membrane with a recovery apart by where they hold: so each is about few products.
+        """
+        if not isinstance(self.products, SignedProducts):
+            known = [] if self.products is None else self.products.assumptions
+            return [(claims, [*self.assumptions, *known])]
+        cases: dict[z3.BoolRef, list[Claim]] = {}
+        for claim in claims:
+            cases.setdefault(claim.where, []).append(claim)
+        found = []
+        for where, some in cases.items():
+            sides = [side for claim in some for side in (claim.expected, claim.got)]
+            found.append((some, [*self.assumptions, *self.products.consistent([where, *sides])]))
+        return found
 
 
 def commit_proof(
@@ -45,8 +63,13 @@ def commit_proof(
 
     inputs: list[dict[str, z3.BitVecRef]] = [{} for _ in range(cycles + 1)]
     step, fresh = z3.BitVec("step", shape.step_bits), z3.BitVec("fresh", 1)
+    timers = [
+        z3.BitVec(f"timer_{k}", max(1, index_bits(period)))
+        for k, period in enumerate(shape.timers or ())
+    ]
     for at in inputs:
         at.update(step=step, fresh=fresh)
+        at.update({f"timer_{k}": timer for k, timer in enumerate(timers)})
     for cycle in range(beats):
         inputs[cycle]["swept_valid"] = z3.BitVecVal(int(cycle == 0), 1)
     group_bits = index_bits(shape.groups)
@@ -54,7 +77,9 @@ def commit_proof(
     accumulated = [z3.BitVec(f"accumulated[{n}]", shape.acc_bits) for n in range(shape.lanes)]
     inputs[0]["swept_payload"] = _packed([*([] if group is None else [group]), *accumulated])
 
-    assumptions: list[z3.BoolRef] = []
+    assumptions: list[z3.BoolRef] = [
+        z3.ULE(timer, period - 1) for timer, period in zip(timers, shape.timers or (), strict=True)
+    ]
     show: dict[str, z3.BitVecRef] = {"step+": step, "fresh+": fresh}
     beat_words: list[dict[Memory, list[dict[str, z3.BitVecRef]]]] = []
     classes: list[dict[str, z3.BitVecRef]] = []
@@ -63,8 +88,11 @@ def commit_proof(
         parameters = _class_of(shape, b)
         classes.append(parameters)
         for name in ("decay_v", "decay_u"):
-            if name in parameters:
+            # The factor of a membrane with a recovery may be anything its field holds.
+            if name in parameters and not shape.quadratic:
                 assumptions.append(z3.ULE(parameters[name], shape.decay_one))
+        if "again" in parameters:
+            assumptions.append(z3.ULE(parameters["again"], shape.quadratic - 1))
         in_memory = [f.name for f in shape.fields(Memory.CLASSES)]
         for half, only, delay in (
             ("dynamics", DYNAMICS, 2),
@@ -81,6 +109,7 @@ def commit_proof(
             (Memory.POTENTIALS, "potential", 2),
             (Memory.CURRENTS, "current", 2),
             (Memory.REFRACTORY, "refractory", 2),
+            (Memory.OFFSETS, "offset", last - 4),
         ):
             flat: list[z3.BitVecRef] = []
             words[memory] = [{} for _ in range(units)]
@@ -137,6 +166,8 @@ def commit_proof(
                 ("potential", 1),
                 ("current", 1),
                 ("refractory", 1),
+                ("offset", last - 5),
+                ("new_offset", last),
                 ("new_potential", last),
                 ("new_current", last),
                 ("new_refractory", last),
@@ -150,6 +181,7 @@ def commit_proof(
             says(b + spiking_at, "spiking_addr", identity)
         for port in ("new_potential_en", "new_current_en", "new_refractory_en", "trace_valid"):
             says(written, port, one)
+        says(written, "new_offset_en", one)
         says(written, "trace_step", step)
 
         spikes = []
@@ -163,11 +195,13 @@ def commit_proof(
             v = kept(Memory.POTENTIALS, "v")
             u = kept(Memory.CURRENTS, "u")
             counter = kept(Memory.REFRACTORY, "refractory")
+            h = kept(Memory.OFFSETS, "h")
             assert v is not None
             before = Neuron(
                 Whole.signed(v),
                 Whole.of(0) if u is None else Whole.signed(u),
                 Whole.of(0) if counter is None else Whole.unsigned(counter),
+                Whole.of(0) if h is None else Whole.unsigned(h),
             )
             bias = words[Memory.NEURONS][n].get("bias")
             first = words[Memory.FIRST_BIAS][n].get("first_bias")
@@ -176,6 +210,7 @@ def commit_proof(
                 Whole.of(0) if bias is None else Whole.signed(bias),
                 Whole.of(0) if first is None else Whole.signed(first),
                 Whole.unsigned(step),
+                tuple(Whole.unsigned(timer) for timer in timers),
             )
             after, spike = ticked(shape, before, gets, classes[b], products)
             spikes.append(z3.If(spike, one, zero))
@@ -185,9 +220,11 @@ def commit_proof(
                 ("v'", ("new_potential_data", "trace_v"), after.v, shape.state_bits),
                 ("u'", ("new_current_data", "trace_u"), after.u, shape.state_bits),
                 ("refractory'", ("new_refractory_data",), after.refractory, shape.refractory_bits),
+                ("h'", ("new_offset_data",), after.h, shape.state_bits - 1),
+                ("h'", ("trace_h",), after.h, shape.state_bits),
             ):
                 for port in ports:
-                    if port in commit.outputs and (shape.cuba or port != "trace_u"):
+                    if port in commit.outputs and (shape.has_u or port != "trace_u"):
                         got = z3.Extract((n + 1) * width - 1, n * width, at[port])
                         expected = z3.Extract(width - 1, 0, value.wide(value.bits.size() + width))
                         signed = width == shape.state_bits
@@ -214,9 +251,7 @@ def commit_proof(
         says(settled, "group", group)
     for cycle in range(settled - beats + 1, settled):
         says(cycle, "settled", zero)
-    if products is not None:
-        assumptions += products.assumptions
-    return CommitProof(exact, rest, assumptions, show, rests)
+    return CommitProof(exact, rest, assumptions, show, rests, products)
 
 
 def _later(shape: CoreShape) -> z3.BitVecRef:
@@ -240,7 +275,13 @@ def _rest_claims(
     """
     nothing = Whole.signed(z3.BitVecVal(0, shape.acc_bits))
     later = _later(shape)
-    passed = Input(nothing, given.bias, given.first_bias, Whole.unsigned(later))
+    passed = Input(
+        nothing,
+        given.bias,
+        given.first_bias,
+        Whole.unsigned(later),
+        tuple(Whole.unsigned(z3.BitVec(f"later_timer_{k}", 32)) for k in range(len(given.timers))),
+    )
     after, spike = ticked(shape, before, given, of_class, products)
     zero, one = z3.BitVecVal(0, 1), z3.BitVecVal(1, 1)
 
@@ -250,17 +291,20 @@ def _rest_claims(
             ("v", old.v, new.v),
             ("u", old.u, new.u),
             ("refractory", old.refractory, new.refractory),
+            ("h", old.h, new.h),
         ):
             width = max(a.bits.size(), b.bits.size())
             claim = f"{label}{name} stays as it is {when}"
-            claims.append(Claim(claim, a.wide(width), b.wide(width), where, name != "refractory"))
+            signed = name in "vu"
+            claims.append(Claim(claim, a.wide(width), b.wide(width), where, signed))
         return claims
 
     def silent(spikes: z3.BoolRef, where: z3.BoolRef, when: str) -> Claim:
         return Claim(f"{label}no spike {when}", zero, z3.If(spikes, one, zero), where)
 
     passes = z3.UGT(later, z3.BitVec("step", shape.step_bits))
-    keeps = shape.fixed.decay_v == shape.decay_one and not shape.bias and not shape.cuba
+    still = shape.fixed.decay_v == shape.decay_one and not shape.linear
+    keeps = still and not shape.bias and not shape.has_u
     if keeps:
         then, again = ticked(shape, after, passed, of_class, products)
         where = z3.And(rests, passes)
@@ -276,8 +320,13 @@ def _rest_claims(
         silent(spike, rests, "in the step before rest"),
         holds(f"{label}started, nothing added or counted before rest", unchanged, rests),
     ]
+    if shape.timers:
+        unchanged = z3.And(unchanged, before.h.same(Whole.of(0)))
     same = z3.And(
-        before.v.same(after.v), before.u.same(after.u), before.refractory.same(after.refractory)
+        before.v.same(after.v),
+        before.u.same(after.u),
+        before.refractory.same(after.refractory),
+        before.h.same(after.h),
     )
     where = z3.And(unchanged, same, z3.Not(spike), passes)
     then, again = ticked(shape, before, passed, of_class, products)

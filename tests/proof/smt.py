@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 
@@ -26,11 +27,12 @@ from amaranth.lib.wiring import In
 import spikec.hdl
 
 # A memory that promises not to care what a read gets that meets a write (no_rw_check) gets
-# anything at all there, a new value in each cycle.
+# anything at all there, a new value in each cycle. A table stays logic: as a memory that nobody
+# writes it would hold anything, too.
 _SCRIPT = """\
 read_rtlil {name}.il
 hierarchy -top top
-proc
+proc -norom
 flatten
 opt_clean
 memory_collect
@@ -114,6 +116,10 @@ class Products:
         self._operands: list[z3.BitVecRef] = []
         self.assumptions: list[z3.BoolRef] = []
 
+    def consistent(self, terms: Iterable[z3.ExprRef]) -> list[z3.BoolRef]:
+        """What is known of the products within these terms, put together."""
+        return self.assumptions
+
     def __call__(self, a: z3.BitVecRef, b: z3.BitVecRef) -> z3.BitVecRef:
         operands = [z3.simplify(a), z3.simplify(b)]
         key = tuple(sorted(operand.get_id() for operand in operands))
@@ -128,6 +134,90 @@ class Products:
         zero, end = z3.BitVecVal(0, product.size()), value << bits
         up = z3.And(zero <= product, product <= end)
         self.assumptions.append(z3.If(value >= 0, up, z3.And(end <= product, product <= zero)))
+
+
+class SignedProducts(Products):
+    """Products of signed numbers, known to be the same where their operands are, and in range.
+
+    Of a value and a b of k bits beside its sign, |value b| <= |value| 2^k (`test_products` proves
+    it). Operands need not be the same terms, as those of `Products`: `consistent` says of every
+    two products that equal operands, however they came about, have equal products. For that all
+    are taken to be of as many bits as the widest, ``bits``; the low bits of that product are those
+    of a narrower one.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self._bits = bits
+        self._made: dict[z3.BitVecRef, tuple[z3.BitVecRef, z3.BitVecRef]] = {}
+
+    def __call__(self, a: z3.BitVecRef, b: z3.BitVecRef) -> z3.BitVecRef:
+        if a.size() > self._bits:
+            raise ValueError(f"a product of {a.size()} bits, more than {self._bits}")
+        more = self._bits - a.size()
+        wide = z3.SignExt(more, a), z3.SignExt(more, b)
+        product = super().__call__(*wide)
+        self._made.setdefault(product, wide)
+        return z3.Extract(a.size() - 1, 0, product)
+
+    def bounded(self, product: z3.BitVecRef, value: z3.BitVecRef, bits: int) -> None:
+        super().bounded(product, value, bits)
+        self._exact(product)
+
+    def within(
+        self, product: z3.BitVecRef, value: z3.BitVecRef, b: z3.BitVecRef, bits: int
+    ) -> None:
+        """Assume of value * b that it is between +-value 2^bits where -2^bits <= b <= 2^bits."""
+        most = z3.BitVecVal(1 << bits, b.size())
+        small = z3.And(-most <= b, b <= most)
+        end = value << bits
+        low, high = z3.If(value < 0, end, -end), z3.If(value < 0, -end, end)
+        self.assumptions.append(z3.Implies(small, z3.And(low <= product, product <= high)))
+        self._exact(product)
+
+    def _exact(self, product: z3.BitVecRef) -> None:
+        """Assume of low bits of a product that they are all of it."""
+        more = self._bits - product.size()
+        self.assumptions.append(z3.SignExt(more, product) == product.children()[0])
+
+    def consistent(self, terms: Iterable[z3.ExprRef]) -> list[z3.BoolRef]:
+        """What is known of the products within these terms, put together.
+
+        Those whose operands are proven equal are one; of the others, which may have equal operands
+        in some cases, all pairs are said to agree there. Operands that are products in turn come
+        later, so that each proof has to see no further than to the products before.
+        """
+        facts = list(self.assumptions)
+        kept: list[tuple[int, z3.BitVecRef]] = []
+        for depth, product in sorted(self._within(terms), key=lambda pair: pair[0]):
+            for level, other in kept:
+                if level == depth:
+                    differ = z3.Not(self._agree(product, other))
+                    if _solver(facts, [differ], 60).check() == z3.unsat:
+                        facts.append(product == other)
+                        break
+            else:
+                kept.append((depth, product))
+        pairs = combinations([product for _, product in kept], 2)
+        return [*facts, *(z3.Implies(self._agree(a, b), a == b) for a, b in pairs)]
+
+    def _agree(self, one: z3.BitVecRef, other: z3.BitVecRef) -> z3.BoolRef:
+        (a, b), (c, d) = self._made[one], self._made[other]
+        return z3.And(a == c, b == d)
+
+    def _within(self, terms: Iterable[z3.ExprRef]) -> list[tuple[int, z3.BitVecRef]]:
+        """All products that the terms depend on, each with the most that follow one another."""
+        depths: dict[z3.BitVecRef, int] = {}
+
+        def depth(terms: Iterable[z3.ExprRef]) -> int:
+            parts = [part for part in _every(terms) if z3.is_const(part) and part in self._made]
+            for part in parts:
+                if part not in depths:
+                    depths[part] = 1 + depth(self._made[part])
+            return max((depths[part] for part in parts), default=0)
+
+        depth(terms)
+        return [(level, product) for product, level in depths.items()]
 
 
 State = dict[str, z3.ExprRef]

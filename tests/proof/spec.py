@@ -1,5 +1,7 @@
 """What a TICK does to one neuron, in whole numbers: the equations of `CoreShape`, for a solver.
 
+And what a rule does to one weight: those of `spikec.ir.plasticity`.
+
 Nothing here shares code with the hardware. A whole number is a bit vector that grows with every
 operation, so that none can overflow.
 """
@@ -7,13 +9,15 @@ operation, so that none can overflow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import z3
 
 from spikec.hdl.shape import CoreShape, Overflow, Reset, Rounding
+from spikec.ir.numerics import Rounding as IrRounding
+from spikec.ir.plasticity import LFSR_TAPS, Response, Update
 
-from .smt import Products
+from .smt import Products, SignedProducts
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,17 @@ class Whole:
         a, b = self._aligned(other)
         return a == b
 
+    def times(self, factor: Whole, bits: int, products: Products | None) -> Whole:
+        """self * factor; ``bits``: of its products, those of |factor| <= 2^bits are in range."""
+        width = self.bits.size() + factor.bits.size()
+        value, other = self.wide(width), factor.wide(width)
+        if products is None or z3.is_bv_value(z3.simplify(other)):
+            return Whole(value * other)
+        assert isinstance(products, SignedProducts)
+        product = products(value, other)
+        products.within(product, value, other, bits)
+        return Whole(product)
+
     def times_power_or_less(self, factor: Whole, bits: int, products: Products | None) -> Whole:
         """self * factor, for 0 <= factor <= 2^bits, which need not have a sign bit."""
         width = self.bits.size() + factor.bits.size() - 1
@@ -92,6 +107,8 @@ class Whole:
 
     def scaled(self, bits: int) -> Whole:
         """self * 2^bits."""
+        if not bits:
+            return self
         return Whole(z3.Concat(self.bits, z3.BitVecVal(0, bits)))
 
 
@@ -102,6 +119,8 @@ def choose(condition: z3.BoolRef, a: Whole, b: Whole) -> Whole:
 
 def quotient(value: Whole, bits: int, rounding: Rounding) -> Whole:
     """value / 2^bits, rounded."""
+    if not bits:
+        return value
     zero, half = Whole.of(0), Whole.of(1 << (bits - 1))
     floor = value.floor_half(bits)
     ceil = -(-value).floor_half(bits)
@@ -138,6 +157,7 @@ class Neuron:
     v: Whole
     u: Whole
     refractory: Whole
+    h: Whole = field(default_factory=lambda: Whole.of(0))
 
 
 @dataclass(frozen=True)
@@ -148,6 +168,40 @@ class Input:
     bias: Whole
     first_bias: Whole
     step: Whole
+    timers: tuple[Whole, ...] = ()
+
+
+def _recovered(
+    shape: CoreShape,
+    neuron: Neuron,
+    d: Whole,
+    of_class: Mapping[str, z3.BitVecRef],
+    products: Products | None,
+) -> tuple[Whole, Whole]:
+    """v advanced 1 + again times, and u' before a jump."""
+
+    def part(product: Whole, bits: int) -> Whole:
+        return quotient(product, bits, shape.rounding)
+
+    def signed(name: str) -> Whole:
+        return Whole.signed(of_class[name])
+
+    def ovf(value: Whole) -> Whole:
+        return fit(value, shape.state_bits, shape.overflow)
+
+    v, u, fraction = neuron.v, neuron.u, shape.decay_bits
+    curve = Whole.unsigned(of_class["curve"])
+    # Whole numbers add up in any order; a solver finds this one easier.
+    net = d - u
+    g = part(v.times(signed("couple"), fraction + 2, products), fraction)
+    new_u = ovf(u + part((g - u).times(signed("rate"), fraction + 4, products), fraction + 4))
+    again = Whole.unsigned(of_class["again"]) if "again" in of_class else Whole.of(0)
+    for number in range(shape.quadratic):
+        bent = v.times_power_or_less(curve, fraction + 5, products)
+        factor = signed("decay_v") + part(bent, shape.state_bits)
+        y = part(v.times(factor, fraction + 5, products), fraction) + net
+        v = choose(again < Whole.of(number), v, ovf(y))
+    return v, new_u
 
 
 def ticked(
@@ -184,11 +238,19 @@ def ticked(
         x = choose(of_class["order_old"] == 1, neuron.u, u)
 
     v, threshold, v_reset = neuron.v, signed("threshold"), signed("v_reset")
-    w = ovf(decayed(v, unsigned("decay_v")) + x)
+    y = zero if shape.quadratic else decayed(v, unsigned("decay_v"))
+    if shape.linear:
+        leak, goal = unsigned("leak"), signed("v_leak")
+        down = choose(v - leak < goal, goal, v - leak)
+        up = choose(v + leak > goal, goal, v + leak)
+        y = choose(leak > zero, choose(v > goal, down, up), y)
+    w = ovf(y + x)
+    if shape.quadratic:
+        w, u = _recovered(shape, neuron, d, of_class, products)
     w = choose(w < signed("v_min"), signed("v_min"), w)
     reset = of_class["reset"]
-    raised = z3.And(reset == int(Reset.TWO_PHASE), v > threshold)
-    limit = choose(raised, threshold + v_reset, threshold)
+    raised = choose(v > threshold, threshold + v_reset, threshold)
+    limit = choose(reset == int(Reset.TWO_PHASE), raised, threshold + neuron.h)
     z = z3.And(w > limit, reset != int(Reset.NONE))
     after_spike = choose(reset == int(Reset.VALUE), v_reset, ovf(w - v_reset))
     new_v = choose(z, after_spike, w)
@@ -197,8 +259,27 @@ def ticked(
         refractory = choose(z, unsigned("refractory"), zero)
 
     counting = neuron.refractory > zero
+    h = neuron.h
+    if shape.timers is not None:
+        high = Whole.of((1 << (shape.state_bits - 1)) - 1)
+        h = h + choose(z3.And(z, z3.Not(counting)), unsigned("adapt_inc"), zero)
+        h = choose(h > high, high, h)
+    if shape.timers:
+        due = z3.BoolVal(False)
+        for number, timer in enumerate(given.timers):
+            chosen = z3.BoolVal(True)
+            if "adapt_timer" in of_class:
+                chosen = unsigned("adapt_timer").same(Whole.of(number))
+            due = z3.Or(due, z3.And(chosen, timer.same(unsigned("adapt_phase"))))
+        down = h
+        for shift in range(1 << of_class["adapt_shift"].size()):
+            share = -(-h).floor_half(shift)
+            down = choose(of_class["adapt_shift"] == shift, h - share, down)
+        h = choose(due, down, h)
     new_v = choose(counting, v, new_v)
     z = z3.And(z, z3.Not(counting))
+    if shape.quadratic:
+        u = choose(z, ovf(u + signed("jump")), u)
     refractory = choose(counting, neuron.refractory - Whole.of(1), refractory)
 
     asleep = step < start
@@ -207,6 +288,59 @@ def ticked(
             choose(asleep, v, new_v),
             choose(asleep, neuron.u, u),
             choose(asleep, neuron.refractory, refractory),
+            choose(asleep, neuron.h, h),
         ),
         z3.And(z, z3.Not(asleep)),
     )
+
+
+# --- weights that learn, as `spikec.ir.plasticity` has them ---
+
+
+def next_noise(state: z3.BitVecRef) -> z3.BitVecRef:
+    """The generator's state after ``state``."""
+    half = z3.LShR(state, 1)
+    return z3.If(z3.Extract(0, 0, state) == 1, half ^ LFSR_TAPS, half)
+
+
+def noise_of(state: z3.BitVecRef, synapse: int, bits: int) -> Whole:
+    """The low ``bits`` bits of the state rotated right by the synapse's (i + j) mod S."""
+    turned = z3.RotateRight(state, synapse % state.size())
+    return Whole.unsigned(z3.Extract(bits - 1, 0, turned)) if bits else Whole.of(0)
+
+
+def clamped(value: Whole, low: int, high: int) -> Whole:
+    """A weight within its rails."""
+    least, most = Whole.of(low), Whole.of(high)
+    return choose(value < least, least, choose(value > most, most, value))
+
+
+def multiplied(value: Whole, factor: int) -> Whole:
+    """value * factor, for a constant."""
+    width = value.bits.size() + factor.bit_length() + 1
+    return Whole(value.wide(width) * factor)
+
+
+def answered(
+    update: Update, rounding: IrRounding, trace: Whole, noise: z3.BitVecRef | None, synapse: int
+) -> Whole:
+    """offset + sign f(trace); ``noise`` is the generator's state if rounding is stochastic."""
+    if update.response is Response.WINDOW:
+        found = choose(trace > Whole.of(0), Whole.of(update.amplitude), Whole.of(0))
+    else:
+        product = multiplied(trace, update.amplitude)
+        if noise is not None:
+            total = product + noise_of(noise, synapse, update.shift)
+            found = total.floor_half(update.shift)
+        else:
+            found = quotient(product, update.shift, ROUNDINGS[rounding])
+    return Whole.of(update.offset) + (found if update.sign > 0 else -found)
+
+
+ROUNDINGS: dict[IrRounding, Rounding] = {
+    IrRounding.NEAREST_EVEN: "nearest_even",
+    IrRounding.NEAREST_AWAY: "nearest_away",
+    IrRounding.TOWARD_ZERO: "toward_zero",
+    IrRounding.UP: "ceil",
+    IrRounding.DOWN: "floor",
+}

@@ -40,6 +40,8 @@ from ....ir.neurons import (
     CubaLIF,
     IntegerNeuron,
     Integrator,
+    Izhikevich,
+    LinearLIF,
     Relay,
     Threshold,
 )
@@ -173,6 +175,10 @@ class _Layout:
                 population.at,
                 "write the network before 'quantise', or keep the canonical text",
             )
+            return _Out("Input", {})
+        if isinstance(neuron, LinearLIF | Izhikevich):
+            what = "with a linear leak" if isinstance(neuron, LinearLIF) else "of Izhikevich's"
+            self._cannot(f"NIR has no neuron {what}", population.at, "keep the canonical text")
             return _Out("Input", {})
         if isinstance(neuron, Relay):
             self.found.add("W0133", "a relay is written as a Scale by one", population.at)

@@ -1,10 +1,29 @@
-"""Random quantised networks that use every corner of a core's arithmetic."""
+"""Random quantised networks that use every corner of a core's arithmetic, held to the integers."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from spikec.backends.fpga.cluster import LoweredCluster
+from spikec.backends.fpga.host import (
+    Script,
+    decode_replies,
+    load_image,
+    loaded,
+    report_bytes,
+    stimulus_to_commands,
+)
+from spikec.backends.fpga.lower import LoweredCore
+from spikec.backends.fpga.rtl import device_counts, interpret
+from spikec.backends.fpga.simulate import build_simulator, run_device
+from spikec.compiler.compare import compare
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.ladder import state_words
 from spikec.hdl.shape import CoreShape
+from spikec.hdl.verilog import device_verilog
 from spikec.ir.connections import (
     Chain,
     Connection,
@@ -20,6 +39,7 @@ from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import IntegerNeuron
 from spikec.ir.numerics import Format, Numerics, Overflow, Rounding
+from spikec.ir.verify import verify
 
 ROUNDINGS = {
     "nearest_even": Rounding.NEAREST_EVEN,
@@ -36,6 +56,67 @@ class Case:
 
     graph: Graph
     stimulus: Stimulus
+
+
+@dataclass(frozen=True)
+class Compared:
+    """State words compared, neurons that commits passed over, and replies that are left."""
+
+    words: int
+    passed_over: int
+    rest: bytes
+
+
+def check_loaded(
+    cases: Sequence[tuple[Case, LoweredCore | LoweredCluster]],
+    then: Script | None = None,
+    *,
+    stall: int = 0,
+) -> Compared:
+    """Every spike and state word of networks on one device, as the integer executor has them.
+
+    The device is built once, for the shape that all have, and loaded over the wire with one image
+    after the other; ``then`` comes behind them.
+    """
+    shape = cases[0][1].shape
+    script = Script(b"", 0)
+    for case, core in cases:
+        verify(case.graph)
+        script += load_image(core.image)
+        script += stimulus_to_commands(device_counts(core, case.stimulus))
+    size = report_bytes(shape)
+    if then is not None:
+        script += then
+    build = build_simulator(device_verilog(shape))
+    result = run_device(build, script, report_bytes=size, trace=True, stall=stall)
+    replies, trace = result.tx_bytes, result.trace
+    # The first step of a sample sweeps all neurons once; later ones pass over those at rest.
+    begins = np.flatnonzero(trace["step"] == 0)[:: shape.neurons]
+    assert begins.size == sum(case.stimulus.samples for case, _ in cases)
+    begins = np.append(begins, trace.size)
+    words = passed_over = sample = 0
+    for case, core in cases:
+        samples, steps = case.stimulus.samples, case.stimulus.steps + core.lag
+        replies = loaded(replies, load_image(core.image))
+        found = re.compile(
+            rb"(?:\x83(?:(?:[\x00-\x7f].)*\x82.{%d}){%d}){%d}" % (size, steps, samples), re.S
+        ).match(replies)
+        assert found is not None
+        records = trace[begins[sample] : begins[sample + samples]]
+        passed_over += samples * steps * shape.neurons - records.size
+        answers = decode_replies(found[0], samples, steps, shape)
+        replies, sample = replies[found.end() :], sample + samples
+        populations = [p.name for p in case.graph.populations]
+        states = state_words(case.graph)
+        rtl = interpret(
+            core, [(answers, records)], case.stimulus, populations=populations, record=states
+        )
+        integer = Executor(case.graph).run(case.stimulus, populations=populations, record=states)
+        comparison = compare(integer, rtl, graph=case.graph, stimulus=case.stimulus)
+        assert comparison.equal, f"{case.graph.name}: {comparison.describe()}"
+        words += comparison.state_words
+    assert sample == begins.size - 1
+    return Compared(words, passed_over, replies)
 
 
 def random_case(seed: int, shape: CoreShape) -> Case:
@@ -205,23 +286,81 @@ def _neuron(rng: np.random.Generator, shape: CoreShape, size: tuple[int, ...]) -
     middle = int(rng.integers(1, state.high))
     small = int(rng.integers(0, 1 << 6))
     first = shape.first_bias and rng.random() < 0.5
+    resets = ["none", "zero", "value", "subtract", "two_phase"]
+    adaptation: dict[str, Any] = {}
+    if shape.timers is not None and rng.random() < 0.8:
+        resets = ["zero", "value", "subtract"]
+        adaptation = {
+            "adapt_inc": pick(0, 1, small, middle, state.high),
+            "adapt_shift": int(rng.choice([0, 1, 2, 7, shape.state_bits])),
+            "adapt_period": int(rng.choice([0, *shape.timers])),
+        }
     levels = np.array([0, 0, small, -small, state.high, state.low] if shape.bias else [0], np.int64)
     bias = rng.choice(levels, size if rng.random() < 0.3 else ())
+    if shape.quadratic and rng.random() < 0.7:
+        return _recovery(rng, shape, size, each, state, bias, adaptation)
+    linear = shape.linear and rng.random() < 0.6
+    leak: dict[str, Any] = {}
+    if linear:
+        leak = {"leak": pick(0, 1, small, middle // 8), "v_leak": pick(0, small, -small, middle)}
     return IntegerNeuron(
         numerics=Numerics(Format(shape.weight_bits), state, shape.decay_bits, shape.acc_bits),
         source_model="LIF",
         scale=1.0,
         shift=int(rng.integers(0, 1 << shape.shift_bits)),
-        decay_v=pick(0, one, one - 1, int(rng.integers(0, one)), one * 7 // 8),
+        decay_v=np.asarray(one)
+        if linear
+        else pick(0, one, one - 1, int(rng.integers(0, one)), one * 7 // 8),
         decay_u=pick(0, one, one // 2, int(rng.integers(0, one))) if shape.cuba else None,
         threshold=pick(small, small, middle, state.high, state.low, 0),
         bias=bias,
         bias_first=pick(0, small, middle, state.low) if first else None,
         v_min=pick(state.low, state.low, 0, -small, state.high // 2),
         v_reset=pick(0, small, middle, state.low, state.high),
-        reset=str(rng.choice(["none", "zero", "value", "subtract", "two_phase"])),
+        reset=str(rng.choice(resets)),
         current_old=bool(shape.cuba and rng.random() < 0.3),
         refractory=int(rng.integers(0, 1 << shape.refractory_bits)),
+        **adaptation,
+        **leak,
+    )
+
+
+def _recovery(
+    rng: np.random.Generator,
+    shape: CoreShape,
+    size: tuple[int, ...],
+    each: tuple[int, ...],
+    state: Format,
+    bias: np.ndarray,
+    adaptation: dict[str, Any],
+) -> IntegerNeuron:
+    """A neuron with a recovery: most behave, some have the largest numbers that there are."""
+    one = 1 << shape.decay_bits
+    wild = rng.random() < 0.3
+
+    def pick(low: int, high: int) -> np.ndarray:
+        return rng.integers(low, high, each, endpoint=True)
+
+    first = shape.first_bias and rng.random() < 0.5
+    return IntegerNeuron(
+        numerics=Numerics(Format(shape.weight_bits), state, shape.decay_bits, shape.acc_bits),
+        source_model="Izhikevich",
+        scale=1.0,
+        shift=int(rng.integers(0, 1 << shape.shift_bits)),
+        decay_v=pick(-8 * one, 8 * one - 1) if wild else pick(one // 2, one),
+        threshold=pick(state.high // 8, state.high // 2),
+        bias=bias,
+        bias_first=pick(state.low, state.high) if first else None,
+        v_min=pick(state.low, state.low // 4) if rng.random() < 0.3 else np.asarray(state.low),
+        v_reset=pick(state.low // 4, state.high // 16),
+        reset="value",
+        refractory=int(rng.integers(0, 1 << shape.refractory_bits)),
+        curve=pick(0, 32 * one - 1) if wild else pick(one, 3 * one),
+        couple=pick(-4 * one, 4 * one - 1) if wild else pick(0, one // 2),
+        rate=pick(-16 * one, 16 * one - 1) if wild else pick(1, one),
+        jump=pick(state.low, state.high) if wild else pick(0, state.high // 16),
+        substeps=int(rng.integers(1, shape.quadratic + 1)),
+        **adaptation,
     )
 
 

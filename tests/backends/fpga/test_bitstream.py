@@ -18,6 +18,7 @@ import pytest
 from spikec.backends.fpga.bitstream import (
     ClockUnavailable,
     DoesNotFit,
+    LinkUnavailable,
     TimingFailed,
     build_bitstream,
     dfu_suffix,
@@ -32,6 +33,8 @@ from spikec.hdl.shape import CoreShape
 
 pytest.importorskip("amaranth")
 pytest.importorskip("amaranth_boards")
+
+from spikec.backends.fpga.board_top import make_platform
 
 from .echo import Echo
 
@@ -117,6 +120,38 @@ def test_a_plan_holds_commands_constraints_and_no_machine_path(name: str) -> Non
     for pin in (board.serial.rx, board.serial.tx):
         assert pin in pins.replace('"', " ").replace(";", " ").split()
     assert all(str(Path.cwd()).encode() not in content for content in plan.values())
+
+
+def place_of(pins: str, name: str) -> str:
+    """The pin of a port in a file of constraints of any family."""
+    (line,) = (
+        line
+        for line in pins.splitlines()
+        if f"__{name}__io" in line and ("set_io" in line or "LOCATE" in line or " LOC " in line)
+    )
+    words = line.replace('"', " ").replace(";", " ").split()
+    return words[2] if words[1] == "LOC" else words[-1]
+
+
+@pytest.mark.parametrize("name", [n for n in board_names() if load_board(n).spi is not None])
+def test_a_plan_over_spi_wires_the_pins_of_the_header(name: str) -> None:
+    board = load_board(name)
+    assert board.spi is not None
+    serial, plan = prepare_plan(board, Echo()), prepare_plan(board, Echo(), link="spi")
+    pins = plan["top.xdc" if board.flow == "vivado" else CONSTRAINTS[str(board.target.family)]]
+    connected = make_platform(board)._conn_pins
+    for port in ("sck", "copi", "cipo", "cs_n"):
+        pin = getattr(board.spi, port)
+        assert place_of(pins.decode(), port) == connected.get(pin, pin)
+    assert b"uart" not in pins and b"host_spi" not in serial["top.il"]
+    # No baud rate has to be made of the clock.
+    assert "top.il" in prepare_plan(board, Echo(), link="spi", baud=0)
+
+
+@pytest.mark.parametrize("name", [n for n in board_names() if load_board(n).spi is None])
+def test_a_board_without_pins_for_spi_names_those_that_have_them(name: str) -> None:
+    with pytest.raises(LinkUnavailable, match=f"{name} states no pins for SPI.*: arty-a7-35t, "):
+        prepare_plan(load_board(name), None, link="spi")
 
 
 PLAN_DIGEST = """
@@ -454,6 +489,22 @@ def test_the_core_builds_and_meets_the_clock_of_the_board(name: str, tmp_path: P
     memory = board.target.block_memory
     assert memory is not None
     assert built.utilisation[memory.cell][0] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s-25f"])
+def test_the_core_behind_spi_builds_and_meets_the_clock_of_the_board(
+    name: str, tmp_path: Path
+) -> None:
+    need_tools(name)
+    from spikec.hdl.verilog import VerilogDevice
+
+    device = VerilogDevice(SHAPE, CoreImage.empty(SHAPE))
+    built = build_bitstream(load_board(name), device, cache_dir=tmp_path, link="spi")
+    assert built.fmax_mhz >= built.clock_mhz
+    cell = "SB_IO" if name == "icebreaker" else "TRELLIS_IO"
+    # The clock and four pins of SPI.
+    assert built.utilisation[cell][0] == 5
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import replace
 from functools import cache
@@ -10,15 +11,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from spikec.backends.fpga.choose import build_for, choose, forecast, logic
-from spikec.backends.fpga.lower import Build, lower
-from spikec.backends.fpga.resources import check_memory, memory_blocks
+from spikec.backends.fpga.choose import choose
+from spikec.backends.fpga.goal import Goal
+from spikec.backends.fpga.lower import lower
+from spikec.backends.fpga.resources import check_memory
 from spikec.boards.board import board_names, load_board
-from spikec.hdl.cycles import step_cycles
-from spikec.hdl.shape import Memory
-from spikec.ir.connections import Dense, Sparse
+from spikec.compiler.connectivity import to_sparse
+from spikec.ir.connections import Connection, Dense, Sparse
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
+from spikec.ir.numerics import Format, Numerics
 
 from .test_lower import neuron
 
@@ -78,13 +80,24 @@ def test_what_is_chosen_fits(board: str) -> None:
     assert lower(core.graph, build).image.digest == core.image.digest
 
 
+FEWEST = Goal("fewest")
+
+
 def test_more_room_is_used() -> None:
     """The larger board is not slower, and lanes are what it buys."""
     graph = layers(300, 100, 10)
-    small = choose(graph, load_board("icebreaker").target)
-    large = choose(graph, load_board("ulx3s-85f").target)
+    small = choose(graph, load_board("icebreaker").target, goal=FEWEST)
+    large = choose(graph, load_board("ulx3s-85f").target, goal=FEWEST)
     assert large[2].cycles < small[2].cycles
     assert large[0].shape.lanes > small[0].shape.lanes
+
+
+def test_sparse_rows_are_counted_as_they_are_lowered() -> None:
+    """Not as if each synapse had a word of its own, beside which the commit would not matter."""
+    target, graph = load_board("ulx3s-85f").target, recurrent_sparse(400, 24)
+    found = choose(graph, target, goal=FEWEST)[2].cycles
+    for lanes, units in ((32, 4), (80, 8)):
+        assert found <= 1.1 * choose(graph, target, lanes, units)[2].cycles
 
 
 def test_the_user_may_choose() -> None:
@@ -92,53 +105,6 @@ def test_the_user_may_choose() -> None:
     core, build, _ = choose(layers(60, 32, 10), target, lanes=8, units=2)
     assert (build.lanes, build.units) == (8, 2)
     assert (core.shape.lanes, core.shape.units) == (8, 2)
-
-
-@pytest.mark.parametrize("lanes", [8, 16, 32])
-@pytest.mark.parametrize(
-    "graph", [layers(200, 96, 10), recurrent_sparse(160, 24)], ids=["dense", "sparse"]
-)
-def test_the_forecast_of_cycles_is_close(graph: Graph, lanes: int) -> None:
-    """Against the exact model, over steps in which a tenth of all sources spike at random."""
-    target = load_board("ulx3s-25f").target
-    core = lower(graph, build_for(target, lanes, 2))
-    shape, issued = core.shape, core.words.issued
-    said = forecast(core, target).cycles
-    rng = np.random.default_rng(0)
-    exact = []
-    for _ in range(20):
-        spikes = np.flatnonzero(rng.random(issued.size) < 0.1)
-        ahead = [[int(issued[s])] for s in spikes if s < shape.inputs]
-        fired = {int(s) - shape.inputs: [int(issued[s])] for s in spikes if s >= shape.inputs}
-        groups = range(shape.groups)
-        exact.append(step_cycles(shape, groups, [], fired, ahead).commit)
-    assert said == pytest.approx(np.mean(exact), rel=0.25)
-
-
-@pytest.mark.parametrize("name", ["ulx3s-25f", "icebreaker"])
-def test_the_forecast_of_memory_holds_what_is_there(name: str) -> None:
-    """Blocks hold all the bits of block memories, and at most twice as many."""
-    target = load_board(name).target
-    block = target.block_memory
-    assert block is not None
-    core = lower(layers(200, 96, 10), build_for(target, 8))
-    shape = core.shape
-    taken = memory_blocks(shape, block)
-    for memory in (Memory.ROWS, Memory.WEIGHTS, Memory.POTENTIALS):
-        bits = shape.rows(memory) * shape.row_bits(memory)
-        capacity = taken[memory.name.lower()] * block.depth * block.width
-        assert bits <= capacity
-    weights = taken["weights"] * block.depth * block.width
-    assert weights <= 2 * shape.rows(Memory.WEIGHTS) * shape.row_bits(Memory.WEIGHTS)
-
-
-def test_logic_grows_with_what_there_is() -> None:
-    shape = lower(layers(60, 32, 10), Build(8)).shape
-    base = logic(shape)
-    assert logic(replace(shape, units=4)) > base
-    assert logic(replace(shape, cuba=True)) > base
-    assert logic(replace(shape, acc_bits=shape.acc_bits + 4)) > base
-    assert logic(replace(shape, readback=False)) < base
 
 
 @pytest.mark.parametrize("lanes", [None, 16])
@@ -159,3 +125,160 @@ def test_single_ported_memory_takes_what_blocks_cannot() -> None:
     core, build, found = choose(layers(784, 128, 10), load_board("icebreaker").target)
     assert build.huge and core.shape.weight_storage == "huge"
     assert "weights" not in found.blocks
+
+
+def test_a_recovery_needs_multipliers() -> None:
+    """Eight of an iCE40UP5K serve one neuron a cycle, of 16 bits and one substep."""
+    board = load_board("icebreaker").target
+    numbers = {"curve": 41943, "couple": 410, "rate": 1311, "jump": 512}
+
+    def cells(bits: int, substeps: int) -> Graph:
+        graph = layers(8, 8)
+        state = Format(bits)
+        cell = neuron(
+            **numbers,
+            reset="value",
+            substeps=substeps,
+            v_min=state.low,
+            numerics=Numerics(Format(6), state, 12, 20),
+        )
+        return replace(graph, populations=(replace(graph.populations[0], neuron=cell),))
+
+    core, build, _ = choose(cells(16, 1), board)
+    assert core.shape.quadratic == 1 and build.units == 1
+    with pytest.raises(SpikecError, match="8 multipliers, too few") as caught:
+        choose(cells(24, 2), board)
+    assert "fewer substeps" in str(caught.value)
+    assert choose(cells(24, 2), load_board("ulx3s-25f").target)[0].shape.quadratic == 2
+
+
+def test_weights_have_a_parity_if_wanted() -> None:
+    target = load_board("ulx3s-25f").target
+    graph = layers(40, 24, 10)
+    plain, with_parity = (choose(graph, target, 8, parity=wanted) for wanted in (False, True))
+    assert not plain[0].shape.parity and with_parity[0].shape.parity
+    assert with_parity[1] == replace(plain[1], parity=True)
+    assert with_parity[2].cycles == plain[2].cycles
+    assert with_parity[2].logic > plain[2].logic
+
+
+@pytest.mark.parametrize("most", [60, 75, 110, 250])
+def test_the_smallest_core_that_keeps_a_goal_is_chosen(most: int) -> None:
+    """No core of the lanes and units tried here is smaller and fast enough."""
+    target, graph = load_board("ulx3s-25f").target, layers(100, 80, 10)
+    _, build, found = choose(graph, target, goal=Goal(most))
+    assert found.cycles <= most
+    faster = 0
+    for lanes, units in itertools.product((4, 8, 12, 16, 20, 24, 28, 40, 48), (1, 2, 4, 8)):
+        if lanes % units:
+            continue
+        other = choose(graph, target, lanes, units)[2]
+        faster += other.cycles <= most
+        assert other.cycles > most or other.logic >= found.logic, (lanes, units)
+    assert faster
+    assert found.choice is not None and found.choice.most == most
+    assert found.why.endswith(f"{found.choice.rule} of {found.choice.fit} that fit")
+    assert found.choice.rule == f"fewest cells with at most {most} cycles a step"
+    assert (build.lanes, build.units) in [(o.lanes, o.units) for o in found.choice.front]
+
+
+def test_without_a_goal_a_core_is_as_large_as_it_is_fast() -> None:
+    """Least cells, the link's with them, times cycles; the fastest is larger, the smallest slow."""
+    target, graph = load_board("ulx3s-85f").target, layers(100, 80, 10)
+    found = choose(graph, target)[2]
+    assert found.choice is not None
+    front = found.choice.front
+    pairs = [(one.cycles, one.logic) for one in front]
+    assert pairs == sorted(pairs) and len(pairs) > 5
+    assert [logic for _, logic in pairs] == sorted({logic for _, logic in pairs}, reverse=True)
+    costs = [cycles * (logic + 1500) for cycles, logic in pairs]
+    assert min(costs) == found.cycles * (found.logic + 1500)
+    fastest = choose(graph, target, goal=FEWEST)[2]
+    assert fastest.cycles < found.cycles and fastest.logic > found.logic
+    assert fastest.cycles <= 1.06 * pairs[0][0]
+
+
+def test_a_goal_is_of_an_activity() -> None:
+    target, graph = load_board("ulx3s-25f").target, layers(300, 100, 10)
+    quiet = choose(graph, target, goal=Goal(120, 0.05))[2]
+    busy = choose(graph, target, goal=Goal(120, 0.2))[2]
+    assert quiet.activity == 0.05 and quiet.cycles <= 120
+    assert busy.activity == 0.2 and busy.cycles <= 120
+    assert busy.logic > quiet.logic
+
+
+def test_a_goal_that_is_missed_is_refused_by_how_much() -> None:
+    target, graph = load_board("ulx3s-25f").target, layers(300, 100, 10)
+    choice = choose(graph, target)[2].choice
+    assert choice is not None
+    fastest = choice.front[0]
+    with pytest.raises(SpikecError) as caught:
+        choose(graph, target, goal=Goal(30, said="2.5 us at 12 MHz"))
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0311"
+    assert found.message == (
+        "no core that fits ULX3S 25F takes at most 30 cycles a step (2.5 us at 12 MHz) at 10 % "
+        f"activity; the fastest takes about {fastest.cycles:.0f}, with {fastest.lanes} lanes and "
+        f"{fastest.units} units and about {fastest.logic:,} cells of logic: "
+        f"{fastest.cycles - 30:.0f} too many"
+    )
+    assert found.hint == (
+        f"compile with --cycles {math.ceil(fastest.cycles)}, --cores auto or a larger board "
+        "('spikec targets')"
+    )
+    with pytest.raises(SpikecError, match=r"E0311: .* with 8 lanes and 2 units and"):
+        choose(graph, target, 8, 2, goal=Goal(30))
+
+
+def test_single_ported_memory_is_taken_for_a_goal_that_needs_it() -> None:
+    """100 all-to-all: four lanes of block memory, or eight that a host has to load."""
+    target, graph = load_board("icebreaker").target, recurrent_sparse(100, 100)
+    _, build, plain = choose(graph, target)
+    assert not build.huge
+    _, build, found = choose(graph, target, goal=Goal(0.6 * plain.cycles))
+    assert build.huge and found.cycles <= 0.6 * plain.cycles
+
+
+def test_synapses_are_made_sparse_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def counted(connection: Connection) -> object:
+        asked.append(connection)
+        return to_sparse(connection)
+
+    monkeypatch.setattr("spikec.backends.fpga.lower.to_sparse", counted)
+    graph = layers(60, 32, 10)
+    _, _, found = choose(graph, load_board("ulx3s-25f").target)
+    assert found.choice is not None and found.choice.fit > 20
+    assert len(asked) == len(graph.projections)
+
+
+def test_too_many_lanes_are_named() -> None:
+    """Fewer fit, so that neither the network nor the board is to blame."""
+    target, graph = load_board("icebreaker").target, recurrent_sparse(100, 100)
+    with pytest.raises(SpikecError) as caught:
+        choose(graph, target, lanes=64)
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0302"
+    assert re.match(
+        r"with --lanes 64 the network needs about \d+ ICESTORM_RAM blocks", found.message
+    )
+    named = re.match(r"compile with --lanes (\d+), which fits; or use fewer", str(found.hint))
+    assert named is not None
+    assert choose(graph, target, lanes=int(named[1]))[1].lanes == int(named[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"adapt_inc": 5, "adapt_period": 1, "adapt_shift": 3}, "thresholds that adapt"),
+        ({"leak": 3}, "membranes that leak by an amount"),
+    ],
+)
+def test_what_keeps_a_network_from_being_a_circuit_is_said(
+    changes: dict[str, int], reason: str
+) -> None:
+    graph = layers(8, 6)
+    cell = replace(graph.populations[0], neuron=neuron(**changes))
+    found = choose(replace(graph, populations=(cell,)), load_board("ulx3s-25f").target)[2]
+    assert found.why.startswith(f"a circuit of constants has no {reason}; ")

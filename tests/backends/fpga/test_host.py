@@ -205,6 +205,19 @@ def test_the_scanner_stops_at_what_is_no_answer(stream: bytes, error: str) -> No
     assert whole.error == pieces.error == error
 
 
+def test_a_device_that_spikes_without_end_is_broken_not_busy() -> None:
+    step = spike(3) * 4 + done(0, 1, 1)
+    scanner = ReplyScanner(report_bytes(SHAPE), most=4)
+    scanner.feed(step * 3)
+    assert (scanner.error, scanner.spikes, scanner.answers) == ("", 12, 3)
+    scanner.feed(spike(3) * 5)
+    assert scanner.error == f"byte {3 * len(step) + 8}: more than 4 spikes in a step"
+    # Not bounded unless said.
+    free = ReplyScanner(report_bytes(SHAPE))
+    free.feed(spike(3) * 1000)
+    assert free.error == ""
+
+
 @pytest.mark.parametrize(
     ("replies", "message"),
     [
@@ -226,6 +239,32 @@ def test_answers_that_depart_from_the_script_are_located(
     with pytest.raises(HostError) as caught:
         decode_replies(b"".join(replies), 1, 2, SHAPE)
     assert message in str(caught.value)
+
+
+def test_what_is_read_behind_each_step() -> None:
+    read = read_memory(SHAPE, Memory.POTENTIALS, range(3, 5))
+    read += read_memory(SHAPE, Memory.POTENTIALS, range(1))
+    counts = np.zeros((2, 2, 3), np.int64)
+    counts[0, 1, 2] = counts[1, 0, 0] = 1
+    script = stimulus_to_commands(counts, read)
+    reads = read.data.hex()
+    assert script.data.hex(" ") == bytes.fromhex(
+        f"04 03{reads} 0101000200 03{reads} 04 0101000000 03{reads} 03{reads}"
+    ).hex(" ")
+    assert script.answers == 2 + 4 * 3
+    assert script.read_sizes == (4, 2) * 4
+
+    def data(*content: int) -> bytes:
+        return bytes((Opcode.DATA, *content))
+
+    # What is read looks like answers.
+    first = [CLEARED, spike(3), done(0, 1, 1), data(0x82, 0x83, 7, 1), data(1, 2)]
+    first += [done(1, 1, 1), data(3, 4, 5, 6), data(0x82, 0x82)]
+    run = decode_replies(b"".join(first * 2), 2, 2, SHAPE, read)
+    assert run.neuron.tolist() == [3, 3]
+    assert run.read[1].tolist() == [[0x82, 0x83, 7, 1, 1, 2], [3, 4, 5, 6, 0x82, 0x82]]
+    with pytest.raises(HostError, match="sample 1, step 1"):
+        decode_replies(b"".join(first * 2)[:-1], 2, 2, SHAPE, read)
 
 
 def test_the_step_counter_wraps() -> None:

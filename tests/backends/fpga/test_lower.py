@@ -320,3 +320,118 @@ def test_only_outputs_emit_unless_told_otherwise() -> None:
             for name in ("a", "b")
         ]
         assert tuple(found) == wanted
+
+
+def test_a_population_decays_its_thresholds_from_its_own_first_step_on() -> None:
+    graph = chain(
+        [
+            population("a", 4, adapt_inc=5, adapt_shift=2, adapt_period=3),
+            population("b", 4, adapt_inc=7, adapt_shift=2, adapt_period=3, lag=1),
+            population("c", 4, adapt_inc=0, adapt_shift=2, adapt_period=2, lag=2),
+            population("d", 4, adapt_inc=7, adapt_shift=2, adapt_period=0),
+            population("e", 4),
+        ]
+    )
+    core = lower(graph, Build(4))
+    shape, image = core.shape, core.image
+    assert shape.timers == (2, 3)
+    assert shape.fixed.adapt_shift == 2 and shape.fixed.adapt_timer is None
+    found = {}
+    for name in "abcde":
+        c = image.neuron_class[core.placement.neurons[name]]
+        columns = (image.class_adapt_inc, image.class_adapt_timer, image.class_adapt_phase)
+        found[name] = tuple(int(column[c]) for column in columns)
+    # Every third step from step 0 on are steps 2, 5, ..; from step 1 on 3, 6, ..
+    assert found["a"] == (5, 1, 2)
+    assert found["b"] == (7, 1, 0)
+    assert found["c"] == (0, 0, 1)
+    # Never: no step modulo the period is the period itself.
+    assert found["d"] == (7, 0, 2)
+    # Adds nothing, so that its timer is anybody's.
+    assert found["e"][0] == 0
+
+
+def test_one_adaptation_for_all_is_part_of_the_circuit() -> None:
+    same = {"adapt_inc": 5, "adapt_shift": 2, "adapt_period": 1}
+    shape = lower(chain([population("a", 4, **same), population("b", 4, **same)]), Build(4)).shape
+    assert shape.timers == (1,)
+    fixed = shape.fixed
+    assert (fixed.adapt_inc, fixed.adapt_shift, fixed.adapt_phase) == (5, 2, 0)
+    beside = lower(chain([population("a", 4, **same), population("b", 4)]), Build(4)).shape
+    assert (beside.fixed.adapt_shift, beside.fixed.adapt_phase) == (2, 0)
+    assert beside.fixed.adapt_inc is None
+    still = lower(chain([population("a", 4, adapt_inc=5, adapt_period=0)]), Build(4)).shape
+    assert still.timers == () and still.fixed.adapt_inc == 5 and still.fixed.adapt_shift is None
+    plain = lower(chain([population("a", 4)]), Build(4)).shape
+    assert plain.timers is None and plain.fixed.adapt_inc is None
+
+
+def test_a_core_whose_thresholds_do_not_adapt_so_is_refused() -> None:
+    graph = chain([population("a", 4, adapt_inc=5, adapt_shift=2, adapt_period=3)])
+    own = replace(lower(graph, Build(4, fixed=False)).shape, recurrent=True)
+    assert lower(graph, Build(4), shape=own).image.class_adapt_phase.tolist() == [2]
+    for timers, has in ((None, "none"), ((), "0"), ((2, 4), "2, 4")):
+        shape = replace(own, timers=timers)
+        with pytest.raises(
+            SpikecError, match=rf"period of 3 step\(s\); the core has {has}\n"
+        ) as no:
+            lower(graph, Build(4), shape=shape)
+        assert no.value.diagnostics[0].code == "E0302"
+
+
+def test_a_linear_leak_for_all_is_part_of_the_circuit() -> None:
+    whole = {"decay_v": 4096, "leak": 3}
+    shape = lower(chain([population("a", 4, **whole), population("b", 4, **whole)]), Build(4)).shape
+    assert shape.linear
+    assert (shape.fixed.decay_v, shape.fixed.leak, shape.fixed.v_leak) == (4096, 3, 0)
+    beside = lower(chain([population("a", 4, v_leak=7, **whole), population("b", 4)]), Build(4))
+    # What does not leak takes the goal of those that do.
+    assert (beside.shape.fixed.leak, beside.shape.fixed.v_leak) == (None, 7)
+    assert sorted(beside.image.class_leak.tolist()) == [0, 3]
+    plain = lower(chain([population("a", 4)]), Build(4)).shape
+    assert not plain.linear and plain.fixed.leak is plain.fixed.v_leak is None
+
+
+RECOVERY = {
+    **{"decay_v": 3686, "curve": 41943, "couple": 410, "rate": 1311, "jump": 512},
+    **{"reset": "value", "v_reset": -50, "substeps": 2},
+}
+
+
+def test_a_recovery_makes_the_core_quadratic() -> None:
+    lone = lower(chain([population("a", 4, **RECOVERY)]), Build(4))
+    assert lone.shape.quadratic == 2 and lone.shape.has_u and not lone.shape.cuba
+    fixed = lone.shape.fixed
+    assert (fixed.decay_v, fixed.jump, fixed.again) == (3686, 512, 1)
+    # What is multiplied stays in memory.
+    assert fixed.curve is fixed.couple is fixed.rate is None
+    assert [getattr(lone.image, f"class_{n}").tolist() for n in ("curve", "couple", "rate")] == [
+        [41943],
+        [410],
+        [1311],
+    ]
+    beside = lower(chain([population("a", 4, **RECOVERY), population("b", 4)]), Build(4))
+    assert sorted(beside.image.class_again.tolist()) == [0, 1]
+    assert sorted(beside.image.class_curve.tolist()) == [0, 41943]
+    plain = lower(chain([population("a", 4)]), Build(4)).shape
+    assert not plain.quadratic and plain.fixed.jump is plain.fixed.again is None
+
+
+def test_a_core_that_advances_less_often_is_refused() -> None:
+    graph = chain([population("a", 4, **RECOVERY)])
+    core = lower(graph, Build(4), shape=replace(CORES[0], weight_bits=6, quadratic=3))
+    assert core.image.class_again.max() == 1
+    for quadratic in (0, 1):
+        with pytest.raises(SpikecError, match="advance 2 time") as caught:
+            lower(graph, Build(4), shape=replace(CORES[0], quadratic=quadratic))
+        assert caught.value.diagnostics[0].code == "E0302"
+
+
+def test_places_without_a_neuron_do_not_leak_into_a_spike() -> None:
+    quiet = population("a", 3, decay_v=4096, leak=3, v_leak=90, threshold=100)
+    loud = population("a", 3, decay_v=4096, leak=3, v_leak=120, threshold=100)
+    for given, classes in ((quiet, 1), (loud, 2)):
+        core = lower(chain([given]), Build(4, fixed=False))
+        assert core.shape.classes == classes
+        last = core.image.neuron_class[3]
+        assert (core.image.class_reset[last] == Reset.NONE) == (given is loud)

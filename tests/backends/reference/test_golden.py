@@ -32,6 +32,7 @@ from spikec.ir.neurons import (
     CubaLIF,
     IntegerNeuron,
     Integrator,
+    LinearLIF,
     Neuron,
     Relay,
 )
@@ -83,6 +84,18 @@ def test_lif_membrane_decays_to_its_leak() -> None:
     semantics = dataclasses.replace(EXACT, v_init=0.75)
     v = trace(one(cell(LIF, 8e-3, 1.0, 0.25, 2.0), semantics), drive(np.zeros(40, int)))
     np.testing.assert_allclose(v, 0.25 + 0.5 * np.exp(-STEP * DT / 8e-3), rtol=1e-13)
+
+
+def test_a_linear_leak_ends_at_its_goal() -> None:
+    """The same amount in every step, from either side, and then v_leak itself."""
+    for start, side in ((0.9, 1), (-0.5, -1)):
+        semantics = dataclasses.replace(EXACT, v_init=start)
+        graph = one(cell(LinearLIF, 40.0, 1.0, 0.3, 2.0), semantics)
+        v = trace(graph, drive(np.zeros(40, int)))
+        left = np.maximum(abs(start - 0.3) - STEP * 40.0 * DT, 0)
+        wanted = 0.3 + side * left
+        np.testing.assert_allclose(v, wanted, rtol=1e-13)
+        assert (v[-5:] == 0.3).all() and (v[:5] != 0.3).all()
 
 
 def test_li_step_response() -> None:

@@ -6,6 +6,7 @@ order and a membrane may lie exactly on its threshold.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ from spikec.ir.neurons import (
     CubaLIF,
     Emission,
     Integrator,
+    Izhikevich,
+    LinearLIF,
     Neuron,
     Relay,
     Threshold,
@@ -70,6 +73,8 @@ class Cell:
         self.k = step_parameters(population.neuron, population.semantics, dt)
         self.v = np.full(population.size, self.s.v_init)
         self.u = np.zeros(population.size)
+        if isinstance(self.n, Izhikevich):
+            self.u += self.flat(self.n.b) * self.s.v_init
         self.rest = np.zeros(population.size, int)
 
     def above(self, w: Values, level: Values) -> Values:
@@ -92,6 +97,12 @@ class Cell:
             self.u = self.flat(self.k.decay_u) * self.u + self.flat(self.k.gain_u) * total
             x = self.u if self.s.current is Current.NEW else old
         w = self.flat(self.k.decay_v) * self.v + self.flat(self.k.drift)
+        if isinstance(self.n, LinearLIF):
+            goal, leak = self.flat(self.n.v_leak), self.flat(self.n.leak) * DT
+            down = np.maximum(self.v - leak, goal)
+            w = np.where(self.v > goal, down, np.minimum(self.v + leak, goal))
+        if isinstance(self.n, Izhikevich):
+            return self.quadratic(self.n, total)
         w = np.asarray(w + self.flat(self.k.gain_v) * x)
         if self.s.v_min is not None:
             w = np.maximum(w, self.s.v_min)
@@ -107,11 +118,30 @@ class Cell:
             z = np.maximum(np.floor((w - before) / theta), 0)
             if self.s.max_spikes is not None:
                 z = np.minimum(z, self.s.max_spikes)
+        return self.reset(w, z, self.s.reset, theta)
+
+    def quadratic(self, n: Izhikevich, total: Values) -> Values:
+        """Euler steps of v with the u of before, then one of u with the v of before."""
+        h = DT * 1e3 / n.substeps
+        w = self.v
+        for _ in range(n.substeps):
+            change = self.flat(n.k2) * w**2 + self.flat(n.k1) * w + self.flat(n.k0) - self.u
+            w = w + h * change + self.flat(n.r) * total / n.substeps
+        if self.s.v_min is not None:
+            w = np.maximum(w, self.s.v_min)
+        goal = self.flat(n.b) * self.v
+        theta = self.flat(n.v_threshold)
+        z = self.reset(w, self.above(w, theta).astype(float), Reset.VALUE, theta)
+        self.u = self.u + DT * 1e3 * self.flat(n.a) * (goal - self.u) + self.flat(n.d) * z
+        return z
+
+    def reset(self, w: Values, z: Values, rule: Reset, theta: Values) -> Values:
+        """What is left of the spikes ``z``; the membrane behind them."""
         held = self.rest > 0
         z[held] = 0
         new = w.copy()
         spiked = z > 0
-        match self.s.reset:
+        match rule:
             case Reset.ZERO:
                 new[spiked] = 0
             case Reset.VALUE:
@@ -229,7 +259,10 @@ class Draw:
         r = self.pick(np.float64(1.0), self.real(shape, 0.5, 4.0))
         syn = self.real(shape, 2e-3, 1e-2)
         w_in = self.real(shape, 1.0, 4.0)
-        kind = self.pick(IF, LIF, LIF, CubaLIF, CubaLIF, LI, CubaLI, Integrator, Threshold, Relay)
+        kind = self.pick(
+            *(IF, LIF, LIF, CubaLIF, CubaLIF, LI, CubaLI, Integrator, Threshold, Relay, LinearLIF),
+            Izhikevich,
+        )
         match kind.__name__:
             case "IF":
                 return IF(np.ones(()), theta, reset)
@@ -237,6 +270,14 @@ class Draw:
                 return LIF(tau, 8 * r, leak, theta, reset)
             case "CubaLIF":
                 return CubaLIF(syn, tau, 8 * r, leak, w_in, theta, reset)
+            case "LinearLIF":
+                # Eighths a step.
+                rate = self.eighths(self.pick((), shape), 0, 3) * 1000
+                return LinearLIF(rate, np.ones(()), leak, theta, reset)
+            case "Izhikevich":
+                a, b = self.real(shape, 0.02, 0.1), self.real(shape, 0.2, 0.25)
+                c, d = self.real(shape, -65.0, -50.0), self.real(shape, 2.0, 8.0)
+                return Izhikevich(a, b, c, d, r=8 * r, substeps=self.pick(1, 2, 4))
             case "LI":
                 return LI(tau, r, leak)
             case "CubaLI":
@@ -311,9 +352,11 @@ class Draw:
         for k in range(self.rng.integers(2, 6)):
             shape = self.pick((4,), (5,), (2, 3, 3))
             lag = self.pick(0, 0, 1, 4)
-            populations.append(
-                Population(f"p{k}", shape, self.neuron(shape), self.semantics(), lag)
-            )
+            neuron, rules = self.neuron(shape), self.semantics()
+            if isinstance(neuron, Izhikevich):
+                rules = replace(rules, max_spikes=1, v_init=self.pick(-65.0, -70.0))
+                rules = replace(rules, v_min=self.pick(None, -75.0), refractory_frozen=True)
+            populations.append(Population(f"p{k}", shape, neuron, rules, lag))
         projections: list[Projection] = []
 
         def join(

@@ -235,6 +235,7 @@ class TestBoards:
             ("--lanes", 4096, "lanes"),
             ("--clock", 0, "--clock"),
             ("--clock", "nan", "--clock"),
+            ("--core", "serial", "--core"),
         ],
     )
     def test_lanes_and_clock(
@@ -484,6 +485,29 @@ class TestStimuli:
         path.write_text("# step index\n0 1\n1 two\n")
         assert "spikes.txt:3" in refused(spikec("run", built, "-s", path), "E0701")
 
+    @pytest.mark.parametrize(
+        ("name", "more", "text"),
+        [
+            ("r.png", (), "writes .npz or AER text"),
+            ("r.aer", ("--states",), "holds spikes, no states"),
+            ("r.csv", ("--populations", "hidden,out"), "of one population, not of hidden, out"),
+            ("r.txt", ("--populations", "hiden"), "there is no population 'hiden'"),
+        ],
+    )
+    def test_a_recording_that_a_file_cannot_hold(
+        self,
+        spikec: Spikec,
+        built: Path,
+        stimulus: Path,
+        tmp_path: Path,
+        name: str,
+        more: tuple[str, ...],
+        text: str,
+    ) -> None:
+        said = spikec("run", built, "-s", stimulus, "-o", tmp_path / name, *more)
+        assert text in refused(said, "E0707")
+        assert not (tmp_path / name).exists()
+
     @pytest.mark.parametrize("option", ["--steps", "--samples"])
     @pytest.mark.parametrize("value", ["0", "-1", "many", "1e3"])
     def test_lengths(
@@ -624,17 +648,19 @@ class TestOptionsOutOfRange:
         self, spikec: Spikec, model: Path, built: Path, stimulus: Path, tmp_path: Path
     ) -> None:
         for said in (
-            spikec("run", built, "-s", stimulus, "-o", tmp_path / "r.txt"),
+            spikec("run", built, "-s", stimulus, "-o", tmp_path / "r.json"),
             spikec("show", model, "--plot", tmp_path / "g.jpeg"),
         ):
             refused(said, "E0707")
         assert not list(tmp_path.glob("[rg].*"))
 
-    @pytest.mark.parametrize("option", ["--lanes", "--clock"])
+    @pytest.mark.parametrize(
+        ("option", "value"), [("--lanes", "8"), ("--clock", "8"), ("--core", "parallel")]
+    )
     def test_an_option_of_boards_without_a_board(
-        self, spikec: Spikec, model: Path, tmp_path: Path, option: str
+        self, spikec: Spikec, model: Path, tmp_path: Path, option: str, value: str
     ) -> None:
-        said = spikec("compile", model, "-t", "null", "-o", tmp_path / "b", option, "8")
+        said = spikec("compile", model, "-t", "null", "-o", tmp_path / "b", option, value)
         assert "no board" in refused(said, "E0707")
 
     def test_labels_beyond_the_output(self, spikec: Spikec, built: Path, tmp_path: Path) -> None:

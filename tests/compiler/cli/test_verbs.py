@@ -140,6 +140,18 @@ def test_run_round_trip(spikec: Spikec, built: Path, stimulus: Path, tmp_path: P
     assert (data["labelled"], data["samples"], data["steps"]) == (SAMPLES, SAMPLES, STEPS)
 
 
+def test_run_writes_aer_text(spikec: Spikec, built: Path, stimulus: Path, tmp_path: Path) -> None:
+    whole, place = tmp_path / "r.npz", tmp_path / "r.aer"
+    for output in (whole, place):
+        said = spikec("run", built, "-s", stimulus, "--populations", "hidden", "-o", output)
+        assert said.code == 0, said.err
+    events = load_recording(whole).spikes["hidden"]
+    rows = np.loadtxt(place, np.int64)
+    assert rows[:, 0].tolist() == events.step.tolist()
+    assert rows[:, 1].tolist() == events.index.tolist()
+    assert rows[:, 2].tolist() == events.sample.tolist()
+
+
 def test_run_takes_what_is_asked(spikec: Spikec, built: Path, stimulus: Path) -> None:
     arguments = ("run", built, "-s", stimulus, "--json", "--populations", "hidden, out")
     data = spikec(*arguments, "--samples", 2, "--steps", 7).data

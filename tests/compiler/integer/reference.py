@@ -74,6 +74,8 @@ def step_cell(cell: Cell, neuron: IntegerNeuron, place: int, acc: int, first: bo
 
     bias = neuron.bias if neuron.bias_first is None or not first else neuron.bias_first
     x = (acc << neuron.shift) + at(bias, place)
+    if neuron.curve is not None:
+        return step_recovery(cell, neuron, place, x)
     if neuron.decay_u is not None:
         old = cell.u
         cell.u = fitted(decayed(cell.u, neuron.decay_u) + x, form)
@@ -84,7 +86,14 @@ def step_cell(cell: Cell, neuron: IntegerNeuron, place: int, acc: int, first: bo
         if neuron.refractory_frozen:
             return 0
     before = cell.v
-    w = max(fitted(decayed(before, neuron.decay_v) + x, form), at(neuron.v_min, place))
+    kept = decayed(before, neuron.decay_v)
+    if neuron.leak is not None:
+        goal, leak = (
+            at(0 if neuron.v_leak is None else neuron.v_leak, place),
+            at(neuron.leak, place),
+        )
+        kept = max(goal, before - leak) if before > goal else min(goal, before + leak)
+    w = max(fitted(kept + x, form), at(neuron.v_min, place))
     threshold, amount = at(neuron.threshold, place) + cell.h, at(neuron.v_reset, place)
     above = neuron.reset == "two_phase" and before > threshold
     if neuron.max_spikes == 1:
@@ -105,6 +114,33 @@ def step_cell(cell: Cell, neuron: IntegerNeuron, place: int, acc: int, first: bo
     if neuron.adapt_inc is not None:
         cell.h = min(cell.h + at(neuron.adapt_inc, place), form.high)
     return spikes
+
+
+def step_recovery(cell: Cell, neuron: IntegerNeuron, place: int, drive: int) -> int:
+    """The same for a neuron with a recovery."""
+    form, bits = neuron.numerics.state, neuron.numerics.decay_bits
+
+    def product(x: int, factor: int, shift: int) -> int:
+        return rounded(Fraction(x * factor, 1 << shift), form.rounding)
+
+    v, u = cell.v, cell.u
+    goal = product(v, at(neuron.couple, place), bits)
+    cell.u = fitted(u + product(goal - u, at(neuron.rate, place), bits + 4), form)
+    if cell.wait > 0:
+        cell.wait -= 1
+        return 0
+    for _ in range(neuron.substeps):
+        bent = at(neuron.decay_v, place) + product(v, at(neuron.curve, place), form.width)
+        v = fitted(product(v, bent, bits) + drive - u, form)
+    cell.v = max(v, at(neuron.v_min, place))
+    if cell.v <= at(neuron.threshold, place) + cell.h:
+        return 0
+    cell.v = at(neuron.v_reset, place)
+    cell.u = fitted(cell.u + at(neuron.jump, place), form)
+    cell.wait = neuron.refractory
+    if neuron.adapt_inc is not None:
+        cell.h = min(cell.h + at(neuron.adapt_inc, place), form.high)
+    return 1
 
 
 @dataclass
@@ -209,6 +245,12 @@ def run(
                 for variable, word in (("x", rule.x), ("y", rule.y), ("c", rule.calcium)):
                     trace.states[name, variable][sample, step] = word
                 trace.weights[name].append(rule.weights())
+        # Rows of what spiked last are read, too, though nobody takes what they transmit.
+        for p in graph.projections:
+            if p.name in plastic and p.pre not in lines and p.delay + late(graph, p.pre) > 0:
+                v = [cell.v for cell in cells[p.post]]
+                learns = phase and plastic[p.name].plasticity.learning
+                plastic[p.name].read(sent[p.pre, steps - 1], v, learns)
     return trace
 
 

@@ -17,6 +17,7 @@ from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import IntegerNeuron
 from spikec.ir.numerics import Format, Numerics, Overflow, Rounding, limits
+from spikec.ir.verify import verify
 
 from . import reference
 
@@ -109,12 +110,13 @@ def neurons(draw: st.DrawFn, size: int) -> IntegerNeuron:
     spikes = draw(st.sampled_from([1, None, 3]))
     adaptive = spikes == 1 and reset not in ("none", "two_phase") and draw(st.booleans())
     amount = {"zero": np.asarray(0), "value": array(state.low // 4, state.high // 4)}
+    linear = draw(st.booleans())
     return IntegerNeuron(
         numerics=Numerics(Format(8), state, bits, 24),
         source_model="LIF",
         scale=1.0,
         shift=draw(st.integers(0, 6)),
-        decay_v=array(0, 1 << bits),
+        decay_v=np.asarray(1 << bits) if linear else array(0, 1 << bits),
         threshold=threshold,
         bias=array(state.low // 8, state.high // 8),
         v_min=array(state.low, 0) if draw(st.booleans()) else np.asarray(state.low),
@@ -129,6 +131,49 @@ def neurons(draw: st.DrawFn, size: int) -> IntegerNeuron:
         adapt_inc=array(0, state.high // draw(st.sampled_from([1, 8]))) if adaptive else None,
         adapt_shift=draw(st.integers(0, 6)),
         adapt_period=draw(st.integers(0, 3)),
+        leak=array(0, state.high // draw(st.sampled_from([1, 8, 64]))) if linear else None,
+        v_leak=array(state.low // 2, state.high // 4) if linear and draw(st.booleans()) else None,
+    )
+
+
+@st.composite
+def recoveries(draw: st.DrawFn, size: int) -> IntegerNeuron:
+    """A neuron with a recovery, its numbers anywhere in their fields."""
+    width = draw(st.sampled_from([8, 16, 24, 40]))
+    bits = draw(st.integers(1, 16))
+    codes = [mode for mode in CODES if mode is not Rounding.STOCHASTIC]
+    state = Format(
+        width, rounding=draw(st.sampled_from(codes)), overflow=draw(st.sampled_from(Overflow))
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+    each, one = draw(st.booleans()), 1 << bits
+    tame = draw(st.sampled_from([1, 8]))
+
+    def array(low: int, high: int) -> np.ndarray:
+        return np.asarray(rng.integers(low, high, size if each else None, endpoint=True))
+
+    adaptive = draw(st.booleans())
+    return IntegerNeuron(
+        numerics=Numerics(Format(8), state, bits, 24),
+        source_model="Izhikevich",
+        scale=1.0,
+        shift=draw(st.integers(0, 6)),
+        decay_v=array(-8 * one // tame, (8 * one - 1) // tame),
+        threshold=array(0, state.high // 3),
+        bias=array(state.low // 8, state.high // 8),
+        v_min=array(state.low, 0) if draw(st.booleans()) else np.asarray(state.low),
+        v_reset=array(state.low // 4, state.high // 4),
+        reset="value",
+        bias_first=array(state.low // 8, state.high // 8) if draw(st.booleans()) else None,
+        refractory=draw(st.integers(0, 3)),
+        adapt_inc=array(0, state.high // 8) if adaptive else None,
+        adapt_shift=draw(st.integers(0, 6)),
+        adapt_period=draw(st.integers(0, 3)),
+        curve=array(0, (32 * one - 1) // tame),
+        couple=array(-4 * one, 4 * one - 1),
+        rate=array(-16 * one // tame, (16 * one - 1) // tame),
+        jump=array(state.low // tame, state.high // tame),
+        substeps=draw(st.integers(1, 8)),
     )
 
 
@@ -155,7 +200,9 @@ def drives(neuron: IntegerNeuron, size: int, seed: int, steps: int = 12) -> Stim
 @given(st.data(), st.integers(0, 2**20), st.integers(0, 2))
 def test_neuron_step_is_the_reference(data: st.DataObject, seed: int, lag: int) -> None:
     size = 5
-    neuron = data.draw(neurons(size))
+    neuron = data.draw(st.one_of(neurons(size), recoveries(size)))
+    if neuron.curve is not None:
+        verify(lone(neuron, size, lag))
     graph, stimulus = lone(neuron, size, lag), drives(neuron, size, seed)
     keys = [("cells", "v"), ("cells", "u")]
     if neuron.adapt_inc is not None:

@@ -79,7 +79,11 @@ def advance(p: Population, drive: Any, state: Any, dt: float) -> Any:
     if step.decay_u is not None and step.gain_u is not None:
         old, u = u, np.ravel(step.decay_u) * u + np.ravel(step.gain_u) * drive
         x = gain * (old if rules.current is Current.OLD else u)
-    w = b * v + drift + x
+    kept = b * v + drift
+    if step.leak is not None and step.v_leak is not None:
+        goal, leak = np.ravel(step.v_leak), np.ravel(step.leak)
+        kept = np.where(v > goal, np.maximum(goal, v - leak), np.minimum(goal, v + leak))
+    w = kept + x
     if rules.v_min is not None and not isinstance(p.neuron, Threshold | Relay):
         w = np.maximum(w, rules.v_min)
     if step.threshold is None:

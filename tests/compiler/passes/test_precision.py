@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,7 @@ from spikec.ir.neurons import (
     Emission,
     IntegerNeuron,
     Integrator,
+    LinearLIF,
     Threshold,
 )
 from spikec.ir.semantics import (
@@ -33,7 +36,7 @@ from spikec.ir.semantics import (
 )
 
 from . import stepper
-from .networks import counts, feed, integer_run, network, real
+from .networks import counts, feed, integer_run, network, real, semantics
 
 # Weights of 16 bits are off by 2^-17 of the largest; what a membrane makes of that over time.
 TIE = 3e-3
@@ -123,6 +126,21 @@ def follows(graph: Graph, stimulus: Stimulus, options: Quantise = REFERENCE) -> 
     return wanted
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_linear_leak_follows_float64_under_any_rules(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def each(low: float, high: float) -> Any:
+        return real(rng.uniform(low, high, 3 if rng.random() < 0.5 else None))
+
+    rates, goals = each(5.0, 80.0), each(-0.2, 0.2)
+    cell = LinearLIF(rates, each(0.3, 1.0), goals, each(0.5, 1.5), each(-0.2, 0.2))
+    rules = semantics(rng, v_init=float(rng.uniform(-0.4, 0.4)))
+    graph = feed(cell, rules, Dense(rng.normal(0.3, 0.6, (3, 3))), size=3)
+    wanted = follows(graph, counts(rng.integers(0, 3, (2, 40, 3))))
+    assert np.ptp(wanted.v["p"]) > 0.5
+
+
 NOISE = np.random.default_rng(5).integers(0, 3, (2, 60, 1))
 QUIET = np.zeros((1, 80, 1), np.int64)
 MODELS = {
@@ -131,6 +149,7 @@ MODELS = {
     "CubaLIF": CubaLIF(
         real(0.004), real(0.01), real(6.0), real(0.3), real(2.0), real(1.0), real(-0.2)
     ),
+    "LinearLIF": LinearLIF(real(40.0), real(0.4), real(0.3), real(1.0), real(-0.2)),
     "Threshold": Threshold(real(1.5)),
     "Integrator": Integrator(real(0.2)),
     "LI": LI(real(0.01), real(2.0), real(-0.4)),

@@ -31,13 +31,14 @@ from spikec.ir.connections import (
 from spikec.ir.diagnostics import Diagnostics, Location, SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Population, Projection
-from spikec.ir.neurons import IF, LI, LIF, CubaLIF, IntegerNeuron, Integrator
+from spikec.ir.neurons import IF, LI, LIF, CubaLIF, IntegerNeuron, Integrator, LinearLIF
 from spikec.ir.numerics import Overflow, Rounding, round_real
 from spikec.ir.semantics import Comparison, Decay, Reset, Semantics
 from spikec.ir.step import step_parameters
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 
+from . import stepper
 from .networks import counts, every_state, feed, integer_run, network, real, target
 
 Scale = Literal["free", "power_of_two"]
@@ -70,6 +71,46 @@ def codes(graph: Graph, **options: object) -> list[str]:
 def random_feed(bits: int = 8, size: int = 4) -> Graph:
     cell = LIF(real(0.02), real(3.0), real(0.1), real(1.0))
     return feed(cell, connection=Dense(RNG.normal(size=(size, 7))), size=size)
+
+
+# -- linear leak -----------------------------------------------------------------------------
+
+
+def test_a_linear_leak_that_is_whole_is_exact() -> None:
+    """Eighths are whole numbers of units: every v is the float one, from v_init to the goal."""
+    cell = LinearLIF(real([125.0, 250.0]), real(1.0), real([0.25, -0.5]), real(1.5), real(0.125))
+    rules = Semantics(reset=Reset.VALUE, v_init=1.25, refractory=1)
+    weights = np.array([[1.0, -0.75, 0.5], [0.25, -1.0, 0.875]])
+    graph = feed(cell, rules, Dense(weights), size=2)
+    result, neuron, _ = quantised(graph, scale="power_of_two")
+    assert (neuron.decay_v == 4096).all()
+    assert neuron.leak is not None and neuron.v_leak is not None
+    assert np.array_equal(np.ravel(neuron.leak) * neuron.scale, [0.125, 0.25])
+    assert np.array_equal(np.ravel(neuron.v_leak) * neuron.scale, [0.25, -0.5])
+    fed = (np.random.default_rng(3).random((4, 60, 3)) < 0.25).astype(int)
+    stimulus = Stimulus({"in": Events.from_dense(fed)})
+    wanted = stepper.run(graph, stimulus)
+    got = Executor(result).run(stimulus, record=[("p", "v")])
+    assert np.array_equal(got.states["p", "v"] * neuron.scale, wanted.v["p"])
+    spikes = np.array([got.spikes["p"].dense(s) for s in range(4)])
+    assert np.array_equal(spikes, wanted.emitted["p"]) and 5 < spikes.sum() < 240
+    (layer,) = layer_errors(graph, result)
+    assert layer.decay_error == 0
+
+
+def test_a_linear_leak_to_zero_needs_no_goal() -> None:
+    _, neuron, _ = quantised(feed(LinearLIF(real(40.0), real(1.0), real(0.0), real(1.0))))
+    assert neuron.v_leak is None and neuron.leak is not None
+    # Six bits and more of it are kept.
+    assert neuron.leak > 64 and abs(neuron.leak * neuron.scale / 0.04 - 1) < 1 / 128
+
+
+def test_a_linear_leak_below_a_unit_is_refused() -> None:
+    cell = LinearLIF(real(2e-3), real(1.0), real(0.0), real(1.0))
+    graph = feed(cell, connection=Dense(real([[1.0, 0.3]])))
+    with pytest.raises(SpikecError, match="a leak of 2e-06 a step in 'p' rounds to zero: one unit"):
+        quantise(graph, Quantise(state_bits=16), Diagnostics())
+    assert neuron_of(quantise(graph, Quantise(state_bits=24), Diagnostics())).leak == 4
 
 
 # -- scales and weights ----------------------------------------------------------------------

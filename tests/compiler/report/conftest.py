@@ -10,6 +10,8 @@ from spikec.compiler.compare import compare
 from spikec.compiler.passes.quantise import LayerError
 from spikec.compiler.report import (
     Accuracy,
+    Candidate,
+    Choice,
     Latency,
     Provenance,
     ReportData,
@@ -148,6 +150,16 @@ def make_report(**changes: object) -> ReportData:
             Resource("ICESTORM_DSP", blocks(3), blocks(8, source=fabric), "multipliers"),
             Resource("ICESTORM_SPRAM", blocks(4), blocks(4, source=fabric), "single-port RAM"),
             Resource("neurons", Quantity(324, "neurons", "the compiled graph", "measured")),
+        ),
+        "choice": Choice(
+            "fewest cells with at most 200 cycles a step",
+            9,
+            (
+                Candidate("16 lanes and 2 units", 104.25, 3120, 22, taken=False),
+                Candidate("8 lanes and 1 unit", 188.5, 1990, 21, taken=True),
+                Candidate("4 lanes and 1 unit", 391.0, 1504, 21, taken=False),
+            ),
+            200.0,
         ),
         "timing": Timing(
             Quantity(12e6, "Hz", "amaranth-boards 0.0.21, icebreaker.py", "recalled"),

@@ -113,7 +113,7 @@ def test_the_page_needs_nothing_from_outside(full_report: ReportData, page: Page
 
 def test_every_figure_has_an_alternative_text(page: Page) -> None:
     figures = [a for _, a in page.elements if a.get("role") == "img"]
-    assert len(figures) == 6  # three rasters, the network, errors, latency
+    assert len(figures) == 7  # three rasters, the network, errors, latency, the choice
     assert all(len(a["aria-label"] or "") > 40 for a in figures)
     assert sum(tag == "svg" for tag, _ in page.elements) == len(figures)
 
@@ -136,6 +136,8 @@ def test_the_page_says_what_matters(page: Page) -> None:
         "device: no board is attached",
         "verilator",
         "accumulate 38.4 %",
+        "Taken for: fewest cells with at most 200 cycles a step, of 9 that fit",
+        "8 lanes and 1 unit taken 188.5 1,990 21",
     ):
         assert part in text, part
 

@@ -9,8 +9,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from spikec.compiler.report import plot_graph, plot_recording
-from spikec.compiler.report.plots import MOST_MARKS, layers_plot, raster_plot
+from spikec.compiler.report import Candidate, Choice, plot_graph, plot_recording
+from spikec.compiler.report.plots import MOST_MARKS, choice_plot, layers_plot, raster_plot
 from spikec.compiler.report.style import ROLES, themed
 from spikec.compiler.report.tables import kind, projection_rows
 from spikec.ir.connections import Chain, Conv2d, Dense, Flatten, OneToOne, Sparse, SumPool2d
@@ -129,6 +129,22 @@ def test_only_recordings_that_have_the_sample_are_drawn() -> None:
 def test_a_silent_population_is_drawn() -> None:
     silent = Recording("rtl", 1e-3, {"out": Events.from_dense(np.zeros((1, 5, 3), np.int64))}, {})
     assert "0 spikes" in " ".join(texts(plot_recording([silent])))
+
+
+def test_the_choice_of_a_core_marks_the_one_taken() -> None:
+    wide = (Candidate("A", 12, 9000, 3, taken=False), Candidate("B", 900, 800, 3, taken=True))
+    plot = choice_plot(Choice("least of all", 40, wide, most=1000))
+    assert "A: 12 cycles, 9,000 cells; B, taken: 900 cycles, 800 cells" in plot.alt
+    found = texts(plot.svg)
+    assert {"no other beats", "taken", "at most", "20", "1,000", "5,000"} <= set(found)
+    without = texts(choice_plot(Choice("least of all", 40, wide)).svg)
+    assert "at most" not in without and "taken" in without
+
+
+def test_the_choice_among_like_cores_has_numbers_on_its_axes() -> None:
+    near = (Candidate("A", 61, 1510, 3, taken=True), Candidate("B", 68, 1480, 3, taken=False))
+    found = texts(choice_plot(Choice("least of all", 2, near)).svg)
+    assert sum(t.replace(",", "").isdigit() for t in found) >= 5
 
 
 def test_png_is_one_and_deterministic() -> None:

@@ -383,6 +383,12 @@ def test_what_nir_cannot_hold(tmp_path: Path) -> None:
     )
     quantised = (replace(graph.populations[0], neuron=integer),)
     assert refused(graph.with_(populations=quantised), path) == {"E0119"}
+    linear = n.LinearLIF(*(np.ones(()) for _ in range(4)))
+    a, b, c_, d = map(np.asarray, (0.02, 0.2, -65.0, 8.0))
+    quadratic = n.Izhikevich(a=a, b=b, c=c_, d=d)
+    for neuron in (linear, quadratic):
+        unknown = (replace(graph.populations[0], neuron=neuron),)
+        assert refused(graph.with_(populations=unknown), path) == {"E0119"}
 
 
 def test_names_that_hdf5_cannot_hold(tmp_path: Path) -> None:
