@@ -33,12 +33,16 @@ def no_progress(stage: str, share: float) -> None:
 
 @dataclass(frozen=True)
 class Requirement:
-    """Something a backend needs from the environment, and how to get it."""
+    """Something a backend needs from the environment, and how to get it.
+
+    What only few want is ``optional``: nothing else is worse without it.
+    """
 
     name: str
     purpose: str
     found: str | None
     mend: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)

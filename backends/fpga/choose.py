@@ -123,7 +123,7 @@ def _chosen(
 ) -> tuple[LoweredCore, Build, Forecast]:
     """The best core; ``why`` it is of that kind, and whether ``several`` cores could do more."""
     if search.best is None:
-        raise search.missed(target, "--cores auto " if several else "")
+        raise search.missed(target, several)
     core, build, found = search.best
     if lanes is None or units is None:
         choice = search.choice

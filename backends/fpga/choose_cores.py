@@ -13,8 +13,8 @@ from ...ir.diagnostics import SpikecError, fail
 from ...ir.graph import Graph
 from .choose import INPUT_MAX, LANES, SAVES, UNITS, build_for, choose
 from .cluster import Lowered, LoweredCluster, lower_cluster, refuse_learning
-from .forecast import Forecast, Kind, cluster_forecast
-from .goal import Goal, Search
+from .forecast import Forecast, Kind, Option, cluster_forecast
+from .goal import Goal, GoalMissed, Search
 from .level import level
 from .logic import logic_room, multiplier_blocks, multipliers_of, too_large
 from .lower import Build, Wiring, integer_neuron
@@ -58,14 +58,14 @@ def choose_cores(
             )
         found = _choose_cluster(graph, target, cores, lanes, units, emit, goal)
         return _because(found, f"{cores} cores asked for")
-    missed: SpikecError | None = None
+    missed: list[Option] = []
     best: tuple[Lowered, Build, Forecast] | None = None
     try:
         best = choose(graph, target, lanes, units, emit, kind, input_max, parity, goal)
-    except SpikecError as error:
-        if cores is not None or error.diagnostics[0].code != "E0311":
+    except GoalMissed as error:
+        if cores is not None:
             raise
-        missed = error
+        missed.append(error.fastest)
     alone = parity or plastic_projection(graph) is not None or kind == "parallel"
     alone = alone or (best is not None and best[2].kind == "parallel")
     for number in _CORES if cores is None and not alone else ():
@@ -73,11 +73,11 @@ def choose_cores(
             break
         try:
             more = _choose_cluster(graph, target, number, lanes, units, emit, goal)
-        except SpikecError as error:
-            if error.diagnostics[0].code != "E0311":
-                break
-            missed = error
+        except GoalMissed as error:
+            missed.append(error.fastest)
             continue
+        except SpikecError:
+            break
         if best is None:
             best = _because(more, f"{number} cores, as fewer take too many cycles")
             continue
@@ -87,8 +87,7 @@ def choose_cores(
         why = f"{number} cores: {pace[0]:.0f} cycles a step, {pace[1]:.0f} on half as many"
         best = _because(more, why)
     if best is None:
-        assert missed is not None
-        raise missed
+        raise GoalMissed.by(min(missed, key=lambda one: one.cycles), goal, target)
     return best
 
 

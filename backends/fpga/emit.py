@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -131,8 +130,7 @@ def goal_of(options: Mapping[str, Any], clock_hz: float) -> Goal:
         return Goal(cycles, activity)
     if cycles is not None:
         raise fail("E0707", "--cycles and --step-time say the same: one of them is enough")
-    said = f"{1e6 * seconds:g} us at {clock_hz / 1e6:g} MHz"
-    return Goal(math.floor(seconds * clock_hz * (1 + 1e-9)), activity, said)
+    return Goal.of_time(seconds, clock_hz, activity)
 
 
 def _shape_facts(shape: CoreShape) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeVar
 
 from ...boards.board import Target
-from ...ir.diagnostics import SpikecError, fail
+from ...ir.diagnostics import Diagnostic, SpikecError
 from .forecast import ACTIVITY, Choice, Forecast, Option
 from .logic import LINK_LOGIC
 from .lower import Build
@@ -33,12 +33,33 @@ Core = TypeVar("Core")
 class Goal:
     """At most so many ``cycles`` in a step in which ``activity`` of all sources spike.
 
-    ``said`` is how whoever set it put it, if not in cycles.
+    ``clock_hz`` is that of a goal which was said as a time, of so many ``seconds``.
     """
 
     cycles: float | Literal["fewest"] | None = None
     activity: float = ACTIVITY
-    said: str = ""
+    seconds: float | None = None
+    clock_hz: float = math.inf
+
+    @staticmethod
+    def of_time(seconds: float, clock_hz: float, activity: float = ACTIVITY) -> Goal:
+        """floor(seconds * clock_hz) cycles at most."""
+        # What is a whole number of cycles has to stay one.
+        return Goal(math.floor(seconds * clock_hz * (1 + 1e-9)), activity, seconds, clock_hz)
+
+    @property
+    def said(self) -> str:
+        """The time and the clock of a goal that was said as one, behind its cycles."""
+        if self.seconds is None:
+            return ""
+        return f" ({1e6 * self.seconds:g} us at {self.clock_hz / 1e6:g} MHz)"
+
+    def option(self, cycles: int) -> str:
+        """What to say instead for a step of so many cycles."""
+        if self.seconds is None:
+            return f"--cycles {cycles}"
+        nanoseconds = math.ceil(cycles / self.clock_hz * 1e9)
+        return f"--step-time {nanoseconds / 1e3:.3f}".rstrip("0").rstrip(".") + "us"
 
     @property
     def most(self) -> float:
@@ -60,13 +81,42 @@ class Goal:
             return "least cells x cycles"
         if self.cycles == "fewest":
             return "fewest cycles"
-        said = f" ({self.said})" if self.said else ""
-        return f"fewest cells with at most {self.cycles:,.0f} cycles a step{said}"
+        return f"fewest cells with at most {self.cycles:,.0f} cycles a step{self.said}"
 
 
 def nearly(cycles: float) -> int:
     """The same number for cycles that hardly differ."""
     return round(math.log(cycles) / HARDLY)
+
+
+class GoalMissed(SpikecError):
+    """E0311: cores fit, and none is as fast as wanted; the ``fastest`` is this one."""
+
+    fastest: Option
+
+    @staticmethod
+    def by(fastest: Option, goal: Goal, target: Target, several: bool = False) -> GoalMissed:
+        """By how much the fastest misses a goal, and what to say instead.
+
+        ``several`` cores may be faster: that was not looked at.
+        """
+        cycles = math.ceil(fastest.cycles)
+        more = "--cores auto " if several else ""
+        error = GoalMissed(
+            [
+                Diagnostic(
+                    "E0311",
+                    f"no core that fits {target.title} takes at most {goal.most:,.0f} cycles a "
+                    f"step{goal.said} at {100 * goal.activity:g} % activity; the fastest takes "
+                    f"about {cycles:,}, with {fastest} and about {fastest.logic:,} cells of "
+                    f"logic: {cycles - goal.most:,.0f} too many",
+                    hint=f"compile with {goal.option(cycles)}, {more}or a larger board "
+                    "('spikec targets')",
+                )
+            ]
+        )
+        error.fastest = fastest
+        return error
 
 
 @dataclass
@@ -103,20 +153,10 @@ class Search(Generic[Core]):
             tuple(front(self.options)),
         )
 
-    def missed(self, target: Target, hint: str = "") -> SpikecError:
-        """E0311: cores fit, and none is as fast as wanted."""
+    def missed(self, target: Target, several: bool = False) -> GoalMissed:
+        """That none of the cores that fit is as fast as wanted; whether ``several`` may be."""
         fastest = min(self.options, key=lambda one: (one.cycles, one.logic))
-        most = self.goal.most
-        said = f" ({self.goal.said})" if self.goal.said else ""
-        return fail(
-            "E0311",
-            f"no core that fits {target.title} takes at most {most:,.0f} cycles a step{said} at "
-            f"{100 * self.goal.activity:g} % activity; the fastest takes about "
-            f"{fastest.cycles:,.0f}, with {fastest} and about {fastest.logic:,} cells of logic: "
-            f"{fastest.cycles - most:,.0f} too many",
-            hint=f"compile with --cycles {math.ceil(fastest.cycles)}, {hint}or a larger board "
-            "('spikec targets')",
-        )
+        return GoalMissed.by(fastest, self.goal, target, several)
 
 
 def front(options: Iterable[Option]) -> list[Option]:

@@ -16,6 +16,7 @@ from ...hdl.learning import MULTIPLIER_BITS, term_form
 from ...hdl.shape import DAMAGED_BITS, CoreShape, Memory, ParallelShape, Reset, index_bits
 from ...hdl.terms import terms_of, tree_bits
 from ...ir.diagnostics import SpikecError, fail
+from .larger import larger_board
 from .lower import LoweredCore
 
 # The share of a device's logic and memory a core may take: the wire needs some, and a full device
@@ -260,13 +261,11 @@ def multipliers_of(target: Target) -> tuple[float, int]:
     return sum(c.available.value for c in cells), width
 
 
-def too_large(
-    what: str, logic: float, room: float, target: Target, otherwise: str = ""
-) -> SpikecError:
+def too_large(what: str, logic: float, room: float, target: Target) -> SpikecError:
     """E0302 for what needs more logic than there is room for, and by how much."""
     return fail(
         "E0302",
         f"{what} about {logic:.0f} cells of logic; {target.title} has room for "
         f"{room:.0f} beside the link: {logic - room:.0f} too many",
-        hint=f"{otherwise}choose a larger board ('spikec targets')",
+        hint=larger_board(lambda other: (logic_room(other) or 0) >= logic),
     )

@@ -8,6 +8,7 @@ from ...hdl.learning import term_form
 from ...hdl.shape import CoreShape, Memory, index_bits
 from ...ir.diagnostics import fail
 from ...ir.plasticity import SDSP, TraceSTDP
+from .larger import larger_board, memory_bits
 
 # Buffers of the link, one for each direction.
 LINK_BLOCKS = 2
@@ -123,8 +124,10 @@ def check_memory(shape: DeviceShape, target: Target) -> dict[str, int]:
             f"the network{cores} needs about {total} {block.cell} blocks, {target.title} has "
             f"{limit} ({block.count.source}): {total - limit} too many; {taken[worst]} of them "
             f"hold the {worst}",
-            hint="use fewer --weight-bits, prune the network, or choose a larger board "
-            "('spikec targets')",
+            hint=larger_board(
+                lambda other: memory_bits(other) >= total * block.depth * block.width,
+                "use fewer --weight-bits or prune the network",
+            ),
         )
     return taken
 

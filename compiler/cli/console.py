@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ...ir.diagnostics import Diagnostic, Severity
 from ..backend import Progress as Watcher
@@ -49,7 +50,8 @@ class Report:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+            # Text, since in a str `[spi]` would be a style.
+            table.add_row(*(Text(str(cell)) for cell in row))
         self._out.print(table)
 
     def diagnostics(self, found: Iterable[Diagnostic]) -> None:

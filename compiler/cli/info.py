@@ -82,7 +82,8 @@ def explain(code: str, as_json: bool) -> int:
 def doctor(as_json: bool) -> int:
     """Check what is installed, and say how to get what is missing."""
     report = Report(as_json)
-    rows, data, missing = [], [], 0
+    rows, data = [], []
+    missing = optional = 0
     own = (
         Requirement(
             "matplotlib", "figures", installed_version("matplotlib"), "pip install 'spikec[plot]'"
@@ -94,8 +95,9 @@ def doctor(as_json: bool) -> int:
     needs = [("spikec", own), *((b.name, b.requirements()) for b in backends().values())]
     for owner, requirements in needs:
         for item in requirements:
-            missing += item.found is None
-            state = item.found or "MISSING"
+            missing += item.found is None and not item.optional
+            optional += item.found is None and item.optional
+            state = item.found or ("not here" if item.optional else "MISSING")
             rows.append((owner, item.name, state, item.purpose, "" if item.found else item.mend))
             data.append(
                 {
@@ -104,15 +106,17 @@ def doctor(as_json: bool) -> int:
                     "found": item.found,
                     "purpose": item.purpose,
                     "mend": item.mend,
+                    "optional": item.optional,
                 }
             )
     version = installed_version("spikec")
     report.line(f"spikec {version} on Python {platform.python_version()} ({sys.platform})")
     report.table("", ("backend", "needs", "found", "for", "how to get it"), rows)
+    besides = f"; of what only few need, {optional} not here" if optional else ""
     report.line(
-        "Everything is there."
+        f"Everything is there{besides}."
         if not missing
-        else f"{missing} missing; the other verbs and rungs work without."
+        else f"{missing} missing{besides}; the other verbs and rungs work without."
     )
     report.data({"spikec": version, "python": platform.python_version(), "requirements": data})
     return 3 if missing else 0

@@ -118,6 +118,18 @@ def test_a_network_too_large_is_refused_by_how_much(lanes: int | None) -> None:
     assert match is not None
     assert int(match[1]) == 26 + int(match[2])
     assert int(match[1]) >= -(-540_000 // (512 * 36))
+    assert "choose a larger board, such as icebreaker" not in str(found.hint)
+    board = re.search(r"choose a larger board, such as ([\w-]+) ", str(found.hint))
+    assert board is not None
+    larger = load_board(board[1]).target.block_memory
+    assert larger is not None and larger.bits >= int(match[1]) * 512 * 36
+
+
+def test_no_board_is_offered_where_none_has_room() -> None:
+    with pytest.raises(SpikecError) as caught:
+        choose(layers(3000, 3000), load_board("ulx3s-85f").target, lanes=16, units=1)
+    hint = str(caught.value.diagnostics[0].hint)
+    assert "prune the network: spikec knows no board with room for it" in hint
 
 
 def test_single_ported_memory_takes_what_blocks_cannot() -> None:
@@ -213,19 +225,26 @@ def test_a_goal_that_is_missed_is_refused_by_how_much() -> None:
     assert choice is not None
     fastest = choice.front[0]
     with pytest.raises(SpikecError) as caught:
-        choose(graph, target, goal=Goal(30, said="2.5 us at 12 MHz"))
+        choose(graph, target, goal=Goal.of_time(2.5e-6, 12e6))
     (found,) = caught.value.diagnostics
     assert found.code == "E0311"
+    cycles = math.ceil(fastest.cycles)
     assert found.message == (
         "no core that fits ULX3S 25F takes at most 30 cycles a step (2.5 us at 12 MHz) at 10 % "
-        f"activity; the fastest takes about {fastest.cycles:.0f}, with {fastest.lanes} lanes and "
+        f"activity; the fastest takes about {cycles}, with {fastest.lanes} lanes and "
         f"{fastest.units} units and about {fastest.logic:,} cells of logic: "
-        f"{fastest.cycles - 30:.0f} too many"
+        f"{cycles - 30} too many"
     )
-    assert found.hint == (
-        f"compile with --cycles {math.ceil(fastest.cycles)}, --cores auto or a larger board "
-        "('spikec targets')"
-    )
+    hint = "compile with {}, --cores auto or a larger board ('spikec targets')"
+    said = re.search(r"--step-time ([\d.]+)us", str(found.hint))
+    assert said is not None and found.hint == hint.format(said[0])
+    # What it offers instead is kept, and by little.
+    offered = Goal.of_time(1e-6 * float(said[1]), 12e6)
+    assert offered.cycles == cycles
+    assert choose(graph, target, goal=offered)[2].cycles <= cycles
+    with pytest.raises(SpikecError) as caught:
+        choose(graph, target, goal=Goal(30))
+    assert caught.value.diagnostics[0].hint == hint.format(f"--cycles {cycles}")
     with pytest.raises(SpikecError, match=r"E0311: .* with 8 lanes and 2 units and"):
         choose(graph, target, 8, 2, goal=Goal(30))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from spikec.backends.fpga.choose_cores import choose_cores, shortened
 from spikec.backends.fpga.cluster import LoweredCluster, lower_cluster
 from spikec.backends.fpga.emit import assignment_of, emit
 from spikec.backends.fpga.forecast import cluster_forecast
-from spikec.backends.fpga.goal import Goal
+from spikec.backends.fpga.goal import Goal, GoalMissed
 from spikec.backends.fpga.host import (
     Script,
     read_memory,
@@ -276,6 +277,24 @@ def test_several_cores_are_taken_for_a_goal_that_one_misses() -> None:
     assert not isinstance(alone, LoweredCluster)
     with pytest.raises(SpikecError, match=r"E0311: .* the fastest takes about .* 4 cores of 16"):
         choose_cores(graph, target, 4, 16, 2, goal=Goal(20))
+
+
+def test_of_all_cores_that_miss_a_goal_the_fastest_is_named() -> None:
+    """More cores are not always faster: the ring takes its time, too."""
+    target, graph = load_board("ulx3s-25f").target, layers(3, 300, 2)
+
+    def missed(cores: int | None) -> tuple[int, str]:
+        with pytest.raises(GoalMissed) as caught:
+            choose_cores(graph, target, cores, goal=Goal(5))
+        (found,) = caught.value.diagnostics
+        # One core may be too few; what several reach was looked at already.
+        assert ("--cores auto" in str(found.hint)) == (cores == 1)
+        match = re.search(r"the fastest takes about (\d+), with (.*) and about", found.message)
+        assert match is not None
+        return int(match[1]), match[2]
+
+    each = [missed(cores) for cores in (1, 2, 4, 8)]
+    assert missed(None) == min(each) != each[-1]
 
 
 def test_what_only_one_core_can_do_is_refused_or_done_by_one() -> None:

@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import re
 import select
 import sys
 import types
@@ -248,5 +249,14 @@ def test_doctor_does_not_miss_what_few_need(
     spikec: Spikec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spikec.backends.fpga.installed_version", lambda name: None)
-    told = {r["name"]: r for r in spikec("doctor", "--json").data["requirements"]}
-    assert told["spidev"]["found"].startswith("not here; pip install 'spikec[spi]'")
+    monkeypatch.setattr("spikec.backends.fpga.shutil.which", lambda name: f"/bin/{name}")
+    packages = "spikec.backends.fpga.installed_version"
+    monkeypatch.setattr(packages, lambda name: None if name == "spidev" else "1.0")
+    said = spikec("doctor", "--json")
+    assert said.code == 0
+    told = {r["name"]: r for r in said.data["requirements"]}
+    assert told["spidev"]["found"] is None and told["spidev"]["optional"]
+    out = spikec("doctor").out
+    # Square brackets are no markup.
+    assert re.search(r"spidev +│ not here +│ .*pip install 'spikec\[spi\]'", out), out
+    assert "Everything is there; of what only few need, 1 not here." in out

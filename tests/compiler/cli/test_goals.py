@@ -77,11 +77,17 @@ def test_what_is_said_in_full_is_not_chosen(spikec: Spikec, network: Path, tmp_p
     ("more", "code", "what", "mend"),
     [
         (("--cycles", 12), "E0311", "at most 12 cycles a step at 10 % activity", "--cores auto"),
-        (("--step-time", "0.4us"), "E0311", "10 cycles a step (0.4 us at 25 MHz)", "--cycles"),
+        (
+            ("--step-time", "0.4us"),
+            "E0311",
+            "10 cycles a step (0.4 us at 25 MHz)",
+            "--step-time 1.6us",
+        ),
         (("--cycles", 12, "--lanes", 4), "E0311", "with 4 lanes and", "larger board"),
         (("--cycles", 0), "E0707", "'0' is neither a number from 1 on nor 'fewest'", "--help"),
         (("--cycles", "few"), "E0707", "'few' is neither", "--help"),
         (("--step-time", "2"), "E0707", "'2' is no time as in 50us or 2ms", "--help"),
+        (("--step-time", "1ns"), "E0311", "at most 0 cycles", "--step-time 1.6us"),
         (("--step-time", "0ms"), "E0707", "'0ms' is no time", "--help"),
         (("--step-time", "1ms", "--cycles", 9), "E0707", "say the same", ""),
         (("--activity", 0), "E0707", "--activity", "--help"),
