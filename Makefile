@@ -48,7 +48,7 @@ $(READY): pyproject.toml constraints.txt compiler/_build/assemble_package.py
 	  exit 3; \
 	fi; \
 	if [ ! -e $(READY) ] || [ ! -x $(PY) ]; then \
-	  echo "Setting up $(VENV) with $$($$python --version): about a minute, once."; \
+	  echo "Setting up $(VENV) with $$($$python --version): one to three minutes, once."; \
 	  rm -rf $(VENV); \
 	  $$python -m venv $(VENV); \
 	else \

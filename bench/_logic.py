@@ -48,6 +48,7 @@ BEFORE = {
         "neurons": 1.2,
         "scan": 6.0,
         "ports": 0.8,
+        "deep": 0.4,
     },
     "parallel": {"control": 300.0, "tables": 1.0, "adders": 1.0, "neurons": 0.95, "wait": 4.0},
 }
@@ -55,7 +56,7 @@ FAITH = 3.0
 SHAPES = 16
 NETWORKS = 8
 # Besides those of random shape: what else is fitted together with them.
-KINDS = ("events", "lane", "recovery", "adaptive", "linear", "wide")
+KINDS = ("events", "lane", "recovery", "adaptive", "linear", "wide", "deep")
 FEATURED = {"ecp5": 5, "ice40": 4}
 
 
@@ -140,6 +141,17 @@ LANE = (
 WIDE = ((112, 4, 1, "registers"), (64, 2, 3, "pipelined"), (144, 2, 1, "registers"))
 
 
+# Lanes, units, groups, inputs and words of cores with large memories; the first of them as a
+# convolutional network for N-MNIST has it.
+DEEP = (
+    (16, 4, 561, 2312, 3048),
+    (8, 2, 100, 800, 2000),
+    (4, 1, 200, 200, 4000),
+    (32, 4, 70, 1000, 3000),
+    (12, 2, 300, 300, 1200),
+)
+
+
 def featured(kind: str, number: int) -> CoreShape:
     """A core of `random_shape` with what few networks ask for; the same for the same number."""
     rng = np.random.default_rng([number, *kind.encode()])
@@ -178,6 +190,25 @@ def featured(kind: str, number: int) -> CoreShape:
             distance=4 if storage == "pipelined" else 1,
             storage=storage,
             readback=False,
+        )
+    if kind == "deep":
+        lanes, units, groups, inputs, words = DEEP[number]
+        return replace(
+            shape,
+            lanes=lanes,
+            units=units,
+            neurons=lanes * groups,
+            inputs=inputs,
+            words=words,
+            segments=pick(0, 1336),
+            addressing="row",
+            recurrent=True,
+            delays=1,
+            pages=2,
+            distance=1,
+            storage="pipelined",
+            readback=lanes <= 16,
+            weight_bank_bits=9,
         )
     if kind == "recovery":
         fixed = replace(fixed, decay_u=None, order_old=None, decay_v=pick(None, 3686))
@@ -271,9 +302,9 @@ def random_network(number: int) -> LoweredCore:
 
 
 def made(family: str, kind: str) -> int:
-    """How many event-driven cores of a kind a family has; an iCE40 has no room for wide ones."""
-    if kind == "wide":
-        return len(WIDE) if family == "ecp5" else 0
+    """How many event-driven cores of a kind a family has; an iCE40 has no room for large ones."""
+    if kind in ("wide", "deep"):
+        return len({"wide": WIDE, "deep": DEEP}[kind]) if family == "ecp5" else 0
     return SHAPES if kind == "events" else FEATURED[family]
 
 
@@ -346,7 +377,9 @@ def forecast_of(key: str) -> int:
 def fitted(rows: Any, found: Any, before: Any) -> Any:
     """Weights >= 0 with the least squared relative error, held near those of ``before``."""
     relative = rows / found[:, None]
-    pull = np.diag(FAITH * relative.mean(0))
+    share = relative.mean(0)
+    # What none of them has stays what it was.
+    pull = np.diag(FAITH * np.where(share > 0, share, 1.0))
     return nnls(np.vstack([relative, pull]), np.r_[np.ones(len(found)), pull @ before])[0]
 
 

@@ -48,6 +48,15 @@ def build_for(target: Target, lanes: int, units: int = 1) -> Build:
     )
 
 
+def single_ported(build: Build) -> Build:
+    """The same with its weights in single-ported memory.
+
+    They are not read back: a host has just filled them, word by word acknowledged, and to read them
+    lies on the longest path of such a core.
+    """
+    return replace(build, huge=True, readback=False)
+
+
 def choose(
     graph: Graph,
     target: Target,
@@ -194,7 +203,7 @@ def _events(
     single = any(memory.ports == "1rw" for memory in target.memories)
     single = single and plastic_projection(graph) is None
     if search.best is None and single and (search.options or _fits_single(graph, target)):
-        tried.add_all([replace(build, huge=True) for build in builds])
+        tried.add_all([single_ported(build) for build in builds])
     if not search.options:
         raise tried.refusal()
 

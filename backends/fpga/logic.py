@@ -11,7 +11,7 @@ from typing import Final
 from ...boards.board import Target
 from ...hdl.arithmetic import signed_digits
 from ...hdl.cluster_shape import ClusterShape
-from ...hdl.cycles import scan_width
+from ...hdl.cycles import scan_width, scan_words
 from ...hdl.learning import MULTIPLIER_BITS, term_form
 from ...hdl.shape import DAMAGED_BITS, CoreShape, Memory, ParallelShape, Reset, index_bits
 from ...hdl.terms import terms_of, tree_bits
@@ -27,15 +27,16 @@ LINK_LOGIC: Final = 1500
 # Cells of logic for one of each part of a core, and of a circuit: what `bench/_logic.py` fits.
 _WEIGHTS: Final = {
     "ecp5": {
-        "control": 446.0,
-        "sums": 0.912,
-        "held": 1.15,
-        "lanes": 0.223,
-        "stored": 0.946,
-        "recovery": 2.09,
-        "neurons": 1.22,
-        "scan": 11.6,
-        "ports": 1.34,
+        "control": 453.0,
+        "sums": 0.87,
+        "held": 1.19,
+        "lanes": 0.27,
+        "stored": 0.94,
+        "recovery": 2.45,
+        "neurons": 1.21,
+        "scan": 11.3,
+        "ports": 1.31,
+        "deep": 0.56,
         "stages": 0.0,
     },
     "ice40": {
@@ -43,11 +44,12 @@ _WEIGHTS: Final = {
         "sums": 1.1,
         "held": 1.41,
         "lanes": 0.488,
-        "stored": 0.0,
+        "stored": 1.0,
         "recovery": 26.9,
         "neurons": 1.48,
         "scan": 15.6,
         "ports": 2.6,
+        "deep": 0.0,
         "stages": 0.68,
     },
 }
@@ -57,6 +59,8 @@ _PARALLEL_WEIGHTS: Final = {
 }
 # Cells that multiply, and numbers of how many bits.
 _MULTIPLIER_CELLS: Final = {"ICESTORM_DSP": 16, "MULT18X18D": 18, "MULT18X18": 18, "DSPs": 18}
+# Words of a block of memory at its widest.
+_BLOCK_DEPTH: Final = 512
 _LOGIC_CELLS: Final = ("ICESTORM_LC", "TRELLIS_COMB", "LUT4", "Slice LUTs")
 
 
@@ -78,9 +82,10 @@ def logic_parts(shape: CoreShape) -> dict[str, float]:
 
     ``sums`` are the lanes' adders with the choices before them, ``held`` what a group of several
     beats waits in, ``lanes`` the places that lanes with an address each carry along, ``stored``
-    the cells of accumulators in memory made of logic, ``neurons`` the arithmetic of the units,
-    ``recovery`` what advancing membranes adds to it, ``stages`` their registers, ``scan`` the flags
-    of groups, ``ports`` the words that the host reaches.
+    the cells of accumulators and of groups' flags in memory made of logic, ``neurons`` the
+    arithmetic of the units, ``recovery`` what advancing membranes adds to it, ``stages`` their
+    registers, ``scan`` the lookup of groups, ``ports`` the words that the host reaches, ``deep``
+    what chooses among the blocks of memories that are deeper than one.
     """
     sums = shape.lanes * shape.acc_bits
     bypasses = {"registers": 0, "distributed": 1, "block": 2, "pipelined": 3}[shape.storage]
@@ -97,12 +102,13 @@ def logic_parts(shape: CoreShape) -> dict[str, float]:
         "sums": float(sums * (1 + bypasses)),
         "held": float(sums if shape.beats > 1 else 0),
         "lanes": float(own),
-        "stored": float(_stored(shape)),
+        "stored": float(_stored(shape) + _flags(shape)),
         "recovery": float(shape.units * shape.quadratic * shape.state_bits),
         "neurons": shape.units * _unit_parts(shape) * shape.state_bits,
         "stages": float(shape.units * stages),
         "scan": float(scan_width(shape)),
         "ports": ports + 0.5 * parts * shape.bank_bits,
+        "deep": float(_deep(shape)),
     }
 
 
@@ -115,6 +121,30 @@ def _stored(shape: CoreShape) -> int:
     alone = shape.lanes if shape.addressing == "lane" else 1
     wide = shape.lanes * shape.acc_bits
     return 6 * deep * alone * -(-wide // alone // 4) + wide * (deep - 1)
+
+
+def _flags(shape: CoreShape) -> int:
+    """Cells of the flags of groups in memory made of logic: what rests, and on each page what was
+    added to. Two words at a time are looked up in them."""
+    words = scan_words(shape)
+    if shape.storage == "block" or words <= 2:
+        return 0
+    deep = -(-words // 16)
+    if shape.addressing != "lane":
+        deep += -(-(shape.pages << index_bits(words)) // 16)
+    return 2 * 6 * deep * scan_width(shape) // 4
+
+
+def _deep(shape: CoreShape) -> int:
+    """Bits of words, once for each further block that a memory is deep."""
+    blocks = {
+        m: -(-shape.rows(m) // _BLOCK_DEPTH) for m in shape.memories if m is not Memory.DIGEST
+    }
+    found = sum(shape.row_bits(m) * (deep - 1) for m, deep in blocks.items())
+    if shape.storage in ("block", "pipelined"):
+        deep = -(-shape.groups * shape.pages // _BLOCK_DEPTH)
+        found += shape.lanes * shape.acc_bits * (deep - 1)
+    return found
 
 
 def _unit_parts(shape: CoreShape) -> float:

@@ -29,7 +29,7 @@ from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import Progress, find_target, need
 from spikec.compiler.cli.console import Report
 from spikec.compiler.cli.model import make_folder, write_file
-from spikec.compiler.compare import accuracy
+from spikec.compiler.compare import accuracy, compare
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.demo.digits import LEVELS, SPLIT_SEED, TEST_SHARE
 from spikec.compiler.ladder import run_rung
@@ -65,6 +65,7 @@ TRACE, GAIN, GAIN_SHIFT = 17, 14, 8
 STREAMS = 16
 BLOCK = 300  # images that a point of the learning curve stands for
 VOTE = 127  # of a cell that spikes for one class alone
+ON_BOARD = 100  # images that the board's core learns from, in simulation
 ROUNDINGS = (Rounding.STOCHASTIC, Rounding.NEAREST_EVEN, Rounding.TOWARD_ZERO)
 EPOCHS = 3
 
@@ -321,6 +322,32 @@ class Place:
         return compile_graph(graph, backend, target, options, {"bitstream": False}).artifact()
 
 
+def on_board(learner: Graph, images: Images, board: str, progress: Progress) -> dict[str, Any]:
+    """What the core of a board makes of the first images, word by word beside the integers.
+
+    Spikes, membranes and thresholds of every step, and all weights after the last.
+    """
+    artifact = Place(board).compiled(learner)
+    shown = stream(images.pixels[:ON_BOARD])
+    record = [("cells", "v"), ("cells", "h")]
+    rungs = [
+        run_rung(artifact, rung, shown, populations=["cells"], record=record, progress=progress)
+        for rung in ("integer", "rtl")
+    ]
+    found = compare(*(run.recording for run in rungs), graph=learner)
+    weights = rungs[1].recording.weights["learned"][-1]
+    before = learner.projections[0].connection.weight  # type: ignore[attr-defined]
+    return {
+        "target": board,
+        "images": len(images.labels[:ON_BOARD]),
+        "equal": found.equal,
+        "spikes": int(rungs[1].recording.spikes["cells"].value.sum()),
+        "words": found.state_words,
+        "changed": int((weights != before).sum()),
+        "summary": found.describe(),
+    }
+
+
 def learn(
     learner: Graph,
     training: Images,
@@ -465,6 +492,10 @@ def _learn_all(options: argparse.Namespace, report: Report) -> int:
                 learner = build_learner(seed, rounding, learning)
                 found[kind].append(learn(learner, training, test, order, place, watch))
             means.append(k_means(training, test, seed))
+        learner = build_learner(0, options.roundings[0])
+        board = None
+        if options.board is not None:
+            board = on_board(learner, training, options.board, progress)
     results = {
         "cells": CELLS,
         "steps": STEPS,
@@ -474,6 +505,7 @@ def _learn_all(options: argparse.Namespace, report: Report) -> int:
         "validation": options.validate,
         "on": options.on,
         "target": options.target,
+        "board": board,
         "k_means": means,
         "networks": {
             kind: {
@@ -488,7 +520,7 @@ def _learn_all(options: argparse.Namespace, report: Report) -> int:
     _write(options.output, found, means, test, results)
     _tell(report, results, options.output)
     report.data(results)
-    return 0
+    return 1 if board is not None and not board["equal"] else 0
 
 
 def _write(
@@ -527,6 +559,17 @@ def _tell(report: Report, results: dict[str, Any], folder: Path) -> None:
         "highest)"
     )
     report.table("", ("rounding", "named", "voted", "spikes an image"), rows)
+    board = results["board"]
+    if board is not None:
+        report.line(
+            f"learning on {board['target']}, simulated, {board['images']} images: "
+            + (
+                f"every spike ({board['spikes']}), state word and learned weight "
+                f"({board['words']:,}) is the integers'; {board['changed']:,} weights changed"
+                if board["equal"]
+                else f"DIFFERS. {board['summary']}"
+            )
+        )
     report.line(f"wrote {folder}: fields.svg, curve.svg, learned.spk, classifier.spk, classifier/,")
     report.line("test.npz, results.json")
 
@@ -541,6 +584,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, default=Path("out/stdp_digits"))
     parser.add_argument("--target", default="null", help="what the learner is compiled for")
     parser.add_argument("--on", default="integer", help="the rung that learns")
+    parser.add_argument(
+        "--board",
+        help=f"compare what this board's core learns from {ON_BOARD} images, in simulation",
+    )
     parser.add_argument("--seeds", type=_positive, default=3)
     parser.add_argument("--epochs", type=_positive, default=EPOCHS)
     parser.add_argument("--images", type=_positive, help="learn from the first so many")

