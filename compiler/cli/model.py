@@ -302,7 +302,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     type=click.IntRange(1, 64),
     show_default="4",
     metavar="N",
-    help="FPGA: place and route with up to N seeds, 1 to 64, until timing is met.",
+    help="FPGA: place and route with up to N seeds until timing is met.",
 )
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Stimulus to measure the error on."
