@@ -31,7 +31,7 @@ class NullBackend:
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
         """No files; E0707 for an option that only a board has."""
-        for option in ("lanes", "clock_hz", "core", "link"):
+        for option in ("lanes", "clock_hz", "core", "link", "placements"):
             if options.get(option) is not None:
                 raise fail("E0707", f"'{target.name}' is no board: it takes no {option}")
         return Emission({}, {}, {})

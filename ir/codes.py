@@ -362,8 +362,10 @@ CODES: dict[str, Code] = {
     # -- E08: devices and simulation -----------------------------------------------------------
     "E0801": Code(
         "timing is not met",
-        "The place-and-route tool reports a lower maximum frequency than the board's clock. The "
-        "bitstream would fail at random; it is not written. Lower the clock or the lanes.",
+        "The place-and-route tool reports a lower maximum frequency than the board's clock, or a "
+        "signal that is faster than its clock (a hold violation), with every seed that was tried. "
+        "The bitstream would fail at random; it is not written. Lower the clock or the lanes, or "
+        "try more seeds with 'compile --placements'.",
     ),
     "E0802": Code(
         "the device does not answer",

@@ -87,7 +87,8 @@ class FpgaBackend:
         Options: ``lanes``, ``units``, ``clock_hz``, ``bitstream``, ``emit`` (populations whose
         spikes leave), ``core`` (parallel, events), ``input_max`` (spikes of an input line a step),
         ``parity`` (of weight words), ``link`` (serial, spi), ``cycles`` (of a step at most, or
-        "fewest") or ``step_time`` (in seconds), ``activity`` (share of sources that spike in it).
+        "fewest") or ``step_time`` (in seconds), ``activity`` (share of sources that spike in it),
+        ``placements`` (at most, until timing is met).
         """
         need("amaranth", "fpga", "the FPGA backend")
         from .emit import emit

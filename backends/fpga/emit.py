@@ -17,7 +17,7 @@ from ...hdl.shape import CoreShape
 from ...hdl.verilog import VerilogDevice, device_verilog
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
-from .bitstream import build_bitstream, check_link, choose_clock
+from .bitstream import MOST_PLACEMENTS, PLACEMENTS, build_bitstream, check_link, choose_clock
 from .choose import INPUT_MAX
 from .choose_cores import choose_cores
 from .cluster import Lowered, LoweredCluster, lower_cluster
@@ -45,6 +45,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
     host_link: HostLink = options.get("link") or "serial"
     with coded():
         check_link(board, host_link)
+        placements = _placements(board, options)
         clock_hz, _ = choose_clock(board, options.get("clock_hz"))
         core, build, expected = choose_cores(
             graph,
@@ -98,12 +99,12 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
             files |= written.files
             facts |= written.facts
         elif options.get("bitstream", True):
-            stages = {"synthesis": 0.1, "place and route": 0.5, "packing": 0.9}
             built = build_bitstream(
                 board,
                 VerilogDevice(core.shape, core.image, link=link),
                 clock_hz=clock_hz,
-                progress=lambda stage: progress("bitstream", stages.get(stage, 0.0)),
+                placements=placements,
+                progress=lambda stage: _show(stage, progress),
                 link=host_link,
             )
             files[built.filename] = built.data
@@ -111,6 +112,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
                 "bitstream": built.filename,
                 "fmax_mhz": built.fmax_mhz,
                 "clock_mhz": built.clock_mhz,
+                "placement_seed": built.seed,
                 "tools": dict(built.tool_versions),
                 "utilisation": {
                     cell: {"used": used, "available": available}
@@ -131,6 +133,31 @@ def goal_of(options: Mapping[str, Any], clock_hz: float) -> Goal:
     if cycles is not None:
         raise fail("E0707", "--cycles and --step-time say the same: one of them is enough")
     return Goal.of_time(seconds, clock_hz, activity)
+
+
+def _placements(board: Board, options: Mapping[str, Any]) -> int:
+    """How often the bitstream's design is placed at most; E0707 if it is said of no bitstream."""
+    asked = options.get("placements")
+    if asked is None:
+        return PLACEMENTS
+    if board.flow == "vivado":
+        raise fail("E0707", f"--placements: Vivado places '{board.name}', not spikec")
+    if not options.get("bitstream", True):
+        raise fail("E0707", "--placements: nothing is placed with --no-bitstream")
+    if not 1 <= asked <= MOST_PLACEMENTS:
+        raise fail("E0707", f"--placements is {asked}; it must be 1 to {MOST_PLACEMENTS}")
+    return int(asked)
+
+
+_STAGES = {"elaboration": 0.0, "synthesis": 0.1, "place and route": 0.5, "packing": 0.9}
+
+
+def _show(stage: str, progress: Progress) -> None:
+    """A stage of the bitstream; a placement after the first stands below, by its own name."""
+    if stage in _STAGES:
+        progress("bitstream", _STAGES[stage])
+    else:
+        progress(stage, 0.0)
 
 
 def _shape_facts(shape: CoreShape) -> dict[str, Any]:

@@ -8,14 +8,16 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spikec.backends.fpga import backend
 from spikec.backends.fpga.bitstream import (
+    Bitstream,
     ClockUnavailable,
     DoesNotFit,
     LinkUnavailable,
@@ -28,6 +30,10 @@ from spikec.backends.fpga.bitstream import (
 from spikec.backends.fpga.process import StageFailed, StageTimedOut
 from spikec.backends.fpga.toolchain import Tool, Toolchain
 from spikec.boards.board import board_names, load_board
+from spikec.compiler.cli.main import invoke
+from spikec.compiler.compile import compile_graph
+from spikec.compiler.frontends.nir import write_nir
+from spikec.compiler.passes.quantise import Quantise
 from spikec.hdl.image import CoreImage
 from spikec.hdl.shape import CoreShape
 
@@ -36,6 +42,7 @@ pytest.importorskip("amaranth_boards")
 
 from spikec.backends.fpga.board_top import make_platform
 
+from ...compiler.cli.conftest import OPTIONS, make_graph
 from .echo import Echo
 
 BOARDS = [name for name in board_names() if load_board(name).flow == "open"]
@@ -69,15 +76,24 @@ with open({calls!r}, "a") as calls:
 if name == {stuck!r}:
     time.sleep(600)
 if name.startswith("nextpnr"):
-    pathlib.Path("top.tim").write_text({tim!r})
-    if "ERROR" in {tim!r}:
+    seed = options[options.index("--seed") + 1]
+    # A list has one item for each seed from 1.
+    tim, found = {tim!r}, {reports!r}[options[options.index("--router") + 1]]
+    tim = tim[int(seed) - 1] if isinstance(tim, list) else tim
+    found = found[int(seed) - 1] if isinstance(found, list) else found
+    pathlib.Path("top.tim").write_text(tim)
+    # As the real one does with --quiet.
+    print("\\n".join(line for line in tim.splitlines() if line.startswith("Warning")))
+    if "ERROR" in tim:
         sys.exit(1)
-    key = options[options.index("--router") + 1]
-    pathlib.Path("report.json").write_text(json.dumps({reports!r}[key]))
+    pathlib.Path("report.json").write_text(json.dumps(found))
+    pathlib.Path("seed").write_text(seed)
 if name.endswith("pack"):
+    seed = pathlib.Path("seed").read_bytes()
     for option in options:
         if option.endswith((".bin", ".bit", ".fs")):
-            pathlib.Path(option).write_bytes(b"bitstream of " + pathlib.Path("top.il").read_bytes())
+            data = b"bitstream " + seed + b" of " + pathlib.Path("top.il").read_bytes()
+            pathlib.Path(option).write_bytes(data)
 """
 
 
@@ -86,7 +102,7 @@ def pretend_tools(
     folder: Path,
     *,
     reports: Mapping[str, Any],
-    tim: str = "",
+    tim: str | list[str] = "",
     stuck: str = "",
 ) -> Toolchain:
     """Programs that leave the files the real ones leave, in no time."""
@@ -106,6 +122,12 @@ def calls(folder: Path) -> list[str]:
     return [line.split()[0] for line in lines]
 
 
+def seeds(folder: Path) -> list[int]:
+    """The seeds of the placements, in order."""
+    lines = (folder / "calls").read_text(encoding="utf-8").splitlines()
+    return [int(line.split("--seed ")[1].split()[0]) for line in lines if "--seed" in line]
+
+
 ROUTED = {"router1": report(17.8)}
 
 
@@ -115,7 +137,8 @@ def test_a_plan_holds_commands_constraints_and_no_machine_path(name: str) -> Non
     plan = prepare_plan(board, Echo())
     commands = json.loads(plan["build_top.json"])["commands"]
     assert commands[0][0] == "yosys"
-    assert commands[1][commands[1].index("--seed") :][:2] == ["--seed", "1"]
+    # All placements of a design have one plan.
+    assert "--seed" not in commands[1]
     pins = plan[CONSTRAINTS[str(board.target.family)]].decode()
     for pin in (board.serial.rx, board.serial.tx):
         assert pin in pins.replace('"', " ").replace(";", " ").split()
@@ -262,8 +285,13 @@ def test_a_hold_violation_is_an_error_whatever_the_clock(
 
     # The second time it comes from the cache and is no better.
     for _ in range(2):
-        with pytest.raises(TimingFailed, match="2 hold violations, which no slower clock mends"):
+        with pytest.raises(TimingFailed) as caught:
             build()
+        assert str(caught.value) == (
+            f"2 hold violations (the fewest of 4 placements), which no slower clock mends: {hold}; "
+            "place more often with --placements, or use fewer lanes"
+        )
+    assert seeds(tmp_path) == [1, 2, 3, 4]
     assert build(allow_timing_failure=True).cached
 
 
@@ -295,7 +323,8 @@ def test_a_build_reports_cells_clocks_and_stages(tmp_path: Path) -> None:
     assert stages == ["elaboration", "synthesis", "place and route", "packing"]
     assert set(built.seconds) == set(stages[1:])
     assert built.filename == "icebreaker.bin"
-    assert built.data.startswith(b"bitstream of ")
+    assert built.data.startswith(b"bitstream 1 of ")
+    assert built.seed == 1
     assert built.utilisation == {"ICESTORM_LC": (453, 5280)}
     assert (built.fmax_mhz, built.clock_mhz) == (17.8, 12.0)
     assert built.timings[0].clock == "cd_sync.clk"
@@ -335,29 +364,175 @@ def test_a_corrupt_cache_entry_is_built_again(tmp_path: Path) -> None:
     assert not second.cached
 
 
+def build_at_24(folder: Path, tools: Toolchain, **options: Any) -> Bitstream:
+    """A build for an iCEBreaker at 24 MHz with a cache below ``folder``."""
+    board, cache = load_board("icebreaker"), folder / "cache"
+    return build_bitstream(
+        board, Echo(), clock_hz=24e6, toolchain=tools, cache_dir=cache, **options
+    )
+
+
 def test_a_clock_that_fails_says_by_how_much_and_what_to_do(tmp_path: Path) -> None:
-    reports = {"router1": report(18.5, 24.0)}
-    tools = pretend_tools("ice40", tmp_path, reports=reports)
-
-    def build(**options: Any) -> Any:
-        return build_bitstream(
-            load_board("icebreaker"),
-            Echo(),
-            clock_hz=24e6,
-            toolchain=tools,
-            cache_dir=tmp_path / "cache",
-            **options,
-        )
-
+    tools = pretend_tools("ice40", tmp_path, reports={"router1": report(18.5, 24.0)})
     with pytest.raises(TimingFailed) as caught:
-        build()
+        build_at_24(tmp_path, tools, placements=1)
     assert str(caught.value) == (
-        "clock cd_sync.clk is to run at 24.00 MHz and reaches 18.50 MHz: 5.50 MHz (23%) too slow; "
-        "slowest path 46.5 ns from device.a_DFF to device.b_LUT; "
-        "build for 18 MHz, which icebreaker offers, or use fewer lanes"
+        "clock cd_sync.clk is to run at 24.00 MHz and reaches 18.50 MHz: 5.50 MHz (22.9%) too "
+        "slow; slowest path 46.5 ns from device.a_DFF to device.b_LUT; one placement was tried; "
+        "build for 18 MHz, which icebreaker offers, place more often with --placements, "
+        "or use fewer lanes"
     )
     assert caught.value.report.timings[0].achieved_mhz == 18.5
-    assert build(allow_timing_failure=True).fmax_mhz == 18.5
+    # Who takes any placement gets the first.
+    taken = build_at_24(tmp_path, tools, allow_timing_failure=True)
+    assert (taken.fmax_mhz, taken.seed, taken.cached) == (18.5, 1, True)
+    assert seeds(tmp_path) == [1]
+
+
+def test_the_first_seed_that_meets_the_clock_is_taken(tmp_path: Path) -> None:
+    reports = {"router1": [report(f, 24.0) for f in (23.9, 22.0, 24.1, 30.0)]}
+    tools = pretend_tools("ice40", tmp_path, reports=reports)
+    stages: list[str] = []
+    built = build_at_24(tmp_path, tools, progress=stages.append)
+    assert (built.seed, built.fmax_mhz) == (3, 24.1)
+    assert built.data.startswith(b"bitstream 3 of ")
+    assert seeds(tmp_path) == [1, 2, 3]
+    assert calls(tmp_path) == ["yosys", *("nextpnr-ice40", "icepack") * 3]
+    placed = ["place and route", "place and route 2 of 4", "place and route 3 of 4"]
+    assert [s for s in stages if s.startswith("place")] == placed
+    assert stages.count("synthesis") == 1
+    assert list(built.seconds) == ["synthesis", "place and route", "packing"]
+    # All three come from the cache, and any of them for whoever begins with its seed.
+    again = build_at_24(tmp_path, tools)
+    assert again.cached
+    assert replace(again, seconds=built.seconds) == built
+    assert build_at_24(tmp_path, tools, seed=3).cached
+    assert seeds(tmp_path) == [1, 2, 3]
+
+
+def test_the_best_of_placements_that_all_miss_the_clock_is_reported(tmp_path: Path) -> None:
+    reports = {"router1": [report(f, 24.0) for f in (23.0, 23.4, 20.0, 23.8, 24.0)]}
+    tools = pretend_tools("ice40", tmp_path, reports=reports)
+    with pytest.raises(TimingFailed) as caught:
+        build_at_24(tmp_path, tools)
+    assert str(caught.value) == (
+        "clock cd_sync.clk is to run at 24.00 MHz and reaches 23.80 MHz: 0.20 MHz (0.8%) too "
+        "slow; slowest path 46.5 ns from device.a_DFF to device.b_LUT; "
+        "4 placements reached 20.00 to 23.80 MHz; "
+        "build for 18 MHz, which icebreaker offers, place more often with --placements, "
+        "or use fewer lanes"
+    )
+    assert caught.value.report.timings[0].achieved_mhz == 23.8
+    # More of them go on where these ended.
+    assert build_at_24(tmp_path, tools, placements=5).seed == 5
+    assert seeds(tmp_path) == [1, 2, 3, 4, 5]
+
+
+def test_as_many_placements_as_there_may_be_are_not_followed_by_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikec.backends.fpga.bitstream.MOST_PLACEMENTS", 2)
+    tim = "Warning: Hold/min time violation for path 'posedge clk' -> 'posedge clk': a to b\n"
+    reports = {"router1": report(24.0, 24.0)}
+    tools = pretend_tools("ice40", tmp_path, reports=reports, tim=tim)
+    with pytest.raises(TimingFailed, match=r"fewest of 2 placements.*a to b; use fewer lanes$"):
+        build_at_24(tmp_path, tools, placements=2)
+
+
+def test_a_clock_out_of_reach_is_tried_once(tmp_path: Path) -> None:
+    reports = {"router1": [report(f, 24.0) for f in (17.9, 24.0)]}
+    tools = pretend_tools("ice40", tmp_path, reports=reports)
+    with pytest.raises(TimingFailed) as caught:
+        build_at_24(tmp_path, tools)
+    assert str(caught.value).endswith(
+        "one placement was tried, since another seed does not gain so much; "
+        "build for 12 MHz, which icebreaker offers, or use fewer lanes"
+    )
+    assert seeds(tmp_path) == [1]
+
+
+def test_a_quarter_below_the_clock_is_not_out_of_reach(tmp_path: Path) -> None:
+    # How far the second is off says nothing: the first came near.
+    reports = {"router1": [report(f, 24.0) for f in (18.0, 10.0, 24.0)]}
+    tools = pretend_tools("ice40", tmp_path, reports=reports)
+    assert build_at_24(tmp_path, tools).seed == 3
+
+
+def test_hold_violations_are_placed_again_like_a_missed_clock(tmp_path: Path) -> None:
+    hold = "Warning: Hold/min time violation for path 'posedge clk' -> 'posedge clk': {} to q\n"
+    # Fewer violations are better than a clock that is met, which a slower one would mend, too.
+    tim = [hold.format(n) * n for n in (3, 1, 2, 0)]
+    reports = {"router1": [report(f, 24.0) for f in (24.0, 23.0, 24.0, 24.0)]}
+    tools = pretend_tools("ice40", tmp_path, reports=reports, tim=tim)
+    with pytest.raises(TimingFailed) as caught:
+        build_at_24(tmp_path, tools, placements=3)
+    assert str(caught.value) == (
+        "clock cd_sync.clk is to run at 24.00 MHz and reaches 23.00 MHz: 1.00 MHz (4.2%) too "
+        "slow; slowest path 46.5 ns from device.a_DFF to device.b_LUT; "
+        "3 placements reached 23.00 to 24.00 MHz; "
+        "1 hold violation (the fewest of 3 placements), which no slower clock mends: "
+        "Hold/min time violation for path 'posedge clk' -> 'posedge clk': 1 to q; "
+        "place more often with --placements, or use fewer lanes"
+    )
+    built = build_at_24(tmp_path, tools, placements=4)
+    assert (built.seed, built.fmax_mhz) == (4, 24.0)
+    assert "Hold" not in built.log
+
+
+@pytest.fixture
+def no_tools_but(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Toolchain], None]:
+    """Replaces the tools that ``compile`` finds, and its cache."""
+
+    def use(tools: Toolchain) -> None:
+        monkeypatch.setattr("spikec.backends.fpga.bitstream.find_toolchain", lambda _: tools)
+        monkeypatch.setenv("SPIKEC_CACHE", str(tmp_path / "cache"))
+
+    return use
+
+
+def compile_small(folder: Path, *options: str) -> int:
+    write_nir(make_graph(), folder / "small.nir")
+    arguments = ("compile", str(folder / "small.nir"), "-t", "icebreaker", *OPTIONS)
+    return invoke([*arguments, "-o", str(folder / "out"), "--lanes", "1", *options])
+
+
+def test_the_seed_that_was_taken_is_in_the_manifest(
+    tmp_path: Path,
+    no_tools_but: Callable[[Toolchain], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reports = {"router1": [report(f, 12.0) for f in (11.0, 11.5, 12.5)]}
+    no_tools_but(pretend_tools("ice40", tmp_path, reports=reports))
+    assert compile_small(tmp_path, "--placements", "2") == 2
+    said = capsys.readouterr().err
+    assert "error E0801: " in said and "2 placements reached 11.00 to 11.50 MHz" in said
+    assert not (tmp_path / "out").exists()
+    assert compile_small(tmp_path) == 0
+    assert "Fmax 12.5 MHz, clock 12.0 MHz, placed 3 times" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "out" / "manifest.json").read_text())["emission"]
+    assert (facts["placement_seed"], facts["fmax_mhz"]) == (3, 12.5)
+    assert seeds(tmp_path) == [1, 2, 3]
+
+
+def test_each_placement_after_the_first_is_shown(
+    tmp_path: Path, no_tools_but: Callable[[Toolchain], None]
+) -> None:
+    reports = {"router1": [report(f, 12.0) for f in (11.0, 11.5, 12.5)]}
+    no_tools_but(pretend_tools("ice40", tmp_path, reports=reports))
+    shown: dict[str, list[float]] = {}
+    compile_graph(
+        make_graph(),
+        backend,
+        load_board("icebreaker").target,
+        Quantise(),
+        {"lanes": 1},
+        progress=lambda stage, share: shown.setdefault(stage, []).append(share),
+    )
+    assert [name for name in shown if name.startswith("place")] == [
+        "place and route 2 of 4",
+        "place and route 3 of 4",
+    ]
+    assert shown["bitstream"] == sorted(shown["bitstream"])
 
 
 def test_a_clock_below_all_the_board_offers_is_said_so(tmp_path: Path) -> None:

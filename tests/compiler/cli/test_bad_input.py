@@ -236,6 +236,9 @@ class TestBoards:
             ("--clock", 0, "--clock"),
             ("--clock", "nan", "--clock"),
             ("--core", "serial", "--core"),
+            ("--placements", 0, "--placements"),
+            ("--placements", 65, "--placements"),
+            ("--placements", 2, "nothing is placed with --no-bitstream"),
         ],
     )
     def test_lanes_and_clock(
@@ -655,7 +658,8 @@ class TestOptionsOutOfRange:
         assert not list(tmp_path.glob("[rg].*"))
 
     @pytest.mark.parametrize(
-        ("option", "value"), [("--lanes", "8"), ("--clock", "8"), ("--core", "parallel")]
+        ("option", "value"),
+        [("--lanes", "8"), ("--clock", "8"), ("--core", "parallel"), ("--placements", "4")],
     )
     def test_an_option_of_boards_without_a_board(
         self, spikec: Spikec, model: Path, tmp_path: Path, option: str, value: str

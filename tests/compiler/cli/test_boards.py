@@ -95,6 +95,17 @@ def test_a_board_for_vivado_gets_sources_and_no_made_up_number(
     assert "not built: Vivado" in (folder / "report.html").read_text()
 
 
+def test_placements_of_a_board_that_vivado_places_are_refused(
+    spikec: Spikec, model: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("amaranth")
+    folder = tmp_path / "out"
+    said = spikec("compile", model, "-t", "arty-a7-35t", "-o", folder, "--placements", 8, *OPTIONS)
+    assert said.code == 2
+    assert "error E0707: --placements: Vivado places 'arty-a7-35t'" in said.err
+    assert not folder.exists()
+
+
 @pytest.mark.slow
 def test_a_board_for_vivado_gets_an_estimate_with_its_source(
     spikec: Spikec, model: Path, tmp_path: Path
