@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from spikec.hdl.cluster_shape import DeviceShape
 from spikec.hdl.image import CoreImage
 from spikec.hdl.shape import (
     ADDRESSINGS,
@@ -219,7 +220,7 @@ def random_image(shape: CoreShape, rng: np.random.Generator) -> CoreImage:
     )
 
 
-def random_steps(shape: CoreShape, steps: int, rng: np.random.Generator) -> list[list[int]]:
+def random_steps(shape: DeviceShape, steps: int, rng: np.random.Generator) -> list[list[int]]:
     """Events of each step; the same source may come several times."""
     return [
         [int(s) for s in rng.integers(0, shape.inputs, rng.integers(0, 7))] for _ in range(steps)

