@@ -249,16 +249,9 @@ def _choice(emission: Mapping[str, Any]) -> Choice | None:
     found = emission.get("choice")
     if found is None:
         return None
-    build, cores = emission["build"], len(emission.get("cores", ())) or 1
-
-    def taken(one: Mapping[str, Any]) -> bool:
-        if one["kind"] == "parallel" or build["parallel"]:
-            return one["kind"] == "parallel" and bool(build["parallel"])
-        size = one["cores"], one["lanes"], one["units"]
-        return bool(size == (cores, build["lanes"], build["units"]))
-
+    title = emission["core"]["title"]
     candidates = tuple(
-        Candidate(one["title"], one["cycles"], one["logic"], one["blocks"], taken(one))
+        Candidate(one["title"], one["cycles"], one["logic"], one["blocks"], one["title"] == title)
         for one in found["front"]
     )
     return Choice(found["rule"], found["fit"], candidates, found["most"])

@@ -22,7 +22,7 @@ from .choose import INPUT_MAX
 from .choose_cores import choose_cores
 from .cluster import Lowered, LoweredCluster, lower_cluster
 from .errors import coded
-from .forecast import ACTIVITY, forecast
+from .forecast import ACTIVITY, Option, forecast
 from .goal import Goal
 from .lower import Build, lower
 from .partition import Assignment
@@ -62,8 +62,10 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
         progress("verilog", 0.0)
         link = link_options(board, clock_hz)
         verilog = device_verilog(core.shape, core.image, link=link)
+        cores = len(core.parts) if isinstance(core, LoweredCluster) else 1
+        title = str(Option.of(expected, build, cores))
         facts: dict[str, Any] = {
-            "core": {"kind": expected.kind, "why": expected.why},
+            "core": {"kind": expected.kind, "title": title, "why": expected.why},
             "build": asdict(build),
             "lanes": build.lanes,
             "clock_hz": clock_hz,

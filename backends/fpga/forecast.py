@@ -19,7 +19,7 @@ from ...hdl.shape import ParallelShape
 from ...hdl.terms import depth, terms_of
 from .cluster import LoweredCluster
 from .logic import cluster_logic, logic, parallel_logic
-from .lower import LoweredCore
+from .lower import Build, LoweredCore
 from .resources import cluster_blocks, memory_blocks
 
 Integers = npt.NDArray[np.int64]
@@ -41,12 +41,23 @@ class Option:
     logic: int
     blocks: int
 
+    @staticmethod
+    def of(found: Forecast, build: Build, cores: int = 1) -> Option:
+        """The core that was built so, and what was found of it."""
+        lanes, units = (0, 0) if build.parallel else (build.lanes, build.units)
+        blocks = sum(found.blocks.values())
+        return Option(found.kind, cores, lanes, units, found.cycles, found.logic, blocks)
+
     def __str__(self) -> str:
         """In words."""
         if self.kind == "parallel":
             return "the network as a circuit"
         several = f"{self.cores} cores of " if self.cores > 1 else ""
-        return f"{several}{self.lanes} lanes and {self.units} unit{'s' * (self.units != 1)}"
+        lanes, units = (
+            f"{count} {name}{'s' * (count != 1)}"
+            for count, name in ((self.lanes, "lane"), (self.units, "unit"))
+        )
+        return f"{several}{lanes} and {units}"
 
 
 @dataclass(frozen=True)

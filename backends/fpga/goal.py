@@ -129,11 +129,7 @@ class Search(Generic[Core]):
 
     def add(self, core: Core, build: Build, found: Forecast, cores: int = 1) -> bool:
         """A core that fits; whether it is the best so far."""
-        lanes, units = (0, 0) if build.parallel else (build.lanes, build.units)
-        blocks = sum(found.blocks.values())
-        self.options.append(
-            Option(found.kind, cores, lanes, units, found.cycles, found.logic, blocks)
-        )
+        self.options.append(Option.of(found, build, cores))
         if found.cycles > self.goal.most:
             return False
         rank = self.goal.rank

@@ -469,10 +469,8 @@ def _tell(
 def _tell_forecast(report: Report, facts: Mapping[str, Any]) -> None:
     """What is expected of the core, and what it could have been instead."""
     expected, clock = facts["forecast"], facts["clock_hz"]
-    size = f"{facts['lanes']} lanes, {facts['build']['units']} units, "
-    size = "" if facts["core"]["kind"] == "parallel" else size
     report.line(
-        f"forecast: {size}{expected['cycles']:,.0f} cycles a step at "
+        f"forecast: {facts['core']['title']}, {expected['cycles']:,.0f} cycles a step at "
         f"{100 * expected['activity']:g} % activity, {1e6 * expected['cycles'] / clock:.3g} us at "
         f"{clock / 1e6:g} MHz, about {expected['logic']:,} cells"
     )

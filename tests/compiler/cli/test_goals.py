@@ -36,14 +36,17 @@ def test_a_goal_is_kept_and_told(spikec: Spikec, network: Path, tmp_path: Path) 
         assert said.code == 0, said.err
         facts = json.loads((tmp_path / name / "manifest.json").read_text())["emission"]
         cells[name] = facts["forecast"]["logic"]
-        told = re.search(r"forecast: \d+ lanes, \d unit.*, ([\d,]+) cycles a step at", said.out)
+        told = re.search(
+            r"forecast: (\d+ lanes? and \d units?), ([\d,]+) cycles a step at", said.out
+        )
         assert told is not None, said.out
-        assert int(told[1].replace(",", "")) == round(facts["forecast"]["cycles"])
+        assert int(told[2].replace(",", "")) == round(facts["forecast"]["cycles"])
         front = facts["choice"]["front"]
         sizes = [(o["lanes"], o["units"]) for o in front]
         assert (facts["lanes"], facts["build"]["units"]) in sizes
         assert f"of {facts['choice']['fit']} that fit: " in said.out
         assert facts["choice"]["rule"] in said.out
+        assert told[1] == facts["core"]["title"] in [one["title"] for one in front]
         report = json.loads((tmp_path / name / "report.json").read_text())
         taken = [one for one in report["choice"]["candidates"] if one["taken"]]
         assert [(one["cells"], one["cycles"]) for one in taken] == [
