@@ -527,7 +527,7 @@ def result(
     most: bool = True,
 ) -> dict[str, Any]:
     """A row; ``most`` says that the goal is an upper bound."""
-    meets = goal is None or (ours <= goal if most else ours >= goal)
+    meets = None if goal is None else bool(ours <= goal if most else ours >= goal)
     ratio = (
         None if not peer_value or not ours else (peer_value / ours if most else ours / peer_value)
     )
@@ -536,7 +536,7 @@ def result(
         "ours": ours,
         "unit": unit,
         "goal": goal,
-        "meets": bool(meets),
+        "meets": meets,
         "peer": peer,
         "peer_value": peer_value,
         "ratio": ratio,
@@ -1100,10 +1100,11 @@ def table(found: dict[str, Any]) -> str:
     lines = []
     for row in found["results"]:
         peer = "" if row["peer"] is None else f"{row['peer']} {row['peer_value']:g}"
-        mark = "" if row["meets"] else "  MISSED"
+        mark = "  MISSED" if row["meets"] is False else ""
+        goal = "" if row["goal"] is None else f"goal {row['goal']:7.1f}"
         lines.append(
             f"{row['name']:40} {row['ours']:10.1f} {row['unit']:13} "
-            f"goal {row['goal'] or 0:7.1f}{mark:8} {peer}\n{'':8}{row['how']}"
+            f"{goal:12}{mark:8} {peer}\n{'':8}{row['how']}"
         )
     return "\n".join(lines)
 

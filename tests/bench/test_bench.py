@@ -97,6 +97,43 @@ def test_upsets_are_counted_by_storage() -> None:
     assert text.count("weights") == 2 and "registers of the core" in text
 
 
+@pytest.mark.parametrize("name", ["all-to-all", "learning", "izhikevich", "silence", "tiny"])
+def test_cores_keep_the_cycles_that_were_promised(name: str) -> None:
+    """Exact figures of simulated RTL, each beside its goal; areas and clocks take the tools."""
+    pytest.importorskip("amaranth")
+    found = module("fpga").measure(True, [name])
+    jsonschema.validate(found, SCHEMA)
+    assert all(row["meets"] is not False for row in found["results"])
+    goals = [row["goal"] for row in found["results"] if row["unit"] == "cycles"]
+    assert (
+        goals
+        == {
+            "all-to-all": [75],
+            "learning": [150],
+            "izhikevich": [85],
+            "silence": [36.5, 116.5],
+            "tiny": [None, None],
+        }[name]
+    )
+
+
+@pytest.mark.parametrize(
+    ("board", "weight_bits", "lanes", "goal"),
+    [("ulx3s-25f", 6, 144, 110), ("icebreaker", 8, 8, 1350)],
+)
+def test_layers_keep_the_cycles_that_were_promised(
+    board: str, weight_bits: int, lanes: int, goal: int
+) -> None:
+    """784-128-10 at 10 % input; the bench itself trains it and counts on test images."""
+    pytest.importorskip("amaranth")
+    bench = module("fpga")
+    graph, events = bench.layers(weight_bits, 12)
+    build = bench.build_for(bench.load_board(board).target, lanes, 2)
+    run = bench.simulate(bench.lower(graph, dataclasses.replace(build, readback=False)), events)
+    assert min(run.steady) > 0
+    assert sum(run.cycles) / len(run.cycles) <= goal
+
+
 def test_our_network_is_seeded() -> None:
     bench = module("integer_executor")
     load = bench.Load("x", 90.0, 20)
