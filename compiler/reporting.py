@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..boards.board import Quantity, Target
+from ..boards.board import Quantity, Target, load_board
 from ..ir.diagnostics import Diagnostics
 from ..ir.events import Recording
 from ..ir.graph import Graph
@@ -208,7 +208,7 @@ def _common(facts: Mapping[str, Any], target: Target, graph: Graph) -> dict[str,
         "layers": tuple(LayerError(**layer) for layer in facts["layers"]),
         "resources": _resources(emission, target),
         "choice": _choice(emission),
-        "timing": _timing(emission),
+        "timing": _timing(emission, target),
         "tools": tuple(sorted(emission.get("tools", {}).items())),
         "provenance": _provenance(emission),
     }
@@ -229,18 +229,20 @@ def _resources(emission: Mapping[str, Any], target: Target) -> tuple[Resource, .
         unit = "cells" if limit is None else limit.unit
         guess = Quantity(use["used"], unit, emission["estimate_source"], "fitted")
         found.append(Resource(f"{cell} (estimate)", guess, limit))
-    for number, core in enumerate(emission.get("cores", ())):
-        held = ", ".join(f"{name} {size}" for name, size in core["neurons"].items())
-        expected = Quantity(round(core["cycles"]), "cycles", "forecast for 10 % activity", "fitted")
-        found.append(Resource(f"core {number} ({held}), a step", expected))
+    # What has a limit comes first.
     counted = emission.get("memory_blocks", {})
-    for name, blocks in counted.items():
-        used = Quantity(blocks, "blocks", _COUNTED, "fitted")
-        found.append(Resource(f"memory: {name}", used))
     if counted and target.block_memory is not None and not emission.get("utilisation"):
         used = Quantity(sum(counted.values()), "blocks", _COUNTED, "fitted")
         limit = target.block_memory.count
         found.append(Resource(target.block_memory.cell, used, limit, "block memory, all together"))
+    for name, blocks in counted.items():
+        used = Quantity(blocks, "blocks", _COUNTED, "fitted")
+        found.append(Resource(f"memory: {name}", used))
+    for number, core in enumerate(emission.get("cores", ())):
+        held = ", ".join(f"{name} {size}" for name, size in core["neurons"].items())
+        source = f"forecast for {100 * emission['forecast']['activity']:g} % activity"
+        expected = Quantity(round(core["cycles"]), "cycles", source, "fitted")
+        found.append(Resource(f"core {number} ({held}), a step", expected))
     return tuple(found)
 
 
@@ -257,10 +259,12 @@ def _choice(emission: Mapping[str, Any]) -> Choice | None:
     return Choice(found["rule"], found["fit"], candidates, found["most"])
 
 
-def _timing(emission: Mapping[str, Any]) -> Timing | None:
+def _timing(emission: Mapping[str, Any], target: Target) -> Timing | None:
     if "clock_hz" not in emission:
         return None
-    clock = Quantity(emission["clock_hz"], "Hz", "the clock that was compiled for", "measured")
+    board = load_board(target.name)
+    offered = (board.clock.frequency, *(pll.frequency for pll in board.plls))
+    clock = next(clock for clock in offered if clock.value == emission["clock_hz"])
     fmax = emission.get("fmax_mhz")
     reached = None if fmax is None else Quantity(fmax * 1e6, "Hz", _PNR, "measured")
     return Timing(clock, reached)

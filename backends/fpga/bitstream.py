@@ -62,8 +62,8 @@ _SYNTHESIS_OPTIONS: Final = {"ice40": "-dsp", "ecp5": "", "gowin": ""}
 # router2 takes half the time on a half-empty iCE40, but on a full one it goes on for ever with the
 # same two overused wires (measured: 7,600 iterations); its clock is 10 to 17 % slower, too.
 _ROUTER: Final = "router1"
-# The highest of 5 to 8 seeds was 4 to 8 % above the lowest (docs/fpga.md, "Seeds"): where the first
-# is this far below its clock, others would only take their minutes.
+# The highest of 5 to 8 seeds was 4 to 22 % above the lowest (docs/fpga.md, "Seeds"): where the
+# first is this far below its clock, others would only take their minutes.
 _FAR: Final = 0.75
 
 

@@ -20,7 +20,7 @@ from ...ir.neurons import IntegerNeuron
 from ...ir.numerics import Rounding
 from ...ir.plasticity import TraceSTDP
 from .forecast import Forecast, Kind, forecast
-from .goal import Goal, Search
+from .goal import Goal, Search, of_any_size
 from .logic import logic_room, multiplier_blocks, multipliers_of, too_large
 from .lower import Build, LoweredCore, Wiring, lower, weight_bits
 from .plastic import plastic_projection
@@ -132,7 +132,8 @@ def _chosen(
 ) -> tuple[LoweredCore, Build, Forecast]:
     """The best core; ``why`` it is of that kind, and whether ``several`` cores could do more."""
     if search.best is None:
-        raise search.missed(target, several)
+        more = ("--cores auto",) if several else ()
+        raise search.missed(target, *of_any_size(lanes, units), *more)
     core, build, found = search.best
     if lanes is None or units is None:
         choice = search.choice

@@ -24,6 +24,7 @@ from .cluster import Lowered, LoweredCluster, lower_cluster
 from .errors import coded
 from .forecast import ACTIVITY, Option, forecast
 from .goal import Goal
+from .logic import LINK_LOGIC
 from .lower import Build, lower
 from .partition import Assignment
 from .resources import memory_blocks
@@ -74,6 +75,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
                 "cycles": expected.cycles,
                 "activity": expected.activity,
                 "logic": expected.logic,
+                "link": LINK_LOGIC,
                 "padding": expected.padding,
             },
             "image_digest": core.image.digest.hex(),

@@ -81,7 +81,10 @@ class Goal:
             return "least cells x cycles"
         if self.cycles == "fewest":
             return "fewest cycles"
-        return f"fewest cells with at most {self.cycles:,.0f} cycles a step{self.said}"
+        return (
+            f"fewest cells with at most {self.cycles:,.0f} cycles a step{self.said} on average at "
+            f"{100 * self.activity:g} % activity"
+        )
 
 
 def nearly(cycles: float) -> int:
@@ -95,13 +98,13 @@ class GoalMissed(SpikecError):
     fastest: Option
 
     @staticmethod
-    def by(fastest: Option, goal: Goal, target: Target, several: bool = False) -> GoalMissed:
+    def by(fastest: Option, goal: Goal, target: Target, *others: str) -> GoalMissed:
         """By how much the fastest misses a goal, and what to say instead.
 
-        ``several`` cores may be faster: that was not looked at.
+        ``others`` are options with which cores were not looked at that may be faster.
         """
         cycles = math.ceil(fastest.cycles)
-        more = "--cores auto " if several else ""
+        instead = ", ".join([f"compile with {goal.option(cycles)}", *others])
         error = GoalMissed(
             [
                 Diagnostic(
@@ -110,13 +113,17 @@ class GoalMissed(SpikecError):
                     f"step{goal.said} at {100 * goal.activity:g} % activity; the fastest takes "
                     f"about {cycles:,}, with {fastest} and about {fastest.logic:,} cells of "
                     f"logic: {cycles - goal.most:,.0f} too many",
-                    hint=f"compile with {goal.option(cycles)}, {more}or a larger board "
-                    "('spikec targets')",
+                    hint=f"{instead} or a larger board ('spikec targets')",
                 )
             ]
         )
         error.fastest = fastest
         return error
+
+
+def of_any_size(lanes: int | None, units: int | None) -> tuple[str, ...]:
+    """What else to say where cores of only so many lanes or units were looked at."""
+    return () if lanes is None and units is None else ("without --lanes and --units",)
 
 
 @dataclass
@@ -149,10 +156,10 @@ class Search(Generic[Core]):
             tuple(front(self.options)),
         )
 
-    def missed(self, target: Target, several: bool = False) -> GoalMissed:
-        """That none of the cores that fit is as fast as wanted; whether ``several`` may be."""
+    def missed(self, target: Target, *others: str) -> GoalMissed:
+        """That none of the cores that fit is as fast as wanted; what ``others`` may be."""
         fastest = min(self.options, key=lambda one: (one.cycles, one.logic))
-        return GoalMissed.by(fastest, self.goal, target, several)
+        return GoalMissed.by(fastest, self.goal, target, *others)
 
 
 def front(options: Iterable[Option]) -> list[Option]:

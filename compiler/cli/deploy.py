@@ -60,6 +60,9 @@ def deploy(
     as_json: bool,
 ) -> int:
     """Talk to a board: program it, run a stimulus on it, compare its spikes."""
+    if not port.strip():
+        hint = "name a serial port, spi:/dev/spidevX.Y, or 'sim' for a simulated board"
+        raise fail("E0707", "--port is empty", hint=hint)
     if stimulus is None and (output is not None or verify):
         raise fail("E0707", "-o and --verify need a --stimulus")
     report = Report(as_json)

@@ -85,6 +85,8 @@ def _usage(error: click.ClickException) -> SpikecError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "spikec"
     hint = f"'{path} --help' lists what it takes"
+    if isinstance(error, click.MissingParameter) and "target" in error.format_message():
+        hint = "'spikec targets' lists them"
     return fail("E0707", f"{path}: {error.format_message()}", hint=hint)
 
 

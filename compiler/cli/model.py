@@ -236,6 +236,28 @@ class _Time(click.ParamType[float]):
         return seconds
 
 
+class _Clock(click.ParamType[float]):
+    """A clock in MHz."""
+
+    name = "clock"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the option."""
+        try:
+            clock = float(value)
+        except ValueError:
+            clock = math.nan
+        if not 0.1 <= clock <= 1000:
+            self.fail(
+                f"{value!r} is no clock in MHz, 0.1 to 1000; 'spikec targets' lists each board's",
+                param,
+                ctx,
+            )
+        return clock
+
+
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -282,12 +304,11 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 @click.option(
     "--activity",
     type=click.FloatRange(0.0, 100.0, min_open=True),
-    default=10.0,
-    show_default=True,
+    show_default="10",
     metavar="PERCENT",
     help="FPGA: inputs and neurons that spike in the step that cycles are forecast for.",
 )
-@click.option("--clock", type=click.FloatRange(0.1, 1000.0), help="FPGA: clock in MHz.")
+@click.option("--clock", type=_Clock(), metavar="MHZ", help="FPGA: clock in MHz.")
 @click.option("--parity", is_flag=True, help="FPGA: notice weights that change in memory.")
 @click.option(
     "--link",
@@ -319,7 +340,7 @@ def compile_(
     cores: int | None,
     cycles: int | str | None,
     step_time: float | None,
-    activity: float,
+    activity: float | None,
     clock: float | None,
     parity: bool,
     link: str,
@@ -338,8 +359,6 @@ def compile_(
     graph, reading = read_model(model, **options)
     found = Diagnostics(list(reading))
     stimulus = None if calibration is None else load_stimulus(calibration, graph)
-    if clock is not None and not math.isfinite(clock):
-        raise fail("E0707", f"--clock is {clock}; it must be a number of MHz")
     passes = [p.NAME for p in pipeline(quantise)]
     for name in dump_after:
         if name not in passes:
@@ -360,7 +379,7 @@ def compile_(
         "cores": cores,
         "cycles": cycles,
         "step_time": step_time,
-        "activity": activity / 100,
+        "activity": None if activity is None else activity / 100,
         "clock_hz": None if clock is None else clock * 1e6,
         "bitstream": bitstream,
         "placements": placements,
@@ -472,7 +491,8 @@ def _tell_forecast(report: Report, facts: Mapping[str, Any]) -> None:
     report.line(
         f"forecast: {facts['core']['title']}, {expected['cycles']:,.0f} cycles a step at "
         f"{100 * expected['activity']:g} % activity, {1e6 * expected['cycles'] / clock:.3g} us at "
-        f"{clock / 1e6:g} MHz, about {expected['logic']:,} cells"
+        f"{clock / 1e6:g} MHz, about {expected['logic']:,} cells beside the link's "
+        f"{expected['link']:,}"
     )
     front = facts.get("choice", {}).get("front", ())
     if len(front) > 1:

@@ -85,7 +85,8 @@ def read_model(
 
     if not path.exists() or path.is_dir():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise fail("E0116", f"the model {what}", Location(str(path)))
+        hint = "name a NIR file (.nir) or a graph text (.spk)"
+        raise fail("E0116", f"the model {what}", Location(str(path)), hint)
     try:
         with path.open("rb") as stream:
             start = stream.read(len(HEADER))

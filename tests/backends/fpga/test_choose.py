@@ -190,7 +190,10 @@ def test_the_smallest_core_that_keeps_a_goal_is_chosen(most: int) -> None:
     assert faster
     assert found.choice is not None and found.choice.most == most
     assert found.why.endswith(f"{found.choice.rule} of {found.choice.fit} that fit")
-    assert found.choice.rule == f"fewest cells with at most {most} cycles a step"
+    assert (
+        found.choice.rule
+        == f"fewest cells with at most {most} cycles a step on average at 10 % activity"
+    )
     assert (build.lanes, build.units) in [(o.lanes, o.units) for o in found.choice.front]
 
 
@@ -245,8 +248,9 @@ def test_a_goal_that_is_missed_is_refused_by_how_much() -> None:
     with pytest.raises(SpikecError) as caught:
         choose(graph, target, goal=Goal(30))
     assert caught.value.diagnostics[0].hint == hint.format(f"--cycles {cycles}")
-    with pytest.raises(SpikecError, match=r"E0311: .* with 8 lanes and 2 units and"):
+    with pytest.raises(SpikecError, match=r"E0311: .* with 8 lanes and 2 units and") as caught:
         choose(graph, target, 8, 2, goal=Goal(30))
+    assert ", without --lanes and --units, --cores auto or a" in str(caught.value)
 
 
 def test_single_ported_memory_is_taken_for_a_goal_that_needs_it() -> None:

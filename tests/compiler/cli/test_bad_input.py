@@ -659,13 +659,48 @@ class TestOptionsOutOfRange:
 
     @pytest.mark.parametrize(
         ("option", "value"),
-        [("--lanes", "8"), ("--clock", "8"), ("--core", "parallel"), ("--placements", "4")],
+        [
+            ("--lanes", "8"),
+            ("--units", "2"),
+            ("--clock", "8"),
+            ("--core", "parallel"),
+            ("--cores", "4"),
+            ("--cores", "auto"),
+            ("--cycles", "50"),
+            ("--step-time", "2us"),
+            ("--activity", "10"),
+            ("--parity", None),
+            ("--link", "spi"),
+            ("--placements", "4"),
+        ],
     )
     def test_an_option_of_boards_without_a_board(
-        self, spikec: Spikec, model: Path, tmp_path: Path, option: str, value: str
+        self, spikec: Spikec, model: Path, tmp_path: Path, option: str, value: str | None
     ) -> None:
-        said = spikec("compile", model, "-t", "null", "-o", tmp_path / "b", option, value)
-        assert "no board" in refused(said, "E0707")
+        more = (option,) if value is None else (option, value)
+        said = spikec("compile", model, "-t", "null", "-o", tmp_path / "b", *more)
+        message = refused(said, "E0707")
+        assert f"'null' is no board: it takes no {option}" in message
+        assert not (tmp_path / "b").exists()
+
+    @pytest.mark.parametrize("value", ["abc", "nan", "0", "--no-bitstream"])
+    def test_what_is_no_clock(
+        self, spikec: Spikec, model: Path, tmp_path: Path, value: str
+    ) -> None:
+        board = ("-t", "icebreaker", "-o", tmp_path / "b", *OPTIONS)
+        message = refused(spikec("compile", model, *board, "--clock", value), "E0707")
+        assert f"'{value}' is no clock in MHz, 0.1 to 1000" in message
+
+    def test_no_target(self, spikec: Spikec, model: Path, tmp_path: Path) -> None:
+        said = spikec("compile", model, "-o", tmp_path / "b")
+        assert "'spikec targets' lists them" in refused(said, "E0707")
+
+    def test_no_model(self, spikec: Spikec, tmp_path: Path) -> None:
+        said = spikec("show", tmp_path / "none.nir")
+        assert "name a NIR file (.nir) or a graph text (.spk)" in refused(said, "E0116")
+
+    def test_no_port(self, spikec: Spikec, built: Path) -> None:
+        assert "or 'sim' for" in refused(spikec("deploy", built, "--port", ""), "E0707")
 
     def test_labels_beyond_the_output(self, spikec: Spikec, built: Path, tmp_path: Path) -> None:
         path = tmp_path / "labels.npz"
