@@ -23,7 +23,7 @@ from .layouts import (
     word_layout,
     write_signature,
 )
-from .shape import DAMAGED_BITS, CoreShape, Memory, index_bits
+from .shape import DAMAGED_BITS, REGISTER_ROWS, CoreShape, Memory, index_bits
 
 STATE = (Memory.POTENTIALS, Memory.CURRENTS, Memory.REFRACTORY, Memory.OFFSETS)
 READ_ONLY = (*STATE, Memory.DAMAGED)
@@ -312,7 +312,7 @@ class Memories(wiring.Component):
 
     def _style(self, memory: Memory) -> str:
         # Block RAM is scarce on small devices and few classes are few bits.
-        if memory is Memory.CLASSES or self._shape.rows(memory) <= _REGISTERS:
+        if memory is Memory.CLASSES or self._shape.rows(memory) <= REGISTER_ROWS:
             return "auto"
         return self._shape.weight_storage if memory is Memory.WEIGHTS else "block"
 
@@ -349,5 +349,3 @@ _WRITERS: Final[Mapping[str, str]] = {
     "refractory": "new_refractory",
     "offset": "new_offset",
 }
-# A memory of so few words may be registers.
-_REGISTERS: Final = 4

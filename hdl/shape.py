@@ -31,6 +31,8 @@ ADDRESSINGS: Final[tuple[Addressing, ...]] = ("row", "word", "lane")
 STORAGES: Final[tuple[Storage, ...]] = ("registers", "distributed", "block", "pipelined")
 # Groups whose need of a commit is looked up in one cycle.
 SCAN_BITS: Final = 32
+# A memory of so few words may be registers.
+REGISTER_ROWS: Final = 4
 # Weight words with a wrong parity are counted up to 2^8 - 1.
 DAMAGED_BITS: Final = 8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...boards.board import MemoryBlock, Target
 from ...hdl.cluster_shape import ClusterShape, DeviceShape
 from ...hdl.learning import term_form
-from ...hdl.shape import CoreShape, Memory, index_bits
+from ...hdl.shape import REGISTER_ROWS, CoreShape, Memory, index_bits
 from ...ir.diagnostics import fail
 from ...ir.plasticity import SDSP, TraceSTDP
 from .larger import larger_board, memory_bits
@@ -14,8 +14,8 @@ from .larger import larger_board, memory_bits
 LINK_BLOCKS = 2
 # A table of routes with no more words is built of registers.
 ROUTE_WORDS = 32
-# Synthesis builds so few words of registers.
-_REGISTERS = 8
+# Synthesis builds tables of so few classes of registers, and lists of so few spikes.
+_CLASSES, _SPIKES = 8, 16
 
 
 def blocks(depth: int, width: int, block: MemoryBlock) -> int:
@@ -37,7 +37,8 @@ def memory_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
     taken = {}
     for memory in shape.memories:
         depth = shape.rows(memory)
-        if memory in (Memory.DIGEST, Memory.DAMAGED) or depth <= _REGISTERS:
+        few = _CLASSES if memory is Memory.CLASSES else REGISTER_ROWS
+        if memory in (Memory.DIGEST, Memory.DAMAGED) or depth <= few:
             continue
         if memory is Memory.WEIGHTS and shape.weight_storage == "huge":
             if shape.parity_alone:
@@ -54,7 +55,7 @@ def memory_blocks(shape: CoreShape, block: MemoryBlock) -> dict[str, int]:
         each = blocks(shape.groups * shape.pages, lanes * shape.acc_bits, block)
         taken["accumulators"] = each * (shape.lanes // lanes)
     beats = shape.neurons // shape.units
-    if beats > _REGISTERS * 2:
+    if beats > _SPIKES:
         # The lists of the neurons that have spiked in this step.
         width = beats.bit_length() + shape.units
         taken["spikes"] = blocks(beats, width, block) * (1 + shape.recurrent)

