@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .cluster_shape import ClusterShape
-from .cycles import Commit, Issuer, SpikeList, StepCycles, event_cycles
+from .cycles import CommitCycles, Issuer, SpikeList, StepCycles, event_cycles
 from .protocol import COUNTER_MAX
 from .ring import ROOM
 
@@ -72,7 +72,7 @@ class _Run:
             own: Mapping[int, Sequence[int]] = (
                 {n: rows[k](core.inputs + n) for n in spikes[k]} if core.recurrent else {}
             )
-            commit = Commit(core, groups[k], own, ())
+            commit = CommitCycles(core, groups[k], own, ())
             self._issuers.append(commit.issuer())
             by_beat: dict[int, list[int]] = {}
             for n in spikes[k]:

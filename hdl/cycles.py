@@ -161,7 +161,7 @@ def step_cycles(
         step = learns or LearningStep()
         commit = _LearningCommit(shape, groups, {} if spikes is None else spikes, step).cycles()
         return StepCycles(event_cycles(events), min(commit, COUNTER_MAX))
-    commit = Commit(shape, groups, {} if spikes is None else spikes, ahead).cycles()
+    commit = CommitCycles(shape, groups, {} if spikes is None else spikes, ahead).cycles()
     return StepCycles(event_cycles(events), min(commit, COUNTER_MAX))
 
 
@@ -178,7 +178,7 @@ def queued_cycles(
     ``following`` step; those of the spiking neurons that are ``emitted`` are taken, one a cycle.
     Not for cores that learn.
     """
-    commit = Commit(shape, groups, spikes, following)
+    commit = CommitCycles(shape, groups, spikes, following)
     return _to_tick(commit.issuer(), following, commit.leaving(emitted))
 
 
@@ -223,7 +223,7 @@ class LearningStep:
     refresh: bool = False
 
 
-class Commit:
+class CommitCycles:
     """A commit cycle by cycle, counted from the one after TICK."""
 
     def __init__(
@@ -412,7 +412,7 @@ class Issuer:
         self.now += 1
 
 
-class _LearningCommit(Commit):
+class _LearningCommit(CommitCycles):
     """The same where weights learn: columns first, then rows."""
 
     def __init__(

@@ -110,7 +110,7 @@ class Quantise:
         """The graph with integer populations and integer weights."""
         self.check()
         quantised = quantise(graph, self, found)
-        return _uniform(quantised) if target.features.uniform else quantised
+        return uniform(quantised) if target.features.uniform else quantised
 
 
 # High enough that the integer rung follows float64 but for ties: the yardstick of the reports.
@@ -173,7 +173,7 @@ def _acc_bits(down: float, up: float) -> int:
     return max(int(np.ceil(np.log2(max(down, up) + 1))) + 1, 2)
 
 
-def _uniform(graph: Graph) -> Graph:
+def uniform(graph: Graph) -> Graph:
     """Give every population a synaptic current when one has it: u = d, through a decay of zero.
 
     Not quite nothing: a drive beyond the state's range now saturates before it meets v, as it does

@@ -18,7 +18,7 @@ import pytest
 
 from spikec.backends.fpga.errors import coded
 from spikec.backends.fpga.lower import Build, lower
-from spikec.compiler.passes.quantise import _uniform
+from spikec.compiler.passes.quantise import uniform
 from spikec.ir.connections import Connection, Conv1d, Dense, OneToOne, Sparse
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
@@ -335,7 +335,7 @@ def network_of(row: Row, rng: np.random.Generator) -> Graph:
     outputs = tuple(Output(f"out-{p.name}", p.name) for p in populations)
     graph = Graph("every", 1e-3, tuple(inputs), tuple(populations), tuple(projections), outputs)
     # As the quantiser leaves it for a core: one with currents has them everywhere.
-    return graph if "izhikevich" in (kind, other) else _uniform(graph)
+    return graph if "izhikevich" in (kind, other) else uniform(graph)
 
 
 def build_of(row: Row) -> Build:
