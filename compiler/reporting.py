@@ -121,7 +121,7 @@ def compile_report(
             recordings=recordings,
             accuracies=scores,
             diagnostics=tuple(compilation.diagnostics),
-            **_common(facts, target, compilation.source),
+            **_common(facts, target, compilation.source, compared=False),
         )
     )
 
@@ -160,7 +160,7 @@ def ladder_report(
             comparisons=comparisons,
             latency=latency,
             accuracies=_accuracies(recordings, graph, labelled, "the given stimulus"),
-            **_common(artifact.manifest, target, network(artifact)),
+            **_common(artifact.manifest, target, network(artifact), compared=len(outcomes) > 1),
         )
     )
 
@@ -196,7 +196,9 @@ def _accuracies(
     )
 
 
-def _common(facts: Mapping[str, Any], target: Target, graph: Graph) -> dict[str, Any]:
+def _common(
+    facts: Mapping[str, Any], target: Target, graph: Graph, *, compared: bool
+) -> dict[str, Any]:
     emission = facts["emission"]
     source = next((p.at.file for p in graph.populations if p.at.file), None)
     return {
@@ -210,7 +212,7 @@ def _common(facts: Mapping[str, Any], target: Target, graph: Graph) -> dict[str,
         "choice": _choice(emission),
         "timing": _timing(emission, target),
         "tools": tuple(sorted(emission.get("tools", {}).items())),
-        "provenance": _provenance(emission),
+        "provenance": _provenance(emission, compared),
     }
 
 
@@ -270,11 +272,14 @@ def _timing(emission: Mapping[str, Any], target: Target) -> Timing | None:
     return Timing(clock, reached)
 
 
-def _provenance(emission: Mapping[str, Any]) -> tuple[Provenance, ...]:
-    found = [
-        Provenance("equality", "every emission and state word compared", "spikec verify"),
-        Provenance("error per layer", "integer weights against real ones", "spikec compile"),
-    ]
+def _provenance(emission: Mapping[str, Any], compared: bool) -> tuple[Provenance, ...]:
+    found = []
+    if compared:
+        how = "every emission and state word compared"
+        found.append(Provenance("equality", how, "spikec verify"))
+    found.append(
+        Provenance("error per layer", "integer weights against real ones", "spikec compile")
+    )
     if "core" in emission:
         core = emission["core"]
         found.append(Provenance("core", f"{core['kind']}: {core['why']}", "spikec compile"))

@@ -93,6 +93,10 @@ def load_stimulus(path: Path, graph: Graph, steps: int | None = None) -> Labelle
     if steps is not None and not 0 < steps <= _MAX_STEPS:
         raise fail("E0707", f"{steps} steps; there must be 1 to {_MAX_STEPS}", where)
     if suffix in (".npz", ".npy"):
+        with path.open("rb") as file:
+            start = file.read(6)
+        if not start.startswith((b"PK", b"\x93NUMPY")):
+            raise fail("E0701", "it is no file of numpy's, whatever its name says", where)
         try:
             arrays = _arrays(path)
         except _DAMAGED as error:

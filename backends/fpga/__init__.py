@@ -21,6 +21,7 @@ from ...compiler.backend import (
 )
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
+from .program import LOADER_PACKAGES
 
 RTL = "rtl"
 VERILOG = "device.v"
@@ -68,6 +69,13 @@ class FpgaBackend:
                 installed_version("spidev"),
                 "pip install 'spikec[spi]'",
                 optional=True,
+            ),
+            # A board wants one of these, the simulated one none.
+            *(
+                Requirement(
+                    name, "deploy --program", shutil.which(name), f"apt install {debian}", True
+                )
+                for name, debian in LOADER_PACKAGES.items()
             ),
             # Nothing here calls Vivado: spikec writes its script, the user runs it.
             Requirement(

@@ -1,7 +1,7 @@
 """Which core a network gets.
 
-A network whose circuit is small and fast enough becomes that circuit (`ParallelShape`); else the
-event-driven core has as many lanes as the device has room for.
+Of the network as a circuit (`ParallelShape`) and of event-driven cores of all sizes that fit it is
+the one that is best for a goal (`Goal`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...ir.neurons import IntegerNeuron
 from ...ir.numerics import Rounding
 from ...ir.plasticity import TraceSTDP
 from .forecast import Forecast, Kind, forecast
-from .goal import Goal, Search, of_any_size
+from .goal import Goal, Search, given_options
 from .logic import logic_room, multiplier_blocks, multipliers_of, too_large
 from .lower import Build, LoweredCore, Wiring, lower, weight_bits
 from .plastic import plastic_projection
@@ -29,6 +29,9 @@ from .resources import check_memory
 # Spikes of an input line in a step at most, if nothing is said: as the quantise pass has it.
 INPUT_MAX: Final = 15
 UNITS: Final = (1, 2, 4, 8)
+# Cells of a circuit that is taken without being asked for: twice the largest that was placed, from
+# which the forecast has its weights.
+CIRCUIT_MOST: Final = 20_000
 # More units have to take less than this share of the cycles of half as many.
 SAVES: Final = 0.99
 LANES: Final = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -77,6 +80,8 @@ def choose(
     and by how much.
     """
     sized = lanes is not None or units is not None
+    full = lanes is not None and units is not None
+    given = given_options(lanes, units, kind)
     learned = plastic_projection(graph)
     search: Search[LoweredCore] = Search(goal or Goal())
     wiring = Wiring(graph)
@@ -96,7 +101,7 @@ def choose(
                 "compile without --parity",
             )
         _events(search, wiring, target, lanes, units, emit)
-        return _chosen(search, target, f"'{learned.name}' learns", lanes, units, several=False)
+        return _chosen(search, target, f"'{learned.name}' learns", given, full, several=False)
     if kind == "parallel":
         if sized or parity:
             raise fail("E0707", "--lanes, --units and --parity belong to --core events")
@@ -105,10 +110,11 @@ def choose(
         if room is not None and found.logic > room:
             raise too_large("the parallel core needs", found.logic, room, target)
         search.add(core, build, found)
-        return _chosen(search, target, "asked for", 1, 1, several=False)
+        return _chosen(search, target, "asked for", given, full=True, several=False)
     if kind == "events" or sized or parity:
         _events(search, wiring, target, lanes, units, emit, parity)
-        return _chosen(search, target, "asked for", lanes, units, not parity)
+        why = "asked for" if kind == "events" or sized else "words have a parity"
+        return _chosen(search, target, why, given, full, not parity)
     refused: SpikecError | None = None
     try:
         _events(search, wiring, target, lanes, units, emit)
@@ -119,27 +125,29 @@ def choose(
         why = f"the event-driven core does not fit; {why}"
     elif refused is not None:
         raise refused
-    return _chosen(search, target, why, lanes, units)
+    return _chosen(search, target, why, given, full)
 
 
 def _chosen(
     search: Search[LoweredCore],
     target: Target,
     why: str,
-    lanes: int | None,
-    units: int | None,
+    given: tuple[str, ...],
+    full: bool,
     several: bool = True,
 ) -> tuple[LoweredCore, Build, Forecast]:
-    """The best core; ``why`` it is of that kind, and whether ``several`` cores could do more."""
+    """The best core; ``why`` it is of that kind, and whether ``several`` cores could do more.
+
+    What was ``given`` may leave one core alone, said in ``full``.
+    """
     if search.best is None:
-        more = ("--cores auto",) if several else ()
-        raise search.missed(target, *of_any_size(lanes, units), *more)
+        raise search.missed(target, given, several)
     core, build, found = search.best
-    if lanes is None or units is None:
-        choice = search.choice
-        found = replace(found, why=f"{why}; {choice.rule} of {choice.fit} that fit", choice=choice)
-        return core, build, found
-    return core, build, replace(found, why=why)
+    if full:
+        return core, build, replace(found, why=why)
+    choice = search.choice
+    found = replace(found, why=f"{why}; {choice.rule} of {choice.fit} that fit", choice=choice)
+    return core, build, found
 
 
 def _with_circuit(
@@ -167,6 +175,11 @@ def _with_circuit(
     expected = circuit[2]
     if expected.logic > room:
         return f"a circuit would need about {expected.logic:,} cells of {room:,.0f}"
+    if expected.logic > CIRCUIT_MOST:
+        return (
+            f"a circuit would need about {expected.logic:,} cells, and none of more than "
+            f"{CIRCUIT_MOST:,} was ever placed"
+        )
     events = search.best
     search.add(*circuit)
     pace = f"{expected.cycles:.0f} cycles a step as a circuit of about {expected.logic:,} cells"
@@ -203,7 +216,8 @@ def _events(
     # Single-ported memory takes what block memory has no room for; a host has to fill it.
     single = any(memory.ports == "1rw" for memory in target.memories)
     single = single and plastic_projection(graph) is None
-    if search.best is None and single and (search.options or _fits_single(graph, target)):
+    wanted = search.best is None or search.goal.cycles == "fewest"
+    if wanted and single and (search.options or _fits_single(graph, target)):
         tried.add_all([single_ported(build) for build in builds])
     if not search.options:
         raise tried.refusal()

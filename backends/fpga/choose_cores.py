@@ -14,7 +14,7 @@ from ...ir.graph import Graph
 from .choose import INPUT_MAX, LANES, SAVES, UNITS, build_for, choose
 from .cluster import Lowered, LoweredCluster, lower_cluster, refuse_learning
 from .forecast import Forecast, Kind, Option, cluster_forecast
-from .goal import Goal, GoalMissed, Search, of_any_size
+from .goal import Goal, GoalMissed, Search, given_options
 from .level import level
 from .logic import logic_room, multiplier_blocks, multipliers_of, too_large
 from .lower import Build, Wiring, integer_neuron
@@ -88,7 +88,7 @@ def choose_cores(
         best = _because(more, why)
     if best is None:
         fastest = min(missed, key=lambda one: one.cycles)
-        raise GoalMissed.by(fastest, goal, target, *of_any_size(lanes, units))
+        raise GoalMissed.by(fastest, goal, target, given_options(lanes, units, kind))
     return best
 
 
@@ -152,7 +152,7 @@ def _choose_cluster(
             found = replace(found, choice=search.choice)
         return core, build, found
     if search.options:
-        raise search.missed(target, *of_any_size(lanes, units))
+        raise search.missed(target, given_options(lanes, units, cores=cores))
     if refused is not None:
         raise _fewer_cores(refused, graph, target, lanes, units, emit)
     raise fail(

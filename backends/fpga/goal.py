@@ -19,7 +19,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 from ...boards.board import Target
 from ...ir.diagnostics import Diagnostic, SpikecError
-from .forecast import ACTIVITY, Choice, Forecast, Option
+from .forecast import ACTIVITY, Choice, Forecast, Kind, Option
 from .logic import LINK_LOGIC
 from .lower import Build
 
@@ -98,22 +98,35 @@ class GoalMissed(SpikecError):
     fastest: Option
 
     @staticmethod
-    def by(fastest: Option, goal: Goal, target: Target, *others: str) -> GoalMissed:
+    def by(
+        fastest: Option,
+        goal: Goal,
+        target: Target,
+        given: tuple[str, ...] = (),
+        several: bool = False,
+    ) -> GoalMissed:
         """By how much the fastest misses a goal, and what to say instead.
 
-        ``others`` are options with which cores were not looked at that may be faster.
+        ``given`` are the options without which other cores would have been looked at, too;
+        ``several`` cores may be faster: that was not looked at.
         """
         cycles = math.ceil(fastest.cycles)
-        instead = ", ".join([f"compile with {goal.option(cycles)}", *others])
+        options = " and ".join(given)
+        instead = [f"compile with {goal.option(cycles)}"]
+        instead += [f"without {options}"] if given else []
+        faster = [hz for hz in target.clocks if hz > goal.clock_hz]
+        instead += [f"with --clock {max(faster) / 1e6:g}"] if faster else []
+        instead += ["with --cores auto"] if several else []
         error = GoalMissed(
             [
                 Diagnostic(
                     "E0311",
-                    f"no core that fits {target.title} takes at most {goal.most:,.0f} cycles a "
-                    f"step{goal.said} at {100 * goal.activity:g} % activity; the fastest takes "
-                    f"about {cycles:,}, with {fastest} and about {fastest.logic:,} cells of "
-                    f"logic: {cycles - goal.most:,.0f} too many",
-                    hint=f"{instead} or a larger board ('spikec targets')",
+                    f"{f'with {options} as given, ' if given else ''}no core that fits "
+                    f"{target.title} takes at most {goal.most:,.0f} cycles a step{goal.said} at "
+                    f"{100 * goal.activity:g} % activity; the fastest takes about {cycles:,}, with "
+                    f"{fastest} and about {fastest.logic:,} cells of logic: "
+                    f"{cycles - goal.most:,.0f} too many",
+                    hint=f"{', '.join(instead)} or for a larger board ('spikec targets')",
                 )
             ]
         )
@@ -121,9 +134,12 @@ class GoalMissed(SpikecError):
         return error
 
 
-def of_any_size(lanes: int | None, units: int | None) -> tuple[str, ...]:
-    """What else to say where cores of only so many lanes or units were looked at."""
-    return () if lanes is None and units is None else ("without --lanes and --units",)
+def given_options(
+    lanes: int | None, units: int | None, kind: Kind | None = None, cores: int | None = None
+) -> tuple[str, ...]:
+    """The options that leave fewer cores to choose from."""
+    said = {"--lanes": lanes, "--units": units, "--core": kind, "--cores": cores}
+    return tuple(option for option, value in said.items() if value is not None)
 
 
 @dataclass
@@ -156,10 +172,10 @@ class Search(Generic[Core]):
             tuple(front(self.options)),
         )
 
-    def missed(self, target: Target, *others: str) -> GoalMissed:
-        """That none of the cores that fit is as fast as wanted; what ``others`` may be."""
+    def missed(self, target: Target, given: tuple[str, ...], several: bool = False) -> GoalMissed:
+        """That none of the cores that fit is as fast as wanted; see `GoalMissed.by`."""
         fastest = min(self.options, key=lambda one: (one.cycles, one.logic))
-        return GoalMissed.by(fastest, self.goal, target, *others)
+        return GoalMissed.by(fastest, self.goal, target, given, several)
 
 
 def front(options: Iterable[Option]) -> list[Option]:

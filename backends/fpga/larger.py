@@ -9,7 +9,10 @@ from ...boards.board import Target, board_names, load_board
 
 
 def larger_board(has_room: Callable[[Target], bool], otherwise: str = "") -> str:
-    """What to do ``otherwise``, or a board with room, the one of least memory; or that none has."""
+    """What to do ``otherwise``, or a board with room; or that none has.
+
+    It is the one of least memory, and one that spikec can build itself if there is any.
+    """
     for target in _targets():
         if has_room(target):
             board = f"choose a larger board, such as {target.name} ('spikec targets')"
@@ -20,8 +23,9 @@ def larger_board(has_room: Callable[[Target], bool], otherwise: str = "") -> str
 
 @functools.cache
 def _targets() -> tuple[Target, ...]:
-    found = [load_board(name).target for name in board_names()]
-    return tuple(sorted(found, key=memory_bits))
+    boards = [load_board(name) for name in board_names()]
+    boards.sort(key=lambda board: (board.flow != "open", memory_bits(board.target)))
+    return tuple(board.target for board in boards)
 
 
 def memory_bits(target: Target) -> int:

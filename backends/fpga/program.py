@@ -14,7 +14,8 @@ from .toolchain import ToolchainMissing
 __all__ = ["program_board"]
 
 _PURPOSE = "programming the board"
-_PACKAGES = {
+# What loads bitstreams, and Debian's packages.
+LOADER_PACKAGES = {
     "openFPGALoader": "openfpgaloader",
     "iceprog": "fpga-icestorm",
     "dfu-util": "dfu-util",
@@ -52,7 +53,7 @@ def _command(board: Board) -> list[str]:
     if family in _LOADER_BOARDS and shutil.which("openFPGALoader") is not None:
         return ["openFPGALoader", "-b", _LOADER_BOARDS[family]]
     names = tuple(dict.fromkeys([wanted[0], "openFPGALoader"]))
-    packages = " or ".join(_PACKAGES.get(name, name) for name in names)
+    packages = " or ".join(LOADER_PACKAGES.get(name, name) for name in names)
     raise ToolchainMissing(
         names[:1], f"apt-get install {packages}", _PURPOSE, f"then: {board.programmer} BITSTREAM"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -203,9 +204,7 @@ def verify(
     equal, data = judge(report, graph, network(artifact), names, outcomes, labelled)
     if page is not None:
         files = ladder_report(artifact, outcomes, labelled)
-        for name, content in files.items():
-            write_file(page.with_suffix(Path(name).suffix), content)
-        report.line(f"wrote {page}")
+        _write_report(report, page, files)
     report.data(data)
     return 0 if equal else 1
 
@@ -299,9 +298,7 @@ def profile(
         outcome = run_rung(artifact, own[0], labelled.stimulus, pace=True, progress=progress)
     data = cycle_profile(report, outcome, artifact)
     if page is not None:
-        for name, content in ladder_report(artifact, {own[0]: outcome}, labelled).items():
-            write_file(page.with_suffix(Path(name).suffix), content)
-        report.line(f"wrote {page}")
+        _write_report(report, page, ladder_report(artifact, {own[0]: outcome}, labelled))
     report.data(data)
     return 0
 
@@ -366,3 +363,11 @@ def cycle_profile(report: Report, outcome: Outcome, artifact: Artifact) -> dict[
         report.line(f"at the achieved Fmax of {fmax:.1f} MHz: {mean / fmax:,.1f} us a sample")
         data |= {"fmax_mhz": fmax, "microseconds_per_sample_at_fmax": mean / fmax}
     return data
+
+
+def _write_report(report: Report, page: Path, files: Mapping[str, bytes]) -> None:
+    """The page and its JSON beside each other, whatever suffix was said."""
+    places = [page.with_suffix(Path(name).suffix) for name in files]
+    for place, content in zip(places, files.values(), strict=True):
+        write_file(place, content)
+    report.line(f"wrote {', '.join(map(str, places))}")

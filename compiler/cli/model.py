@@ -236,6 +236,24 @@ class _Time(click.ParamType[float]):
         return seconds
 
 
+class _Percent(click.ParamType[float]):
+    """A share in percent, above 0."""
+
+    name = "percent"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the option."""
+        try:
+            share = float(value)
+        except ValueError:
+            share = math.nan
+        if not 0 < share <= 100:
+            self.fail(f"{value!r} is no percentage above 0 and up to 100", param, ctx)
+        return share
+
+
 class _Clock(click.ParamType[float]):
     """A clock in MHz."""
 
@@ -303,7 +321,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 )
 @click.option(
     "--activity",
-    type=click.FloatRange(0.0, 100.0, min_open=True),
+    type=_Percent(),
     show_default="10",
     metavar="PERCENT",
     help="FPGA: inputs and neurons that spike in the step that cycles are forecast for.",
@@ -485,11 +503,16 @@ def _tell(
     report.data(data | ({"dumps": dumps} if dumps else {}))
 
 
+def _cycles(mean: float) -> str:
+    """A mean over steps is seldom whole, and a goal below it is missed."""
+    return f"{mean:,.0f}" if mean == int(mean) else f"{mean:,.1f}"
+
+
 def _tell_forecast(report: Report, facts: Mapping[str, Any]) -> None:
     """What is expected of the core, and what it could have been instead."""
     expected, clock = facts["forecast"], facts["clock_hz"]
     report.line(
-        f"forecast: {facts['core']['title']}, {expected['cycles']:,.0f} cycles a step at "
+        f"forecast: {facts['core']['title']}, {_cycles(expected['cycles'])} cycles a step at "
         f"{100 * expected['activity']:g} % activity, {1e6 * expected['cycles'] / clock:.3g} us at "
         f"{clock / 1e6:g} MHz, about {expected['logic']:,} cells beside the link's "
         f"{expected['link']:,}"
@@ -498,8 +521,8 @@ def _tell_forecast(report: Report, facts: Mapping[str, Any]) -> None:
     if len(front) > 1:
         first, last = front[0], front[-1]
         report.line(
-            f"of {facts['choice']['fit']} that fit: {first['cycles']:,.0f} cycles and "
-            f"{first['logic']:,} cells to {last['cycles']:,.0f} and {last['logic']:,}"
+            f"of {facts['choice']['fit']} that fit: {_cycles(first['cycles'])} cycles and "
+            f"{first['logic']:,} cells to {_cycles(last['cycles'])} and {last['logic']:,}"
         )
 
 

@@ -471,6 +471,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _learn_all(options: argparse.Namespace, report: Report) -> int:
     need("matplotlib", "plot", "the example stdp_digits")
+    for name in (options.target, options.board):
+        if name is not None:
+            find_target(name)
     make_folder(options.output)
     training, test = load_images(options.validate)
     training = Images(training.pixels[: options.images], training.labels[: options.images])

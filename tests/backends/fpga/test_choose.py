@@ -11,8 +11,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from spikec.backends.fpga.choose import choose
+from spikec.backends.fpga.choose import CIRCUIT_MOST, choose
 from spikec.backends.fpga.goal import Goal
+from spikec.backends.fpga.logic import logic_room
 from spikec.backends.fpga.lower import lower
 from spikec.backends.fpga.resources import check_memory
 from spikec.boards.board import board_names, load_board
@@ -199,7 +200,7 @@ def test_the_smallest_core_that_keeps_a_goal_is_chosen(most: int) -> None:
 
 def test_without_a_goal_a_core_is_as_large_as_it_is_fast() -> None:
     """Least cells, the link's with them, times cycles; the fastest is larger, the smallest slow."""
-    target, graph = load_board("ulx3s-85f").target, layers(100, 80, 10)
+    target, graph = load_board("ulx3s-85f").target, layers(64, 100, 10)
     found = choose(graph, target)[2]
     assert found.choice is not None
     front = found.choice.front
@@ -211,6 +212,23 @@ def test_without_a_goal_a_core_is_as_large_as_it_is_fast() -> None:
     fastest = choose(graph, target, goal=FEWEST)[2]
     assert fastest.cycles < found.cycles and fastest.logic > found.logic
     assert fastest.cycles <= 1.06 * pairs[0][0]
+
+
+def test_the_fastest_may_have_its_weights_in_single_ported_memory() -> None:
+    target, graph = load_board("icebreaker").target, layers(64, 100, 10)
+    _, build, found = choose(graph, target)
+    _, fast, fastest = choose(graph, target, goal=FEWEST)
+    assert fast.huge and not build.huge and not fast.readback
+    assert fastest.cycles < 0.8 * found.cycles
+
+
+def test_no_circuit_is_taken_unasked_that_is_far_larger_than_any_that_was_placed() -> None:
+    target, graph = load_board("ulx3s-85f").target, layers(64, 100, 10)
+    circuit = choose(graph, target, kind="parallel")[2]
+    assert CIRCUIT_MOST < circuit.logic < (logic_room(target) or 0)
+    found = choose(graph, target, goal=FEWEST)[2]
+    assert found.kind == "events" and found.cycles > circuit.cycles
+    assert f"about {circuit.logic:,} cells, and none of more than 20,000" in found.why
 
 
 def test_a_goal_is_of_an_activity() -> None:
@@ -238,9 +256,10 @@ def test_a_goal_that_is_missed_is_refused_by_how_much() -> None:
         f"{fastest.units} units and about {fastest.logic:,} cells of logic: "
         f"{cycles - 30} too many"
     )
-    hint = "compile with {}, --cores auto or a larger board ('spikec targets')"
+    hint = "compile with {}, with --cores auto or for a larger board ('spikec targets')"
+    clock = max(target.clocks) / 1e6
     said = re.search(r"--step-time ([\d.]+)us", str(found.hint))
-    assert said is not None and found.hint == hint.format(said[0])
+    assert said is not None and found.hint == hint.format(f"{said[0]}, with --clock {clock:g}")
     # What it offers instead is kept, and by little.
     offered = Goal.of_time(1e-6 * float(said[1]), 12e6)
     assert offered.cycles == cycles
@@ -250,7 +269,8 @@ def test_a_goal_that_is_missed_is_refused_by_how_much() -> None:
     assert caught.value.diagnostics[0].hint == hint.format(f"--cycles {cycles}")
     with pytest.raises(SpikecError, match=r"E0311: .* with 8 lanes and 2 units and") as caught:
         choose(graph, target, 8, 2, goal=Goal(30))
-    assert ", without --lanes and --units, --cores auto or a" in str(caught.value)
+    assert "with --lanes and --units as given, no core that fits" in str(caught.value)
+    assert ", without --lanes and --units, with --cores auto or for a" in str(caught.value)
 
 
 def test_single_ported_memory_is_taken_for_a_goal_that_needs_it() -> None:

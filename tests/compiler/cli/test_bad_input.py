@@ -702,6 +702,13 @@ class TestOptionsOutOfRange:
     def test_no_port(self, spikec: Spikec, built: Path) -> None:
         assert "or 'sim' for" in refused(spikec("deploy", built, "--port", ""), "E0707")
 
+    def test_a_text_that_calls_itself_numpys(
+        self, spikec: Spikec, built: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "s.npz").write_text("hello")
+        message = refused(spikec("run", built, "-s", tmp_path / "s.npz"), "E0701")
+        assert "it is no file of numpy's" in message and "pickle" not in message
+
     def test_labels_beyond_the_output(self, spikec: Spikec, built: Path, tmp_path: Path) -> None:
         path = tmp_path / "labels.npz"
         arrays: dict[str, Any] = {"in": counts(4, 5, 3), "labels": [0, 1, 7, 0]}

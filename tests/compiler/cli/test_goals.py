@@ -37,10 +37,10 @@ def test_a_goal_is_kept_and_told(spikec: Spikec, network: Path, tmp_path: Path) 
         facts = json.loads((tmp_path / name / "manifest.json").read_text())["emission"]
         cells[name] = facts["forecast"]["logic"]
         told = re.search(
-            r"forecast: (\d+ lanes? and \d units?), ([\d,]+) cycles a step at", said.out
+            r"forecast: (\d+ lanes? and \d units?), ([\d,.]+) cycles a step at", said.out
         )
         assert told is not None, said.out
-        assert int(told[2].replace(",", "")) == round(facts["forecast"]["cycles"])
+        assert float(told[2].replace(",", "")) == round(facts["forecast"]["cycles"], 1)
         front = facts["choice"]["front"]
         sizes = [(o["lanes"], o["units"]) for o in front]
         assert (facts["lanes"], facts["build"]["units"]) in sizes
@@ -86,14 +86,27 @@ def test_what_is_said_in_full_is_not_chosen(spikec: Spikec, network: Path, tmp_p
             "10 cycles a step (0.4 us at 25 MHz)",
             "--step-time 1.6us",
         ),
-        (("--cycles", 12, "--lanes", 4), "E0311", "with 4 lanes and", "larger board"),
+        (
+            ("--cycles", 12, "--lanes", 4),
+            "E0311",
+            "with --lanes as given, no core",
+            "without --lanes",
+        ),
         (("--cycles", 0), "E0707", "'0' is neither a number from 1 on nor 'fewest'", "--help"),
         (("--cycles", "few"), "E0707", "'few' is neither", "--help"),
         (("--step-time", "2"), "E0707", "'2' is no time as in 50us or 2ms", "--help"),
         (("--step-time", "1ns"), "E0311", "at most 0 cycles", "--step-time 1.6us"),
         (("--step-time", "0ms"), "E0707", "'0ms' is no time", "--help"),
         (("--step-time", "1ms", "--cycles", 9), "E0707", "say the same", ""),
-        (("--activity", 0), "E0707", "--activity", "--help"),
+        (("--activity", 0), "E0707", "'0' is no percentage above 0", "--help"),
+        (("--activity", "nan"), "E0707", "'nan' is no percentage", "--help"),
+        (
+            ("--cycles", 9, "--core", "events"),
+            "E0311",
+            "with --core as given, no",
+            "without --core",
+        ),
+        (("--cycles", 9, "--cores", 2), "E0311", "with --cores as given, no", "without --cores"),
     ],
 )
 def test_a_goal_that_cannot_be_kept_is_refused(
