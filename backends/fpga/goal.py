@@ -114,8 +114,10 @@ class GoalMissed(SpikecError):
         options = " and ".join(given)
         instead = [f"compile with {goal.option(cycles)}"]
         instead += [f"without {options}"] if given else []
-        faster = [hz for hz in target.clocks if hz > goal.clock_hz]
-        instead += [f"with --clock {max(faster) / 1e6:g}"] if faster else []
+        if goal.seconds is not None:
+            most = goal.seconds * (1 + 1e-9)
+            enough = [hz for hz in target.clocks if hz > goal.clock_hz and cycles <= most * hz]
+            instead += [f"with --clock {min(enough) / 1e6:g}"] if enough else []
         instead += ["with --cores auto"] if several else []
         error = GoalMissed(
             [

@@ -257,7 +257,8 @@ def test_a_goal_that_is_missed_is_refused_by_how_much() -> None:
         f"{cycles - 30} too many"
     )
     hint = "compile with {}, with --cores auto or for a larger board ('spikec targets')"
-    clock = max(target.clocks) / 1e6
+    # The slowest clock at which the same core keeps the time.
+    clock = min(hz for hz in target.clocks if cycles / hz <= 2.5e-6) / 1e6
     said = re.search(r"--step-time ([\d.]+)us", str(found.hint))
     assert said is not None and found.hint == hint.format(f"{said[0]}, with --clock {clock:g}")
     # What it offers instead is kept, and by little.
