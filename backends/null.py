@@ -47,9 +47,9 @@ class NullBackend:
     ) -> Emission:
         """No files; E0707 for an option that only a board has."""
         # Of cores 1 says nothing, and None as many as are best.
-        cores = {"cores": options.get("cores", 1) != 1}
+        said = dict(options) | {"cores": options.get("cores", 1) != 1}
         for name, option in _BOARDS_ONLY.items():
-            if (dict(options) | cores).get(name):
+            if said.get(name):
                 raise fail(
                     "E0707",
                     f"'{target.name}' is no board: it takes no {option}",

@@ -152,6 +152,22 @@ DEEP = (
 )
 
 
+def sized(shape: CoreShape, lanes: int, units: int, groups: int) -> CoreShape:
+    """The shape with another size: without runs or delays, its lanes side by side."""
+    return replace(
+        shape,
+        lanes=lanes,
+        units=units,
+        neurons=lanes * groups,
+        addressing="row",
+        segments=0,
+        delays=1,
+        pages=2,
+        distance=1,
+        readback=lanes <= 16,
+    )
+
+
 def featured(kind: str, number: int) -> CoreShape:
     """A core of `random_shape` with what few networks ask for; the same for the same number."""
     rng = np.random.default_rng([number, *kind.encode()])
@@ -162,52 +178,25 @@ def featured(kind: str, number: int) -> CoreShape:
     shape = random_shape(200 + int(rng.integers(1000)))
     fixed = shape.fixed
     if kind == "lane":
-        lanes, units, groups, storage = LANE[number]
-        return replace(
-            shape,
-            lanes=lanes,
-            units=units,
-            neurons=lanes * groups,
-            addressing="lane",
-            segments=0,
-            delays=1,
-            pages=2,
-            distance=1,
-            storage=storage,
-            readback=lanes <= 16,
-        )
+        *size, storage = LANE[number]
+        return replace(sized(shape, *size), addressing="lane", storage=storage)
     if kind == "wide":
-        lanes, units, groups, storage = WIDE[number]
+        *size, storage = WIDE[number]
         return replace(
-            shape,
-            lanes=lanes,
-            units=units,
-            neurons=lanes * groups,
-            addressing="row",
-            segments=0,
-            delays=1,
+            sized(shape, *size),
             pages=1 if storage == "registers" else 2,
             distance=4 if storage == "pipelined" else 1,
             storage=storage,
-            readback=False,
         )
     if kind == "deep":
-        lanes, units, groups, inputs, words = DEEP[number]
+        *size, inputs, words = DEEP[number]
         return replace(
-            shape,
-            lanes=lanes,
-            units=units,
-            neurons=lanes * groups,
+            sized(shape, *size),
             inputs=inputs,
             words=words,
             segments=pick(0, 1336),
-            addressing="row",
             recurrent=True,
-            delays=1,
-            pages=2,
-            distance=1,
             storage="pipelined",
-            readback=lanes <= 16,
             weight_bank_bits=9,
         )
     if kind == "recovery":

@@ -271,9 +271,6 @@ def cluster_logic(shape: ClusterShape, *, packed: bool = False) -> int:
     return cores + station * (len(shape.cores) + 1)
 
 
-# Between a request and its report, besides what the cores do.
-
-
 # Cells of a station, its table and its counter, besides the width of a packet.
 _STATION_LOGIC: Final = 150
 
