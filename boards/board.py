@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from .features import FPGA_CORE, INTEGER, Features
+from .quantity import OBTAINED, Obtained, Quantity
 
 __all__ = [
     "Board",
@@ -27,9 +28,7 @@ __all__ = [
     "Flow",
     "HostLink",
     "MemoryBlock",
-    "Obtained",
     "Pll",
-    "Quantity",
     "SerialPort",
     "SpiPins",
     "Target",
@@ -39,11 +38,9 @@ __all__ = [
     "parse_board",
 ]
 
-Obtained = Literal["measured", "simulated", "fitted", "recalled"]
 Flow = Literal["open", "vivado"]
 HostLink = Literal["serial", "spi"]
 
-_OBTAINED: Final[tuple[str, ...]] = ("measured", "simulated", "fitted", "recalled")
 # What turns a design for each family into a bitstream: programs that spikec runs, or Vivado, for
 # which it writes the sources and the script.
 _FLOWS: Final[Mapping[str, Flow]] = {
@@ -78,23 +75,6 @@ class BoardError(ValueError):
         self.where = where
         self.message = message
         self.hint = hint
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number with its unit, its source and how it was obtained.
-
-    ``unit`` is an SI unit or the thing counted (``"cells"``, ``"blocks"``, ``"bits"``).
-    """
-
-    value: float
-    unit: str
-    source: str
-    obtained: Obtained
-
-    def __str__(self) -> str:
-        number = int(self.value) if self.value == int(self.value) else self.value
-        return f"{number} {self.unit} ({self.obtained}: {self.source})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,7 +460,7 @@ def _serial(table: _Table) -> SerialPort:
         rx=table.text("rx"),
         tx=table.text("tx"),
         source=table.text("source"),
-        obtained=cast("Obtained", table.choice("how", _OBTAINED)),
+        obtained=cast("Obtained", table.choice("how", OBTAINED)),
         resource=table.optional_text("resource"),
         io_standard=table.text("io_standard"),
         note=table.optional_text("note") or "",
@@ -496,7 +476,7 @@ def _spi(table: _Table) -> SpiPins:
         cipo=table.text("cipo"),
         cs_n=table.text("cs_n"),
         source=table.text("source"),
-        obtained=cast("Obtained", table.choice("how", _OBTAINED)),
+        obtained=cast("Obtained", table.choice("how", OBTAINED)),
         io_standard=table.text("io_standard"),
         note=table.optional_text("note") or "",
     )
@@ -607,7 +587,7 @@ class _Table:
         found_unit = table.text("unit")
         if unit is not None and found_unit != unit:
             raise table.error("board-value", "unit", f"must be {unit!r}, not {found_unit!r}")
-        obtained = cast("Obtained", table.choice("how", _OBTAINED))
+        obtained = cast("Obtained", table.choice("how", OBTAINED))
         quantity = Quantity(float(value), found_unit, table.text("source"), obtained)
         table.finish()
         return quantity

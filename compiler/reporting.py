@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..boards.board import Quantity, Target, load_board
+from ..boards.board import Target, load_board
+from ..boards.quantity import Quantity
 from ..ir.diagnostics import Diagnostics
 from ..ir.events import Recording
 from ..ir.graph import Graph

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.board import Obtained, Quantity
+from ...boards.quantity import Obtained, Quantity
 from ...ir.diagnostics import Diagnostic
 from ...ir.events import Recording
 from ...ir.graph import Graph

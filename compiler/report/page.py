@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from ...boards.board import Quantity
+from ...boards.quantity import Quantity
 from . import plots, style
 from .data import Latency, ReportData, Resource, microseconds, portable, spread
 from .style import Plot

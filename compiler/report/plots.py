@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.board import Quantity
+from ...boards.quantity import Quantity
 from ...ir.events import Events, Recording
 from ...ir.graph import Graph
 from ...ir.neurons import Emission, IntegerNeuron

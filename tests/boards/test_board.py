@@ -17,13 +17,13 @@ from spikec.boards.board import (
     Board,
     BoardError,
     Pll,
-    Quantity,
     Target,
     board_names,
     load_board,
     load_board_file,
     parse_board,
 )
+from spikec.boards.quantity import Quantity
 
 NAMES = board_names()
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from spikec.backends.fpga.resources import blocks, check_memory, memory_blocks
-from spikec.boards.board import MemoryBlock, Quantity, Target, load_board
+from spikec.boards.board import MemoryBlock, Target, load_board
+from spikec.boards.quantity import Quantity
 from spikec.hdl.shape import CoreShape
 from spikec.hdl.verilog import device_verilog
 from spikec.ir.diagnostics import SpikecError

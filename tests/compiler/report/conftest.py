@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikec.boards.board import Quantity
+from spikec.boards.quantity import Quantity
 from spikec.compiler.compare import compare
 from spikec.compiler.passes.quantise import LayerError
 from spikec.compiler.report import (

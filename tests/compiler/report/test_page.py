@@ -17,7 +17,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from spikec.boards.board import Quantity
+from spikec.boards.quantity import Quantity
 from spikec.compiler.report import Accuracy, Latency, ReportData, Resource, Timing, render
 from spikec.compiler.report import style as report_style
 from spikec.ir.events import Events, Recording

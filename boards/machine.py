@@ -1,0 +1,149 @@
+"""Machines: cores on an interconnect, with every limit that a mapping has to respect.
+
+A :class:`Machine` is a grid of chips, each a grid of routers, each with as many cores. Routers are
+numbered row by row over the whole machine, cores router by router: core c sits at router
+``c // cores_per_router``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Final, Literal
+
+from .quantity import Quantity
+
+Topology = Literal["mesh", "torus", "triads", "ring", "tree"]
+
+# Steps (x, y) of the links that leave a router, in the order in which they are numbered. Those of
+# ``triads`` are SpiNNaker's: east, north-east, north, west, south-west, south.
+STEPS: Final[Mapping[Topology, tuple[tuple[int, int], ...]]] = {
+    "mesh": ((1, 0), (0, 1), (-1, 0), (0, -1)),
+    "torus": ((1, 0), (0, 1), (-1, 0), (0, -1)),
+    "triads": ((1, 0), (1, 1), (0, 1), (-1, 0), (-1, -1), (0, -1)),
+    "ring": ((1, 0),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CoreLimits:
+    """What a core holds at most; ``None`` means unlimited.
+
+    ``neurons`` compartments. ``in_axons``: distinct sources with a synapse in the core, those of
+    the core itself among them. ``out_axons``: over the neurons of the core, the cores that each
+    has a synapse in, added up. ``synapse_bits``: synapse memory as `Encoding` fills it. ``fan_in``:
+    synapses onto a neuron. ``fan_out``: cores that a neuron has synapses in. ``delay_steps``: the
+    longest delay of a synapse.
+    """
+
+    neurons: Quantity | None = None
+    in_axons: Quantity | None = None
+    out_axons: Quantity | None = None
+    synapse_bits: Quantity | None = None
+    fan_in: Quantity | None = None
+    fan_out: Quantity | None = None
+    delay_steps: Quantity | None = None
+
+    @property
+    def stated(self) -> dict[str, Quantity]:
+        """Those that there are, by name."""
+        every = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: limit for name, limit in every.items() if limit is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    r"""How synapses lie in a core's memory: bits of a core are
+
+    .. math::
+        \sum_{a} w \left\lceil \frac{\mathrm{axon} + n_a\,\mathrm{synapse}}{w} \right\rceil
+        + \sum_k n_k\,\mathrm{synapse}
+
+    over the in-axons a with :math:`n_a` synapses in the core that are not shared, and the
+    kernels k of :math:`n_k` weights that have a synapse in the core; w is ``word``. Where
+    ``shared`` is false kernels are unrolled: every synapse counts, no kernel does. With
+    ``crossbar`` every pair of an axon and a neuron has its bits and nothing else costs any, so the
+    limits of axons and neurons say it all.
+    """
+
+    axon: Quantity
+    synapse: Quantity
+    word: int = 1
+    shared: bool = False
+    crossbar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Cores on an interconnect.
+
+    ``chips`` and ``routers`` are (columns, rows) of chips and of routers a chip. ``absent`` are
+    places (x, y) of the whole grid without a router. A ``tree`` has ``arity`` children at each
+    level, the root first, and its leaves are the routers; ``chips`` and ``routers`` are then
+    (1, 1) and (leaves, 1). Links wrap around where the topology is ``torus`` or ``ring`` or
+    ``wraps`` is true. With ``multicast`` one packet serves all cores of a route and is copied where
+    it branches; else a spike is one packet for each core. ``mixed`` says whether a core may hold
+    neurons of several populations, ``inputs_on_cores`` whether the lines of inputs take places in
+    cores like neurons; otherwise they enter at the router ``host``. ``routing_entries`` limits the
+    key/mask table of a router, ``link_capacity`` the packets of a link in a step, ``chip_link`` the
+    cost of a hop from chip to chip in hops within one. ``costs`` are energies and times by name.
+    """
+
+    name: str
+    title: str
+    topology: Topology
+    chips: tuple[int, int]
+    routers: tuple[int, int]
+    cores_per_router: int
+    core: CoreLimits
+    encoding: Encoding
+    multicast: bool = False
+    mixed: bool = True
+    inputs_on_cores: bool = False
+    wraps: bool = False
+    host: int = 0
+    absent: frozenset[tuple[int, int]] = frozenset()
+    arity: tuple[int, ...] = ()
+    routing_entries: Quantity | None = None
+    link_capacity: Quantity | None = None
+    chip_link: Quantity | None = None
+    costs: Mapping[str, Quantity] = field(default_factory=dict, hash=False)
+    note: str = ""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Columns and rows of routers in the whole machine, absent ones counted."""
+        return self.chips[0] * self.routers[0], self.chips[1] * self.routers[1]
+
+    @property
+    def router_count(self) -> int:
+        """Places for routers, absent ones counted: what numbers of routers run to."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def seats(self) -> int:
+        """Numbers of cores run to this; those at absent routers are no cores."""
+        return self.router_count * self.cores_per_router
+
+    @property
+    def cores(self) -> int:
+        """How many cores there are."""
+        return (self.router_count - len(self.absent)) * self.cores_per_router
+
+    @property
+    def cyclic(self) -> bool:
+        """Whether links wrap around."""
+        return self.wraps or self.topology in ("torus", "ring")
+
+    def place(self, router: int) -> tuple[int, int]:
+        """(x, y) of a router."""
+        return router % self.grid[0], router // self.grid[0]
+
+    def chip_of(self, router: int) -> tuple[int, int]:
+        """(column, row) of the chip that a router is on."""
+        x, y = self.place(router)
+        return x // self.routers[0], y // self.routers[1]
+
+    def of_chips(self, columns: int, rows: int) -> Machine:
+        """The same machine with another number of chips."""
+        return replace(self, chips=(columns, rows))
