@@ -1,0 +1,170 @@
+"""Parts grown one after the other: the first partition, which `refine` makes better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from .coarsen import edges
+from .hypergraph import Hypergraph, incidence
+from .refine import Caps
+
+Array = npt.NDArray[Any]
+
+
+def grown(graph: Hypergraph, parts: int, caps: Caps) -> Array:
+    """Parts of about equal size, each grown by the vertex most bound to it; for coarse graphs.
+
+    Starts where the vertex most bound to all earlier parts is, so that no islands are left
+    behind. Time grows as the square of the number of vertices.
+    """
+    part = np.full(graph.vertices, -1, np.int32)
+    _grow(part, *edges(graph), graph.size, graph.colour, parts, caps.neurons, caps.mixed)
+    return part
+
+
+def streamed(graph: Hypergraph, caps: Caps) -> Array:
+    """Parts filled one after the other in breadth-first order, each until a limit is reached.
+
+    Within every limit of ``caps`` but those on what neurons send out, if each vertex alone is.
+    """
+    part: Array = _stream(*graph, *incidence(graph), np.array(caps[:5], np.int64), caps.mixed)
+    return part
+
+
+@numba.njit(cache=True)
+def _grow(
+    part: Any,
+    ptr: Any,
+    other: Any,
+    rated: Any,
+    size: Any,
+    colour: Any,
+    parts: Any,
+    most: Any,
+    mixed: Any,
+) -> None:
+    vertices = part.size
+    bound, joined = np.zeros(vertices, np.float64), np.zeros(vertices, np.float64)
+    use = np.zeros(parts, np.int64)
+    left = np.int64(0)
+    for v in range(vertices):
+        left += size[v]
+    for b in range(parts):
+        goal = left / (parts - b)
+        v, best = -1, -1.0
+        for u in range(vertices):
+            if part[u] < 0 and bound[u] > best:
+                v, best = u, bound[u]
+        if v < 0:
+            break
+        joined[:] = 0.0
+        seed = v
+        while v >= 0:
+            part[v] = b
+            use[b] += size[v]
+            left -= size[v]
+            for j in range(ptr[v], ptr[v + 1]):
+                joined[other[j]] += rated[j]
+                bound[other[j]] += rated[j]
+            v, best = -1, 0.0
+            if use[b] >= goal:
+                break
+            for u in range(vertices):
+                if (
+                    part[u] < 0
+                    and joined[u] > best
+                    and use[b] + size[u] <= most
+                    and (mixed or colour[u] == colour[seed])
+                ):
+                    v, best = u, joined[u]
+    for v in range(vertices):
+        if part[v] < 0:
+            least = 0
+            for b in range(1, parts):
+                if use[b] < use[least]:
+                    least = b
+            part[v] = least
+            use[least] += size[v]
+
+
+@numba.njit(cache=True)
+def _stream(
+    ptr: Any,
+    pins: Any,
+    source: Any,
+    lone: Any,
+    weight: Any,
+    axons: Any,
+    bits: Any,
+    size: Any,
+    colour: Any,
+    own_bits: Any,
+    own_axons: Any,
+    start: Any,
+    net: Any,
+    caps: Any,
+    mixed: Any,
+) -> Any:
+    vertices, nets = size.size, source.size
+    part = np.full(vertices, -1, np.int32)
+    # The part that a net was last counted in, and the last one that saw a vertex at its front.
+    counted, seen = np.full(nets, -1, np.int32), np.full(vertices, -1, np.int32)
+    queue = np.empty(vertices, np.int32)
+    b, low, left = 0, 0, vertices
+    while left > 0:
+        neurons, in_axons, used = np.int64(0), np.int64(0), np.int64(0)
+        head, tail, kind = 0, 0, -1
+        while True:
+            if head == tail:
+                # Nothing more is joined to this part: the next vertex in line.
+                while low < vertices and (part[low] >= 0 or seen[low] == b):
+                    low += 1
+                if low == vertices:
+                    break
+                queue[tail] = low
+                seen[low] = b
+                tail += 1
+            v = queue[head]
+            head += 1
+            if not mixed and kind >= 0 and colour[v] != kind:
+                continue
+            more_axons, more_bits = own_axons[v], own_bits[v]
+            for q in range(start[v], start[v + 1]):
+                e = net[q]
+                if counted[e] != b and not (source[e] == v and lone[e]):
+                    more_axons += axons[e]
+                    more_bits += bits[e]
+            if neurons > 0 and (
+                neurons + size[v] > caps[0]
+                or in_axons + more_axons > caps[1]
+                or used + more_bits > caps[3]
+            ):
+                break
+            part[v] = b
+            kind = colour[v]
+            left -= 1
+            neurons += size[v]
+            in_axons += more_axons
+            used += more_bits
+            for q in range(start[v], start[v + 1]):
+                e = net[q]
+                if not (source[e] == v and lone[e]):
+                    counted[e] = b
+                u = source[e]
+                first, end = (ptr[e], ptr[e + 1]) if u == v else (0, 1)
+                for j in range(first, end):
+                    if u == v:
+                        x = pins[j]
+                    else:
+                        x = u
+                    if x >= 0 and part[x] < 0 and seen[x] != b:
+                        seen[x] = b
+                        queue[tail] = x
+                        tail += 1
+        low = 0 if low == vertices else low
+        b += 1
+    return part

@@ -1,0 +1,497 @@
+"""Parts made better, vertex by vertex, at exact gains and under every limit of a core.
+
+A vertex moves to the part where the packets of all nets sum up to least, at once if that is less
+than now, and with probability :math:`e^{g/T}` if it is -g packets more (simulated annealing: T
+falls to zero, so that the last sweeps only gain). A part that would break a limit is not entered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from .hypergraph import Hypergraph, incidence
+
+Array = npt.NDArray[Any]
+
+UNLIMITED: Final = 1 << 62
+# What a core too many costs a net beyond the limit of its fan-out, in packets of its weight.
+_FAN_OUT_PRICE: Final = 64
+
+
+class Caps(NamedTuple):
+    """The limits of a core as numbers; `UNLIMITED` where there is none."""
+
+    neurons: int = UNLIMITED
+    in_axons: int = UNLIMITED
+    out_axons: int = UNLIMITED
+    bits: int = UNLIMITED
+    fan_out: int = UNLIMITED
+    mixed: bool = True
+
+    @property
+    def depend(self) -> bool:
+        """Whether a limit depends on where other neurons are."""
+        return min(self.in_axons, self.out_axons, self.bits, self.fan_out) < UNLIMITED
+
+
+class _State(NamedTuple):
+    """Nets, vertices and parts as the kernels see them.
+
+    The parts that hold pins of net e are ``block[k]`` with ``count[k]`` pins, for k from
+    ``slot[e]`` to ``slot[e] + spread[e]``. Where most nets reach many parts ``some`` and ``more``
+    have bits of the parts with at least one and two pins (no column otherwise). ``use``
+    (parts, 4) is what each part takes of `Caps`.
+    """
+
+    ptr: Array
+    pins: Array
+    source: Array
+    lone: Array
+    weight: Array
+    axons: Array
+    bits: Array
+    size: Array
+    colour: Array
+    own_bits: Array
+    own_axons: Array
+    start: Array
+    net: Array
+    slot: Array
+    block: Array
+    count: Array
+    spread: Array
+    some: Array
+    more: Array
+    part: Array
+    use: Array
+    part_colour: Array
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """``sweeps`` over all vertices; the temperature falls evenly from ``hot`` to 0.
+
+    ``hot`` counts in mean weights of a net.
+    """
+
+    sweeps: int
+    hot: float
+
+
+def refine(
+    graph: Hypergraph, part: Array, parts: int, caps: Caps, schedule: Schedule, seed: int
+) -> Array:
+    """``part`` (vertices,) made better; the same array, changed.
+
+    Parts stay within ``caps`` where they are so from the start; one that is not takes no more.
+    """
+    state = _state(graph, part, parts, caps)
+    rng = np.random.default_rng(seed)
+    noise = np.array([rng.integers(1, 1 << 63)], np.uint64)
+    mean = float(graph.weight.mean()) if graph.nets else 0.0
+    caps_array = np.array(caps[:5], np.int64)
+    for sweep in range(schedule.sweeps):
+        left = 1.0 - (sweep + 1) / max(schedule.sweeps - 1, 1)
+        heat = max(0.0, schedule.hot * mean * left)
+        order = rng.permutation(graph.vertices)
+        moved = _sweep(order, heat, noise, state, caps_array, caps.mixed, caps.depend)
+        if not moved:
+            break
+    return part
+
+
+def packets(graph: Hypergraph, part: Array, parts: int) -> int:
+    """sum over nets of weight x (parts that hold a pin - 1)."""
+    *_, spread = _slots(graph.ptr, graph.pins, part, parts)
+    return int((graph.weight.astype(np.int64) * np.maximum(spread - 1, 0)).sum())
+
+
+def usage(graph: Hypergraph, part: Array, parts: int) -> Array:
+    """Neurons, in-axons, out-axons and bits of each part, shape (parts, 4)."""
+    return _use(*graph, *_slots(graph.ptr, graph.pins, part, parts), part, parts)
+
+
+def fan_out(graph: Hypergraph, part: Array, parts: int) -> Array:
+    """The parts that hold a target of each net."""
+    return _fan_out(*graph[:4], *_slots(graph.ptr, graph.pins, part, parts), part)
+
+
+def _state(graph: Hypergraph, part: Array, parts: int, caps: Caps) -> _State:
+    start, net = incidence(graph)
+    slot, block, count, spread = _slots(graph.ptr, graph.pins, part, parts)
+    # Adding the words of a bit set up costs less than going through many parts one by one.
+    wide = graph.nets > 0 and 8 * float(spread.mean()) > parts and caps.fan_out == UNLIMITED
+    some, more = _bit_sets(slot, block, count, spread, parts if wide else 0)
+    use = _use(*graph, slot, block, count, spread, part, parts)
+    part_colour = np.full(parts, -1, np.int32)
+    part_colour[part] = graph.colour
+    return _State(
+        *graph, start, net, slot, block, count, spread, some, more, part, use, part_colour
+    )
+
+
+@numba.njit(cache=True)
+def _slots(ptr: Any, pins: Any, part: Any, parts: Any) -> Any:
+    nets = ptr.size - 1
+    slot = np.zeros(nets + 1, np.int64)
+    for e in range(nets):
+        slot[e + 1] = slot[e] + min(ptr[e + 1] - ptr[e], parts)
+    block, count = np.empty(slot[nets], np.int32), np.empty(slot[nets], np.int32)
+    spread = np.zeros(nets, np.int32)
+    at = np.full(parts, -1, np.int64)
+    for e in range(nets):
+        k = slot[e]
+        for j in range(ptr[e], ptr[e + 1]):
+            b = part[pins[j]]
+            if at[b] < slot[e]:
+                at[b] = k
+                block[k], count[k] = b, 1
+                k += 1
+            else:
+                count[at[b]] += 1
+        spread[e] = k - slot[e]
+    return slot, block, count, spread
+
+
+@numba.njit(cache=True)
+def _bit_sets(slot: Any, block: Any, count: Any, spread: Any, parts: Any) -> Any:
+    words = (parts + 31) // 32
+    some = np.zeros((spread.size, words), np.uint32)
+    more = np.zeros((spread.size, words), np.uint32)
+    for e in range(spread.size if words else 0):
+        for k in range(slot[e], slot[e] + spread[e]):
+            _set(some, e, block[k])
+            if count[k] > 1:
+                _set(more, e, block[k])
+    return some, more
+
+
+@numba.njit(cache=True, inline="always")
+def _set(sets: Any, e: Any, b: Any) -> None:
+    sets[e, b >> 5] |= np.uint32(1) << np.uint32(b & 31)
+
+
+@numba.njit(cache=True, inline="always")
+def _clear(sets: Any, e: Any, b: Any) -> None:
+    sets[e, b >> 5] &= ~(np.uint32(1) << np.uint32(b & 31))
+
+
+@numba.njit(cache=True, inline="always")
+def _has(sets: Any, e: Any, b: Any) -> Any:
+    return (sets[e, b >> 5] >> np.uint32(b & 31)) & np.uint32(1) != 0
+
+
+@numba.njit(cache=True)
+def _use(
+    ptr: Any,
+    pins: Any,
+    source: Any,
+    lone: Any,
+    weight: Any,
+    axons: Any,
+    bits: Any,
+    size: Any,
+    colour: Any,
+    own_bits: Any,
+    own_axons: Any,
+    slot: Any,
+    block: Any,
+    count: Any,
+    spread: Any,
+    part: Any,
+    parts: Any,
+) -> Any:
+    use = np.zeros((parts, 4), np.int64)
+    for v in range(size.size):
+        b = part[v]
+        use[b, 0] += size[v]
+        use[b, 1] += own_axons[v]
+        use[b, 2] += own_axons[v]
+        use[b, 3] += own_bits[v]
+    for e in range(source.size):
+        home = -1 if source[e] < 0 else part[source[e]]
+        for k in range(slot[e], slot[e] + spread[e]):
+            b = block[k]
+            if count[k] - (lone[e] and b == home) > 0:
+                use[b, 1] += axons[e]
+                use[b, 3] += bits[e]
+                if home >= 0:
+                    use[home, 2] += axons[e]
+    return use
+
+
+@numba.njit(cache=True)
+def _fan_out(
+    ptr: Any,
+    pins: Any,
+    source: Any,
+    lone: Any,
+    slot: Any,
+    block: Any,
+    count: Any,
+    spread: Any,
+    part: Any,
+) -> Any:
+    out = spread.copy()
+    for e in range(source.size):
+        if lone[e]:
+            home = part[source[e]]
+            for k in range(slot[e], slot[e] + spread[e]):
+                if block[k] == home and count[k] == 1:
+                    out[e] -= 1
+    return out
+
+
+@numba.njit(cache=True)
+def _pins_in(e: Any, b: Any, s: _State) -> Any:
+    """How many pins of a net are in a part."""
+    for k in range(s.slot[e], s.slot[e] + s.spread[e]):
+        if s.block[k] == b:
+            return s.count[k]
+    return 0
+
+
+@numba.njit(cache=True)
+def _targets_in(e: Any, b: Any, s: _State) -> Any:
+    """How many targets of a net are in a part: of its pins there all but a lone source."""
+    return _pins_in(e, b, s) - (s.lone[e] and s.part[s.source[e]] == b)
+
+
+@numba.njit(cache=True)
+def _parts_of(e: Any, s: _State) -> Any:
+    """How many parts hold a target of a net."""
+    alone = s.lone[e] and _pins_in(e, s.part[s.source[e]], s) == 1
+    return s.spread[e] - alone
+
+
+@numba.njit(cache=True)
+def _change(v: Any, a: Any, b: Any, s: _State, own: Any, sent: Any, touched: Any) -> Any:
+    """What moving v from part a to b changes.
+
+    ``own`` (4,) gets what b takes more (neurons, in-axons, out-axons, bits) and ``own[4:8]`` what a
+    takes less; ``sent`` what other parts send out more, for the parts ``touched``, whose number is
+    returned.
+    """
+    own[0] = own[4] = s.size[v]
+    own[1] = own[2] = own[5] = own[6] = s.own_axons[v]
+    own[3] = own[7] = s.own_bits[v]
+    marked = 0
+    for q in range(s.start[v], s.start[v + 1]):
+        e = s.net[q]
+        source = s.source[e]
+        target = not (source == v and s.lone[e])
+        fresh = last = False
+        if target:
+            fresh = _targets_in(e, b, s) == 0
+            last = _targets_in(e, a, s) == 1
+            if fresh:
+                own[1] += s.axons[e]
+                own[3] += s.bits[e]
+            if last:
+                own[5] += s.axons[e]
+                own[7] += s.bits[e]
+        if source == v:
+            before = _parts_of(e, s)
+            own[2] += s.axons[e] * (before + fresh - last)
+            own[6] += s.axons[e] * before
+        elif source >= 0 and fresh != last:
+            home = s.part[source]
+            more = s.axons[e] if fresh else -s.axons[e]
+            if home == b:
+                own[2] += more
+            elif home == a:
+                own[6] -= more
+            else:
+                if sent[home] == 0:
+                    touched[marked] = home
+                    marked += 1
+                sent[home] += more
+    return marked
+
+
+@numba.njit(cache=True)
+def _fits(
+    v: Any, a: Any, b: Any, s: _State, caps: Any, own: Any, sent: Any, touched: Any
+) -> Any:
+    """Whether no limit is broken, or broken further, if v moves from a to b."""
+    marked = _change(v, a, b, s, own, sent, touched)
+    fits = True
+    for r in range(4):
+        # What grows must stay within; what is over from before may shrink.
+        if own[r] > 0 and s.use[b, r] + own[r] > caps[r]:
+            fits = False
+    if -own[6] > 0 and s.use[a, 2] - own[6] > caps[2]:
+        fits = False
+    for i in range(marked):
+        home = touched[i]
+        if sent[home] > 0 and s.use[home, 2] + sent[home] > caps[2]:
+            fits = False
+        sent[home] = 0
+    return fits
+
+
+@numba.njit(cache=True)
+def _move(v: Any, a: Any, b: Any, s: _State) -> None:
+    wide = s.some.shape[1] > 0
+    for q in range(s.start[v], s.start[v + 1]):
+        e = s.net[q]
+        first, end = s.slot[e], s.slot[e] + s.spread[e]
+        here = there = -1
+        for k in range(first, end):
+            if s.block[k] == a:
+                here = k
+            elif s.block[k] == b:
+                there = k
+        left = s.count[here] - 1
+        if there >= 0:
+            s.count[there] += 1
+            if left == 0:
+                s.block[here], s.count[here] = s.block[end - 1], s.count[end - 1]
+                s.spread[e] -= 1
+        elif left == 0:
+            s.block[here] = b
+        else:
+            s.block[end], s.count[end] = b, 1
+            s.spread[e] += 1
+        if left > 0:
+            s.count[here] = left
+        if wide:
+            if left == 0:
+                _clear(s.some, e, a)
+            elif left == 1:
+                _clear(s.more, e, a)
+            _set(s.more if there >= 0 else s.some, e, b)
+    s.part[v] = b
+    s.part_colour[b] = s.colour[v]
+
+
+@numba.njit(cache=True)
+def _gains_wide(v: Any, a: Any, s: _State, gain: Any) -> Any:
+    """``gain[b]``: weight of the nets of v that part b holds; returns that of those which v keeps.
+
+    ``gain[b]`` less what is returned are the packets saved if v moves to b.
+    """
+    words = s.some.shape[1]
+    gain[:] = 0
+    kept = np.int64(0)
+    for q in range(s.start[v], s.start[v + 1]):
+        e = s.net[q]
+        w = s.weight[e]
+        if _has(s.more, e, a):
+            kept += w
+        for i in range(words):
+            word = s.some[e, i]
+            if word != 0:
+                for j in range(32):
+                    gain[32 * i + j] += w & -np.int32((word >> np.uint32(j)) & np.uint32(1))
+    return kept
+
+
+@numba.njit(cache=True)
+def _gains(
+    v: Any, a: Any, s: _State, fan_out: Any, gain: Any, seen: Any, tick: Any, near: Any
+) -> Any:
+    """As `_gains_wide`, for the parts ``near``, whose number is returned as well.
+
+    A net that reaches more parts than ``fan_out`` costs its price for each of them.
+    """
+    kept, found = np.int64(0), 0
+    for q in range(s.start[v], s.start[v + 1]):
+        e = s.net[q]
+        stays = leaves = np.int64(s.weight[e])
+        if fan_out < UNLIMITED:
+            reached = _parts_of(e, s)
+            price = (stays + 1) * _FAN_OUT_PRICE
+            if reached >= fan_out:
+                stays += price
+            if reached > fan_out:
+                leaves += price
+        kept += stays
+        for k in range(s.slot[e], s.slot[e] + s.spread[e]):
+            b = s.block[k]
+            if b == a and s.count[k] == 1:
+                kept -= leaves
+            if seen[b] != tick:
+                seen[b] = tick
+                gain[b] = 0
+                near[found] = b
+                found += 1
+            gain[b] += stays
+    return kept, found
+
+
+@numba.njit(cache=True)
+def _uniform(noise: Any) -> Any:
+    """A number in (0, 1] (xorshift64)."""
+    x = noise[0]
+    x ^= x << np.uint64(13)
+    x ^= x >> np.uint64(7)
+    x ^= x << np.uint64(17)
+    noise[0] = x
+    return (np.float64(x >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
+
+
+@numba.njit(cache=True)
+def _sweep(
+    order: Any,
+    heat: Any,
+    noise: Any,
+    s: _State,
+    caps: Any,
+    mixed: Any,
+    depend: Any,
+) -> Any:
+    """One visit of every vertex; returns how many moved."""
+    parts = s.use.shape[0]
+    wide_gain = np.zeros(32 * s.some.shape[1], np.int32)
+    gain = np.zeros(parts, np.int64)
+    seen = np.full(parts, -1, np.int64)
+    near = np.arange(parts)
+    own, sent, touched = np.zeros(8, np.int64), np.zeros(parts, np.int64), np.zeros(parts, np.int64)
+    moved = 0
+    wide = s.some.shape[1] > 0
+    for v in order:
+        a = s.part[v]
+        if wide:
+            kept = _gains_wide(v, a, s, wide_gain)
+            found = parts
+        else:
+            kept, found = _gains(v, a, s, caps[4], gain, seen, v, near)
+        room = caps[0] - s.size[v]
+        best, most = -1, np.int64(-UNLIMITED)
+        for i in range(found):
+            b = i if wide else near[i]
+            g = np.int64(wide_gain[b]) if wide else gain[b]
+            if b == a or g < most or s.use[b, 0] > room:
+                continue
+            if not mixed and s.use[b, 0] > 0 and s.part_colour[b] != s.colour[v]:
+                continue
+            # Of equals the fuller one: whole cores become free.
+            if g > most or s.use[b, 0] > s.use[best, 0]:
+                best, most = b, g
+        if best < 0:
+            continue
+        g = most - kept
+        if g <= 0 and (heat <= 0.0 or g <= heat * np.log(_uniform(noise))):
+            continue
+        if depend:
+            if not _fits(v, a, best, s, caps, own, sent, touched):
+                continue
+            marked = _change(v, a, best, s, own, sent, touched)
+            for r in range(4):
+                s.use[best, r] += own[r]
+                s.use[a, r] -= own[4 + r]
+            for i in range(marked):
+                s.use[touched[i], 2] += sent[touched[i]]
+                sent[touched[i]] = 0
+        else:
+            s.use[best, 0] += s.size[v]
+            s.use[a, 0] -= s.size[v]
+        _move(v, a, best, s)
+        moved += 1
+    return moved
