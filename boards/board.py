@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from .features import FPGA_CORE, INTEGER, Features
-from .quantity import OBTAINED, Obtained, Quantity
+from .machine import Machine
+from .quantity import Obtained, Quantity
 from .table import BoardError, Table, did_you_mean, no_such, read_own_file, read_table
 
 __all__ = [
@@ -103,14 +104,14 @@ class Target:
     """Something a network can be mapped to. ``None`` in a limit means unlimited.
 
     ``clocks`` are those its core can run at, in hertz, slowest first; ``note`` is what a user must
-    know before choosing it.
+    know before choosing it. A chip is its ``machine``, whose limits hold for each core.
 
-    Build one with :meth:`fpga` or :meth:`unlimited`, not by calling the class.
+    Build one with :meth:`fpga`, :meth:`chip` or :meth:`unlimited`, not by calling the class.
     """
 
     name: str
     title: str
-    kind: Literal["fpga", "null"]
+    kind: Literal["fpga", "null", "chip"]
     family: str | None = None
     device: str | None = None
     package: str | None = None
@@ -127,6 +128,7 @@ class Target:
     features: Features = INTEGER
     clocks: tuple[float, ...] = ()
     note: str = ""
+    machine: Machine | None = None
 
     @classmethod
     def unlimited(cls, name: str = "null", title: str = "accepts everything") -> Target:
@@ -173,9 +175,24 @@ class Target:
             note=note,
         )
 
+    @classmethod
+    def chip(cls, machine: Machine, features: Features) -> Target:
+        """Make a target of the cores of a machine."""
+        return cls(
+            name=machine.name,
+            title=machine.title,
+            kind="chip",
+            family=machine.family or None,
+            features=features,
+            note=machine.note,
+            machine=machine,
+        )
+
     @property
     def limits(self) -> dict[str, Quantity | None]:
-        """The seven network limits by name; ``None`` means unlimited."""
+        """The limits by name, of the network or, on a chip, of each core; ``None``: unlimited."""
+        if self.machine is not None:
+            return self.machine.core.every
         return {name: getattr(self, name) for name in _LIMITS}
 
     def available(self, cell: str) -> Quantity | None:
@@ -430,7 +447,7 @@ def _serial(table: Table) -> SerialPort:
         rx=table.text("rx"),
         tx=table.text("tx"),
         source=table.text("source"),
-        obtained=cast("Obtained", table.choice("how", OBTAINED)),
+        obtained=table.obtained(),
         resource=table.optional_text("resource"),
         io_standard=table.text("io_standard"),
         note=table.optional_text("note") or "",
@@ -446,7 +463,7 @@ def _spi(table: Table) -> SpiPins:
         cipo=table.text("cipo"),
         cs_n=table.text("cs_n"),
         source=table.text("source"),
-        obtained=cast("Obtained", table.choice("how", OBTAINED)),
+        obtained=table.obtained(),
         io_standard=table.text("io_standard"),
         note=table.optional_text("note") or "",
     )

@@ -123,6 +123,44 @@ class Table:
             raise self.error("board-value", key, f"must be {span}, not {found}")
         return found
 
+    def integers(self, key: str, low: int, count: int | None = None) -> tuple[int, ...]:
+        """A list of whole numbers from ``low`` on, as many as ``count`` if that is given."""
+        return self._integers(key, self._get(key), low, count)
+
+    def pair(self, key: str, low: int) -> tuple[int, int]:
+        """Two whole numbers from ``low`` on."""
+        first, second = self.integers(key, low, 2)
+        return first, second
+
+    def optional_pairs(self, key: str, low: int) -> tuple[tuple[int, int], ...]:
+        """A list of lists of two whole numbers from ``low`` on, empty without the key."""
+        self._asked.add(key)
+        found = self._data.get(key, [])
+        if not isinstance(found, list):
+            raise self._wrong(key, "a list of pairs", found)
+        every = (self._integers(f"{key}[{i}]", item, low, 2) for i, item in enumerate(found))
+        return tuple((first, second) for first, second in every)
+
+    def _integers(self, key: str, found: object, low: int, count: int | None) -> tuple[int, ...]:
+        wanted = "a list of integers" if count is None else f"a list of {count} integers"
+        if not isinstance(found, list) or len(found) != (len(found) if count is None else count):
+            raise self._wrong(key, wanted, found)
+        for value in found:
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise self._wrong(key, wanted, found)
+            if value < low:
+                raise self.error("board-value", key, f"must be at least {low} each, not {value}")
+        return tuple(found)
+
+    def has(self, key: str) -> bool:
+        """Whether the table has this key."""
+        return key in self._data
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The keys of this table, in the file's order."""
+        return tuple(self._data)
+
     def scalars(self) -> dict[str, int | str]:
         """All keys of this table, each a whole number or a string."""
         found: dict[str, int | str] = {}
@@ -158,26 +196,40 @@ class Table:
     def _child(self, key: str, data: Mapping[str, object]) -> Table:
         return Table(data, self._origin, f"{self._path}.{key}" if self._path else key)
 
-    def quantity(self, key: str, *, unit: str | None = None) -> Quantity:
-        """A number above zero with ``value``, ``unit``, ``how`` and ``source``."""
+    def quantity(
+        self, key: str, *, unit: str | None = None, whole: bool = False, zero: bool = False
+    ) -> Quantity:
+        """A number with ``value``, ``unit``, ``how`` and ``source``.
+
+        It is finite and above zero or, with ``zero``, not below.
+        """
         table = self.table(key)
         value = table._get("value")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise table._wrong("value", "a number", value)
-        if not math.isfinite(value) or value <= 0:
-            raise table.error("board-value", "value", f"must be above zero, not {value!r}")
+        if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+            wanted = "zero or more" if zero else "above zero"
+            raise table.error("board-value", "value", f"must be {wanted}, not {value!r}")
+        if whole and value != int(value):
+            raise table.error("board-value", "value", f"must be a whole number, not {value!r}")
         found_unit = table.text("unit")
         if unit is not None and found_unit != unit:
             raise table.error("board-value", "unit", f"must be {unit!r}, not {found_unit!r}")
-        obtained = cast("Obtained", table.choice("how", OBTAINED))
+        obtained = table.obtained()
         quantity = Quantity(float(value), found_unit, table.text("source"), obtained)
         table.finish()
         return quantity
 
-    def optional_quantity(self, key: str) -> Quantity | None:
+    def obtained(self) -> Obtained:
+        """The key ``how``."""
+        return cast("Obtained", self.choice("how", OBTAINED))
+
+    def optional_quantity(
+        self, key: str, *, unit: str | None = None, whole: bool = False
+    ) -> Quantity | None:
         """A number above zero, ``None`` without the key."""
         self._asked.add(key)
-        return self.quantity(key) if key in self._data else None
+        return self.quantity(key, unit=unit, whole=whole) if key in self._data else None
 
     def all_quantities(self) -> dict[str, Quantity]:
         """All keys of this table, each a number above zero."""
