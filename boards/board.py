@@ -7,9 +7,6 @@ Both are frozen and built by constructors; ``None`` stands for *no limit*. Every
 
 from __future__ import annotations
 
-import difflib
-import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -17,11 +14,12 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from .features import FPGA_CORE, INTEGER, Features
-from .quantity import OBTAINED, Obtained, Quantity
+from .machine import Machine
+from .quantity import Obtained, Quantity
+from .table import BoardError, Table, did_you_mean, no_such, read_own_file, read_table
 
 __all__ = [
     "Board",
-    "BoardError",
     "CellLimit",
     "Clock",
     "CoreDefaults",
@@ -59,22 +57,6 @@ _LIMITS: Final[tuple[str, ...]] = (
     "out_axons",
     "delay_steps",
 )
-
-
-class BoardError(ValueError):
-    """A board file that cannot be used, or a board that does not exist.
-
-    ``code`` is stable (``board-syntax``, ``board-missing``, ``board-unknown-key``, ``board-type``,
-    ``board-value``, ``board-unknown``, ``board-unreadable``), ``where`` is the file and the key in
-    it, ``hint`` what to do.
-    """
-
-    def __init__(self, code: str, where: str, message: str, hint: str = "") -> None:
-        super().__init__(f"{where}: {message}" + (f" ({hint})" if hint else ""))
-        self.code = code
-        self.where = where
-        self.message = message
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +104,14 @@ class Target:
     """Something a network can be mapped to. ``None`` in a limit means unlimited.
 
     ``clocks`` are those its core can run at, in hertz, slowest first; ``note`` is what a user must
-    know before choosing it.
+    know before choosing it. A chip is its ``machine``, whose limits hold for each core.
 
-    Build one with :meth:`fpga` or :meth:`unlimited`, not by calling the class.
+    Build one with :meth:`fpga`, :meth:`chip` or :meth:`unlimited`, not by calling the class.
     """
 
     name: str
     title: str
-    kind: Literal["fpga", "null"]
+    kind: Literal["fpga", "null", "chip"]
     family: str | None = None
     device: str | None = None
     package: str | None = None
@@ -146,6 +128,7 @@ class Target:
     features: Features = INTEGER
     clocks: tuple[float, ...] = ()
     note: str = ""
+    machine: Machine | None = None
 
     @classmethod
     def unlimited(cls, name: str = "null", title: str = "accepts everything") -> Target:
@@ -192,9 +175,24 @@ class Target:
             note=note,
         )
 
+    @classmethod
+    def chip(cls, machine: Machine, features: Features) -> Target:
+        """Make a target of the cores of a machine."""
+        return cls(
+            name=machine.name,
+            title=machine.title,
+            kind="chip",
+            family=machine.family or None,
+            features=features,
+            note=machine.note,
+            machine=machine,
+        )
+
     @property
     def limits(self) -> dict[str, Quantity | None]:
-        """The seven network limits by name; ``None`` means unlimited."""
+        """The limits by name, of the network or, on a chip, of each core; ``None``: unlimited."""
+        if self.machine is not None:
+            return self.machine.core.every
         return {name: getattr(self, name) for name in _LIMITS}
 
     def available(self, cell: str) -> Quantity | None:
@@ -319,9 +317,7 @@ def load_board(name: str) -> Board:
     """
     names = board_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
-        raise BoardError("board-unknown", name, "no such board", hint)
+        raise no_such("board", name, names)
     file = resources.files(__package__) / f"{name}.toml"
     board = parse_board(file.read_text(encoding="utf-8"), f"boards/{name}.toml")
     if board.name != name:
@@ -336,12 +332,7 @@ def load_board(name: str) -> Board:
 
 def load_board_file(path: Path | str) -> Board:
     """Return the board described by a file of the user's own."""
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BoardError("board-unreadable", str(path), f"cannot be read: {error}") from error
-    return parse_board(text, str(path))
+    return parse_board(read_own_file(Path(path)), str(path))
 
 
 def parse_board(text: str, origin: str) -> Board:
@@ -349,11 +340,7 @@ def parse_board(text: str, origin: str) -> Board:
 
     Raises :class:`BoardError` that names the file, the key, what was found and what was wanted.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BoardError("board-syntax", origin, f"is not TOML: {error}") from error
-    top = _Table(document, origin, "")
+    top = read_table(text, origin)
     name, title = top.text("name"), top.text("title")
     family = top.choice("family", _FAMILIES)
     device, package = top.text("device"), top.text("package")
@@ -374,7 +361,7 @@ def parse_board(text: str, origin: str) -> Board:
     limits = limits_table.all_quantities() if limits_table is not None else {}
     for key in limits:
         if key not in _LIMITS:
-            raise top.error("board-unknown-key", f"limits.{key}", _did_you_mean(key, _LIMITS))
+            raise top.error("board-unknown-key", f"limits.{key}", did_you_mean(key, _LIMITS))
     clock_table = top.table("clock")
     clock = Clock(
         clock_table.text("resource"),
@@ -426,7 +413,7 @@ def parse_board(text: str, origin: str) -> Board:
     )
 
 
-def _memory(table: _Table) -> MemoryBlock:
+def _memory(table: Table) -> MemoryBlock:
     memory = MemoryBlock(
         cell=table.text("cell"),
         count=table.quantity("count"),
@@ -439,7 +426,7 @@ def _memory(table: _Table) -> MemoryBlock:
     return memory
 
 
-def _core(table: _Table) -> CoreDefaults:
+def _core(table: Table) -> CoreDefaults:
     core = CoreDefaults(
         state_bits=table.integer("state_bits", 2, 32),
         baud=table.integer("baud", 300),
@@ -448,19 +435,19 @@ def _core(table: _Table) -> CoreDefaults:
     return core
 
 
-def _pll(table: _Table) -> Pll:
+def _pll(table: Table) -> Pll:
     parameters = table.table("parameters").scalars()
     pll = Pll(table.quantity("frequency", unit="Hz"), table.text("cell"), parameters)
     table.finish()
     return pll
 
 
-def _serial(table: _Table) -> SerialPort:
+def _serial(table: Table) -> SerialPort:
     serial = SerialPort(
         rx=table.text("rx"),
         tx=table.text("tx"),
         source=table.text("source"),
-        obtained=cast("Obtained", table.choice("how", OBTAINED)),
+        obtained=table.obtained(),
         resource=table.optional_text("resource"),
         io_standard=table.text("io_standard"),
         note=table.optional_text("note") or "",
@@ -469,138 +456,16 @@ def _serial(table: _Table) -> SerialPort:
     return serial
 
 
-def _spi(table: _Table) -> SpiPins:
+def _spi(table: Table) -> SpiPins:
     spi = SpiPins(
         sck=table.text("sck"),
         copi=table.text("copi"),
         cipo=table.text("cipo"),
         cs_n=table.text("cs_n"),
         source=table.text("source"),
-        obtained=cast("Obtained", table.choice("how", OBTAINED)),
+        obtained=table.obtained(),
         io_standard=table.text("io_standard"),
         note=table.optional_text("note") or "",
     )
     table.finish()
     return spi
-
-
-def _did_you_mean(key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(key, tuple(known), n=1)
-    return "is not a known key" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-class _Table:
-    """One TOML table being read: knows its place for messages and which keys were asked for."""
-
-    def __init__(self, data: Mapping[str, object], origin: str, path: str) -> None:
-        self._data = data
-        self._origin = origin
-        self._path = path
-        self._asked: set[str] = set()
-
-    def error(self, code: str, key: str, message: str, hint: str = "") -> BoardError:
-        place = f"{self._path}.{key}" if self._path else key
-        return BoardError(code, f"{self._origin}: {place}", message, hint)
-
-    def _get(self, key: str) -> object:
-        self._asked.add(key)
-        if key not in self._data:
-            near = difflib.get_close_matches(key, [k for k in self._data if k not in self._asked])
-            hint = f"the file has {near[0]!r}; did you mean that?" if near else ""
-            raise self.error("board-missing", key, "is missing", hint)
-        return self._data[key]
-
-    def _wrong(self, key: str, wanted: str, found: object) -> BoardError:
-        return self.error("board-type", key, f"must be {wanted}, not {found!r}")
-
-    def text(self, key: str) -> str:
-        found = self._get(key)
-        if not isinstance(found, str) or not found:
-            raise self._wrong(key, "a non-empty string", found)
-        return found
-
-    def optional_text(self, key: str) -> str | None:
-        self._asked.add(key)
-        return self.text(key) if key in self._data else None
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        found = self.text(key)
-        if found not in choices:
-            raise self.error(
-                "board-value", key, f"must be one of {', '.join(choices)}, not {found!r}"
-            )
-        return found
-
-    def boolean(self, key: str) -> bool:
-        found = self._get(key)
-        if not isinstance(found, bool):
-            raise self._wrong(key, "true or false", found)
-        return found
-
-    def integer(self, key: str, low: int, high: int | None = None) -> int:
-        found = self._get(key)
-        if not isinstance(found, int) or isinstance(found, bool):
-            raise self._wrong(key, "an integer", found)
-        if found < low or (high is not None and found > high):
-            span = f"at least {low}" if high is None else f"from {low} to {high}"
-            raise self.error("board-value", key, f"must be {span}, not {found}")
-        return found
-
-    def scalars(self) -> dict[str, int | str]:
-        found: dict[str, int | str] = {}
-        for key in self._data:
-            value = self._get(key)
-            if isinstance(value, bool) or not isinstance(value, int | str):
-                raise self._wrong(key, "an integer or a string", value)
-            found[key] = value
-        return found
-
-    def table(self, key: str) -> _Table:
-        found = self._get(key)
-        if not isinstance(found, dict):
-            raise self._wrong(key, "a table", found)
-        return self._child(key, found)
-
-    def optional_table(self, key: str) -> _Table | None:
-        self._asked.add(key)
-        return self.table(key) if key in self._data else None
-
-    def tables(self, key: str, *, required: bool = True) -> list[_Table]:
-        self._asked.add(key)
-        if not required and key not in self._data:
-            return []
-        found = self._get(key)
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise self._wrong(key, f"a list of tables ([[{key}]])", found)
-        return [self._child(f"{key}[{i}]", item) for i, item in enumerate(found)]
-
-    def _child(self, key: str, data: Mapping[str, object]) -> _Table:
-        return _Table(data, self._origin, f"{self._path}.{key}" if self._path else key)
-
-    def quantity(self, key: str, *, unit: str | None = None) -> Quantity:
-        table = self.table(key)
-        value = table._get("value")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise table._wrong("value", "a number", value)
-        if not math.isfinite(value) or value <= 0:
-            raise table.error("board-value", "value", f"must be above zero, not {value!r}")
-        found_unit = table.text("unit")
-        if unit is not None and found_unit != unit:
-            raise table.error("board-value", "unit", f"must be {unit!r}, not {found_unit!r}")
-        obtained = cast("Obtained", table.choice("how", OBTAINED))
-        quantity = Quantity(float(value), found_unit, table.text("source"), obtained)
-        table.finish()
-        return quantity
-
-    def optional_quantity(self, key: str) -> Quantity | None:
-        self._asked.add(key)
-        return self.quantity(key) if key in self._data else None
-
-    def all_quantities(self) -> dict[str, Quantity]:
-        return {key: self.quantity(key) for key in self._data}
-
-    def finish(self) -> None:
-        """Refuse keys nobody asked for: a misspelt key must not become a silent default."""
-        for key in self._data:
-            if key not in self._asked:
-                raise self.error("board-unknown-key", key, _did_you_mean(key, sorted(self._asked)))

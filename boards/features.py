@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -37,4 +40,23 @@ FPGA_CORE = Features(
     frozen_only=True,
     uniform=True,
     learns=("TraceSTDP", "SDSP"),
+)
+
+# The chips below take a step for every hop, from an input as from a neuron, and emit one spike a
+# neuron and step at most; no rule of learning is emitted for any of them yet.
+#
+# Loihi: spikes are delivered before the next step begins, those that the host sends in, too
+# (nengo-loihi's emulator applies them one step late).
+LOIHI = Features(input_hop=1, hop=1, max_spikes=1, learns=())
+# TrueNorth: a packet carries a delay of 1 to 15 ticks; a threshold is a constant of its neuron.
+TRUENORTH = Features(input_hop=1, hop=1, max_spikes=1, learns=(), adaptive=False)
+# SpiNNaker: sPyNNaker's shortest delay is one step, and inputs are cores like any other.
+SPINNAKER = Features(input_hop=1, hop=1, max_spikes=1, learns=())
+# DYNAP-SE runs in continuous time: a step is as long as one likes, so that what a spike causes
+# counts as the next one.
+DYNAP_SE = Features(input_hop=1, hop=1, learns=())
+
+# By the ``family`` of a chip's file.
+CHIP_FAMILIES: Final[Mapping[str, Features]] = MappingProxyType(
+    {"loihi": LOIHI, "truenorth": TRUENORTH, "spinnaker": SPINNAKER, "dynap-se": DYNAP_SE}
 )

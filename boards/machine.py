@@ -7,11 +7,12 @@ numbered row by row over the whole machine, cores router by router: core c sits 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
-from .quantity import Quantity
+from .quantity import Obtained, Quantity
 
 Topology = Literal["mesh", "torus", "triads", "ring", "tree"]
 
@@ -45,10 +46,14 @@ class CoreLimits:
     delay_steps: Quantity | None = None
 
     @property
+    def every(self) -> dict[str, Quantity | None]:
+        """All by name, also those that are unlimited."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
     def stated(self) -> dict[str, Quantity]:
         """Those that there are, by name."""
-        every = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: limit for name, limit in every.items() if limit is not None}
+        return {name: limit for name, limit in self.every.items() if limit is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,17 @@ class Encoding:
     r"""How synapses lie in a core's memory: bits of a core are
 
     .. math::
-        \sum_{a} w \left\lceil \frac{\mathrm{axon} + n_a\,\mathrm{synapse}}{w} \right\rceil
-        + \sum_k n_k\,\mathrm{synapse}
+        \sum_{a} w \left\lceil \frac{\mathrm{axon} + n_a s}{w} \right\rceil + \sum_k n_k s,
+        \qquad s = \mathrm{weight} + \mathrm{synapse}
 
     over the in-axons a with :math:`n_a` synapses in the core that are not shared, and the
-    kernels k of :math:`n_k` weights that have a synapse in the core; w is ``word``. Where
-    ``shared`` is false kernels are unrolled: every synapse counts, no kernel does. With
-    ``crossbar`` every pair of an axon and a neuron has its bits and nothing else costs any, so the
-    limits of axons and neurons say it all.
+    kernels k of :math:`n_k` weights that have a synapse in the core; w is ``word``, the bits of a
+    word. ``axon`` is the head of a row of synapses, ``synapse`` what one takes beside its weight:
+    index, delay, type. The weight has the width that the network stores, unless the memory has a
+    place of ``weight`` bits for it; :meth:`synapse_bits` is s. Where ``shared`` is false kernels
+    are unrolled: every synapse counts, no kernel does. With ``crossbar`` every pair of an axon
+    and a neuron has its bits and nothing else costs any, so the limits of axons and neurons say it
+    all.
     """
 
     axon: Quantity
@@ -71,6 +79,13 @@ class Encoding:
     word: int = 1
     shared: bool = False
     crossbar: bool = False
+    weight: Quantity | None = None
+
+    def synapse_bits(self, weight_bits: int) -> int:
+        """s, the bits of one synapse of a network that stores weights of ``weight_bits``."""
+        return int(self.synapse.value) + (
+            weight_bits if self.weight is None else int(self.weight.value)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +101,12 @@ class Machine:
     neurons of several populations, ``inputs_on_cores`` whether the lines of inputs take places in
     cores like neurons; otherwise they enter at the router ``host``. ``routing_entries`` limits the
     key/mask table of a router, ``link_capacity`` the packets of a link in a step, ``chip_link`` the
-    cost of a hop from chip to chip in hops within one. ``costs`` are energies and times by name.
+    cost of a hop from chip to chip in hops within one. ``costs`` are energies in joule, times in
+    second, powers in watt and so on by name; the name ends with what it is (``hop_energy``).
+
+    ``max_chips`` is how many chips the largest machine of its kind has; ``None`` says that the
+    arrangement is as it is. ``source`` and ``obtained`` are where the arrangement is written and
+    how it was obtained. ``family`` names the kind of chip, whose rules `features` has.
     """
 
     name: str
@@ -109,6 +129,10 @@ class Machine:
     chip_link: Quantity | None = None
     costs: Mapping[str, Quantity] = field(default_factory=dict, hash=False)
     note: str = ""
+    family: str = ""
+    max_chips: Quantity | None = None
+    source: str = ""
+    obtained: Obtained = "recalled"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -144,6 +168,48 @@ class Machine:
         x, y = self.place(router)
         return x // self.routers[0], y // self.routers[1]
 
+    @property
+    def cores_per_chip(self) -> int:
+        """Cores of a chip that lacks none."""
+        return self.routers[0] * self.routers[1] * self.cores_per_router
+
     def of_chips(self, columns: int, rows: int) -> Machine:
         """The same machine with another number of chips."""
         return replace(self, chips=(columns, rows))
+
+    def with_cores(self, cores: int) -> Machine | None:
+        """The smallest machine of such chips with at least ``cores`` cores, ``None`` if none is.
+
+        Its chips are nearly square: as many columns as rows or one more or, where ``max_chips``
+        does not allow for that, up to twice as many. Of such arrangements it has the fewest chips
+        and, among those, the most rows. A machine whose arrangement is as it is has enough cores
+        itself, or is not enough.
+        """
+        if self.max_chips is None:
+            return self if self.cores >= cores else None
+        most = int(self.max_chips.value)
+        needed = max(1, -(-cores // self.cores_per_chip))
+        shapes = [
+            (columns, rows)
+            for rows in range(1, math.isqrt(most) + 1)
+            if (columns := max(rows, -(-needed // rows))) <= min(2 * rows, most // rows)
+        ]
+        if not shapes:
+            return None
+        square = [(columns, rows) for columns, rows in shapes if columns <= rows + 1]
+        return self.of_chips(*min(square or shapes, key=lambda s: (s[0] * s[1], -s[1])))
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """Every number that has a source, by its key in the chip's file."""
+        found = {f"core.{key}": q for key, q in self.core.stated.items()}
+        found |= {"encoding.axon": self.encoding.axon, "encoding.synapse": self.encoding.synapse}
+        optional = {
+            "encoding.weight": self.encoding.weight,
+            "network.routing_entries": self.routing_entries,
+            "network.link_capacity": self.link_capacity,
+            "network.chip_link": self.chip_link,
+            "layout.max_chips": self.max_chips,
+        }
+        found |= {key: q for key, q in optional.items() if q is not None}
+        return found | {f"costs.{key}": q for key, q in self.costs.items()}

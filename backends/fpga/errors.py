@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from ...boards.board import BoardError
+from ...boards.table import BoardError
 from ...hdl.image import ImageError
 from ...hdl.protocol import ProtocolError
 from ...hdl.shape import ShapeError

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from ...boards.quantity import Quantity
 from ...ir.codes import CODES
 from ...ir.diagnostics import fail
 from ..backend import Requirement, backends, installed_version, rungs_of
@@ -26,12 +27,13 @@ def targets(as_json: bool) -> int:
             limits = {name: q for name, q in target.limits.items() if q is not None}
             cells = {c.cell: c.available for c in target.cells}
             rungs = rungs_of(backend.name)
-            stated = [f"{int(q.value)} {name}" for name, q in (limits | cells).items()]
+            stated = [_said(name, q) for name, q in (limits | cells).items()]
+            cores = target.machine.cores if target.machine else None
+            held = ", ".join(stated) or "none"
+            limited = f"{cores} cores, each: {held}" if cores else held
             title = f"{target.title} ({target.note})" if target.note else target.title
             clocks = " ".join(f"{f / 1e6:g}" for f in target.clocks)
-            rows.append(
-                (target.name, title, ", ".join(stated) or "none", clocks or "-", ", ".join(rungs))
-            )
+            rows.append((target.name, title, limited, clocks or "-", ", ".join(rungs)))
             data.append(
                 {
                     "name": target.name,
@@ -42,6 +44,7 @@ def targets(as_json: bool) -> int:
                     "device": target.device,
                     "clocks_hz": list(target.clocks),
                     "note": target.note,
+                    "cores": cores,
                     "limits": {
                         name: {
                             "value": q.value,
@@ -56,6 +59,12 @@ def targets(as_json: bool) -> int:
     report.table("", ("target", "what it is", "limits", "clocks (MHz)", "rungs"), rows)
     report.data({"targets": data})
     return 0
+
+
+def _said(name: str, limit: Quantity) -> str:
+    """A limit as the table has it; one that nobody measured says so."""
+    mark = " (recalled)" if limit.obtained == "recalled" else ""
+    return f"{int(limit.value)} {name}{mark}"
 
 
 @click.command()

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from spikec.boards.board import (
     Board,
-    BoardError,
     Pll,
     Target,
     board_names,
@@ -24,6 +23,7 @@ from spikec.boards.board import (
     parse_board,
 )
 from spikec.boards.quantity import Quantity
+from spikec.boards.table import BoardError
 
 NAMES = board_names()
 

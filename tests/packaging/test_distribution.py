@@ -84,8 +84,6 @@ def test_wheel_built_from_the_sdist_is_the_same(
 
 
 def test_every_module_of_the_wheel_imports_from_it(wheel: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:  # a pure wheel is installed by unpacking it
-        archive.extractall(tmp_path)
     program = """
 import importlib, pathlib, sys
 target = pathlib.Path(sys.argv[1])
@@ -100,6 +98,25 @@ for stray in ("ir", "boards", "compiler", "backends", "hdl", "tests"):
         continue
     raise SystemExit(f"{stray} is importable")
 """
+    run_from(wheel, tmp_path, program)
+
+
+def test_hardware_files_are_found_in_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    program = """
+import sys
+from spikec.boards import board, chip
+assert chip.__file__.startswith(sys.argv[1])
+print(*(board.load_board(name).name for name in board.board_names()))
+print(*(chip.load_chip(name).name for name in chip.chip_names()))
+"""
+    files = (*(ROOT / "boards").glob("*.toml"), *(ROOT / "boards" / "chips").glob("*.toml"))
+    assert sorted(run_from(wheel, tmp_path, program).split()) == sorted(f.stem for f in files)
+
+
+def run_from(wheel: Path, tmp_path: Path, program: str) -> str:
+    """What a program prints that has the wheel, and nothing of the checkout, on its path."""
+    with zipfile.ZipFile(wheel) as archive:  # a pure wheel is installed by unpacking it
+        archive.extractall(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
         cwd=tmp_path,
@@ -110,3 +127,4 @@ for stray in ("ir", "boards", "compiler", "backends", "hdl", "tests"):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout

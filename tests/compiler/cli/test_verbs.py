@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikec.boards.board import Target
+from spikec.boards.chip import chip_names, load_chip
+from spikec.boards.features import CHIP_FAMILIES
 from spikec.compiler.artifact import load_artifact
+from spikec.compiler.cli import info
 from spikec.compiler.cli.main import spikec as group
 from spikec.compiler.stimulus import load_recording
 from spikec.ir.codes import CODES
@@ -27,6 +31,34 @@ def test_targets(spikec: Spikec) -> None:
     assert names["null"]["rungs"] == ["golden", "integer"]
     for target in names.values():
         assert all(q["source"] and q["unit"] for q in target["limits"].values())
+
+
+class Chips:
+    """A backend that has chips."""
+
+    name = "chips"
+
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(
+            Target.chip(load_chip(name), CHIP_FAMILIES[load_chip(name).family])
+            for name in chip_names()
+        )
+
+
+def test_targets_mark_limits_that_nobody_measured(
+    spikec: Spikec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(info, "backends", lambda: {"chips": Chips()})
+    listed = {t["name"]: t for t in spikec("targets", "--json").data["targets"]}
+    assert list(listed) == list(chip_names())
+    loihi = listed["loihi1"]
+    assert (loihi["cores"], loihi["family"]) == (128, "loihi")
+    assert loihi["limits"]["in_axons"]["value"] == 4096
+    assert loihi["limits"]["in_axons"]["obtained"] == "recalled"
+    assert "fan_in" not in loihi["limits"]
+    said = " ".join(spikec("targets").out.split())
+    assert "128 cores, each: 1024 neurons (recalled), 4096 in_axons (recalled)" in said
+    assert "4 cores, each: 256 neurons (recalled), 64 fan_in (recalled)" in said
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

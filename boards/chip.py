@@ -1,0 +1,214 @@
+"""Chips as data: the loader of ``boards/chips/*.toml``."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final, cast
+
+from .features import CHIP_FAMILIES
+from .machine import CoreLimits, Encoding, Machine, Topology
+from .quantity import Quantity
+from .table import BoardError, Table, no_such, read_own_file, read_table
+
+# Numbers of cores are 32 bits wide wherever a network is mapped.
+_MOST_SEATS: Final = 2**31 - 1
+_TOPOLOGIES: Final = ("mesh", "torus", "triads", "ring", "tree")
+_CORE_UNITS: Final = {
+    "neurons": "neurons",
+    "in_axons": "axons",
+    "out_axons": "axons",
+    "synapse_bits": "bits",
+    "fan_in": "synapses",
+    "fan_out": "cores",
+    "delay_steps": "steps",
+}
+# What the name of a cost ends with says its unit: a power in milliwatts is refused, not misread.
+_COST_UNITS: Final = {
+    "energy": "J",
+    "time": "s",
+    "power": "W",
+    "frequency": "Hz",
+    "rate": "1/s",
+}
+
+
+def chip_names() -> tuple[str, ...]:
+    """Return the names of all chips that come with spikec, sorted."""
+    return tuple(sorted(f.name[:-5] for f in _folder().iterdir() if f.name.endswith(".toml")))
+
+
+def load_chip(name: str) -> Machine:
+    """Return the chip of this name.
+
+    Raises :class:`BoardError` ``board-unknown`` with the closest names if there is none.
+    """
+    names = chip_names()
+    if name not in names:
+        raise no_such("chip", name, names)
+    origin = f"boards/chips/{name}.toml"
+    machine = parse_chip((_folder() / f"{name}.toml").read_text(encoding="utf-8"), origin)
+    if machine.name != name:
+        raise BoardError(
+            "board-value",
+            f"{origin}: name",
+            f"says {machine.name!r} in a file called {name}.toml",
+            "the two must be the same",
+        )
+    return machine
+
+
+def load_chip_file(path: Path | str) -> Machine:
+    """Return the chip described by a file of the user's own."""
+    return parse_chip(read_own_file(Path(path)), str(path))
+
+
+def parse_chip(text: str, origin: str) -> Machine:
+    """Parse one chip's file. ``origin`` is the file's name, for messages.
+
+    Raises :class:`BoardError` that names the file, the key, what was found and what was wanted.
+    """
+    top = read_table(text, origin)
+    layout = top.table("layout")
+    core = _core(top.table("core"))
+    encoding = _encoding(top, core)
+    network = _network(top.optional_table("network"))
+    costs = top.optional_table("costs")
+    machine = Machine(
+        name=top.text("name"),
+        title=top.text("title"),
+        topology=cast("Topology", layout.choice("topology", _TOPOLOGIES)),
+        chips=layout.pair("chips", 1),
+        routers=layout.pair("routers", 1),
+        cores_per_router=layout.integer("cores_per_router", 1),
+        core=core,
+        encoding=encoding,
+        multicast=top.boolean("multicast"),
+        mixed=top.boolean("mixed"),
+        inputs_on_cores=top.boolean("inputs_on_cores"),
+        wraps=layout.boolean("wraps") if layout.has("wraps") else False,
+        host=layout.integer("host", 0),
+        absent=_absent(layout),
+        arity=layout.integers("arity", 1) if layout.has("arity") else (),
+        routing_entries=network["routing_entries"],
+        link_capacity=network["link_capacity"],
+        chip_link=network["chip_link"],
+        costs={} if costs is None else {key: _cost(costs, key) for key in costs.names},
+        note=top.optional_text("note") or "",
+        family=top.choice("family", tuple(CHIP_FAMILIES)),
+        max_chips=layout.optional_quantity("max_chips", unit="chips", whole=True),
+        source=layout.text("source"),
+        obtained=layout.obtained(),
+    )
+    _check_layout(machine, layout)
+    layout.finish()
+    top.finish()
+    return machine
+
+
+def _folder() -> Traversable:
+    return resources.files(__package__) / "chips"
+
+
+def _core(table: Table) -> CoreLimits:
+    found = {
+        key: table.optional_quantity(key, unit=unit, whole=True)
+        for key, unit in _CORE_UNITS.items()
+    }
+    table.finish()
+    return CoreLimits(**found)
+
+
+def _encoding(top: Table, core: CoreLimits) -> Encoding:
+    table = top.table("encoding")
+    encoding = Encoding(
+        axon=table.quantity("axon", unit="bits", whole=True, zero=True),
+        synapse=table.quantity("synapse", unit="bits", whole=True, zero=True),
+        word=table.integer("word", 1),
+        shared=table.boolean("shared"),
+        crossbar=table.boolean("crossbar"),
+        weight=table.optional_quantity("weight", unit="bits", whole=True),
+    )
+    table.finish()
+    if encoding.crossbar:
+        if encoding.shared:
+            raise table.error("board-value", "shared", "a crossbar has no shared kernels")
+        if core.synapse_bits is not None:
+            message = "a crossbar is limited by its axons and neurons, not by bits"
+            raise top.error("board-value", "core.synapse_bits", message)
+        for key in ("in_axons", "neurons"):
+            if core.every[key] is None:
+                raise top.error("board-missing", f"core.{key}", "is missing: a crossbar has a size")
+    return encoding
+
+
+def _network(table: Table | None) -> dict[str, Quantity | None]:
+    if table is None:
+        return dict.fromkeys(("routing_entries", "link_capacity", "chip_link"))
+    found = {
+        "routing_entries": table.optional_quantity("routing_entries", unit="entries", whole=True),
+        "link_capacity": table.optional_quantity("link_capacity", unit="packets", whole=True),
+        "chip_link": table.optional_quantity("chip_link", unit="hops"),
+    }
+    table.finish()
+    return found
+
+
+def _absent(layout: Table) -> frozenset[tuple[int, int]]:
+    places = layout.optional_pairs("absent", 0)
+    for place, count in Counter(places).items():
+        if count > 1:
+            raise layout.error("board-value", "absent", f"has {list(place)} twice")
+    return frozenset(places)
+
+
+def _cost(table: Table, key: str) -> Quantity:
+    kind = key.rpartition("_")[2]
+    if kind not in _COST_UNITS:
+        known = ", ".join(f"_{k}" for k in _COST_UNITS)
+        raise table.error("board-unknown-key", key, f"must end with one of {known}")
+    return table.quantity(key, unit=_COST_UNITS[kind])
+
+
+def _check_layout(machine: Machine, table: Table) -> None:
+    """Refuse an arrangement that cannot be."""
+
+    def wrong(key: str, message: str, code: str = "board-value") -> BoardError:
+        return table.error(code, key, message)
+
+    columns, rows = machine.grid
+    if machine.topology == "tree":
+        if not machine.arity:
+            raise wrong("arity", "is missing: a tree has children at each level", "board-missing")
+        if machine.chips != (1, 1):
+            raise wrong("chips", "must be [1, 1]: a tree is one chip")
+        leaves = math.prod(machine.arity)
+        if machine.routers != (leaves, 1):
+            raise wrong("routers", f"must be [{leaves}, 1], one for each leaf of the tree")
+    elif machine.arity:
+        raise wrong("arity", f"is of trees only, not of a {machine.topology}")
+    if machine.topology == "ring" and rows != 1:
+        raise wrong("routers", f"make {rows} rows; a ring is one")
+    if table.has("wraps") and machine.topology not in ("mesh", "triads"):
+        raise wrong("wraps", f"is of mesh and triads only, not of a {machine.topology}")
+    if machine.seats > _MOST_SEATS:
+        raise wrong("chips", f"make {machine.seats} cores; {_MOST_SEATS} is the most")
+    for x, y in sorted(machine.absent):
+        if x >= columns or y >= rows:
+            raise wrong("absent", f"[{x}, {y}] is outside the grid of {columns} x {rows} routers")
+    if machine.cores == 0:
+        raise wrong("absent", "leaves no router at all")
+    if machine.host >= machine.router_count:
+        message = f"must be one of the {machine.router_count} routers from 0 on, not {machine.host}"
+        raise wrong("host", message)
+    if machine.place(machine.host) in machine.absent:
+        raise wrong("host", f"is the absent router at {list(machine.place(machine.host))}")
+    if machine.max_chips is not None:
+        chips = machine.chips[0] * machine.chips[1]
+        if machine.absent or machine.topology in ("ring", "tree"):
+            raise wrong("max_chips", "is for arrangements that can grow; this one cannot")
+        if machine.max_chips.value < chips:
+            raise wrong("max_chips", f"is less than the {chips} chips that there are")
