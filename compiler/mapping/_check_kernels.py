@@ -320,19 +320,36 @@ def waiting_links(neighbours: Any, follows: Any) -> Any:
     return waiting > 0
 
 
+_ALL = np.uint32(0xFFFFFFFF)
+
+
 @numba.njit(cache=True)
 def _first_match(
-    router: int, key: int, group_ptr: Any, group_mask: Any, row_ptr: Any, row_key: Any, row_at: Any
+    router: int,
+    key: Any,
+    agree: Any,
+    group_ptr: Any,
+    group_mask: Any,
+    row_ptr: Any,
+    row_key: Any,
+    row_at: Any,
 ) -> int:
-    """The first entry of a router that a key matches, or -1.
+    """The first entry of a router that all keys match which are as ``key`` in the bits ``agree``.
 
+    -1 where none of them matches any, -2 where the first match differs among them or may do so.
     Entries of a router with one mask are a group, ascending by key and then by place: one search
     for each mask finds what a walk down the table would.
     """
-    best = -1
+    best = part = row_at.size
     for group in range(group_ptr[router], group_ptr[router + 1]):
-        wanted = key & group_mask[group]
+        mask = group_mask[group]
         low, high = row_ptr[group], row_ptr[group + 1]
+        wanted = key & mask
+        if mask & ~agree:
+            for row in range(low, high):
+                if (row_key[row] ^ wanted) & agree == 0:
+                    part = min(part, row_at[row])
+            continue
         end = high
         while low < high:
             middle = (low + high) >> 1
@@ -340,9 +357,101 @@ def _first_match(
                 low = middle + 1
             else:
                 high = middle
-        if low < end and row_key[low] == wanted and (best < 0 or row_at[low] < best):
-            best = row_at[low]
-    return best
+        if low < end and row_key[low] == wanted:
+            best = min(best, row_at[low])
+    if part < best:
+        return -2
+    return best if best < row_at.size else -1
+
+
+@numba.njit(cache=True)
+def _send(
+    key: Any,
+    agree: Any,
+    source: int,
+    route: int,
+    stamp: int,
+    neighbours: Any,
+    cores_per_router: int,
+    origin: int,
+    links_of_route: int,
+    cores_of_route: int,
+    parent: Any,
+    of_tree: Any,
+    wanted: Any,
+    entered: Any,
+    reached: Any,
+    stack: Any,
+    heading: Any,
+    group_ptr: Any,
+    group_mask: Any,
+    row_ptr: Any,
+    row_key: Any,
+    row_at: Any,
+    entry_links: Any,
+    entry_cores: Any,
+    found: Any,
+) -> bool:
+    """Whether all keys that are as ``key`` in the bits ``agree`` take a route and reach its cores.
+
+    False, with nothing in ``found``, where a router may treat them differently. The tree of the
+    route is in ``parent``, ``of_tree`` and ``wanted``; a packet that leaves it is not followed
+    further, so nothing runs for ever.
+    """
+    degree = neighbours.shape[1]
+    before = found[:, 0].sum()
+    taken = delivered = 0
+    stack[0] = origin
+    heading[0] = -1
+    entered[origin] = stamp
+    size = 1
+    while size:
+        size -= 1
+        router, straight = stack[size], heading[size]
+        entry = _first_match(router, key, agree, group_ptr, group_mask, row_ptr, row_key, row_at)
+        if entry == -2:
+            return False
+        if entry >= 0:
+            links = np.int64(entry_links[entry])
+            cores = np.int64(entry_cores[entry])
+        elif straight >= 0:
+            links = np.int64(1) << straight
+            cores = np.int64(0)
+        else:
+            _note(found, NO_ENTRY, source, router, 0)
+            continue
+        bit = 0
+        while cores >> bit:
+            if cores >> bit & 1:
+                core = router * cores_per_router + bit
+                if bit >= cores_per_router or wanted[core] != route:
+                    _note(found, WRONG_CORE, source, router, bit)
+                elif reached[core] != stamp:
+                    reached[core] = stamp
+                    delivered += 1
+            bit += 1
+        bit = 0
+        while links >> bit:
+            if links >> bit & 1:
+                after = neighbours[router, bit] if bit < degree else -1
+                if after < 0:
+                    _note(found, OFF_MACHINE, source, router, bit)
+                elif entered[after] == stamp:
+                    _note(found, LOOP, source, router, after)
+                elif of_tree[after] != route or parent[after] != router:
+                    _note(found, STRAYED, source, router, after)
+                else:
+                    entered[after] = stamp
+                    taken += 1
+                    stack[size] = after
+                    heading[size] = bit
+                    size += 1
+            bit += 1
+    if taken < links_of_route:
+        _note(found, STUCK, source, taken, links_of_route)
+    if delivered < cores_of_route:
+        _note(found, UNDELIVERED, source, delivered, cores_of_route)
+    return bool(found[:, 0].sum() == before)
 
 
 @numba.njit(cache=True)
@@ -370,10 +479,10 @@ def follow_keys(
 ) -> None:
     """Send the key of each source through the tables and hold its way against its route.
 
-    ``order`` are the sources with a route, those of one route together. A packet that leaves its
-    route is not followed further, so nothing runs for ever.
+    ``order`` are the sources with a route, those of one route together. Their keys mostly differ in
+    bits that no entry on their way looks at: one packet then stands for all.
     """
-    routers, degree = neighbours.shape
+    routers = neighbours.shape[0]
     parent = np.full(routers, -1, np.int32)
     of_tree = np.full(routers, -1, np.int32)
     wanted = np.full(routers * cores_per_router, -1, np.int32)
@@ -381,69 +490,57 @@ def follow_keys(
     reached = np.full(routers * cores_per_router, -1, np.int64)
     stack = np.empty(routers, np.int32)
     heading = np.empty(routers, np.int32)
-    current = -1
-    for i in range(order.size):
-        source = order[i]
-        route = of[source]
+    together = np.zeros_like(found)
+    stamp = 0
+    high = 0
+    while high < order.size:
+        low = high
+        first = order[low]
+        route = of[first]
+        agree = _ALL
+        while high < order.size and of[order[high]] == route:
+            agree &= ~(key[order[high]] ^ key[first])
+            high += 1
         if not sound[route]:
             continue
-        if route != current:
-            current = route
-            of_tree[origin[route]] = route
-            parent[origin[route]] = -1
-            for k in range(link_ptr[route], link_ptr[route + 1]):
-                of_tree[end[k]] = route
-                parent[end[k]] = start[k]
-            for k in range(sink_ptr[route], sink_ptr[route + 1]):
-                wanted[sink[k]] = route
-        taken = delivered = 0
-        stack[0] = origin[route]
-        heading[0] = -1
-        entered[origin[route]] = source
-        size = 1
-        while size:
-            size -= 1
-            router, straight = stack[size], heading[size]
-            entry = _first_match(
-                router, key[source], group_ptr, group_mask, row_ptr, row_key, row_at
+        of_tree[origin[route]] = route
+        parent[origin[route]] = -1
+        for k in range(link_ptr[route], link_ptr[route + 1]):
+            of_tree[end[k]] = route
+            parent[end[k]] = start[k]
+        for k in range(sink_ptr[route], sink_ptr[route + 1]):
+            wanted[sink[k]] = route
+        for i in range(low - 1, high):
+            # First all keys at once; then, if that does not prove them right, one by one.
+            alone = i >= low
+            source = order[i] if alone else first
+            stamp += 1
+            good = _send(
+                key[source],
+                _ALL if alone else agree,
+                source,
+                route,
+                stamp,
+                neighbours,
+                cores_per_router,
+                origin[route],
+                link_ptr[route + 1] - link_ptr[route],
+                sink_ptr[route + 1] - sink_ptr[route],
+                parent,
+                of_tree,
+                wanted,
+                entered,
+                reached,
+                stack,
+                heading,
+                group_ptr,
+                group_mask,
+                row_ptr,
+                row_key,
+                row_at,
+                entry_links,
+                entry_cores,
+                found if alone else together,
             )
-            if entry >= 0:
-                links = np.int64(entry_links[entry])
-                cores = np.int64(entry_cores[entry])
-            elif straight >= 0:
-                links = np.int64(1) << straight
-                cores = np.int64(0)
-            else:
-                _note(found, NO_ENTRY, source, router, 0)
-                continue
-            bit = 0
-            while cores >> bit:
-                if cores >> bit & 1:
-                    core = router * cores_per_router + bit
-                    if bit >= cores_per_router or wanted[core] != route:
-                        _note(found, WRONG_CORE, source, router, bit)
-                    elif reached[core] != source:
-                        reached[core] = source
-                        delivered += 1
-                bit += 1
-            bit = 0
-            while links >> bit:
-                if links >> bit & 1:
-                    after = neighbours[router, bit] if bit < degree else -1
-                    if after < 0:
-                        _note(found, OFF_MACHINE, source, router, bit)
-                    elif entered[after] == source:
-                        _note(found, LOOP, source, router, after)
-                    elif of_tree[after] != route or parent[after] != router:
-                        _note(found, STRAYED, source, router, after)
-                    else:
-                        entered[after] = source
-                        taken += 1
-                        stack[size] = after
-                        heading[size] = bit
-                        size += 1
-                bit += 1
-        if taken < link_ptr[route + 1] - link_ptr[route]:
-            _note(found, STUCK, source, taken, link_ptr[route + 1] - link_ptr[route])
-        if delivered < sink_ptr[route + 1] - sink_ptr[route]:
-            _note(found, UNDELIVERED, source, delivered, sink_ptr[route + 1] - sink_ptr[route])
+            if good and not alone:
+                break

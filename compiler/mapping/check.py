@@ -126,10 +126,15 @@ _FOLLOWING: Final = {
 class Fault:
     """What is wrong with a mapping, and how often.
 
-    ``kind`` is stable: the name of a limit in `CoreLimits`, ``mixed``, ``routing_entries``,
-    ``link_capacity``, or one of those in the source of this module. The message and ``core``,
-    ``router`` and ``source`` are those of the worst case of a limit, of the first case of others;
-    ``count`` is the number of all. ``where`` is the node of the source, in the user's file.
+    ``kind`` is stable. With E0320 it is the name of a limit in `CoreLimits`, ``mixed`` or
+    ``routing_entries``; with W0323 ``link_capacity``. With E0321 it is one of ``unrouted``,
+    ``no_target``, ``shared_route``, ``origin``, ``missing_sink``, ``extra_sink`` (a source against
+    its route), ``order``, ``reentered``, ``link``, ``off_tree``, ``useless_link``, ``sinks``,
+    ``deadlock`` (routes), ``key``, ``no_entry``, ``off_machine``, ``loop``, ``strayed``,
+    ``wrong_core``, ``stuck``, ``undelivered`` (keys in tables); with E0322 the array that is not of
+    the right form. Message, ``core``, ``router`` and ``source`` are those of the worst case of a
+    limit and of the first case of others, ``count`` is the number of all. ``where`` is the node of
+    the source, in the user's file.
     """
 
     kind: str
@@ -588,7 +593,6 @@ def _neighbours(machine: Machine) -> Ids:
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         end = row % height * width + column % width
         joined = (inside | machine.cyclic) & present & present[end]
-        joined &= end != np.arange(machine.router_count)
         table[joined, link] = end[joined]
     return table
 

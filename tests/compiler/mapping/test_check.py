@@ -116,6 +116,12 @@ class TestUsage:
         dear = worked(chips=(2, 1), routers=(2, 2), chip_link=simple.quantity(2.5))
         assert check(worked_network(), dear).usage.hops == 50 + 12 * 1.5
 
+    def test_a_link_around_the_corner_leads_to_another_chip(self) -> None:
+        # Four chips of 2 x 2: north-east of (3, 1) is (0, 2).
+        network = simple.axons([2], 0, [simple.bundle("a", 0, [[1]])])
+        m = simple.machine("triads", (2, 2), chips=(2, 2), wraps=True, chip_link=4)
+        assert check(network, simple.map_simply(network, m, [0, 1], [7, 8])).usage.hops == 4
+
     def test_unrolled_kernels(self) -> None:
         encoding = Encoding(simple.quantity(20), simple.quantity(4), word=32)
         usage = check(worked_network(), worked(encoding=encoding)).usage
@@ -568,6 +574,46 @@ class TestTables:
         assert kinds(row_of_three(GOOD, (8, 9))) == {"tables"}
         assert kinds(row_of_three(GOOD[:3])) == {"tables"}
 
+    def test_a_key_has_to_take_the_links_of_its_route(self) -> None:
+        # 0 to the three others of a square, by 0 -> 1 -> 3; the tables lead by 0 -> 2 -> 3.
+        network = simple.axons([4], 0, [simple.bundle("a", 0, [[1, 2, 3]])])
+        mapping = simple.map_simply(network, simple.machine(routers=(2, 2)), range(4), range(4))
+        assert (1, 3) in simple.trees_of(mapping.routes)[0][1]
+        rows: list[list[simple.Entry]] = [
+            [(1, ALL, 3, 0)],
+            [(1, ALL, 0, 1)],
+            [(1, ALL, EAST, 1)],
+            [(1, ALL, 0, 1)],
+        ]
+        around = simple.replace_tables(mapping, [1, 0, 0, 0], rows)
+        assert kinds(check(network, around)) == {"strayed", "stuck", "undelivered"}
+        rows[1], rows[2] = [(1, ALL, 2, 1)], [(1, ALL, 0, 1)]
+        assert check(network, simple.replace_tables(mapping, [1, 0, 0, 0], rows)).ok
+
+    def test_keys_of_one_route_that_an_entry_tells_apart(self) -> None:
+        # Neurons 0 to 3 of router 0, with the keys 8 to 11, all have neuron 4 of router 1.
+        network = simple.axons([5], 0, [simple.bundle("a", 0, [[4]] * 4)])
+        mapping = simple.map_simply(network, simple.machine(routers=(2, 1)), [0] * 4 + [1], [0, 1])
+        assert mapping.routes.count == 1
+        block: simple.Entry = (8, ALL - 3, EAST, 0)
+
+        def found(row: list[simple.Entry]) -> dict[str, int]:
+            rows = [row, [(8, ALL - 3, 0, 1)]]
+            faults = check(network, simple.replace_tables(mapping, [8, 9, 10, 11, 0], rows)).faults
+            return {fault.kind: fault.count for fault in faults}
+
+        assert found([block]) == {}
+        assert found([(8, ALL - 2, EAST, 0), (9, ALL - 2, EAST, 0)]) == {}
+        assert found([block, (9, ALL, 2, 0)]) == {}
+        # In front of it, 9 and then 10 and 11 go north, where nothing is.
+        assert found([(9, ALL, 2, 0), block]) == {
+            "off_machine": 1,
+            "stuck": 1,
+            "undelivered": 1,
+        }
+        assert found([(10, ALL - 1, 2, 0), block])["off_machine"] == 2
+        assert found([(8, ALL - 1, EAST, 0)]) == {"no_entry": 2, "stuck": 2, "undelivered": 2}
+
     def test_opposite_of_the_six_links_of_triads(self) -> None:
         # North-east twice: (0, 0) -> (1, 1) -> (2, 2), with no entry in the middle.
         network = simple.axons([2], 0, [simple.bundle("a", 0, [[1]])])
@@ -595,6 +641,7 @@ MACHINES = [
     simple.machine("torus", (2, 3), cores=2),  # two links join the same pair
     simple.machine("triads", (4, 4), absent=[(1, 1), (0, 3)], host=6),
     simple.machine("triads", (3, 3), cores=3, wraps=True),
+    simple.machine("triads", (2, 2), chips=(2, 2), wraps=True, chip_link=4),
     simple.machine("ring", (7, 1), multicast=False),
     simple.machine("ring", (4, 1), chips=(2, 1), chip_link=9),
     simple.machine("tree", (12, 1), arity=(2, 3, 2), host=20),
@@ -662,6 +709,30 @@ def test_counts_are_those_of_the_plain_recount(case: tuple[Axons, Mapping]) -> N
     assert {(int(a), int(b)): int(n) for a, b, n in load} == dict(+expected.load)
 
 
+NIBBLE = st.integers(0, 15)
+
+
+@given(
+    st.lists(st.tuples(NIBBLE, NIBBLE, NIBBLE), max_size=16),
+    st.lists(NIBBLE, min_size=16, max_size=16, unique=True),
+)
+def test_the_first_match_among_many_masks(
+    entries: list[tuple[int, int, int]], keys: list[int]
+) -> None:
+    """Tables are drawn, and the network is the one that they deliver."""
+    row: list[simple.Entry] = [(key & mask, mask, 0, cores) for key, mask, cores in entries]
+    matches = [[cores for k, m, _, cores in row if key & m == k] for key in keys]
+    # Sources 0 to 3 are the neurons of the four cores of a router, the others lines.
+    targets = [[core for core in range(4) if m and m[0] >> core & 1] for m in matches]
+    network = simple.axons([4], 12, [simple.bundle("a", 0, targets)])
+    mapping = simple.map_simply(
+        network, simple.machine(routers=(1, 1), cores=4), range(4), range(4)
+    )
+    used = [key if target else 0 for key, target in zip(keys, targets, strict=True)]
+    right = simple.replace_tables(mapping, used, [row])
+    assert check(network, right).ok and delivers(network, right)
+
+
 @st.composite
 def corrupted(draw: st.DrawFn) -> tuple[Axons, Mapping, bool]:
     """A mapping with one thing changed, and whether that is wrong whatever the network."""
@@ -716,6 +787,7 @@ def corrupted(draw: st.DrawFn) -> tuple[Axons, Mapping, bool]:
     if what == "table":
         assume(mapping.tables is not None and mapping.tables.entry_key.size)
         changed_mapping = corrupt_table(draw, mapping)
+    assume(changed_mapping != mapping)
     return network, changed_mapping, wrong
 
 
