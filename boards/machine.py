@@ -95,7 +95,9 @@ class Machine:
     ``chips`` and ``routers`` are (columns, rows) of chips and of routers a chip. ``absent`` are
     places (x, y) of the whole grid without a router. A ``tree`` has ``arity`` children at each
     level, the root first, and its leaves are the routers; ``chips`` and ``routers`` are then
-    (1, 1) and (leaves, 1). Links wrap around where the topology is ``torus`` or ``ring`` or
+    (1, 1) and (leaves, 1). In routes its inner switches are numbered behind the leaves, level by
+    level from the one just above them to the root, which is the last; the children of one switch
+    have consecutive numbers. Links wrap around where the topology is ``torus`` or ``ring`` or
     ``wraps`` is true. With ``multicast`` one packet serves all cores of a route and is copied where
     it branches; else a spike is one packet for each core. ``mixed`` says whether a core may hold
     neurons of several populations, ``inputs_on_cores`` whether the lines of inputs take places in

@@ -275,6 +275,31 @@ CODES: dict[str, Code] = {
         "The message has the fastest one and by how much it is too slow. Cycles are those of a "
         "step in which a share of all sources spike (--activity).",
     ),
+    "E0320": Code(
+        "the mapping breaks a limit",
+        "The checker counts everything that the mapped network takes again, from its synapses, and "
+        "found more in a core or router than the machine has. The mapper had promised otherwise, "
+        "so this is an error of spikec: please report it, with the model and the command.",
+    ),
+    "E0321": Code(
+        "a spike would not reach its targets",
+        "The checker walks every route and follows every key through the routing tables. One of "
+        "them does not lead to exactly the cores that hold a target of its source, takes a link "
+        "that the machine does not have, or can block others for ever. This is an error of spikec: "
+        "please report it, with the model and the command.",
+    ),
+    "E0322": Code(
+        "the mapping is not well formed",
+        "A neuron is in no core, a core is used twice or does not exist, or arrays of the mapping "
+        "do not fit each other. This is an error of spikec: please report it, with the model and "
+        "the command.",
+    ),
+    "W0323": Code(
+        "a link is loaded beyond its capacity",
+        "With the rates that the network was mapped for, more packets want to pass a link in a "
+        "step than it can carry. They wait, and some arrive late or, on SpiNNaker, are dropped. "
+        "Use more chips, or a stimulus with fewer spikes.",
+    ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
         "the format cannot hold the network",
