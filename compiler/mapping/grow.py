@@ -15,24 +15,27 @@ from .refine import Caps
 Array = npt.NDArray[Any]
 
 
-def grown(graph: Hypergraph, parts: int, caps: Caps) -> Array:
-    """Parts of about equal size, each grown by the vertex most bound to it; for coarse graphs.
+def grown(graph: Hypergraph, parts: int, caps: Caps, fill: float) -> Array:
+    """Parts grown to ``fill`` of a core, each by the vertex most bound to it; for coarse graphs.
 
     Starts where the vertex most bound to all earlier parts is, so that no islands are left
     behind. Time grows as the square of the number of vertices.
     """
     part = np.full(graph.vertices, -1, np.int32)
-    _grow(part, *edges(graph), graph.size, graph.colour, parts, caps.neurons, caps.mixed)
+    _grow(part, *edges(graph), graph.size, graph.colour, parts, caps.neurons, fill, caps.mixed)
     return part
 
 
-def streamed(graph: Hypergraph, caps: Caps) -> Array:
+def streamed(graph: Hypergraph, caps: Caps) -> tuple[Array, Array]:
     """Parts filled one after the other in breadth-first order, each until a limit is reached.
 
     Within every limit of ``caps`` but those on what neurons send out, if each vertex alone is.
+    Returns the part of each vertex, and when it was reached, from 0.
     """
-    part: Array = _stream(*graph, *incidence(graph), np.array(caps[:5], np.int64), caps.mixed)
-    return part
+    part: Array
+    rank: Array
+    part, rank = _stream(*graph, *incidence(graph), np.array(caps[:5], np.int64), caps.mixed)
+    return part, rank
 
 
 @numba.njit(cache=True)
@@ -45,6 +48,7 @@ def _grow(
     colour: Any,
     parts: Any,
     most: Any,
+    fill: Any,
     mixed: Any,
 ) -> None:
     vertices = part.size
@@ -54,7 +58,7 @@ def _grow(
     for v in range(vertices):
         left += size[v]
     for b in range(parts):
-        goal = left / (parts - b)
+        goal = max(left / (parts - b), fill * most)
         v, best = -1, -1.0
         for u in range(vertices):
             if part[u] < 0 and bound[u] > best:
@@ -110,7 +114,7 @@ def _stream(
     mixed: Any,
 ) -> Any:
     vertices, nets = size.size, source.size
-    part = np.full(vertices, -1, np.int32)
+    part, rank = np.full(vertices, -1, np.int32), np.empty(vertices, np.int32)
     # The part that a net was last counted in, and the last one that saw a vertex at its front.
     counted, seen = np.full(nets, -1, np.int32), np.full(vertices, -1, np.int32)
     queue = np.empty(vertices, np.int32)
@@ -144,7 +148,7 @@ def _stream(
                 or used + more_bits > caps[3]
             ):
                 break
-            part[v] = b
+            part[v], rank[v] = b, vertices - left
             kind = colour[v]
             left -= 1
             neurons += size[v]
@@ -167,4 +171,4 @@ def _stream(
                         tail += 1
         low = 0 if low == vertices else low
         b += 1
-    return part
+    return part, rank

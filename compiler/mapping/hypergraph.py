@@ -118,7 +118,9 @@ def twins(graph: Hypergraph, most: int) -> Array:
     one place of a convolution, for instance. At most ``most`` neurons share a number.
     """
     key = _twin_keys(*graph[:4], graph.vertices)
-    key ^= _mixed(graph.colour.astype(np.uint64) << np.uint64(32) | graph.own_bits.astype(np.uint64))
+    key ^= _mixed(
+        graph.colour.astype(np.uint64) << np.uint64(32) | graph.own_bits.astype(np.uint64)
+    )
     order = np.argsort(key, kind="stable")
     fresh = np.diff(key[order], prepend=~key[order[:1]]) != 0
     group = np.cumsum(fresh) - 1

@@ -21,6 +21,8 @@ Array = npt.NDArray[Any]
 UNLIMITED: Final = 1 << 62
 # What a core too many costs a net beyond the limit of its fan-out, in packets of its weight.
 _FAN_OUT_PRICE: Final = 64
+# When parts have no more room than their limit, as a share of all sweeps.
+_ROOM_ENDS: Final = 0.7
 
 
 class Caps(NamedTuple):
@@ -76,11 +78,13 @@ class _State(NamedTuple):
 class Schedule:
     """``sweeps`` over all vertices; the temperature falls evenly from ``hot`` to 0.
 
-    ``hot`` counts in mean weights of a net.
+    ``hot`` counts in mean weights of a net. Parts may hold ``room`` more neurons than the limit,
+    as a share of it that falls to 0, too: where all parts are full nothing could move.
     """
 
     sweeps: int
     hot: float
+    room: float = 0.05
 
 
 def refine(
@@ -94,13 +98,16 @@ def refine(
     rng = np.random.default_rng(seed)
     noise = np.array([rng.integers(1, 1 << 63)], np.uint64)
     mean = float(graph.weight.mean()) if graph.nets else 0.0
-    caps_array = np.array(caps[:5], np.int64)
+    limits = np.array(caps[:5], np.int64)
     for sweep in range(schedule.sweeps):
-        left = 1.0 - (sweep + 1) / max(schedule.sweeps - 1, 1)
-        heat = max(0.0, schedule.hot * mean * left)
+        done = sweep / max(schedule.sweeps - 1, 1)
+        if caps.neurons < UNLIMITED:
+            room = schedule.room * max(0.0, 1.0 - done / _ROOM_ENDS)
+            limits[0] = int(caps.neurons * (1.0 + room))
+        heat = schedule.hot * mean * (1.0 - done)
         order = rng.permutation(graph.vertices)
-        moved = _sweep(order, heat, noise, state, caps_array, caps.mixed, caps.depend)
-        if not moved:
+        moved = _sweep(order, heat, noise, state, limits, caps.mixed, caps.depend)
+        if not moved and done >= _ROOM_ENDS:
             break
     return part
 
@@ -315,9 +322,7 @@ def _change(v: Any, a: Any, b: Any, s: _State, own: Any, sent: Any, touched: Any
 
 
 @numba.njit(cache=True)
-def _fits(
-    v: Any, a: Any, b: Any, s: _State, caps: Any, own: Any, sent: Any, touched: Any
-) -> Any:
+def _fits(v: Any, a: Any, b: Any, s: _State, caps: Any, own: Any, sent: Any, touched: Any) -> Any:
     """Whether no limit is broken, or broken further, if v moves from a to b."""
     marked = _change(v, a, b, s, own, sent, touched)
     fits = True
@@ -474,10 +479,17 @@ def _sweep(
             # Of equals the fuller one: whole cores become free.
             if g > most or s.use[b, 0] > s.use[best, 0]:
                 best, most = b, g
+        over = s.use[a, 0] > caps[0]
+        if best < 0 and over:
+            # None of the parts it is bound to has room.
+            for b in range(parts):
+                open_ = mixed or s.use[b, 0] == 0 or s.part_colour[b] == s.colour[v]
+                if open_ and s.use[b, 0] <= room and (best < 0 or s.use[b, 0] < s.use[best, 0]):
+                    best, most = b, np.int64(0)
         if best < 0:
             continue
         g = most - kept
-        if g <= 0 and (heat <= 0.0 or g <= heat * np.log(_uniform(noise))):
+        if g <= 0 and not over and (heat <= 0.0 or g <= heat * np.log(_uniform(noise))):
             continue
         if depend:
             if not _fits(v, a, best, s, caps, own, sent, touched):
