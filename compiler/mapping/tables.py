@@ -42,6 +42,30 @@ class Blocks:
     source: Integers
 
 
+@dataclass(frozen=True, eq=False)
+class Lookups:
+    """What each router has to do with each block: in ``ptr`` by router, there by key.
+
+    ``action`` numbers pairs of ``links`` and ``cores``; ``straight`` where no entry does the same.
+    """
+
+    ptr: Integers
+    key: Integers
+    mask: Integers
+    action: Ids
+    straight: npt.NDArray[np.bool_]
+    links: npt.NDArray[np.uint32]
+    cores: npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, eq=False)
+class Keyed:
+    """``key`` (sources,), 0 where a source has no target; and what follows for the routers."""
+
+    key: npt.NDArray[np.uint32]
+    lookups: Lookups
+
+
 def key_tables(
     axons: Axons, part: Ids, routes: Routes, machine: Machine, *, effort: Effort = "fewest"
 ) -> Tables:
@@ -58,22 +82,9 @@ def key_tables(
     Raises E0315 where a table exceeds that limit all the same, E0316 where 32 bits are too few, and
     ``ValueError`` for routes that are no trees of neighbours.
     """
-    blocks = find_blocks(axons, part, routes)
-    trees = _Trees.of(routes, machine)
-    limit = machine.routing_entries
-    most = 2**31 - 1 if limit is None else int(limit.value)
-    best: tuple[tuple[int, int], Integers, _Lookups] | None = None
-    for order in _ORDERS if effort != "plain" else _ORDERS[:1]:
-        base = _allocate(axons, blocks, order(blocks, routes, machine))
-        lookups = trees.lookups(blocks, base)
-        sizes = kernels.prefix_sizes(
-            lookups.ptr, lookups.key, lookups.mask, lookups.action, lookups.straight
-        )
-        rank = (int(max(sizes.max(initial=0), most)), int(sizes.sum()))
-        if best is None or rank < best[0]:
-            best = rank, base, lookups
-    assert best is not None
-    _, base, lookups = best
+    keyed = assign_keys(axons, part, routes, machine, orders=1 if effort == "plain" else None)
+    lookups = keyed.lookups
+    most = _most_entries(machine)
     ptr, key, mask, action = kernels.minimise(
         lookups.ptr,
         lookups.key,
@@ -85,12 +96,42 @@ def key_tables(
     )
     sizes = np.diff(ptr)
     if sizes.size and int(sizes.max()) > most:
-        raise _too_many(machine, routes, lookups, sizes, most)
+        raise _too_many(machine, lookups, sizes, most)
+    return Tables(keyed.key, ptr, key, mask, lookups.links[action], lookups.cores[action])
+
+
+def assign_keys(
+    axons: Axons, part: Ids, routes: Routes, machine: Machine, *, orders: int | None = None
+) -> Keyed:
+    """Keys of all sources, in the best of ``orders`` orders of the cores (all, without a number),
+    and what each router then has to tell apart. Raises as `key_tables` does, but for E0315.
+    """
+    blocks = find_blocks(axons, part, routes)
+    trees = _Trees.of(routes, machine)
+    most = _most_entries(machine)
+    best: tuple[tuple[int, int], Integers, Lookups] | None = None
+    for order in _ORDERS[:orders]:
+        base = _allocate(axons, blocks, order(blocks, routes, machine))
+        lookups = trees.lookups(blocks, base)
+        sizes = kernels.prefix_sizes(
+            lookups.ptr, lookups.key, lookups.mask, lookups.action, lookups.straight
+        )
+        # What fits is as good as any other; then the fewest.
+        rank = (max(int(sizes.max(initial=0)), most), int(sizes.sum()))
+        if best is None or rank < best[0]:
+            best = rank, base, lookups
+    assert best is not None
+    _, base, lookups = best
     keys = np.zeros(axons.sources, np.uint32)
     counts = np.diff(blocks.ptr)
     within = np.arange(blocks.source.size) - np.repeat(blocks.ptr[:-1], counts)
     keys[blocks.source] = np.repeat(base, counts) + within
-    return Tables(keys, ptr, key, mask, lookups.links[action], lookups.cores[action])
+    return Keyed(keys, lookups)
+
+
+def _most_entries(machine: Machine) -> int:
+    limit = machine.routing_entries
+    return 2**31 - 1 if limit is None else int(limit.value)
 
 
 def find_blocks(axons: Axons, part: Ids, routes: Routes) -> Blocks:
@@ -202,22 +243,6 @@ _ORDERS: tuple[Callable[[Blocks, Routes, Machine], Integers], ...] = (
 
 
 @dataclass(frozen=True, eq=False)
-class _Lookups:
-    """What each router has to do with each block: in ``ptr`` by router, there by key.
-
-    ``action`` numbers pairs of ``links`` and ``cores``; ``straight`` where no entry does the same.
-    """
-
-    ptr: Integers
-    key: Integers
-    mask: Integers
-    action: Ids
-    straight: npt.NDArray[np.bool_]
-    links: npt.NDArray[np.uint32]
-    cores: npt.NDArray[np.uint32]
-
-
-@dataclass(frozen=True, eq=False)
 class _Trees:
     """Routers of routes: route r has the nodes from ``ptr[r]`` to ``ptr[r + 1]``."""
 
@@ -257,7 +282,7 @@ class _Trees:
             (actions >> 8).astype(np.uint32),
         )
 
-    def lookups(self, blocks: Blocks, base: Integers) -> _Lookups:
+    def lookups(self, blocks: Blocks, base: Integers) -> Lookups:
         """All blocks at all routers that their routes pass, where they have the keys ``base``."""
         order = np.argsort(base, kind="stable")
         route = blocks.route[order]
@@ -269,7 +294,7 @@ class _Trees:
         node, block = node[by_router], block[by_router]
         ptr = np.searchsorted(self.router[node], np.arange(self.routers + 1)).astype(np.int64)
         mask = 2**KEY_BITS - blocks.size[block]
-        return _Lookups(
+        return Lookups(
             ptr, base[block], mask, self.action[node], self.straight[node], self.links, self.cores
         )
 
@@ -292,9 +317,7 @@ def _steps(routes: Routes, machine: Machine) -> npt.NDArray[np.int8]:
     return found
 
 
-def _too_many(
-    machine: Machine, routes: Routes, lookups: _Lookups, sizes: Integers, most: int
-) -> SpikecError:
+def _too_many(machine: Machine, lookups: Lookups, sizes: Integers, most: int) -> SpikecError:
     """E0315 of the fullest router."""
     router = int(sizes.argmax())
     x, y = machine.place(router)

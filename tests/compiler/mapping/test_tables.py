@@ -310,3 +310,20 @@ def test_a_straight_block_joins_entries_of_its_own_action() -> None:
 def test_keys_that_nobody_sends_are_covered() -> None:
     blocks = [(0, 1, 0, False), (7, 1, 0, False), (8, 1, 1, False)]
     assert minimised(blocks) == [(8, ALL, 1), (0, ALL ^ 7, 0)]
+
+
+def test_a_block_that_an_entry_meets_in_part_keeps_its_own() -> None:
+    # The entry of keys 0 and 120 has one key of each eight; 96 to 111 stay with theirs.
+    blocks = [
+        (0, 1, 1, False),
+        (16, 16, 2, False),
+        (32, 16, 0, False),
+        (48, 1, 2, False),
+        (56, 8, 0, True),
+        (64, 16, 0, False),
+        (80, 1, 2, False),
+        (96, 16, 1, False),
+        (112, 1, 0, False),
+        (120, 8, 1, False),
+    ]
+    assert_agrees(blocks, minimised(blocks))
