@@ -24,8 +24,8 @@ import numpy as np
 
 ALL = 0xFFFFFFFF
 PLAIN, FIT, FEWEST = range(3)
-# How often `cover` looks again at a route that no subset was found for, and at all routes.
-_ATTEMPTS, _SWEEPS = 16, 4
+# How many subsets of a route that come to nothing `cover` puts up with, and how many rounds.
+_ATTEMPTS, _SWEEPS = 256, 8
 
 
 @numba.njit(cache=True)
@@ -105,8 +105,8 @@ def prefix_table(key: Any, mask: Any, action: Any, straight: Any) -> Any:
     where that is empty. With no entry in force a straight block costs 0, and no entry can bring
     that state back: its cost is kept apart.
 
-    Returns the entries (key, mask, action), and blocks to check them with (key, mask, action, the
-    entry each matches or -1): neighbours that agree in all are one block.
+    Returns the entries (key, mask, action), and blocks to check them with (key, mask, action,
+    straight, the entry each matches or -1): neighbours that agree in all are one block.
     """
     n = key.size
     nodes = 2 * n - 1
@@ -152,6 +152,7 @@ def prefix_table(key: Any, mask: Any, action: Any, straight: Any) -> Any:
     entry_action = np.empty(n, np.int32)
     block_key, block_mask = np.empty(n, np.int64), np.empty(n, np.int64)
     block_action, block_owner = np.empty(n, np.int32), np.empty(n, np.int32)
+    block_straight = np.empty(n, np.bool_)
     entries = blocks = 0
     todo, owners = np.empty(34, np.int32), np.empty(34, np.int32)
     todo[0], owners[0], depth = last, -1, 1
@@ -173,6 +174,7 @@ def prefix_table(key: Any, mask: Any, action: Any, straight: Any) -> Any:
         if node < n or alike[node]:
             block_key[blocks], block_mask[blocks] = prefix_key[node], prefix_mask[node]
             block_action[blocks], block_owner[blocks] = sets[start[node]], owner
+            block_straight[blocks] = lines[node]
             blocks += 1
         else:
             todo[depth], owners[depth] = right[node], owner
@@ -185,8 +187,22 @@ def prefix_table(key: Any, mask: Any, action: Any, straight: Any) -> Any:
         block_key[:blocks],
         block_mask[:blocks],
         block_action[:blocks],
+        block_straight[:blocks],
         block_owner[:blocks],
     )
+
+
+@numba.njit(cache=True)
+def _lower_bound(key: Any, least: Any) -> Any:
+    """The place of the first of the ascending ``key`` that is not below ``least``."""
+    start, end = 0, key.size
+    while start < end:
+        middle = (start + end) // 2
+        if key[middle] < least:
+            start = middle + 1
+        else:
+            end = middle
+    return start
 
 
 @numba.njit(cache=True)
@@ -235,32 +251,38 @@ def _legal_subset(
     key: Any,
     mask: Any,
     action: Any,
-    general: Any,
+    rank: Any,
     alive: Any,
     used: Any,
     block_key: Any,
     block_mask: Any,
     block_action: Any,
     block_owner: Any,
+    by_action: Any,
     above: Any,
     chosen: Any,
 ) -> Any:
     """Reduce ``members``, of one action, to some that may become one entry; how many stay.
 
-    The entry is put below all that are at most as general. It must not take a block of another
-    action from an entry below it, nor from none; and none of its own blocks may meet an entry of
-    another action that it sinks below.
+    The entry is put below all of at most its rank. It must not take a block of another action from
+    an entry below it, nor from none; and none of its own blocks may meet an entry of another action
+    that it sinks below.
     """
     what = action[members[0]]
     while count >= 2:
         new_key, new_mask = _merged(key, mask, members, count)
-        new_general = generality(new_mask)
+        new_rank = rank[members[0]] if by_action else generality(new_mask)
         alias = -1
-        for b in range(block_key.size):
+        # Whatever it meets has its leading bits, and blocks are in the order of their keys.
+        span = np.int64(2) << highest_bit(~new_mask & ALL)
+        first = _lower_bound(block_key, new_key & -span)
+        for b in range(max(first - 1, 0), block_key.size):
+            if block_key[b] > (new_key | (span - 1)):
+                break
             if (
                 ((block_key[b] ^ new_key) & new_mask & block_mask[b]) == 0
                 and block_action[b] != what
-                and (block_owner[b] < 0 or general[block_owner[b]] > new_general)
+                and (block_owner[b] < 0 or rank[block_owner[b]] > new_rank)
             ):
                 alias = b
                 break
@@ -272,7 +294,7 @@ def _legal_subset(
             if (
                 alive[e]
                 and action[e] != what
-                and general[e] <= new_general
+                and rank[e] <= new_rank
                 and ((key[e] ^ new_key) & new_mask & mask[e]) == 0
             ):
                 above[shades] = e
@@ -287,7 +309,7 @@ def _legal_subset(
                 continue
             for i in range(shades):
                 e = above[i]
-                sinks = general[e] > general[owner] or (general[e] == general[owner] and e > owner)
+                sinks = rank[e] > rank[owner] or (rank[e] == rank[owner] and e > owner)
                 if sinks and ((key[e] ^ block_key[b]) & mask[e] & block_mask[b]) == 0:
                     chosen[owner] = False
                     break
@@ -312,21 +334,30 @@ def cover(
     block_mask: Any,
     block_action: Any,
     block_owner: Any,
+    by_action: Any,
     enough: Any,
 ) -> Any:
     """Ordered covering: merge entries until there are ``enough`` or no merger is found.
 
+    The order of the table is that of generality, or, ``by_action``, that of actions, those with the
+    most entries last: then all of the last may become one entry that matches everything, but the
+    entries must be disjoint to begin with.
+
     ``block_owner`` is the first entry that matches any key of the block, and it matches all of
-    them; -1 where none does. Entries of one generality are disjoint or agree. Returns keys, masks
-    and actions, first match first.
+    them; -1 where none does. Entries of one rank are disjoint or agree. Returns keys, masks and
+    actions, first match first.
     """
     n = entry_key.size
     key, mask = np.empty(2 * n, np.int64), np.empty(2 * n, np.int64)
-    action, general = np.empty(2 * n, np.int32), np.zeros(2 * n, np.int32)
+    action, rank = np.empty(2 * n, np.int32), np.zeros(2 * n, np.int32)
     alive, owned = np.zeros(2 * n, np.bool_), np.zeros(2 * n, np.int32)
     key[:n], mask[:n], action[:n], alive[:n] = entry_key, entry_mask, entry_action, True
+    kinds = action[:n].max() + 1 if n else 0
+    often = np.bincount(action[:n], minlength=kinds)
+    place = np.empty(kinds, np.int64)
+    place[np.argsort(often, kind="mergesort")] = np.arange(kinds)
     for e in range(n):
-        general[e] = generality(mask[e])
+        rank[e] = place[action[e]] if by_action else generality(mask[e])
     owner = block_owner.copy()
     for b in range(owner.size):
         if owner[b] >= 0:
@@ -336,7 +367,6 @@ def cover(
     used, left = n, n
     for _ in range(_SWEEPS):
         before = left
-        kinds = action[:used].max() + 1 if used else 0
         sizes = np.zeros(kinds, np.int32)
         for e in range(used):
             sizes[action[e]] += alive[e]
@@ -357,13 +387,14 @@ def cover(
                     key,
                     mask,
                     action,
-                    general,
+                    rank,
                     alive,
                     used,
                     block_key,
                     block_mask,
                     block_action,
                     owner,
+                    by_action,
                     above,
                     chosen,
                 )
@@ -380,7 +411,7 @@ def cover(
                     continue
                 key[used], mask[used] = _merged(key, mask, members, found)
                 action[used], alive[used] = what, True
-                general[used] = generality(mask[used])
+                rank[used] = place[what] if by_action else generality(mask[used])
                 for i in range(found):
                     chosen[members[i]] = True
                 for b in range(owner.size):
@@ -389,7 +420,7 @@ def cover(
                         chosen[old]
                         or (
                             block_action[b] == what
-                            and general[old] > general[used]
+                            and rank[old] > rank[used]
                             and (mask[used] & ~block_mask[b]) == 0
                             and (block_key[b] & mask[used]) == key[used]
                         )
@@ -413,12 +444,34 @@ def cover(
                 count = kept
         if left == before or left <= enough:
             break
-    rank = np.full(used, 64 * used, np.int64)
+    order = np.full(used, np.iinfo(np.int64).max, np.int64)
     for e in range(used):
         if alive[e]:
-            rank[e] = general[e] * np.int64(used) + e
-    order = np.argsort(rank)[:left]
+            order[e] = rank[e] * np.int64(used) + e
+    order = np.argsort(order)[:left]
     return key[order], mask[order], action[order]
+
+
+@numba.njit(cache=True)
+def _in_order(key: Any, mask: Any, action: Any) -> Any:
+    """Prefixes with the longest first."""
+    order = np.argsort(-mask, kind="mergesort")
+    return key[order], mask[order], action[order]
+
+
+@numba.njit(cache=True)
+def _singly(block_key: Any, block_mask: Any, block_action: Any, block_straight: Any) -> Any:
+    """An entry for each block that needs one, and the entry of each block."""
+    n = block_key.size
+    owner, kept = np.full(n, -1, np.int32), np.empty(n, np.int64)
+    count = 0
+    for b in range(n):
+        if not block_straight[b]:
+            owner[b] = count
+            kept[count] = b
+            count += 1
+    kept = kept[:count]
+    return block_key[kept], block_mask[kept], block_action[kept], owner
 
 
 @numba.njit(cache=True)
@@ -450,10 +503,27 @@ def minimise(
                     top += 1
             out_ptr[r + 1] = top
             continue
-        k, m, w, bk, bm, bw, bo = prefix_table(key[a:b], mask[a:b], action[a:b], straight[a:b])
+        k, m, w, bk, bm, bw, bs, owner = prefix_table(
+            key[a:b], mask[a:b], action[a:b], straight[a:b]
+        )
         enough = limit if effort == FIT else 1
-        # Where prefixes are enough, this only puts them in order.
-        k, m, w = cover(k, m, w, bk, bm, bw, bo, enough)
+        prefixes = k.size
+        if prefixes <= enough:
+            k, m, w = _in_order(k, m, w)
+        else:
+            first = owner
+            pk, pm, pw = k, m, w
+            sk, sm, sw, owner = _singly(bk, bm, bw, bs)
+            k, m, w = cover(sk, sm, sw, bk, bm, bw, owner, False, enough)
+            # From single blocks is nearly always best; the others are for where it is not enough.
+            if k.size > min(limit, prefixes):
+                k2, m2, w2 = cover(pk, pm, pw, bk, bm, bw, first, False, enough)
+                if k2.size < k.size:
+                    k, m, w = k2, m2, w2
+            if k.size > limit:
+                k2, m2, w2 = cover(sk, sm, sw, bk, bm, bw, owner, True, enough)
+                if k2.size < k.size:
+                    k, m, w = k2, m2, w2
         out_key[top : top + k.size] = k
         out_mask[top : top + k.size] = m
         out_action[top : top + k.size] = w
