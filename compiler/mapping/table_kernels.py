@@ -5,12 +5,12 @@ that the router has to take. Blocks are disjoint; keys in none of them never arr
 anything. A block is *straight* where doing nothing does the same: the packet goes on through the
 link opposite to where it came from.
 
-Two steps. `prefix_table` is the best table of prefixes there is, longest first (Draves et al.,
-"Constructing optimal IP routing tables", INFOCOM 1999, here with straight blocks and with keys that
-never arrive). `cover` then merges entries that need not be neighbours (ordered covering: Mundy,
-Heathcote, Garside, "On-chip order-exploiting routing table minimization for a multicast
-supercomputer network", HPSR 2016): entries of one action become one entry, as general as it must
-be, below all that are at most as general.
+`prefix_table` is the best table of prefixes there is, longest first (Draves et al., "Constructing
+optimal IP routing tables", INFOCOM 1999, here with straight blocks and with keys that never
+arrive). `cover` merges entries that need not be neighbours (ordered covering: Mundy, Heathcote,
+Garside, "On-chip order-exploiting routing table minimization for a multicast supercomputer
+network", HPSR 2016): entries of one action become one entry, as general as it must be, below all
+that are at most as general.
 
 Keys and masks are int64 here, of which 32 bits are used.
 """
@@ -475,6 +475,26 @@ def _singly(block_key: Any, block_mask: Any, block_action: Any, block_straight: 
 
 
 @numba.njit(cache=True)
+def _small_table(key: Any, mask: Any, action: Any, straight: Any, limit: Any, enough: Any) -> Any:
+    """A table of a router, not to be reduced below ``enough`` entries: first match first."""
+    k, m, w, bk, bm, bw, lines, first = prefix_table(key, mask, action, straight)
+    if k.size <= enough:
+        return _in_order(k, m, w)
+    sk, sm, sw, owner = _singly(bk, bm, bw, lines)
+    best = cover(sk, sm, sw, bk, bm, bw, owner, False, enough)
+    # From single blocks is nearly always the best; the others are for where it does not do.
+    if best[0].size > min(limit, k.size):
+        other = cover(k, m, w, bk, bm, bw, first, False, enough)
+        if other[0].size < best[0].size:
+            best = other
+    if best[0].size > limit:
+        other = cover(sk, sm, sw, bk, bm, bw, owner, True, enough)
+        if other[0].size < best[0].size:
+            best = other
+    return best
+
+
+@numba.njit(cache=True)
 def minimise(
     ptr: Any, key: Any, mask: Any, action: Any, straight: Any, effort: Any, limit: Any
 ) -> Any:
@@ -503,27 +523,9 @@ def minimise(
                     top += 1
             out_ptr[r + 1] = top
             continue
-        k, m, w, bk, bm, bw, bs, owner = prefix_table(
-            key[a:b], mask[a:b], action[a:b], straight[a:b]
+        k, m, w = _small_table(
+            key[a:b], mask[a:b], action[a:b], straight[a:b], limit, limit if effort == FIT else 1
         )
-        enough = limit if effort == FIT else 1
-        prefixes = k.size
-        if prefixes <= enough:
-            k, m, w = _in_order(k, m, w)
-        else:
-            first = owner
-            pk, pm, pw = k, m, w
-            sk, sm, sw, owner = _singly(bk, bm, bw, bs)
-            k, m, w = cover(sk, sm, sw, bk, bm, bw, owner, False, enough)
-            # From single blocks is nearly always best; the others are for where it is not enough.
-            if k.size > min(limit, prefixes):
-                k2, m2, w2 = cover(pk, pm, pw, bk, bm, bw, first, False, enough)
-                if k2.size < k.size:
-                    k, m, w = k2, m2, w2
-            if k.size > limit:
-                k2, m2, w2 = cover(sk, sm, sw, bk, bm, bw, owner, True, enough)
-                if k2.size < k.size:
-                    k, m, w = k2, m2, w2
         out_key[top : top + k.size] = k
         out_mask[top : top + k.size] = m
         out_action[top : top + k.size] = w
