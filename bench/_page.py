@@ -91,7 +91,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         f"<style>{STYLE}</style><h1>spikec measurements</h1>"
         "<p>Peers of the integer executor and of mapping ran beside them, on this machine. Those "
         "of circuits have the figures that they publish, or that their own sources gave in "
-        "simulation and synthesis. Bars start at zero: ours is blue, the peer grey, the goal an orange line.</p>"
+        "simulation and synthesis. Bars start at zero: ours is blue, the peer grey, the goal an "
+        "orange line.</p>"
         f"{body}</html>\n"
     )
 

@@ -361,6 +361,8 @@ def table_rows(traffic: Traffic, python: Path | None) -> list[dict[str, Any]]:
     for which in ("pair", "ordered covering"):
         total, cpu = sum(theirs[which]["entries"]), theirs[which]["cpu"]
         text = f"{what}, the peer's {max(theirs[which]['entries'])}"
+        if which == "pair":
+            text += "; it keeps entries for packets that go straight on"
         by = f"{PEER}, {which}"
         rows.append(row(f"entries, {name}", "entries", int(sizes.sum()), total, text, by))
         rows.append(row(f"minimisation, {name}", "CPU-s", seconds, cpu, text, by))

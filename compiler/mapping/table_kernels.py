@@ -26,6 +26,8 @@ ALL = 0xFFFFFFFF
 PLAIN, FIT, FEWEST = range(3)
 # How many subsets of a route that come to nothing `cover` puts up with, and how many rounds.
 _ATTEMPTS, _SWEEPS = 256, 8
+# Blocks of a router up to which all ways of covering are tried: tenths of a millisecond.
+_FEW = 512
 
 
 @numba.njit(cache=True)
@@ -482,12 +484,13 @@ def _small_table(key: Any, mask: Any, action: Any, straight: Any, limit: Any, en
         return _in_order(k, m, w)
     sk, sm, sw, owner = _singly(bk, bm, bw, lines)
     best = cover(sk, sm, sw, bk, bm, bw, owner, False, enough)
-    # From single blocks is nearly always the best; the others are for where it does not do.
-    if best[0].size > min(limit, k.size):
+    # From single blocks is nearly always the best; the others are for where it does not do, or
+    # where they cost nothing.
+    if bk.size <= _FEW or best[0].size > min(limit, k.size):
         other = cover(k, m, w, bk, bm, bw, first, False, enough)
         if other[0].size < best[0].size:
             best = other
-    if best[0].size > limit:
+    if bk.size <= _FEW or best[0].size > limit:
         other = cover(sk, sm, sw, bk, bm, bw, owner, True, enough)
         if other[0].size < best[0].size:
             best = other
