@@ -89,9 +89,10 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>spikec measurements</title>'
         f"<style>{STYLE}</style><h1>spikec measurements</h1>"
-        "<p>Peers of the integer executor ran beside it, on this machine. Those of circuits have "
-        "the figures that they publish, or that their own sources gave in simulation and "
-        "synthesis. Bars start at zero: ours is blue, the peer grey, the goal an orange line.</p>"
+        "<p>Peers of the integer executor and of mapping ran beside them, on this machine. Those "
+        "of circuits have the figures that they publish, or that their own sources gave in "
+        "simulation and synthesis. Bars start at zero: ours is blue, the peer grey, the goal an "
+        "orange line.</p>"
         f"{body}</html>\n"
     )
 

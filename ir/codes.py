@@ -275,6 +275,19 @@ CODES: dict[str, Code] = {
         "The message has the fastest one and by how much it is too slow. Cycles are those of a "
         "step in which a share of all sources spike (--activity).",
     ),
+    "E0315": Code(
+        "a router has more routing entries than it holds",
+        "A router finds the links of a packet in a table of keys and masks. Each core has a block "
+        "of keys for each set of target cores that its neurons have; entries that agree are merged "
+        "as far as that changes no packet's way, and packets that go straight on need none. Fewer "
+        "routes make fewer entries: neurons of a core that share one route, or like targets "
+        "together in a core. More chips spread the routes.",
+    ),
+    "E0316": Code(
+        "there are not enough keys",
+        "A packet carries 32 bits, and each core has an aligned power of two of them for each of "
+        "its routes.",
+    ),
     "E0320": Code(
         "the mapping breaks a limit",
         "The checker counts everything that the mapped network takes again, from its synapses, and "
