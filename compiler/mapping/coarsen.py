@@ -1,8 +1,8 @@
 """Vertices that belong together become one: the coarse levels of a multilevel partition.
 
 Each vertex joins the cluster to which its axons bind it most, label propagation along the edges
-from the source of a net to its targets, which are rated :math:`w_e / (|e| - 1)`: what a net costs
-for each of its targets if all are alone.
+from the source of a net to its targets, which are rated :math:`1 / (|e| - 1)` for each axon. How
+often a source spikes is left to `refine`: one busy source says little about who belongs together.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def coarsened(
 def edges(graph: Hypergraph) -> tuple[Array, Array, Array]:
     """The rated edges between sources and targets, both ways: CSR of (ptr, other, rating)."""
     start, net = incidence(graph)
-    found: tuple[Array, Array, Array] = _edges(*graph[:5], start, net, graph.vertices)
+    found: tuple[Array, Array, Array] = _edges(*graph[:3], graph.axons, start, net, graph.vertices)
     return found
 
 
@@ -74,9 +74,9 @@ def _propagate(
         for q in range(start[v], start[v + 1]):
             e = net[q]
             pin_count = ptr[e + 1] - ptr[e]
-            if source[e] < 0 or pin_count < 2 or weight[e] == 0:
+            if source[e] < 0 or pin_count < 2 or axons[e] == 0:
                 continue
-            rating = weight[e] / (pin_count - 1)
+            rating = axons[e] / (pin_count - 1)
             if source[e] == v:
                 for j in range(ptr[e], ptr[e + 1]):
                     b = cluster[pins[j]]
@@ -111,8 +111,7 @@ def _edges(
     ptr: Any,
     pins: Any,
     source: Any,
-    lone: Any,
-    weight: Any,
+    axons: Any,
     start: Any,
     net: Any,
     vertices: Any,
@@ -133,9 +132,9 @@ def _edges(
             for q in range(start[v], start[v + 1]):
                 e = net[q]
                 pin_count = ptr[e + 1] - ptr[e]
-                if source[e] < 0 or pin_count < 2 or weight[e] == 0:
+                if source[e] < 0 or pin_count < 2 or axons[e] == 0:
                     continue
-                rating = weight[e] / (pin_count - 1)
+                rating = axons[e] / (pin_count - 1)
                 first, end = (ptr[e], ptr[e + 1]) if source[e] == v else (0, 1)
                 for j in range(first, end):
                     u = pins[j] if source[e] == v else source[e]

@@ -31,7 +31,7 @@ Progress = Callable[[float], None]
 _SLACK: Final = 1.05
 # A twin vertex has at most this share of a core, a coarse one that of the level.
 _TWINS: Final = 16
-_LEVELS: Final = (128, 16)
+_LEVELS: Final = (64, 16)
 # Coarsening ends at this many vertices a part, or at the fewest that growing takes time for.
 _FEW: Final = 12
 _MOST_GROWN: Final = 12_000
@@ -40,6 +40,11 @@ _ROUNDS: Final = 3
 _LOOSE: Final = 0.8
 # What parts are filled to at first.
 _FILL: Final = 0.99
+# What refinement leaves of the axons of first parts, on the networks of bench/mapping.py; how much
+# smaller parts get for each share too much of them, and how often.
+_REFINED: Final = 0.72
+_LESS: Final = 1.25
+_GUESSES: Final = 5
 # Work of a level, in steps of a few nanoseconds, by effort; sweeps it is at least and most worth.
 _WORK: Final = {1: 3.0e9, 2: 3.0e10}
 _LEAST_SWEEPS: Final = 4
@@ -144,16 +149,6 @@ def _refuse_targets(
     )
 
 
-def _parts(graph: Hypergraph, caps: Caps) -> int:
-    """How many parts a partition may have."""
-    if caps.neurons == UNLIMITED:
-        return 1
-    neurons = np.bincount(graph.colour, graph.size).astype(np.int64)
-    if caps.mixed:
-        return max(int(np.ceil(neurons.sum() / caps.neurons * _SLACK)), 1)
-    return int((-(-neurons // caps.neurons)).sum())
-
-
 def _multilevel(
     graph: Hypergraph,
     vertex: Array,
@@ -162,47 +157,75 @@ def _multilevel(
     seed: int,
     progress: Progress,
 ) -> Array:
-    """The part of each neuron, within the limits of neurons and nodes."""
-    parts = _parts(graph, caps)
-    # Limits that depend on the rest of a part come later: most networks keep them anyway.
-    loose = Caps(caps.neurons, fan_out=caps.fan_out, mixed=caps.mixed)
-    if parts == 1:
+    """The part of each neuron, as far within the limits as refinement comes."""
+    if caps.neurons >= graph.size.sum() and not caps.depend and caps.mixed:
         return np.zeros(vertex.size, np.int32)
-    if not caps.mixed:
-        # Within a node neurons are seldom joined to each other: its own order is the best start.
-        part = _sliced(graph, caps)
-        refine(graph, part, parts, loose, _schedule(graph, part, parts, 1.0, effort), seed)
-        return part[vertex]
     levels, maps = [graph], []
-    for share in _LEVELS:
-        enough = max(_FEW * parts, 64)
-        if levels[-1].vertices <= enough and levels[-1].vertices <= _MOST_GROWN:
-            break
-        coarse, onto = coarsened(
-            levels[-1], max(caps.neurons // share, 1), _ROUNDS, seed, mixed=caps.mixed
-        )
+    # Within a node neurons are seldom joined to each other: its own order is the best start.
+    for share in _LEVELS if caps.mixed else ():
+        most = max(min(caps.neurons, int(graph.size.sum())) // share, 1)
+        coarse, onto = coarsened(levels[-1], most, _ROUNDS, seed, mixed=caps.mixed)
         levels.append(coarse)
         maps.append(onto)
     if levels[-1].pins.size > _LOOSE * graph.pins.size:
         # Nothing belongs together: coarse vertices would only be in the way.
-        part = (np.cumsum(graph.size) - graph.size) // max(int(_FILL * caps.neurons), 1)
-        part, levels = part.astype(np.int32), [graph]
-        parts = max(parts, int(part.max()) + 1)
-    elif levels[-1].vertices <= max(_MOST_GROWN, 4 * parts):
-        part = grown(levels[-1], parts, loose, _FILL)
-    else:
-        part, _ = streamed(levels[-1], loose)
-        parts = max(parts, int(part.max()) + 1)
-    for number in reversed(range(len(levels))):
+        levels, maps = [graph], []
+    number, part = _first(levels, caps)
+    parts = int(part.max()) + 1
+    if caps.mixed:
+        parts = max(parts, int(np.ceil(parts * _SLACK)))
+    for number in range(number, -1, -1):
         level = levels[number]
-        share = _COARSE_SHARE if number else 1.0
-        schedule = _schedule(level, part, parts, share, effort)
+        schedule = _schedule(level, part, parts, _COARSE_SHARE if number else 1.0, effort)
         if number == 0 or schedule.sweeps > _LEAST_SWEEPS:
-            refine(level, part, parts, loose, schedule, seed)
+            refine(level, part, parts, caps, schedule, seed)
         progress(0.9 - 0.6 * number / len(levels))
         if number:
             part = part[maps[number - 1]]
     return part[vertex]
+
+
+def _first(levels: list[Hypergraph], caps: Caps) -> tuple[int, Array]:
+    """A level, and parts of its vertices that are as large as refinement brings within limits.
+
+    What neurons alone allow is too much where axons or memory bind: parts are made smaller until
+    what is left of their use, after refinement, is just within.
+    """
+    neurons = int(levels[0].size.sum())
+    goal = min(caps.neurons, neurons)
+    axon_bits = _axon_bits(levels[0])
+    for _ in range(_GUESSES):
+        number, part = _grown(levels, caps, max(goal, 1))
+        use = usage(levels[number], part, int(part.max()) + 1).astype(float)
+        use[:, 3] -= axon_bits * (1 - _REFINED) * use[:, 1]
+        use[:, 1:3] *= _REFINED
+        share = float((use[:, 1:].mean(axis=0) / np.array(caps[1:4])).max())
+        if share <= 1.0 and (share > _FILL - 0.09 or goal >= min(caps.neurons, neurons)):
+            break
+        smaller = int(goal * (_FILL / share) ** _LESS)
+        goal = max(min(smaller, caps.neurons, neurons), 1)
+    return number, part
+
+
+def _axon_bits(graph: Hypergraph) -> float:
+    """The mean bits of an axon."""
+    axons = float(graph.axons.sum())
+    return float(graph.bits[graph.axons > 0].sum()) / axons if axons else 0.0
+
+
+def _grown(levels: list[Hypergraph], caps: Caps, goal: int) -> tuple[int, Array]:
+    """Parts of about ``goal`` neurons, of the vertices of the coarsest level that has enough."""
+    fine = levels[0]
+    if not caps.mixed or len(levels) == 1:
+        return 0, _sliced(fine, goal, caps.mixed)
+    parts = max(int(np.ceil(int(fine.size.sum()) / goal * _SLACK)), 1)
+    number = len(levels) - 1
+    while number and levels[number].vertices < _FEW * parts:
+        number -= 1
+    level = levels[number]
+    if level.vertices > max(_MOST_GROWN, 16 * parts):
+        return number, streamed(level, Caps(int(_FILL * goal), mixed=caps.mixed))[0]
+    return number, _numbered(grown(level, parts, caps._replace(neurons=goal), _FILL))
 
 
 def _schedule(graph: Hypergraph, part: Array, parts: int, share: float, effort: int) -> Schedule:
@@ -214,16 +237,18 @@ def _schedule(graph: Hypergraph, part: Array, parts: int, share: float, effort: 
     return Schedule(min(max(sweeps, _LEAST_SWEEPS), most), _HOT)
 
 
-def _sliced(graph: Hypergraph, caps: Caps) -> Array:
-    """Each node in as few parts as it takes, all about as large, in the order of its vertices."""
+def _sliced(graph: Hypergraph, goal: int, mixed: bool) -> Array:
+    """Vertices in their own order, in parts of about ``goal`` neurons, of one node unless mixed."""
     part, base = np.empty(graph.vertices, np.int32), 0
-    for colour in np.unique(graph.colour):
-        own = np.flatnonzero(graph.colour == colour)
+    colour = np.zeros(graph.vertices, np.int32) if mixed else graph.colour
+    for one in np.unique(colour):
+        own = np.flatnonzero(colour == one)
         size = graph.size[own]
-        slices = int(-(-size.sum() // caps.neurons))
-        goal = size.sum() / slices
-        part[own] = base + np.minimum((np.cumsum(size) - size) // goal, slices - 1).astype(np.int64)
-        base += slices
+        slices = int(-(-size.sum() // goal))
+        # Mixed parts are filled one by one: a free core is worth more than equal ones.
+        each = _FILL * goal if mixed and slices > 1 else size.sum() / slices
+        part[own] = base + ((np.cumsum(size) - size) // each).astype(np.int64)
+        base = int(part[own[-1]]) + 1
     return part
 
 

@@ -92,18 +92,21 @@ def refine(
 ) -> Array:
     """``part`` (vertices,) made better; the same array, changed.
 
-    Parts stay within ``caps`` where they are so from the start; one that is not takes no more.
+    Where parts are over ``caps`` from the start these are approached sweep by sweep; they hold in
+    the end as far as there is another part with room.
     """
     state = _state(graph, part, parts, caps)
     rng = np.random.default_rng(seed)
     noise = np.array([rng.integers(1, 1 << 63)], np.uint64)
     mean = float(graph.weight.mean()) if graph.nets else 0.0
     limits = np.array(caps[:5], np.int64)
+    # Neurons get room to move in. What depends on the others of a part starts where it is.
+    extra = np.maximum(state.use.max(axis=0) - limits[:4], 0)
+    if caps.neurons < UNLIMITED:
+        extra[0] = max(int(extra[0]), int(schedule.room * caps.neurons))
     for sweep in range(schedule.sweeps):
         done = sweep / max(schedule.sweeps - 1, 1)
-        if caps.neurons < UNLIMITED:
-            room = schedule.room * max(0.0, 1.0 - done / _ROOM_ENDS)
-            limits[0] = int(caps.neurons * (1.0 + room))
+        limits[:4] = caps[:4] + (extra * max(0.0, 1.0 - done / _ROOM_ENDS)).astype(np.int64)
         heat = schedule.hot * mean * (1.0 - done)
         order = rng.permutation(graph.vertices)
         moved = _sweep(order, heat, noise, state, limits, caps.mixed, caps.depend)
@@ -479,7 +482,9 @@ def _sweep(
             # Of equals the fuller one: whole cores become free.
             if g > most or s.use[b, 0] > s.use[best, 0]:
                 best, most = b, g
-        over = s.use[a, 0] > caps[0]
+        over = False
+        for r in range(4):
+            over = over or s.use[a, r] > caps[r]
         if best < 0 and over:
             # None of the parts it is bound to has room.
             for b in range(parts):
