@@ -24,22 +24,20 @@ MESH, TORUS, TRIADS, WRAPPED_TRIADS, RING, TREE, TABLE = range(7)
 FAR: Final = 1 << 29
 # A cost of a hop between chips that is no whole number becomes a fraction with at most this.
 LARGEST_UNIT: Final = 16
+# With more nodes distances are computed each time, where there is a formula.
+LARGEST_TABLE: Final = 2048
+DEEPEST: Final = 12
 # Which links a way back to its origin prefers: y before x, so the way there goes x before y. On
 # triads the diagonal comes last and so is gone first.
 BACKWARD: Final = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1))
 
 
-class Geometry(NamedTuple):
-    """Routers, links and what hops cost; every cost is in hops divided by ``unit``.
+class Form(NamedTuple):
+    """What a distance depends on, in numbers only: kernels pass it on without counting references.
 
-    ``nodes`` counts routers and, behind them, the switches of a tree: those just above the leaves
-    first, the root last. ``x``, ``y``, ``chip_x``, ``chip_y`` (routers,) are places on the grid of
-    routers and of chips. A hop within a chip costs ``hop`` = ``unit``, and ``extra`` more where it
-    leaves its chip, ``extra_x`` and ``extra_y`` for the two directions. The links into the node v
-    are ``source[k] -> v`` of cost ``cost[k]`` for k from ``ptr[v]`` to ``ptr[v + 1]``, in the order
-    in which a way back prefers them. ``levels`` are the first numbers of each level of a tree, the
-    leaves' first, and ``fan`` how many of a level share a parent. ``table`` (nodes, nodes) holds
-    the distances where no formula does.
+    A hop within a chip costs ``unit``, and ``extra_x`` or ``extra_y`` more where it leaves its chip
+    in that direction. ``levels`` are the first numbers of each level of a tree, the leaves' first,
+    and ``fan`` how many of a level share a parent.
     """
 
     kind: int
@@ -51,18 +49,25 @@ class Geometry(NamedTuple):
     columns: int
     rows: int
     unit: int
-    hop: int
     extra_x: int
     extra_y: int
-    x: Ids
-    y: Ids
-    chip_x: Ids
-    chip_y: Ids
+    levels: tuple[int, ...]
+    fan: tuple[int, ...]
+
+
+class Geometry(NamedTuple):
+    """Routers, links and what hops cost; every cost is in hops divided by ``form.unit``.
+
+    ``form.nodes`` counts routers and, behind them, the switches of a tree: those just above the
+    leaves first, the root last. The links into the node v are ``source[k] -> v`` of cost
+    ``cost[k]`` for k from ``ptr[v]`` to ``ptr[v + 1]``, in the order in which a way back prefers
+    them. ``table`` (nodes, nodes) holds all distances, or nothing where that would be too much.
+    """
+
+    form: Form
     ptr: Integers
     source: Ids
     cost: Integers
-    levels: Integers
-    fan: Integers
     table: Ids
 
 
@@ -72,7 +77,7 @@ def geometry(machine: Machine) -> Geometry:
     Where routers are absent, or hops between chips weigh more on triads or a ring, distances come
     from Dijkstra's algorithm and take 4 bytes a pair of routers; else from a formula.
 
-    Raises ``ValueError`` where the arity of a tree does not give its leaves.
+    Raises ``ValueError`` where the arity of a tree does not give its leaves or is too long.
     """
     width, height = machine.grid
     ratio = Fraction(1)
@@ -80,13 +85,10 @@ def geometry(machine: Machine) -> Geometry:
         ratio = Fraction(machine.chip_link.value).limit_denominator(LARGEST_UNIT)
     unit = ratio.denominator
     extra = ratio.numerator - unit
-    number = np.arange(machine.router_count)
-    x, y = number % width, number // width
     levels, fan = _levels(machine)
     nodes = int(levels[-1])
     origin, end, cost = _links(machine, levels, fan, unit, extra)
     order = np.argsort(end, kind="stable")
-    table = np.zeros((0, 0), np.int32)
     kind = {"mesh": MESH, "torus": TORUS, "triads": TRIADS, "ring": RING, "tree": TREE}[
         machine.topology
     ]
@@ -95,9 +97,8 @@ def geometry(machine: Machine) -> Geometry:
     uneven = extra != 0 and prod(machine.chips) > 1
     if machine.absent or (uneven and kind in (TRIADS, WRAPPED_TRIADS, RING)):
         kind = TABLE
-        reach = dijkstra(csr_array((cost, (origin, end)), shape=(nodes, nodes)))
-        table = np.where(np.isfinite(reach), reach, FAR).astype(np.int32)
-    return Geometry(
+    padding = (0,) * (DEEPEST - fan.size)
+    form = Form(
         kind=kind,
         nodes=nodes,
         width=width,
@@ -107,19 +108,24 @@ def geometry(machine: Machine) -> Geometry:
         columns=machine.chips[0],
         rows=machine.chips[1],
         unit=unit,
-        hop=unit,
         # A link that wraps around within the only chip of a direction does not leave it.
         extra_x=extra if machine.chips[0] > 1 else 0,
         extra_y=extra if machine.chips[1] > 1 else 0,
-        x=x.astype(np.int32),
-        y=y.astype(np.int32),
-        chip_x=(x // machine.routers[0]).astype(np.int32),
-        chip_y=(y // machine.routers[1]).astype(np.int32),
+        levels=(*levels.tolist(), *padding),
+        fan=(*fan.tolist(), *padding),
+    )
+    if kind == TABLE:
+        reach = dijkstra(csr_array((cost, (origin, end)), shape=(nodes, nodes)))
+        table = np.where(np.isfinite(reach), reach, FAR).astype(np.int32)
+    elif nodes <= LARGEST_TABLE:
+        table = distances(form, np.zeros((0, 0), np.int32), np.arange(nodes))
+    else:
+        table = np.zeros((0, 0), np.int32)
+    return Geometry(
+        form=form,
         ptr=np.concatenate([[0], np.cumsum(np.bincount(end, minlength=nodes))]).astype(np.int64),
         source=origin[order].astype(np.int32),
         cost=cost[order].astype(np.int64),
-        levels=levels,
-        fan=fan,
         table=table,
     )
 
@@ -129,7 +135,7 @@ def _levels(machine: Machine) -> tuple[Integers, Integers]:
     routers = machine.router_count
     if machine.topology != "tree":
         return np.array([0, routers], np.int64), np.zeros(0, np.int64)
-    if prod(machine.arity) != routers:
+    if prod(machine.arity) != routers or len(machine.arity) > DEEPEST - 2:
         raise ValueError(f"a tree of arity {machine.arity} does not have {routers} leaves")
     sizes = [routers]
     for children in reversed(machine.arity):
@@ -185,43 +191,53 @@ def _links(
 
 
 @numba.njit(cache=True)
-def hops(g: Any, a: Any, b: Any) -> Any:
-    r"""The cost of the cheapest way from node a to node b, in hops divided by ``g.unit``.
+def distances(f: Any, table: Any, nodes: Any) -> Any:
+    """The distances `apart` of all pairs of the given nodes, from row to column (n, n)."""
+    out = np.empty((nodes.size, nodes.size), np.int32)
+    for i in range(nodes.size):
+        for j in range(nodes.size):
+            out[i, j] = apart(f, table, nodes[i], nodes[j])
+    return out
+
+
+@numba.njit(cache=True, inline="always")
+def apart(f: Any, table: Any, a: Any, b: Any) -> Any:
+    """`hops`, read from the table of a `Geometry` where it has one."""
+    return np.int64(table[a, b]) if table.size else hops(f, a, b)
+
+
+@numba.njit(cache=True)
+def hops(f: Any, a: Any, b: Any) -> Any:
+    r"""The cost of the cheapest way from node a to node b, in hops divided by ``f.unit``.
 
     With :math:`(\Delta x, \Delta y)` = b - a, on a mesh :math:`|\Delta x| + |\Delta y|`; on a torus
     each axis the shorter way round; on triads, whose links are (1, 0), (1, 1), (0, 1) and back,
     :math:`\max(|\Delta x|, |\Delta y|, |\Delta x - \Delta y|)`, the least over the ways round; on a
     ring, whose links lead one way, :math:`(b - a) \bmod n`; on a tree twice the levels up to the
-    common switch, for leaves. Hops between chips cost more, see `Geometry`.
+    common switch, for leaves. Hops between chips cost more, see `Form`.
     """
-    if g.kind == TABLE:
-        return np.int64(g.table[a, b])
-    if g.kind == MESH:
-        return (
-            g.hop * (abs(g.x[a] - g.x[b]) + abs(g.y[a] - g.y[b]))
-            + g.extra_x * abs(g.chip_x[a] - g.chip_x[b])
-            + g.extra_y * abs(g.chip_y[a] - g.chip_y[b])
-        )
-    if g.kind == TORUS:
-        return _around(
-            np.int64(g.x[a]), np.int64(g.x[b]), g.width, g.chip_width, g.columns, g.hop, g.extra_x
-        ) + _around(
-            np.int64(g.y[a]), np.int64(g.y[b]), g.height, g.chip_height, g.rows, g.hop, g.extra_y
-        )
-    if g.kind == TRIADS:
-        return g.hop * _hexagonal(np.int64(g.x[b] - g.x[a]), np.int64(g.y[b] - g.y[a]))
-    if g.kind == WRAPPED_TRIADS:
-        dx = (np.int64(g.x[b]) - np.int64(g.x[a])) % g.width
-        dy = (np.int64(g.y[b]) - np.int64(g.y[a])) % g.height
-        return g.hop * min(
+    if f.kind == RING:
+        return f.unit * ((np.int64(b) - np.int64(a)) % f.nodes)
+    if f.kind == TREE:
+        return f.unit * _up_and_down(f, np.int64(a), np.int64(b))
+    a, b = np.uint32(a), np.uint32(b)
+    width = np.uint32(f.width)
+    ax, ay = np.int64(a % width), np.int64(a // width)
+    bx, by = np.int64(b % width), np.int64(b // width)
+    if f.kind == TRIADS:
+        return f.unit * _hexagonal(bx - ax, by - ay)
+    if f.kind == WRAPPED_TRIADS:
+        dx = bx - ax + (f.width if bx < ax else 0)
+        dy = by - ay + (f.height if by < ay else 0)
+        return f.unit * min(
             _hexagonal(dx, dy),
-            _hexagonal(dx - g.width, dy),
-            _hexagonal(dx, dy - g.height),
-            _hexagonal(dx - g.width, dy - g.height),
+            _hexagonal(dx - f.width, dy),
+            _hexagonal(dx, dy - f.height),
+            _hexagonal(dx - f.width, dy - f.height),
         )
-    if g.kind == RING:
-        return g.hop * ((np.int64(b) - np.int64(a)) % g.nodes)
-    return g.hop * _up_and_down(g, np.int64(a), np.int64(b))
+    return _along(ax, bx, f.kind, f.width, f.chip_width, f.columns, f.unit, f.extra_x) + _along(
+        ay, by, f.kind, f.height, f.chip_height, f.rows, f.unit, f.extra_y
+    )
 
 
 @numba.njit(cache=True, inline="always")
@@ -229,40 +245,44 @@ def _hexagonal(dx: Any, dy: Any) -> Any:
     return max(abs(dx), abs(dy), abs(dx - dy))
 
 
-@numba.njit(cache=True, inline="always")
-def _around(a: Any, b: Any, size: Any, chip: Any, chips: Any, hop: Any, extra: Any) -> Any:
-    """The cheaper way round a circle of ``size`` places on ``chips`` chips."""
-    ahead = (b - a) % size
-    crossed = (a + ahead) // chip - a // chip
+@numba.njit(cache=True)
+def _along(
+    a: Any, b: Any, kind: Any, size: Any, chip: Any, chips: Any, unit: Any, extra: Any
+) -> Any:
+    """Between two places of an axis, on a torus by the cheaper way round."""
+    ahead = b - a
+    crossed = b // chip - a // chip if extra else np.int64(0)
+    if kind == MESH:
+        return unit * abs(ahead) + extra * abs(crossed)
+    if ahead < 0:
+        ahead += size
+        crossed += chips
     if ahead == 0:
         return np.int64(0)
-    return min(
-        hop * ahead + extra * crossed,
-        hop * (size - ahead) + extra * (chips - crossed),
-    )
+    return min(unit * ahead + extra * crossed, unit * (size - ahead) + extra * (chips - crossed))
 
 
 @numba.njit(cache=True)
-def _up_and_down(g: Any, a: Any, b: Any) -> Any:
+def _up_and_down(f: Any, a: Any, b: Any) -> Any:
     """Links between two nodes of a tree."""
     level_a = level_b = 0
-    while a >= g.levels[level_a + 1]:
+    while a >= f.levels[level_a + 1]:
         level_a += 1
-    while b >= g.levels[level_b + 1]:
+    while b >= f.levels[level_b + 1]:
         level_b += 1
-    a, b = a - g.levels[level_a], b - g.levels[level_b]
+    a, b = a - f.levels[level_a], b - f.levels[level_b]
     links = np.int64(0)
     while level_a < level_b:
-        a //= g.fan[level_a]
+        a //= f.fan[level_a]
         level_a += 1
         links += 1
     while level_b < level_a:
-        b //= g.fan[level_b]
+        b //= f.fan[level_b]
         level_b += 1
         links += 1
     while a != b:
-        a //= g.fan[level_a]
-        b //= g.fan[level_a]
+        a //= f.fan[level_a]
+        b //= f.fan[level_a]
         level_a += 1
         links += 2
     return links

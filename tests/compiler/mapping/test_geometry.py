@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikec.boards.machine import STEPS, Machine
-from spikec.compiler.mapping.geometry import FAR, curve, geometry, hops
+from spikec.compiler.mapping.geometry import FAR, TABLE, apart, curve, distances, geometry, hops
 
 from .machines import ABSENT, ALL, machine, spinnaker_board, tree
 
@@ -55,16 +55,18 @@ def graph(m: Machine) -> nx.DiGraph:
 
 def check(m: Machine) -> None:
     g, expected = geometry(m), graph(m)
-    assert g.nodes == m.router_count or m.topology == "tree"
+    f = g.form
+    assert f.nodes == m.router_count or m.topology == "tree"
     distance = dict(nx.all_pairs_dijkstra_path_length(expected))
     for a in expected:
         for b in expected:
-            found = hops(g, a, b)
+            found = apart(f, g.table, a, b)
+            assert f.kind == TABLE or hops(f, a, b) == found
             want = distance[a].get(b)
-            assert found >= FAR if want is None else found == want * g.unit, (a, b)
+            assert found >= FAR if want is None else found == want * f.unit, (a, b)
     links = {
-        (int(g.source[k]), v, float(g.cost[k] / g.unit))
-        for v in range(g.nodes)
+        (int(g.source[k]), v, float(g.cost[k] / f.unit))
+        for v in range(f.nodes)
         for k in range(g.ptr[v], g.ptr[v + 1])
     }
     assert links == {(a, b, w) for a, b, w in expected.edges.data("weight")}
@@ -98,6 +100,14 @@ def test_distances_of_any_machine(topology, routers, chips, link, wraps, absent)
         m = machine(topology, routers, chips, wraps=wraps, absent=gone)
     if len(gone) < width * height:
         check(m)
+
+
+def test_a_large_machine_has_no_table() -> None:
+    g = geometry(machine("torus", (64, 64)))
+    assert g.table.size == 0
+    some = np.array([0, 63, 4095, 2080])
+    found = distances(g.form, g.table, some)
+    assert found.tolist() == [[0, 1, 2, 64], [1, 0, 1, 63], [2, 1, 0, 62], [64, 63, 62, 0]]
 
 
 def test_a_board_has_48_places() -> None:
