@@ -22,21 +22,24 @@ Ids = npt.NDArray[np.int32]
 SCALE = 1024
 LOGARITHMS = np.rint(-np.log((np.arange(4096) + 0.5) / 4096) * SCALE).astype(np.int64)
 STAGES = 64
-# Annealing runs hot enough to start anew, and so that what is good already stays. First
-# temperatures in thousandths of the mean change that a proposal makes, and thousandths of it that
-# are left after each stage. With few parts, where runs are short, there are more of them.
-STARTS = ((1000, 880), (100, 895))
+# First temperatures in thousandths of the mean change that a proposal makes, and thousandths of it
+# that are left after each stage: hot enough to start anew, which finds the best places but can end
+# badly, and so that what is good already stays. With few parts each has a second try.
+STARTS = ((1000, 880), (200, 900), (1000, 880), (200, 900))
 FEW_PARTS = 256
-RUNS_OF_FEW = 4
+RUNS_OF_MANY = 2
 # Rates are shifted until all packets together stay below this, so that no product overflows.
 MOST_PACKETS = 1 << 36
 # Terms of the cost that may be looked at, for each part and unit of effort and at most in all.
-TERMS_PER_PART = 800_000
-TERMS = 600_000_000
+TERMS_PER_PART = 700_000
+TERMS = 500_000_000
 # Parts move within twice the routers they need, in any case so many, but never more than these:
 # the table of distances takes 4 bytes a pair.
 MANY_ROUTERS = 64
 MOST_ROUTERS = 8192
+# Links of trees that the descent with multicast may look at, for each unit of effort.
+TREE_LINKS = 12_000_000
+FEW_TRIALS = 10
 # What a proposal costs besides its terms, in terms.
 TERMS_PER_PROPOSAL = 40
 # With so few routers every one is tried in the end, else those near a part and near its median.
@@ -49,8 +52,10 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
 
     The parts, in an order that keeps those with much traffic near each other, are laid along the
     Hilbert curve of the routers; then moved and swapped, at first with simulated annealing, in the
-    end only where the cost falls. Gives the better of both, so never worse than the curve. The
-    time grows with ``effort``; 0 leaves it at the curve. The same seed gives the same places.
+    end only where the cost falls. Gives the better of both, so never worse than the curve. Moves
+    are judged by packets from part to part; with multicast a last descent looks at the trees
+    themselves, as far as its share of the time goes. The time grows with ``effort``; 0 leaves it at
+    the curve. The same seed gives the same places.
 
     Raises ``ValueError`` where the machine has fewer cores than there are parts.
     """
@@ -64,13 +69,15 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
         return first
     g = geometry(machine)
     links = _attraction(f, g)
-    runs = RUNS_OF_FEW if groups.parts <= FEW_PARTS else len(STARTS)
+    starts = STARTS if groups.parts <= FEW_PARTS else STARTS[:RUNS_OF_MANY]
+    runs = len(starts)
     terms = min(TERMS_PER_PART * groups.parts, TERMS) * effort // runs
     results = [
-        _improve(links, machine, g, first, seed * runs + run, terms, STARTS[run % len(STARTS)])
-        for run in range(runs)
+        _improve(links, machine, g, first, seed * runs + run, terms, start)
+        for run, start in enumerate(starts)
     ]
-    return min((first, *results), key=lambda each: _cost(groups, f, machine, g, each))
+    best = min((first, *results), key=lambda each: _cost(groups, f, machine, g, each))
+    return _descend_trees(groups, machine, g, best, TREE_LINKS * effort)
 
 
 def place_along_curve(groups: Traffic, machine: Machine) -> Ids:
@@ -199,6 +206,46 @@ def _improve(
     grid = local[: machine.router_count].reshape(g.form.height, g.form.width)
     _descend(*args, near_ptr, near, x, y, grid if on_grid else grid[:0], PASSES)
     return np.asarray(routers[inside // per] * per + inside % per, np.int32)
+
+
+def _descend_trees(groups: Traffic, machine: Machine, g: Geometry, seats: Ids, work: int) -> Ids:
+    """Where packets are multicast, moves and swaps while the links of the trees become fewer."""
+    # What looking at every group of every part a few times would take, a way of four links each.
+    mean = groups.target.size // max(groups.groups, 1) + 4
+    if not machine.multicast or FEW_TRIALS * groups.target.size * mean > work:
+        return seats
+    sizes = np.diff(groups.ptr)
+    group = np.repeat(np.arange(groups.groups), sizes)
+    # Every group that a part is in, as origin or as target; one without packets costs nothing.
+    inside = groups.origin >= 0
+    of = np.concatenate([groups.origin[inside], groups.target])
+    which = np.concatenate([np.flatnonzero(inside), group])
+    counted = groups.rate[which] > 0
+    pairs = np.unique(of[counted].astype(np.int64) * groups.groups + which[counted])
+    part_ptr = np.searchsorted(pairs, np.arange(groups.parts + 1) * groups.groups)
+    at = np.full(machine.seats, -1, np.int32)
+    at[seats] = np.arange(groups.parts)
+    near_ptr, near = _neighbourhoods(
+        g, machine, np.arange(g.form.nodes, dtype=np.int32), machine.router_count
+    )
+    seats = seats.copy()
+    _descend_by_trees(
+        g,
+        groups.origin,
+        groups.ptr,
+        groups.target,
+        groups.rate,
+        part_ptr,
+        pairs % max(groups.groups, 1),
+        machine.host,
+        machine.cores_per_router,
+        seats,
+        at,
+        near_ptr,
+        near,
+        work,
+    )
+    return seats
 
 
 def _neighbourhoods(g: Geometry, machine: Machine, local: Ids, count: int) -> tuple[Integers, Ids]:
@@ -446,6 +493,152 @@ def _descend(
                 moved = True
         if not moved:
             break
+
+
+@numba.njit(cache=True)
+def _descend_by_trees(
+    g: Any,
+    origin: Any,
+    ptr: Any,
+    target: Any,
+    rate: Any,
+    part_ptr: Any,
+    part_group: Any,
+    host: Any,
+    per: Any,
+    seats: Any,
+    at: Any,
+    near_ptr: Any,
+    near: Any,
+    work: Any,
+) -> None:
+    """For each part the best of the cores on routers nearby, until nothing gets better or ``work``
+    links have been looked at.
+    """
+    parts = seats.size
+    router = np.empty(parts, np.int64)
+    for p in range(parts):
+        router[p] = seats[p] // per
+    mark = np.full(g.form.nodes, -1, np.int64)
+    seen = np.full(origin.size, -1, np.int64)
+    cost = np.full(origin.size, -1, np.int64)
+    links, link_end = np.empty(g.form.nodes, np.int64), np.empty(g.form.nodes, np.int64)
+    ends = np.empty(parts, np.int64)
+    stamp = trial = np.int64(0)
+    before = np.int64(-1)
+    moves = np.int64(0)
+    while moves != before:
+        before = moves
+        for p in range(parts):
+            own = router[p]
+            best, best_seat = np.int64(0), np.int64(-1)
+            for i in range(near_ptr[own], near_ptr[own + 1]):
+                to = np.int64(near[i])
+                empty: Any = False
+                for seat in range(to * per, to * per + per):
+                    q = np.int64(at[seat])
+                    # Cores of a router are alike, so one free core stands for all.
+                    if to == own or (q < 0 and empty):
+                        continue
+                    empty = empty or q < 0
+                    router[p] = to
+                    if q >= 0:
+                        router[q] = own
+                    change = np.int64(0)
+                    trial += 1
+                    for side in range(2 if q >= 0 else 1):
+                        u = p if side == 0 else q
+                        for k in range(part_ptr[u], part_ptr[u + 1]):
+                            r = part_group[k]
+                            if seen[r] == trial:
+                                continue
+                            seen[r] = trial
+                            n, tree = _group_tree(
+                                g,
+                                origin,
+                                ptr,
+                                target,
+                                host,
+                                router,
+                                r,
+                                mark,
+                                stamp,
+                                links,
+                                link_end,
+                                ends,
+                            )
+                            stamp += 1
+                            work -= n + ptr[r + 1] - ptr[r]
+                            change += rate[r] * tree
+                            if cost[r] < 0:
+                                # Not known yet: that of the places as they are.
+                                router[p] = own
+                                if q >= 0:
+                                    router[q] = to
+                                _, cost[r] = _group_tree(
+                                    g,
+                                    origin,
+                                    ptr,
+                                    target,
+                                    host,
+                                    router,
+                                    r,
+                                    mark,
+                                    stamp,
+                                    links,
+                                    link_end,
+                                    ends,
+                                )
+                                stamp += 1
+                                router[p] = to
+                                if q >= 0:
+                                    router[q] = own
+                            change -= rate[r] * cost[r]
+                    router[p] = own
+                    if q >= 0:
+                        router[q] = to
+                    if change < best:
+                        best, best_seat = change, np.int64(seat)
+                    if work < 0:
+                        break
+                if work < 0:
+                    break
+            if best_seat >= 0:
+                q = np.int64(at[best_seat])
+                _move(seats, at, p, best_seat)
+                router[p] = best_seat // per
+                for k in range(part_ptr[p], part_ptr[p + 1]):
+                    cost[part_group[k]] = -1
+                if q >= 0:
+                    router[q] = own
+                    for k in range(part_ptr[q], part_ptr[q + 1]):
+                        cost[part_group[k]] = -1
+                moves += 1
+            if work < 0:
+                return
+
+
+@numba.njit(cache=True)
+def _group_tree(
+    g: Any,
+    origin: Any,
+    ptr: Any,
+    target: Any,
+    host: Any,
+    router: Any,
+    r: Any,
+    mark: Any,
+    stamp: Any,
+    links: Any,
+    link_end: Any,
+    ends: Any,
+) -> Any:
+    """Links and cost of the tree of one group."""
+    count = ptr[r + 1] - ptr[r]
+    for k in range(count):
+        ends[k] = router[target[ptr[r] + k]]
+    start = router[origin[r]] if origin[r] >= 0 else np.int64(host)
+    return ordered_tree(g, start, ends[:count], FIRST, mark, stamp, links, link_end)
 
 
 @numba.njit(cache=True)
