@@ -25,7 +25,7 @@ STAGES = 64
 # First temperatures in thousandths of the mean change that a proposal makes, and thousandths of it
 # that are left after each stage: hot enough to start anew, which finds the best places but can end
 # badly, and so that what is good already stays. With few parts each has a second try.
-STARTS = ((1000, 880), (200, 900), (1000, 880), (200, 900))
+STARTS = ((700, 920), (100, 895), (700, 920), (100, 895))
 FEW_PARTS = 256
 RUNS_OF_MANY = 2
 # Rates are shifted until all packets together stay below this, so that no product overflows.
@@ -395,7 +395,7 @@ def _anneal(
     parts = seats.size
     total = np.int64(0)
     seen = 0
-    temperature = np.int64(0)
+    temperature = np.int64(-1)
     stage = max(np.int64(1), proposals // STAGES)
     until = 2 * stage
     best = seats.copy()
@@ -428,7 +428,7 @@ def _anneal(
             total += abs(change)
             seen += 1
             continue
-        if step == stage:
+        if temperature < 0:
             temperature = start * SCALE // 1000 * (total // max(seen, 1) + 1)
         if step >= until:
             temperature = temperature * fall // 1000

@@ -108,7 +108,9 @@ def test_small_cases_are_placed_best(m: Machine, seed: int) -> None:
 def test_a_sheet_is_laid_out_flat() -> None:
     t = sheet(8)
     m = machine("mesh", (8, 8))
-    assert placement_cost(t, m, place(t, m)) <= 1.4 * t.groups  # 2.2 along the curve, 5.3 by chance
+    # 2.2 along the curve, 5.3 by chance. Every seed: a run that never got warm ended at 1.8.
+    for seed in range(6):
+        assert placement_cost(t, m, place(t, m, seed)) <= 1.4 * t.groups
 
 
 def test_multicast_counts_links_not_packets() -> None:
