@@ -1,0 +1,852 @@
+"""Which part sits in which core: the least packets times hops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+
+from ...boards.machine import Machine
+from .geometry import RING, TREE, Geometry, apart, curve, distances, geometry
+from .traffic import Flows, Traffic, flows
+from .trees import FIRST, ordered_tree
+
+Integers = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
+
+# Annealing is in integers, so that it is the same on every machine: -ln of a uniform number, in
+# units of 1 / SCALE, is read from a table.
+SCALE = 1024
+LOGARITHMS = np.rint(-np.log((np.arange(4096) + 0.5) / 4096) * SCALE).astype(np.int64)
+STAGES = 64
+# First temperatures in thousandths of the mean change that a proposal makes, and thousandths of it
+# that are left after each stage: hot enough to start anew, which finds the best places but can end
+# badly, and so that what is good already stays. With few parts each has a second try.
+STARTS = ((700, 920), (100, 895), (700, 920), (100, 895))
+FEW_PARTS = 256
+RUNS_OF_MANY = 2
+# Rates are shifted until all packets together stay below this, so that no product overflows.
+MOST_PACKETS = 1 << 36
+# Terms of the cost that may be looked at, for each part and unit of effort and at most in all.
+TERMS_PER_PART = 700_000
+TERMS = 500_000_000
+# Parts move within twice the routers they need, in any case so many, but never more than these:
+# the table of distances takes 4 bytes a pair.
+MANY_ROUTERS = 64
+MOST_ROUTERS = 8192
+# Links of trees that the descent with multicast may look at, for each unit of effort.
+TREE_LINKS = 12_000_000
+FEW_TRIALS = 10
+# What a proposal costs besides its terms, in terms.
+TERMS_PER_PROPOSAL = 40
+# With so few routers every one is tried in the end, else those near a part and near its median.
+FEW_ROUTERS = 64
+PASSES = 50
+
+
+def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> Ids:
+    """A core of the machine for each part, all different (parts,).
+
+    The parts, in an order that keeps those with much traffic near each other, are laid along the
+    Hilbert curve of the routers; then moved and swapped, at first with simulated annealing, in the
+    end only where the cost falls. Gives the better of both, so never worse than the curve. Moves
+    are judged by packets from part to part; with multicast a last descent looks at the trees
+    themselves, as far as its share of the time goes. The time grows with ``effort``; 0 leaves it at
+    the curve. The same seed gives the same places.
+
+    Raises ``ValueError`` where the machine has fewer cores than there are parts.
+    """
+    if groups.parts > machine.cores:
+        raise ValueError(
+            f"{groups.parts} parts do not fit into {machine.cores} cores of '{machine.name}'"
+        )
+    f = flows(groups)
+    first = _along_curve(groups, f, machine)
+    if effort <= 0 or groups.parts == 0:
+        return first
+    g = geometry(machine)
+    links = _attraction(f, g)
+    starts = STARTS if groups.parts <= FEW_PARTS else STARTS[:RUNS_OF_MANY]
+    runs = len(starts)
+    terms = min(TERMS_PER_PART * groups.parts, TERMS) * effort // runs
+    results = [
+        _improve(links, machine, g, first, seed * runs + run, terms, start)
+        for run, start in enumerate(starts)
+    ]
+    best = min((first, *results), key=lambda each: _cost(groups, f, machine, g, each))
+    return _descend_trees(groups, machine, g, best, TREE_LINKS * effort)
+
+
+def place_along_curve(groups: Traffic, machine: Machine) -> Ids:
+    """The parts in a line along the Hilbert curve of the routers, routers filled one by one.
+
+    The line is that of `_arrange` or that of their numbers, whichever costs less.
+    """
+    return _along_curve(groups, flows(groups), machine)
+
+
+def _along_curve(groups: Traffic, f: Flows, machine: Machine) -> Ids:
+    g = geometry(machine)
+    ptr, other, sent, received, _ = _attraction(f, g)
+    order = np.arange(groups.parts)
+    _arrange(ptr, other, sent + received, order)
+    per = machine.cores_per_router
+    cores = (curve(machine)[:, None].astype(np.int64) * per + np.arange(per)).ravel()
+    cores = cores[: groups.parts].astype(np.int32)
+    arranged = np.empty(groups.parts, np.int32)
+    arranged[order] = cores
+    return min((arranged, cores), key=lambda each: _cost(groups, f, machine, g, each))
+
+
+def placement_cost(groups: Traffic, machine: Machine, seats: npt.NDArray[np.integer[Any]]) -> float:
+    r"""Packets times hops in the window of the rates.
+
+    :math:`\sum_g r_g \sum_{b \in g} d(a_g, b)` over the groups g from :math:`a_g`, with one packet
+    for each target core; with multicast :math:`\sum_g r_g\,|T_g|` where :math:`T_g` are the links
+    of all dimension-ordered ways together, each packet taking a link once. Hops between chips
+    count `Machine.chip_link`.
+    """
+    g = geometry(machine)
+    f = None if machine.multicast else flows(groups)
+    return _cost(groups, f, machine, g, np.asarray(seats)) / g.form.unit
+
+
+def _cost(
+    groups: Traffic,
+    f: Flows | None,
+    machine: Machine,
+    g: Geometry,
+    seats: npt.NDArray[np.integer[Any]],
+) -> int:
+    """`placement_cost` in hops divided by the unit of the geometry."""
+    router = (seats // machine.cores_per_router).astype(np.int64)
+    if machine.multicast or f is None:
+        sets = (groups.origin, groups.ptr, groups.target, groups.rate)
+        return int(_tree_cost(g, *sets, router, machine.host))
+    return int(_pair_cost(g, f.ptr, f.target, f.rate, f.host, router, machine.host))
+
+
+Attraction = tuple[Integers, Ids, Integers, Integers, Integers]
+
+
+def _attraction(f: Flows, g: Geometry) -> Attraction:
+    """Rows by part: other part, packets to it, packets from it; and packets from the host.
+
+    Where distances are the same both ways, the packets both ways are counted as sent.
+    """
+    parts = f.ptr.size - 1
+    sender = np.repeat(np.arange(parts), np.diff(f.ptr))
+    ends = (np.concatenate([sender, f.target]), np.concatenate([f.target, sender]))
+    both = coo_array((np.concatenate([f.rate, f.rate]), ends), shape=(parts, parts)).tocsr()
+    both.sort_indices()
+    ptr, other = both.indptr.astype(np.int64), both.indices.astype(np.int32)
+    total = both.data.astype(np.int64)
+    if _symmetric(g):
+        return ptr, other, total, np.zeros_like(total), f.host
+    sent = np.zeros(total.size, np.int64)
+    row = np.repeat(np.arange(parts), np.diff(ptr))
+    # Every pair that sends is in the rows of both; positions by searching for the pair.
+    sent[np.searchsorted(row * parts + other, sender * parts + f.target)] = f.rate
+    return ptr, other, sent, total - sent, f.host
+
+
+def _symmetric(g: Geometry) -> bool:
+    """Whether every link has one of the same cost back."""
+    end = np.repeat(np.arange(g.form.nodes), np.diff(g.ptr))
+    there = np.sort(end * g.form.nodes + g.source)
+    return bool(np.array_equal(there, np.sort(g.source.astype(np.int64) * g.form.nodes + end)))
+
+
+def _improve(
+    links: Attraction,
+    machine: Machine,
+    g: Geometry,
+    seats: Ids,
+    seed: int,
+    terms: int,
+    start: tuple[int, int],
+) -> Ids:
+    """Anneal, then descend, within twice the routers that the parts need.
+
+    In here routers are numbered along the curve, and cores by those numbers.
+    """
+    ptr, other, sent, received, host = links
+    parts, per = seats.size, machine.cores_per_router
+    shift = 0
+    while int(sent.sum() + received.sum() + host.sum()) >> shift > MOST_PACKETS:
+        shift += 1
+    sent, received, host = sent >> shift, received >> shift, host >> shift
+    routers = curve(machine)
+    needed = -(-parts // per)
+    count = min(routers.size, max(2 * needed, MANY_ROUTERS), MOST_ROUTERS)
+    if count < needed:
+        return seats
+    routers = routers[:count]
+    local = np.full(g.form.nodes, -1, np.int32)
+    local[routers] = np.arange(count)
+    inside = local[seats // per] * per + seats % per
+    at = np.full(count * per, -1, np.int32)
+    at[inside] = np.arange(parts)
+    far = distances(g.form, g.table, routers)
+    from_host = distances(g.form, g.table, np.append(routers, machine.host))[-1, :-1]
+    near_ptr, near = _neighbourhoods(g, machine, local, count)
+    running = np.cumsum(sent + received)
+    random = np.array([((seed * 2 + 1) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF], np.uint64)
+    proposals = terms // (TERMS_PER_PROPOSAL + 2 * other.size // parts)
+    args = (far, ptr, other, sent, received, host, from_host, per, inside, at)
+    _anneal(*args, near_ptr, near, running, LOGARITHMS, *start, proposals, random)
+    if count <= FEW_ROUTERS:
+        near_ptr = np.arange(count + 1, dtype=np.int64) * count
+        near = np.tile(np.arange(count, dtype=np.int32), count)
+    x, y = routers % g.form.width, routers // g.form.width
+    on_grid = g.form.kind not in (RING, TREE)
+    grid = local[: machine.router_count].reshape(g.form.height, g.form.width)
+    _descend(*args, near_ptr, near, x, y, grid if on_grid else grid[:0], PASSES)
+    return np.asarray(routers[inside // per] * per + inside % per, np.int32)
+
+
+def _descend_trees(groups: Traffic, machine: Machine, g: Geometry, seats: Ids, work: int) -> Ids:
+    """Where packets are multicast, moves and swaps while the links of the trees become fewer."""
+    # What looking at every group of every part a few times would take, a way of four links each.
+    mean = groups.target.size // max(groups.groups, 1) + 4
+    if not machine.multicast or FEW_TRIALS * groups.target.size * mean > work:
+        return seats
+    sizes = np.diff(groups.ptr)
+    group = np.repeat(np.arange(groups.groups), sizes)
+    # Every group that a part is in, as origin or as target; one without packets costs nothing.
+    inside = groups.origin >= 0
+    of = np.concatenate([groups.origin[inside], groups.target])
+    which = np.concatenate([np.flatnonzero(inside), group])
+    counted = groups.rate[which] > 0
+    pairs = np.unique(of[counted].astype(np.int64) * groups.groups + which[counted])
+    part_ptr = np.searchsorted(pairs, np.arange(groups.parts + 1) * groups.groups)
+    at = np.full(machine.seats, -1, np.int32)
+    at[seats] = np.arange(groups.parts)
+    near_ptr, near = _neighbourhoods(
+        g, machine, np.arange(g.form.nodes, dtype=np.int32), machine.router_count
+    )
+    seats = seats.copy()
+    _descend_by_trees(
+        g,
+        groups.origin,
+        groups.ptr,
+        groups.target,
+        groups.rate,
+        part_ptr,
+        pairs % max(groups.groups, 1),
+        machine.host,
+        machine.cores_per_router,
+        seats,
+        at,
+        near_ptr,
+        near,
+        work,
+    )
+    return seats
+
+
+def _neighbourhoods(g: Geometry, machine: Machine, local: Ids, count: int) -> tuple[Integers, Ids]:
+    """Rows by router: itself and those one or two links away; on a tree those of one switch."""
+    end = np.repeat(np.arange(g.form.nodes), np.diff(g.ptr))
+    if machine.topology == "tree":
+        parent = np.arange(count) // (machine.arity[-1] if machine.arity else 1)
+        ends = (np.arange(count), parent)
+        one = coo_array((np.ones(count, np.int64), ends), shape=(count, count)).tocsr()
+        two = (one @ one.T).tocsr()
+    else:
+        within = (local[end] >= 0) & (local[g.source] >= 0)
+        ends = (
+            np.concatenate([local[end[within]], np.arange(count)]),
+            np.concatenate([local[g.source[within]], np.arange(count)]),
+        )
+        one = coo_array((np.ones(ends[0].size, np.int64), ends), shape=(count, count)).tocsr()
+        two = (one @ one).tocsr()
+    two.sort_indices()
+    return two.indptr.astype(np.int64), two.indices.astype(np.int32)
+
+
+@numba.njit(cache=True)
+def _pair_cost(
+    g: Any, ptr: Any, target: Any, rate: Any, host_rate: Any, router: Any, host: Any
+) -> Any:
+    cost = np.int64(0)
+    for a in range(router.size):
+        for k in range(ptr[a], ptr[a + 1]):
+            cost += rate[k] * apart(g.form, g.table, router[a], router[target[k]])
+        if host_rate[a]:
+            cost += host_rate[a] * apart(g.form, g.table, host, router[a])
+    return cost
+
+
+@numba.njit(cache=True)
+def _tree_cost(
+    g: Any, origin: Any, ptr: Any, target: Any, rate: Any, router: Any, host: Any
+) -> Any:
+    mark = np.full(g.form.nodes, -1, np.int64)
+    links, link_end = np.empty(g.form.nodes, np.int64), np.empty(g.form.nodes, np.int64)
+    cost = np.int64(0)
+    for i in range(origin.size):
+        start = router[origin[i]] if origin[i] >= 0 else np.int64(host)
+        ends = router[target[ptr[i] : ptr[i + 1]]]
+        _, tree = ordered_tree(g, start, ends, FIRST, mark, i, links, link_end)
+        cost += rate[i] * tree
+    return cost
+
+
+@numba.njit(cache=True, inline="always")
+def _draw(random: Any, below: Any) -> Any:
+    """A number below ``below`` of a 64-bit xorshift generator (Marsaglia 2003: 13, 7, 17)."""
+    x = random[0]
+    x ^= x << np.uint64(13)
+    x ^= x >> np.uint64(7)
+    x ^= x << np.uint64(17)
+    random[0] = x
+    return np.int64(((x >> np.uint64(33)) * np.uint64(below)) >> np.uint64(31))
+
+
+@numba.njit(cache=True, inline="always")
+def _draw_long(random: Any, below: Any) -> Any:
+    """The same for any ``below``, 0 where that is 0."""
+    _draw(random, 1)
+    return np.int64(random[0] >> np.uint64(1)) % max(below, np.int64(1))
+
+
+@numba.njit(cache=True)
+def _change(
+    far: Any,
+    ptr: Any,
+    other: Any,
+    sent: Any,
+    received: Any,
+    host: Any,
+    from_host: Any,
+    per: Any,
+    seats: Any,
+    p: Any,
+    q: Any,
+    to: Any,
+) -> Any:
+    """What moving part p to the router ``to`` adds to the cost, q taking its place there."""
+    away = np.int64(seats[p]) // per
+    change = host[p] * (from_host[to] - from_host[away])
+    for k in range(ptr[p], ptr[p + 1]):
+        u = other[k]
+        was = np.int64(seats[u]) // per
+        now = away if u == q else was
+        change += sent[k] * (np.int64(far[to, now]) - np.int64(far[away, was]))
+        if received[k]:
+            change += received[k] * (np.int64(far[now, to]) - np.int64(far[was, away]))
+    if q < 0:
+        return change
+    change += host[q] * (from_host[away] - from_host[to])
+    for k in range(ptr[q], ptr[q + 1]):
+        u = other[k]
+        if u == p:
+            continue
+        was = np.int64(seats[u]) // per
+        change += sent[k] * (np.int64(far[away, was]) - np.int64(far[to, was]))
+        if received[k]:
+            change += received[k] * (np.int64(far[was, away]) - np.int64(far[was, to]))
+    return change
+
+
+@numba.njit(cache=True, inline="always")
+def _move(seats: Any, at: Any, p: Any, seat: Any) -> None:
+    """Part p to a core, what sits there to that of p."""
+    q, old = at[seat], seats[p]
+    at[old] = q
+    if q >= 0:
+        seats[q] = old
+    at[seat] = p
+    seats[p] = seat
+
+
+@numba.njit(cache=True)
+def _anneal(
+    far: Any,
+    ptr: Any,
+    other: Any,
+    sent: Any,
+    received: Any,
+    host: Any,
+    from_host: Any,
+    per: Any,
+    seats: Any,
+    at: Any,
+    near_ptr: Any,
+    near: Any,
+    running: Any,
+    logarithms: Any,
+    start: Any,
+    fall: Any,
+    proposals: Any,
+    random: Any,
+) -> None:
+    r"""Simulated annealing over moves and swaps.
+
+    A change c of the cost is taken where :math:`c \le -T \ln u` with u uniform in (0, 1). Most
+    proposals lead near a part drawn by its traffic with the one that moves. The temperature T
+    falls geometrically from one that the mean change of the first proposals sets. Leaves the best
+    places that were seen.
+    """
+    parts = seats.size
+    total = np.int64(0)
+    seen = 0
+    temperature = np.int64(-1)
+    stage = max(np.int64(1), proposals // STAGES)
+    until = 2 * stage
+    best = seats.copy()
+    cost = least = np.int64(0)  # above that of the first places
+    for step in range(proposals):
+        p = _draw(random, parts)
+        begin, end = ptr[p], ptr[p + 1]
+        kind = _draw(random, 16)
+        if kind == 0 or begin == end:
+            seat = _draw(random, at.size)
+        else:
+            router = np.int64(seats[p]) // per
+            if kind < 13:
+                low = running[begin] - sent[begin] - received[begin]
+                point = low + _draw_long(random, running[end - 1] - low)
+                k = begin + np.searchsorted(running[begin:end], point, side="right")
+                router = np.int64(seats[other[k]]) // per
+            if kind > 4:
+                router = np.int64(
+                    near[near_ptr[router] + _draw(random, near_ptr[router + 1] - near_ptr[router])]
+                )
+            seat = router * per + _draw(random, per)
+        to = seat // per
+        if to == np.int64(seats[p]) // per:
+            continue
+        q = np.int64(at[seat])
+        change = _change(far, ptr, other, sent, received, host, from_host, per, seats, p, q, to)
+        if step < stage:
+            # The first stage only measures.
+            total += abs(change)
+            seen += 1
+            continue
+        if temperature < 0:
+            temperature = start * SCALE // 1000 * (total // max(seen, 1) + 1)
+        if step >= until:
+            temperature = temperature * fall // 1000
+            until += stage
+        if change <= 0 or change * SCALE * SCALE <= temperature * logarithms[_draw(random, 4096)]:
+            _move(seats, at, p, seat)
+            cost += change
+            if cost < least:
+                least = cost
+                best[:] = seats
+    seats[:] = best
+    at[:] = -1
+    for p in range(parts):
+        at[seats[p]] = p
+
+
+@numba.njit(cache=True)
+def _descend(
+    far: Any,
+    ptr: Any,
+    other: Any,
+    sent: Any,
+    received: Any,
+    host: Any,
+    from_host: Any,
+    per: Any,
+    seats: Any,
+    at: Any,
+    near_ptr: Any,
+    near: Any,
+    x: Any,
+    y: Any,
+    grid: Any,
+    passes: Any,
+) -> None:
+    """Move each part to the best place near its own and near the weighted median of the parts that
+    it has traffic with, as long as the cost falls.
+    """
+    columns, rows = np.empty(grid.shape[1], np.int64), np.empty(grid.shape[0], np.int64)
+    for _ in range(passes):
+        moved = False
+        for p in range(seats.size):
+            own = np.int64(seats[p]) // per
+            middle = _median(ptr, other, sent, received, per, seats, p, x, y, grid, columns, rows)
+            best, best_seat = np.int64(0), np.int64(-1)
+            for around in (own, middle):
+                for k in range(near_ptr[around], near_ptr[around + 1]):
+                    to = np.int64(near[k])
+                    if to == own:
+                        continue
+                    for seat in range(to * per, to * per + per):
+                        q = np.int64(at[seat])
+                        change = _change(
+                            far, ptr, other, sent, received, host, from_host, per, seats, p, q, to
+                        )
+                        if change < best:
+                            best, best_seat = change, np.int64(seat)
+                if own == middle:
+                    break
+            if best_seat >= 0:
+                _move(seats, at, p, best_seat)
+                moved = True
+        if not moved:
+            break
+
+
+@numba.njit(cache=True)
+def _descend_by_trees(
+    g: Any,
+    origin: Any,
+    ptr: Any,
+    target: Any,
+    rate: Any,
+    part_ptr: Any,
+    part_group: Any,
+    host: Any,
+    per: Any,
+    seats: Any,
+    at: Any,
+    near_ptr: Any,
+    near: Any,
+    work: Any,
+) -> None:
+    """For each part the best of the cores on routers nearby, until nothing gets better or ``work``
+    links have been looked at.
+    """
+    parts = seats.size
+    router = np.empty(parts, np.int64)
+    for p in range(parts):
+        router[p] = seats[p] // per
+    mark = np.full(g.form.nodes, -1, np.int64)
+    seen = np.full(origin.size, -1, np.int64)
+    cost = np.full(origin.size, -1, np.int64)
+    links, link_end = np.empty(g.form.nodes, np.int64), np.empty(g.form.nodes, np.int64)
+    ends = np.empty(parts, np.int64)
+    stamp = trial = np.int64(0)
+    before = np.int64(-1)
+    moves = np.int64(0)
+    while moves != before:
+        before = moves
+        for p in range(parts):
+            own = router[p]
+            best, best_seat = np.int64(0), np.int64(-1)
+            for i in range(near_ptr[own], near_ptr[own + 1]):
+                to = np.int64(near[i])
+                empty: Any = False
+                for seat in range(to * per, to * per + per):
+                    q = np.int64(at[seat])
+                    # Cores of a router are alike, so one free core stands for all.
+                    if to == own or (q < 0 and empty):
+                        continue
+                    empty = empty or q < 0
+                    router[p] = to
+                    if q >= 0:
+                        router[q] = own
+                    change = np.int64(0)
+                    trial += 1
+                    for side in range(2 if q >= 0 else 1):
+                        u = p if side == 0 else q
+                        for k in range(part_ptr[u], part_ptr[u + 1]):
+                            r = part_group[k]
+                            if seen[r] == trial:
+                                continue
+                            seen[r] = trial
+                            n, tree = _group_tree(
+                                g,
+                                origin,
+                                ptr,
+                                target,
+                                host,
+                                router,
+                                r,
+                                mark,
+                                stamp,
+                                links,
+                                link_end,
+                                ends,
+                            )
+                            stamp += 1
+                            work -= n + ptr[r + 1] - ptr[r]
+                            change += rate[r] * tree
+                            if cost[r] < 0:
+                                # Not known yet: that of the places as they are.
+                                router[p] = own
+                                if q >= 0:
+                                    router[q] = to
+                                _, cost[r] = _group_tree(
+                                    g,
+                                    origin,
+                                    ptr,
+                                    target,
+                                    host,
+                                    router,
+                                    r,
+                                    mark,
+                                    stamp,
+                                    links,
+                                    link_end,
+                                    ends,
+                                )
+                                stamp += 1
+                                router[p] = to
+                                if q >= 0:
+                                    router[q] = own
+                            change -= rate[r] * cost[r]
+                    router[p] = own
+                    if q >= 0:
+                        router[q] = to
+                    if change < best:
+                        best, best_seat = change, np.int64(seat)
+                    if work < 0:
+                        break
+                if work < 0:
+                    break
+            if best_seat >= 0:
+                q = np.int64(at[best_seat])
+                _move(seats, at, p, best_seat)
+                router[p] = best_seat // per
+                for k in range(part_ptr[p], part_ptr[p + 1]):
+                    cost[part_group[k]] = -1
+                if q >= 0:
+                    router[q] = own
+                    for k in range(part_ptr[q], part_ptr[q + 1]):
+                        cost[part_group[k]] = -1
+                moves += 1
+            if work < 0:
+                return
+
+
+@numba.njit(cache=True)
+def _group_tree(
+    g: Any,
+    origin: Any,
+    ptr: Any,
+    target: Any,
+    host: Any,
+    router: Any,
+    r: Any,
+    mark: Any,
+    stamp: Any,
+    links: Any,
+    link_end: Any,
+    ends: Any,
+) -> Any:
+    """Links and cost of the tree of one group."""
+    count = ptr[r + 1] - ptr[r]
+    for k in range(count):
+        ends[k] = router[target[ptr[r] + k]]
+    start = router[origin[r]] if origin[r] >= 0 else np.int64(host)
+    return ordered_tree(g, start, ends[:count], FIRST, mark, stamp, links, link_end)
+
+
+@numba.njit(cache=True)
+def _median(
+    ptr: Any,
+    other: Any,
+    sent: Any,
+    received: Any,
+    per: Any,
+    seats: Any,
+    p: Any,
+    x: Any,
+    y: Any,
+    grid: Any,
+    columns: Any,
+    rows: Any,
+) -> Any:
+    """The router at the weighted median of column and row of the parts around part p; where there
+    is none, that of the part it has most traffic with.
+    """
+    columns[:] = 0
+    rows[:] = 0
+    total = most = np.int64(0)
+    best = np.int64(seats[p]) // per
+    for k in range(ptr[p], ptr[p + 1]):
+        router = np.int64(seats[other[k]]) // per
+        weight = sent[k] + received[k]
+        if weight > most:
+            most, best = weight, router
+        if grid.size:
+            columns[x[router]] += weight
+            rows[y[router]] += weight
+            total += weight
+    if total == 0:
+        return best
+    column = row = 0
+    below = columns[0]
+    while 2 * below < total:
+        column += 1
+        below += columns[column]
+    below = rows[0]
+    while 2 * below < total:
+        row += 1
+        below += rows[row]
+    middle = np.int64(grid[row, column])
+    return middle if middle >= 0 else best
+
+
+@numba.njit(cache=True)
+def _arrange(ptr: Any, other: Any, weight: Any, order: Any) -> None:
+    """Put parts into a line in which those with much traffic are near each other, in place.
+
+    Halves the line again and again. Each time the left half is grown from the parts that are drawn
+    most to what is left of the segment already, and least to what is right of it, and pairs are
+    exchanged between the halves as Fiduccia and Mattheyses do (1982).
+    """
+    parts = order.size
+    position = np.empty(parts, np.int64)
+    for i in range(parts):
+        position[order[i]] = i
+    pull = np.zeros(parts, np.int64)
+    left = np.zeros(parts, np.bool_)
+    locked = np.zeros(parts, np.bool_)
+    history = np.empty(parts, np.int64)
+    length = parts
+    bounds = np.array([0, parts], np.int64)
+    while length > 1:
+        finer = np.empty(2 * bounds.size - 1, np.int64)
+        for i in range(bounds.size - 1):
+            lo, hi = bounds[i], bounds[i + 1]
+            finer[2 * i] = lo
+            finer[2 * i + 1] = (lo + hi) // 2
+            if hi - lo > 1:
+                _halve(ptr, other, weight, order, position, pull, left, locked, history, lo, hi)
+        finer[-1] = parts
+        bounds = finer
+        length = (length + 1) // 2
+
+
+@numba.njit(cache=True)
+def _halve(
+    ptr: Any,
+    other: Any,
+    weight: Any,
+    order: Any,
+    position: Any,
+    pull: Any,
+    left: Any,
+    locked: Any,
+    history: Any,
+    lo: Any,
+    hi: Any,
+) -> None:
+    half = (lo + hi) // 2 - lo
+    drawn = False
+    for i in range(lo, hi):
+        v = order[i]
+        pull[v] = 0
+        left[v] = False
+        for k in range(ptr[v], ptr[v + 1]):
+            u = position[other[k]]
+            if u < lo:
+                pull[v] += weight[k]
+                drawn = True
+            else:
+                pull[v] -= weight[k]
+                drawn = drawn or u >= hi
+    if not drawn:
+        # Nothing says where to begin: at the part that would come last if the first came first.
+        last = order[lo]
+        for _ in range(hi - lo):
+            last = _best(order, pull, left, lo, hi, False)
+            _flip(ptr, other, weight, position, pull, left, lo, hi, last)
+        for i in range(lo, hi):
+            _flip(ptr, other, weight, position, pull, left, lo, hi, order[i])
+        _flip(ptr, other, weight, position, pull, left, lo, hi, last)
+        half -= 1
+    for _ in range(half):
+        v = _best(order, pull, left, lo, hi, False)
+        _flip(ptr, other, weight, position, pull, left, lo, hi, v)
+    if not drawn:
+        half += 1
+    for _ in range(4):
+        for i in range(lo, hi):
+            locked[order[i]] = False
+        gained = best = np.int64(0)
+        steps = kept = 0
+        while steps + 1 < hi - lo and steps < kept + 64:
+            v = _best_unlocked(order, pull, left, locked, lo, hi, False)
+            if v < 0:
+                break
+            gained += pull[v]
+            locked[v] = True
+            _flip(ptr, other, weight, position, pull, left, lo, hi, v)
+            history[steps] = v
+            u = _best_unlocked(order, pull, left, locked, lo, hi, True)
+            if u < 0:
+                _flip(ptr, other, weight, position, pull, left, lo, hi, v)
+                break
+            gained -= pull[u]
+            locked[u] = True
+            _flip(ptr, other, weight, position, pull, left, lo, hi, u)
+            history[steps + 1] = u
+            steps += 2
+            if gained > best:
+                best = gained
+                kept = steps
+        for i in range(kept, steps):
+            _flip(ptr, other, weight, position, pull, left, lo, hi, history[i])
+        if kept == 0:
+            break
+    i, j = lo, lo + half
+    for k in range(lo, hi):
+        history[k] = order[k]
+    for k in range(lo, hi):
+        v = history[k]
+        if left[v]:
+            order[i] = v
+            position[v] = i
+            i += 1
+        else:
+            order[j] = v
+            position[v] = j
+            j += 1
+
+
+@numba.njit(cache=True)
+def _flip(
+    ptr: Any,
+    other: Any,
+    weight: Any,
+    position: Any,
+    pull: Any,
+    left: Any,
+    lo: Any,
+    hi: Any,
+    v: Any,
+) -> None:
+    """Part v to the other half: what its neighbours are drawn by changes by twice the traffic."""
+    left[v] = not left[v]
+    twice = 2 if left[v] else -2
+    for k in range(ptr[v], ptr[v + 1]):
+        u = other[k]
+        if lo <= position[u] < hi:
+            pull[u] += twice * weight[k]
+
+
+@numba.njit(cache=True)
+def _best(order: Any, pull: Any, left: Any, lo: Any, hi: Any, side: Any) -> Any:
+    """The part of the right half that is drawn most to the left."""
+    best = np.int64(-1)
+    for i in range(lo, hi):
+        v = order[i]
+        if left[v] == side and (best < 0 or pull[v] > pull[best]):
+            best = v
+    return best
+
+
+@numba.njit(cache=True)
+def _best_unlocked(
+    order: Any, pull: Any, left: Any, locked: Any, lo: Any, hi: Any, side: Any
+) -> Any:
+    """The part not locked of one half that is drawn most to the other, -1 without one."""
+    best = np.int64(-1)
+    for i in range(lo, hi):
+        v = order[i]
+        if left[v] != side or locked[v]:
+            continue
+        if best < 0 or (pull[v] < pull[best] if side else pull[v] > pull[best]):
+            best = v
+    return best
