@@ -161,10 +161,7 @@ def _stream(
                 u = source[e]
                 first, end = (ptr[e], ptr[e + 1]) if u == v else (0, 1)
                 for j in range(first, end):
-                    if u == v:
-                        x = pins[j]
-                    else:
-                        x = u
+                    x = pins[j] if u == v else u
                     if x >= 0 and part[x] < 0 and seen[x] != b:
                         seen[x] = b
                         queue[tail] = x

@@ -361,3 +361,32 @@ def _merged(
         out_axons[group[e]] += axons[e]
         out_bits[group[e]] += bits[e]
     return out_ptr, out, source[first], lone[first], out_weight, out_axons, out_bits
+
+
+def reordered(graph: Hypergraph, order: Array) -> Hypergraph:
+    """The same hypergraph with its vertices in ``order``, and its nets in that of their sources.
+
+    Kernels that go through it part by part then find what they need close together.
+    """
+    place = np.empty(order.size, np.int32)
+    place[order] = np.arange(order.size, dtype=np.int32)
+    source = np.where(graph.source < 0, -1, place[np.maximum(graph.source, 0)]).astype(np.int32)
+    # Lines from the host, and kernels, lie by their first target.
+    first = graph.pins[np.minimum(graph.ptr[:-1], max(graph.pins.size - 1, 0))]
+    rank = np.argsort(np.where(source < 0, place[first], source), kind="stable")
+    ptr, pins = _reordered(graph.ptr, graph.pins, place, rank)
+    nets = (source, graph.lone, graph.weight, graph.axons, graph.bits)
+    vertices = (graph.size, graph.colour, graph.own_bits, graph.own_axons)
+    return Hypergraph(ptr, pins, *(x[rank] for x in nets), *(x[order] for x in vertices))
+
+
+@numba.njit(cache=True)
+def _reordered(ptr: Any, pins: Any, place: Any, rank: Any) -> Any:
+    out_ptr, out = np.zeros(ptr.size, np.int64), np.empty(pins.size, np.int32)
+    k = 0
+    for i in range(rank.size):
+        for j in range(ptr[rank[i]], ptr[rank[i] + 1]):
+            out[k] = place[pins[j]]
+            k += 1
+        out_ptr[i + 1] = k
+    return out_ptr, out

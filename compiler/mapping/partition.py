@@ -33,20 +33,22 @@ _SLACK: Final = 1.05
 _TWINS: Final = 16
 _LEVELS: Final = (64, 16)
 # Coarsening ends at this many vertices a part, or at the fewest that growing takes time for.
-_FEW: Final = 12
+_FEW: Final = 8
 _MOST_GROWN: Final = 12_000
 _ROUNDS: Final = 3
 # Coarse vertices that have more than this share of all pins left share no axons.
 _LOOSE: Final = 0.8
 # What parts are filled to at first.
 _FILL: Final = 0.99
-# What refinement leaves of the axons of first parts, on the networks of bench/mapping.py; how much
-# smaller parts get for each share too much of them, and how often.
-_REFINED: Final = 0.72
+# Parts are made smaller until this share of them is within limits, and the next one takes at least
+# so much of them; by how much for each share too much, and how often.
+_MOST_FIT: Final = 0.95
+_FILLED: Final = 0.9
 _LESS: Final = 1.25
 _GUESSES: Final = 5
 # Work of a level, in steps of a few nanoseconds, by effort; sweeps it is at least and most worth.
 _WORK: Final = {1: 3.0e9, 2: 3.0e10}
+_VISIT: Final = 20.0
 _LEAST_SWEEPS: Final = 4
 _MOST_SWEEPS: Final = 400
 _COARSE_SHARE: Final = 0.1
@@ -80,7 +82,7 @@ def partition(
     else:
         whole = _bound(graph, caps, axons, machine)
         part = _multilevel(*whole, caps, effort, seed, progress)
-    part = _within(graph, part, caps, effort, seed, axons, machine)
+    part = _within(graph, _numbered(part), caps, axons, machine)
     return _numbered(part)
 
 
@@ -170,47 +172,39 @@ def _multilevel(
     if levels[-1].pins.size > _LOOSE * graph.pins.size:
         # Nothing belongs together: coarse vertices would only be in the way.
         levels, maps = [graph], []
-    number, part = _first(levels, caps)
-    parts = int(part.max()) + 1
-    if caps.mixed:
-        parts = max(parts, int(np.ceil(parts * _SLACK)))
-    for number in range(number, -1, -1):
-        level = levels[number]
-        schedule = _schedule(level, part, parts, _COARSE_SHARE if number else 1.0, effort)
-        if number == 0 or schedule.sweeps > _LEAST_SWEEPS:
-            refine(level, part, parts, caps, schedule, seed)
-        progress(0.9 - 0.6 * number / len(levels))
-        if number:
-            part = part[maps[number - 1]]
+    first, part = _first(levels, caps)
+    for level in range(first, -1, -1):
+        if caps.depend:
+            part = _legal(levels[level], part, caps)
+        parts = int(part.max()) + 1
+        if caps.mixed:
+            parts = int(np.ceil(parts * _SLACK))
+        graph = levels[level]
+        schedule = _schedule(graph, part, parts, caps, _COARSE_SHARE if level else 1.0, effort)
+        if level == 0 or schedule.sweeps > _LEAST_SWEEPS:
+            refine(graph, part, parts, caps, schedule, seed)
+        progress(0.9 - 0.6 * level / len(levels))
+        if level:
+            part = part[maps[level - 1]]
     return part[vertex]
 
 
 def _first(levels: list[Hypergraph], caps: Caps) -> tuple[int, Array]:
-    """A level, and parts of its vertices that are as large as refinement brings within limits.
+    """A level, and parts of its vertices, all but few of them within every limit.
 
     What neurons alone allow is too much where axons or memory bind: parts are made smaller until
-    what is left of their use, after refinement, is just within.
+    they fit. `refine` makes them larger again, and fewer, as they come to need fewer axons.
     """
     neurons = int(levels[0].size.sum())
-    goal = min(caps.neurons, neurons)
-    axon_bits = _axon_bits(levels[0])
+    goal = most = min(caps.neurons, neurons)
     for _ in range(_GUESSES):
-        number, part = _grown(levels, caps, max(goal, 1))
-        use = usage(levels[number], part, int(part.max()) + 1).astype(float)
-        use[:, 3] -= axon_bits * (1 - _REFINED) * use[:, 1]
-        use[:, 1:3] *= _REFINED
-        share = float((use[:, 1:].mean(axis=0) / np.array(caps[1:4])).max())
-        if share <= 1.0 and (share > _FILL - 0.09 or goal >= min(caps.neurons, neurons)):
+        number, part = _grown(levels, caps, goal)
+        use = usage(levels[number], part, int(part.max()) + 1)
+        share = float(np.quantile(use[:, 1:] / np.array(caps[1:4]), _MOST_FIT, axis=0).max())
+        if share <= 1.0 and (share > _FILLED or goal == most):
             break
-        smaller = int(goal * (_FILL / share) ** _LESS)
-        goal = max(min(smaller, caps.neurons, neurons), 1)
+        goal = max(min(int(goal * (_FILL / share) ** _LESS), most), 1)
     return number, part
-
-
-def _axon_bits(graph: Hypergraph) -> float:
-    """The mean bits of an axon."""
-    axons = float(graph.axons.sum())
-    return float(graph.bits[graph.axons > 0].sum()) / axons if axons else 0.0
 
 
 def _grown(levels: list[Hypergraph], caps: Caps, goal: int) -> tuple[int, Array]:
@@ -228,10 +222,12 @@ def _grown(levels: list[Hypergraph], caps: Caps, goal: int) -> tuple[int, Array]
     return number, _numbered(grown(level, parts, caps._replace(neurons=goal), _FILL))
 
 
-def _schedule(graph: Hypergraph, part: Array, parts: int, share: float, effort: int) -> Schedule:
+def _schedule(
+    graph: Hypergraph, part: Array, parts: int, caps: Caps, share: float, effort: int
+) -> Schedule:
     """As many sweeps as the work of this effort is worth."""
     reach = 1.0 + packets(graph, part, parts) / max(float(graph.weight.sum()), 1.0)
-    sweep = graph.pins.size * (25.0 + reach)
+    sweep = graph.pins.size * (_VISIT + reach) * (2.0 if caps.depend else 1.0)
     sweeps = int(share * _WORK[effort] / max(sweep, 1.0))
     most = _MOST_SWEEPS * (10 if effort > 1 else 1)
     return Schedule(min(max(sweeps, _LEAST_SWEEPS), most), _HOT)
@@ -252,30 +248,22 @@ def _sliced(graph: Hypergraph, goal: int, mixed: bool) -> Array:
     return part
 
 
-def _within(
-    graph: Hypergraph,
-    part: Array,
-    caps: Caps,
-    effort: int,
-    seed: int,
-    axons: Axons,
-    machine: Machine,
-) -> Array:
-    """The parts cut until all are within the limits; E0302 if that does not come to an end."""
-    most = _most_cores(machine)
-    for turn in range(_CUTS):
+def _legal(graph: Hypergraph, part: Array, caps: Caps) -> Array:
+    """The parts cut until all are within the limits, or cutting does not help any more."""
+    for _ in range(_CUTS):
         parts = int(part.max(initial=-1)) + 1
         use = usage(graph, part, parts)
-        over = (use > np.array(caps[:4])).any(axis=1)
+        over = np.asarray((use > np.array(caps[:4])).any(axis=1))
         if not over.any():
             break
         part = _cut(graph, part, parts, over, use, caps)
-        parts = int(part.max()) + 1
-        if parts > most:
-            break
-        if effort and turn == 0:
-            refine(graph, part, parts, caps, _schedule(graph, part, parts, 0.5, effort), seed)
-            part = _numbered(part)
+    return part
+
+
+def _within(graph: Hypergraph, part: Array, caps: Caps, axons: Axons, machine: Machine) -> Array:
+    """The parts within all limits; E0302 where that cannot be."""
+    most = _most_cores(machine)
+    part = _legal(graph, part, caps)
     parts = int(part.max(initial=-1)) + 1
     use = usage(graph, part, parts)
     for column, name in enumerate(_RESOURCES):

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from .hypergraph import Hypergraph, incidence
+from .hypergraph import Hypergraph, incidence, reordered
 
 Array = npt.NDArray[Any]
 
@@ -23,6 +23,8 @@ UNLIMITED: Final = 1 << 62
 _FAN_OUT_PRICE: Final = 64
 # When parts have no more room than their limit, as a share of all sweeps.
 _ROOM_ENDS: Final = 0.7
+# Parts whose vertices are visited in turns, so that their nets stay in the cache.
+_TOGETHER: Final = 8
 
 
 class Caps(NamedTuple):
@@ -92,26 +94,29 @@ def refine(
 ) -> Array:
     """``part`` (vertices,) made better; the same array, changed.
 
-    Where parts are over ``caps`` from the start these are approached sweep by sweep; they hold in
-    the end as far as there is another part with room.
+    Parts within ``caps`` stay so; one that is not takes no more of what it has too much of.
     """
-    state = _state(graph, part, parts, caps)
+    # Part by part, so that what a vertex needs is still in the cache from the one before.
+    order = np.argsort(part, kind="stable")
+    state = _state(reordered(graph, order), part[order], parts, caps)
     rng = np.random.default_rng(seed)
     noise = np.array([rng.integers(1, 1 << 63)], np.uint64)
     mean = float(graph.weight.mean()) if graph.nets else 0.0
     limits = np.array(caps[:5], np.int64)
-    # Neurons get room to move in. What depends on the others of a part starts where it is.
-    extra = np.maximum(state.use.max(axis=0) - limits[:4], 0)
-    if caps.neurons < UNLIMITED:
-        extra[0] = max(int(extra[0]), int(schedule.room * caps.neurons))
     for sweep in range(schedule.sweeps):
         done = sweep / max(schedule.sweeps - 1, 1)
-        limits[:4] = caps[:4] + (extra * max(0.0, 1.0 - done / _ROOM_ENDS)).astype(np.int64)
+        if caps.neurons < UNLIMITED:
+            room = schedule.room * max(0.0, 1.0 - done / _ROOM_ENDS)
+            limits[0] = int(caps.neurons * (1.0 + room))
         heat = schedule.hot * mean * (1.0 - done)
-        order = rng.permutation(graph.vertices)
-        moved = _sweep(order, heat, noise, state, limits, caps.mixed, caps.depend)
+        visits = rng.permutation(graph.vertices)
+        if not state.some.shape[1]:
+            turn = rng.permutation(parts // _TOGETHER + 1)[state.part[visits] // _TOGETHER]
+            visits = visits[np.argsort(turn, kind="stable")]
+        moved = _sweep(visits, heat, noise, state, limits, caps.mixed, caps.depend)
         if not moved and done >= _ROOM_ENDS:
             break
+    part[order] = state.part
     return part
 
 
@@ -135,7 +140,7 @@ def _state(graph: Hypergraph, part: Array, parts: int, caps: Caps) -> _State:
     start, net = incidence(graph)
     slot, block, count, spread = _slots(graph.ptr, graph.pins, part, parts)
     # Adding the words of a bit set up costs less than going through many parts one by one.
-    wide = graph.nets > 0 and 8 * float(spread.mean()) > parts and caps.fan_out == UNLIMITED
+    wide = graph.nets > 0 and 8 * float(spread.mean()) > parts and not caps.depend
     some, more = _bit_sets(slot, block, count, spread, parts if wide else 0)
     use = _use(*graph, slot, block, count, spread, part, parts)
     part_colour = np.full(parts, -1, np.int32)
@@ -325,15 +330,11 @@ def _change(v: Any, a: Any, b: Any, s: _State, own: Any, sent: Any, touched: Any
 
 
 @numba.njit(cache=True)
-def _fits(v: Any, a: Any, b: Any, s: _State, caps: Any, own: Any, sent: Any, touched: Any) -> Any:
-    """Whether no limit is broken, or broken further, if v moves from a to b."""
+def _sends(v: Any, a: Any, b: Any, s: _State, caps: Any, own: Any, sent: Any, touched: Any) -> Any:
+    """Whether no part sends out more than it may, or more than it does, if v moves from a to b."""
     marked = _change(v, a, b, s, own, sent, touched)
-    fits = True
-    for r in range(4):
-        # What grows must stay within; what is over from before may shrink.
-        if own[r] > 0 and s.use[b, r] + own[r] > caps[r]:
-            fits = False
-    if -own[6] > 0 and s.use[a, 2] - own[6] > caps[2]:
+    fits = own[2] <= 0 or s.use[b, 2] + own[2] <= caps[2]
+    if own[6] < 0 and s.use[a, 2] - own[6] > caps[2]:
         fits = False
     for i in range(marked):
         home = touched[i]
@@ -402,34 +403,47 @@ def _gains_wide(v: Any, a: Any, s: _State, gain: Any) -> Any:
 
 @numba.njit(cache=True)
 def _gains(
-    v: Any, a: Any, s: _State, fan_out: Any, gain: Any, seen: Any, tick: Any, near: Any
+    v: Any, a: Any, s: _State, caps: Any, depend: Any, gain: Any, seen: Any, near: Any, need: Any
 ) -> Any:
     """As `_gains_wide`, for the parts ``near``, whose number is returned as well.
 
-    A net that reaches more parts than ``fan_out`` costs its price for each of them.
+    A net that reaches more parts than its fan-out may costs its price for each of them. Where
+    limits ``depend`` on the rest of a part ``need`` (2,) are the axons and bits of v alone, and
+    ``gain[b, 1:]`` those of them that are in b anyway.
     """
     kept, found = np.int64(0), 0
+    need[0], need[1] = s.own_axons[v], s.own_bits[v]
     for q in range(s.start[v], s.start[v + 1]):
         e = s.net[q]
         stays = leaves = np.int64(s.weight[e])
-        if fan_out < UNLIMITED:
+        if caps[4] < UNLIMITED:
             reached = _parts_of(e, s)
             price = (stays + 1) * _FAN_OUT_PRICE
-            if reached >= fan_out:
+            if reached >= caps[4]:
                 stays += price
-            if reached > fan_out:
+            if reached > caps[4]:
                 leaves += price
         kept += stays
+        axons, bits, home = np.int64(0), np.int64(0), -1
+        if depend and not (s.source[e] == v and s.lone[e]):
+            axons, bits = np.int64(s.axons[e]), s.bits[e]
+            need[0] += axons
+            need[1] += bits
+            if s.lone[e]:
+                home = s.part[s.source[e]]
         for k in range(s.slot[e], s.slot[e] + s.spread[e]):
             b = s.block[k]
             if b == a and s.count[k] == 1:
                 kept -= leaves
-            if seen[b] != tick:
-                seen[b] = tick
-                gain[b] = 0
+            if seen[b] != v:
+                seen[b] = v
+                gain[b, 0] = gain[b, 1] = gain[b, 2] = 0
                 near[found] = b
                 found += 1
-            gain[b] += stays
+            gain[b, 0] += stays
+            if depend and (b != home or s.count[k] > 1):
+                gain[b, 1] += axons
+                gain[b, 2] += bits
     return kept, found
 
 
@@ -457,10 +471,12 @@ def _sweep(
     """One visit of every vertex; returns how many moved."""
     parts = s.use.shape[0]
     wide_gain = np.zeros(32 * s.some.shape[1], np.int32)
-    gain = np.zeros(parts, np.int64)
+    gain, need = np.zeros((parts, 3), np.int64), np.zeros(2, np.int64)
     seen = np.full(parts, -1, np.int64)
     near = np.arange(parts)
-    own, sent, touched = np.zeros(8, np.int64), np.zeros(parts, np.int64), np.zeros(parts, np.int64)
+    own, sent = np.zeros(8, np.int64), np.zeros(parts, np.int64)
+    # A part is marked again when what it sends is back at nothing: once for each net at most.
+    touched = np.zeros(int(np.diff(s.start).max()), np.int64)
     moved = 0
     wide = s.some.shape[1] > 0
     for v in order:
@@ -469,27 +485,28 @@ def _sweep(
             kept = _gains_wide(v, a, s, wide_gain)
             found = parts
         else:
-            kept, found = _gains(v, a, s, caps[4], gain, seen, v, near)
-        room = caps[0] - s.size[v]
+            kept, found = _gains(v, a, s, caps, depend, gain, seen, near, need)
+        over, room = s.use[a, 0] > caps[0], caps[0] - s.size[v]
         best, most = -1, np.int64(-UNLIMITED)
         for i in range(found):
             b = i if wide else near[i]
-            g = np.int64(wide_gain[b]) if wide else gain[b]
+            g = np.int64(wide_gain[b]) if wide else gain[b, 0]
             if b == a or g < most or s.use[b, 0] > room:
                 continue
-            if not mixed and s.use[b, 0] > 0 and s.part_colour[b] != s.colour[v]:
-                continue
             # Of equals the fuller one: whole cores become free.
-            if g > most or s.use[b, 0] > s.use[best, 0]:
+            if g == most and s.use[b, 0] <= s.use[best, 0]:
+                continue
+            if _takes(v, b, s, caps, mixed, depend, need[0] - gain[b, 1], need[1] - gain[b, 2]):
                 best, most = b, g
-        over = False
-        for r in range(4):
-            over = over or s.use[a, r] > caps[r]
         if best < 0 and over:
             # None of the parts it is bound to has room.
             for b in range(parts):
-                open_ = mixed or s.use[b, 0] == 0 or s.part_colour[b] == s.colour[v]
-                if open_ and s.use[b, 0] <= room and (best < 0 or s.use[b, 0] < s.use[best, 0]):
+                if (
+                    b != a
+                    and seen[b] != v
+                    and _takes(v, b, s, caps, mixed, depend, need[0], need[1])
+                    and (best < 0 or s.use[b, 0] < s.use[best, 0])
+                ):
                     best, most = b, np.int64(0)
         if best < 0:
             continue
@@ -497,7 +514,7 @@ def _sweep(
         if g <= 0 and not over and (heat <= 0.0 or g <= heat * np.log(_uniform(noise))):
             continue
         if depend:
-            if not _fits(v, a, best, s, caps, own, sent, touched):
+            if caps[2] < UNLIMITED and not _sends(v, a, best, s, caps, own, sent, touched):
                 continue
             marked = _change(v, a, best, s, own, sent, touched)
             for r in range(4):
@@ -512,3 +529,23 @@ def _sweep(
         _move(v, a, best, s)
         moved += 1
     return moved
+
+
+@numba.njit(cache=True)
+def _takes(
+    v: Any, b: Any, s: _State, caps: Any, mixed: Any, depend: Any, axons: Any, bits: Any
+) -> Any:
+    """Whether a part has room for a vertex that brings it so many axons and bits.
+
+    What does not grow may be over its limit from before.
+    """
+    if s.use[b, 0] + s.size[v] > caps[0]:
+        return False
+    if not mixed and s.use[b, 0] > 0 and s.part_colour[b] != s.colour[v]:
+        return False
+    if depend:
+        if axons > 0 and s.use[b, 1] + axons > caps[1]:
+            return False
+        if bits > 0 and s.use[b, 3] + bits > caps[3]:
+            return False
+    return True
