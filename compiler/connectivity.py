@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any, assert_never
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -48,6 +49,22 @@ def to_sparse(connection: Connection) -> sparse.csr_array:
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix
+
+
+def pattern(connection: Connection) -> tuple[Steps, npt.NDArray[np.int32]]:
+    """Which pairs of neurons are joined, in rows by pre: ``ptr`` (in_size + 1,) and ``post``.
+
+    Rows ascend, and hold no pair twice. Only the pairs are made, not their values: 4 bytes each.
+    """
+    parts = stages(connection)
+    mixing = [part for part in parts if not _elementwise(part)]
+    plain = all(isinstance(part, Flatten | Delay) for part in parts if part not in mixing)
+    match mixing:
+        case [Conv1d() | Conv2d() | SumPool2d() as window] if plain:
+            return _window_pattern(window)
+        case _:
+            matrix = to_sparse(connection)
+            return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
 
 
 def synapse_count(connection: Connection) -> int:
@@ -171,6 +188,64 @@ def _window_matrix(stage: Conv1d | Conv2d | SumPool2d, shape: tuple[int, int]) -
         values.append(np.broadcast_to(weight[:, :, None, None], pre.shape)[keep])
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
     return sparse.csr_array(sparse.coo_array(entries, shape))
+
+
+def _window_pattern(stage: Conv1d | Conv2d | SumPool2d) -> tuple[Steps, npt.NDArray[np.int32]]:
+    kernel, _ = _taps(stage)
+    (channels, height, width), (outputs, out_h, out_w) = _plane(stage)
+    stride, padding, dilation = _geometry(stage)
+    shape = np.array([channels, height, width, outputs, out_h, out_w, _groups(stage)], np.int64)
+    geometry = np.array([*stride, padding[0][0], padding[1][0], *dilation], np.int64)
+    ptr: Steps
+    post: npt.NDArray[np.int32]
+    ptr, post = _window_rows(np.ascontiguousarray(kernel != 0), shape, geometry)
+    return ptr, post
+
+
+@numba.njit(cache=True)
+def _window_rows(kernel: Any, shape: Any, geometry: Any) -> Any:
+    channels, height, width, outputs, out_h, out_w, groups = shape
+    stride_y, stride_x, top, left, apart_y, apart_x = geometry
+    per_in, per_out = channels // groups, outputs // groups
+    ptr = np.zeros(channels * height * width + 1, np.int64)
+    post = np.empty(0, np.int32)
+    # Twice: the first round counts, the second fills.
+    for fill in (False, True):
+        if fill:
+            for row in range(ptr.size - 1):
+                ptr[row + 1] += ptr[row]
+            post = np.empty(ptr[-1], np.int32)
+        for channel in range(channels):
+            group = channel // per_in
+            for y in range(height):
+                for x in range(width):
+                    row = (channel * height + y) * width + x
+                    k = np.int64(0)
+                    for o in range(group * per_out, (group + 1) * per_out):
+                        # From the last tap to the first: places of the output ascend.
+                        for tap_y in range(kernel.shape[2] - 1, -1, -1):
+                            place_y = y + top - tap_y * apart_y
+                            if place_y < 0 or place_y % stride_y != 0:
+                                continue
+                            to_y = place_y // stride_y
+                            if to_y >= out_h:
+                                continue
+                            for tap_x in range(kernel.shape[3] - 1, -1, -1):
+                                place_x = x + left - tap_x * apart_x
+                                if place_x < 0 or place_x % stride_x != 0:
+                                    continue
+                                to_x = place_x // stride_x
+                                if (
+                                    to_x >= out_w
+                                    or not kernel[o, channel - group * per_in, tap_y, tap_x]
+                                ):
+                                    continue
+                                if fill:
+                                    post[ptr[row] + k] = (o * out_h + to_y) * out_w + to_x
+                                k += 1
+                    if not fill:
+                        ptr[row + 1] = k
+    return ptr, post
 
 
 Tap = tuple[tuple[int, int], tuple[Steps, Steps], tuple[Steps, Steps]]

@@ -108,6 +108,7 @@ def count_rows(
     bits: Any,
     owner: Any,
     route_rate: Any,
+    strays: Any,
     found: Any,
 ) -> Any:
     """Count the rows of sources ``first`` on; returns their packets.
@@ -115,7 +116,8 @@ def count_rows(
     ``layout`` has the bits of an axon, of a synapse and of a word. ``stamp`` (parts,) names the
     source that has last reached a part, ``own`` (parts,) its unshared synapses there, ``cores`` the
     parts of one source. ``owner`` is the part that a route belongs to, ``seat.size`` for the
-    host and -1 where no source takes it.
+    host and -1 where no source takes it. ``strays`` (1,) counts packets to cores without a target;
+    where it is empty there must be none.
     """
     packets = 0
     neurons = part.size
@@ -171,6 +173,8 @@ def count_rows(
             p = part_at[sink[k]]
             if p >= 0 and stamp[p] == source:
                 met += 1
+            elif strays.size:
+                strays[0] += rate[source]
             else:
                 _note(found, EXTRA, source, sink[k], 0)
         if met < n:

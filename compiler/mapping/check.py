@@ -185,7 +185,8 @@ class Usage(Record):
     ``fan_out`` likewise, ``delay`` the longest. In a crossbar ``synapse_bits`` are those of the
     pairs in use. ``table_entries`` (routers,) is empty without tables. ``link_load`` (links,) are
     packets in the window of the rates on ``link_start -> link_end``, of the links that carry any.
-    ``packets`` and ``hops`` are those of the module's equations, ``spikes`` the sum of all rates.
+    ``packets`` and ``hops`` are those of the module's equations, ``spikes`` the sum of all rates,
+    ``strays`` the packets that cores without a target for them get and drop.
     """
 
     neurons: Integers
@@ -202,6 +203,7 @@ class Usage(Record):
     packets: int = 0
     hops: float = 0.0
     spikes: int = 0
+    strays: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -263,7 +265,9 @@ def check(axons: Axons, mapping: Mapping, window: int | None = None) -> Checked:
     `Encoding` fills it; that each route starts at its source's core (or the host), is a tree of
     links between neighbours without a useless one, and ends at exactly the cores that hold a
     target; that table entries fit the router, and that each key, followed through the tables link
-    by link, takes its route and reaches its cores and no others.
+    by link, takes its route and reaches its cores and no others. Where routers look packets up in
+    key tables the neurons of a core may share a route that leads to the targets of all of them: a
+    core drops what it has no synapses for, as SpiNNaker's do.
 
     On a mesh without wraparound the routes also must not be able to block each other for ever:
     the graph of the links, each leading to those by which a route goes on from its end, has no
@@ -310,6 +314,7 @@ class _Recount:
         self.load = np.zeros(self.neighbours.shape, np.int64)
         self.sound = np.zeros(routes.count, np.bool_)
         self.packets, self.hops = 0, 0.0
+        self.strays = np.zeros(0 if self.machine.routing_entries is None else 1, np.int64)
 
     def usage(self) -> Usage:
         start, link = np.nonzero(self.load)
@@ -323,6 +328,7 @@ class _Recount:
             packets=self.packets,
             hops=self.hops,
             spikes=int(self.axons.rate.sum()),
+            strays=int(self.strays.sum()),
         )
 
     # Synapses, by bundle and by source.
@@ -330,7 +336,7 @@ class _Recount:
     def count_synapses(self) -> None:
         axons, mapping, encoding = self.axons, self.mapping, self.machine.encoding
         counts, parts = self.counts, mapping.parts
-        synapse = axons.weight_bits + int(encoding.synapse.value)
+        synapse = encoding.synapse_bits(axons.weight_bits)
         fan_in = np.zeros(axons.neurons, np.int32)
         for bundle in axons.bundles:
             reached = np.zeros(parts, np.bool_)
@@ -387,6 +393,7 @@ class _Recount:
                 self.counts["synapse_bits"],
                 self.owner,
                 self.route_rate,
+                self.strays,
                 self.found,
             )
 

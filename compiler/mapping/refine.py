@@ -46,7 +46,7 @@ class Caps(NamedTuple):
 class _State(NamedTuple):
     """Nets, vertices and parts as the kernels see them.
 
-    The parts that hold pins of net e are ``block[k]`` with ``count[k]`` pins, for k from
+    The parts that hold pins of net e are ``block[k]`` with ``pin_count[k]`` pins, for k from
     ``slot[e]`` to ``slot[e] + spread[e]``. Where most nets reach many parts ``some`` and ``more``
     have bits of the parts with at least one and two pins (no column otherwise). ``use``
     (parts, 4) is what each part takes of `Caps`.
@@ -67,7 +67,7 @@ class _State(NamedTuple):
     net: Array
     slot: Array
     block: Array
-    count: Array
+    pin_count: Array
     spread: Array
     some: Array
     more: Array
@@ -128,12 +128,18 @@ def packets(graph: Hypergraph, part: Array, parts: int) -> int:
 
 def usage(graph: Hypergraph, part: Array, parts: int) -> Array:
     """Neurons, in-axons, out-axons and bits of each part, shape (parts, 4)."""
-    return _use(*graph, *_slots(graph.ptr, graph.pins, part, parts), part, parts)
+    slots: tuple[Any, ...] = _slots(graph.ptr, graph.pins, part, parts)
+    arguments: Any = (*graph, *slots, part, parts)
+    found: Array = _use(*arguments)
+    return found
 
 
 def fan_out(graph: Hypergraph, part: Array, parts: int) -> Array:
     """The parts that hold a target of each net."""
-    return _fan_out(*graph[:4], *_slots(graph.ptr, graph.pins, part, parts), part)
+    slots: tuple[Any, ...] = _slots(graph.ptr, graph.pins, part, parts)
+    arguments: Any = (*graph[:4], *slots, part)
+    found: Array = _fan_out(*arguments)
+    return found
 
 
 def _state(graph: Hypergraph, part: Array, parts: int, caps: Caps) -> _State:
@@ -267,7 +273,7 @@ def _pins_in(e: Any, b: Any, s: _State) -> Any:
     """How many pins of a net are in a part."""
     for k in range(s.slot[e], s.slot[e] + s.spread[e]):
         if s.block[k] == b:
-            return s.count[k]
+            return s.pin_count[k]
     return 0
 
 
@@ -356,19 +362,19 @@ def _move(v: Any, a: Any, b: Any, s: _State) -> None:
                 here = k
             elif s.block[k] == b:
                 there = k
-        left = s.count[here] - 1
+        left = s.pin_count[here] - 1
         if there >= 0:
-            s.count[there] += 1
+            s.pin_count[there] += 1
             if left == 0:
-                s.block[here], s.count[here] = s.block[end - 1], s.count[end - 1]
+                s.block[here], s.pin_count[here] = s.block[end - 1], s.pin_count[end - 1]
                 s.spread[e] -= 1
         elif left == 0:
             s.block[here] = b
         else:
-            s.block[end], s.count[end] = b, 1
+            s.block[end], s.pin_count[end] = b, 1
             s.spread[e] += 1
         if left > 0:
-            s.count[here] = left
+            s.pin_count[here] = left
         if wide:
             if left == 0:
                 _clear(s.some, e, a)
@@ -433,7 +439,7 @@ def _gains(
                 home = s.part[s.source[e]]
         for k in range(s.slot[e], s.slot[e] + s.spread[e]):
             b = s.block[k]
-            if b == a and s.count[k] == 1:
+            if b == a and s.pin_count[k] == 1:
                 kept -= leaves
             if seen[b] != v:
                 seen[b] = v
@@ -441,7 +447,7 @@ def _gains(
                 near[found] = b
                 found += 1
             gain[b, 0] += stays
-            if depend and (b != home or s.count[k] > 1):
+            if depend and (b != home or s.pin_count[k] > 1):
                 gain[b, 1] += axons
                 gain[b, 2] += bits
     return kept, found

@@ -96,6 +96,27 @@ def traffic(axons: Axons, part: npt.NDArray[np.integer[Any]]) -> Traffic:
     return Traffic(parts, of, home[leader], group_ptr, group_target, rate)
 
 
+def widened(groups: Traffic) -> Traffic:
+    """One group for each part, which reaches whatever a source of the part reaches.
+
+    It takes one route where each set of targets would take one, and so fewer entries of routing
+    tables; in return a core gets packets that it has no synapses for.
+    """
+    # The host's group is last: numbers of parts are then numbers of groups.
+    sender = np.where(groups.origin < 0, groups.parts, groups.origin).astype(np.int64)
+    pairs = np.unique(np.repeat(sender, np.diff(groups.ptr)) * groups.parts + groups.target)
+    owner, target = np.divmod(pairs, max(groups.parts, 1))
+    senders, number = np.unique(sender, return_inverse=True)
+    ptr = np.searchsorted(owner, np.append(senders, groups.parts + 1))
+    of = (
+        np.where(groups.of < 0, -1, number[np.maximum(groups.of, 0)]) if senders.size else groups.of
+    )
+    rate = np.zeros(senders.size, np.int64)
+    np.add.at(rate, number, groups.rate)
+    origin = np.where(senders == groups.parts, -1, senders)
+    return Traffic(groups.parts, of, origin, ptr, target, rate)
+
+
 def flows(groups: Traffic) -> Flows:
     r""":math:`F_{ab} = \sum_{g:\,a \to b} r_g` over the groups g from part a that reach b."""
     sizes = np.diff(groups.ptr)

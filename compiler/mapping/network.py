@@ -1,0 +1,62 @@
+"""The axons of a graph: what the mapper sees of populations, projections and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...boards.machine import Machine
+from ...ir.connections import Conv1d, Conv2d, stages
+from ...ir.graph import Graph, Input, Population, Projection
+from ..connectivity import delays, pattern
+from .axons import Axons, Bundle, Node
+
+Integers = npt.NDArray[np.int64]
+
+
+def axons_of(
+    graph: Graph, machine: Machine, weight_bits: int, rates: Mapping[str, Integers] | None = None
+) -> Axons:
+    """The network of ``graph``, populations first, then inputs.
+
+    ``rates`` has the spikes of each neuron or line in some window, by node, shape (size,); without
+    it every axon counts one. Inputs take places in cores where the machine's do.
+    """
+    nodes: list[Node] = []
+    at = 0
+    every: list[Population | Input] = [*graph.populations, *graph.inputs]
+    for node in every:
+        nodes.append(Node(node.name, at, node.size, node.at))
+        at += node.size
+    placed = graph.neurons + (sum(i.size for i in graph.inputs) if machine.inputs_on_cores else 0)
+    first = {node.name: node.first for node in nodes}
+    bundles = tuple(_bundle(p, first[p.pre], first[p.post]) for p in graph.projections)
+    rate = np.ones(at, np.int64)
+    for name, counts in (rates or {}).items():
+        rate[first[name] : first[name] + counts.size] = counts
+    return Axons(tuple(nodes), placed, bundles, rate, weight_bits)
+
+
+def _bundle(projection: Projection, first: int, post: int) -> Bundle:
+    connection = projection.connection
+    ptr, target = pattern(connection)
+    before, behind = delays(connection, projection.at)
+    steps = np.asarray(projection.delay + before[:1].sum() + behind[:1].sum())
+    if (before != before[:1]).any() or (behind != behind[:1]).any():
+        steps = projection.delay + np.repeat(before, np.diff(ptr)) + behind[target]
+    return Bundle(
+        projection.name, first, ptr, target + np.int32(post), steps, _kernel(connection),
+        projection.at,
+    )  # fmt: skip
+
+
+def _kernel(connection: Any) -> int:
+    """How many weights the synapses of a convolution share; 0 for anything else."""
+    parts = stages(connection)
+    kernels = [part for part in parts if isinstance(part, Conv1d | Conv2d)]
+    if len(kernels) != 1 or any(part.WEIGHTED for part in parts if part is not kernels[0]):
+        return 0
+    return int(np.count_nonzero(kernels[0].weight))
