@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Obtained = Literal["measured", "simulated", "fitted", "recalled"]
-OBTAINED: Final[tuple[str, ...]] = ("measured", "simulated", "fitted", "recalled")
+Obtained = Literal["measured", "simulated", "fitted", "stated", "recalled"]
+OBTAINED: Final[tuple[str, ...]] = ("measured", "simulated", "fitted", "stated", "recalled")
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number with its unit, its source and how it was obtained.
 
-    ``unit`` is an SI unit or the thing counted (``"cells"``, ``"blocks"``, ``"bits"``).
+    ``unit`` is an SI unit or the thing counted (``"cells"``, ``"blocks"``, ``"bits"``). ``obtained``
+    is ``stated`` where the source states it and nobody tried it here, ``recalled`` where it is
+    remembered, inferred or assumed.
     """
 
     value: float

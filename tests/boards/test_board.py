@@ -72,7 +72,7 @@ def test_every_number_has_unit_source_and_origin(name: str) -> None:
     for quantity in quantities(load_board(name)):
         assert quantity.unit
         assert len(quantity.source) > 10
-        assert quantity.obtained in ("measured", "simulated", "fitted", "recalled")
+        assert quantity.obtained in ("measured", "simulated", "fitted", "stated", "recalled")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -54,10 +54,10 @@ def test_targets_mark_limits_that_nobody_measured(
     loihi = listed["loihi1"]
     assert (loihi["cores"], loihi["family"]) == (128, "loihi")
     assert loihi["limits"]["in_axons"]["value"] == 4096
-    assert loihi["limits"]["in_axons"]["obtained"] == "recalled"
+    assert loihi["limits"]["in_axons"]["obtained"] == "stated"
     assert "fan_in" not in loihi["limits"]
     said = " ".join(spikec("targets").out.split())
-    assert "128 cores, each: 1024 neurons (recalled), 4096 in_axons (recalled)" in said
+    assert "128 cores, each: 1024 neurons, 4096 in_axons" in said
     assert "4 cores, each: 256 neurons (recalled), 64 fan_in (recalled)" in said
 
 
