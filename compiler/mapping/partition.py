@@ -81,7 +81,7 @@ def partition(
         part, _ = streamed(graph, caps)
     else:
         whole = _bound(graph, caps, axons, machine)
-        part = _multilevel(*whole, caps, effort, seed, progress)
+        part = _multilevel(*whole, caps, _most_cores(machine), effort, seed, progress)
     part = _within(graph, _numbered(part), caps, axons, machine)
     return _numbered(part)
 
@@ -155,6 +155,7 @@ def _multilevel(
     graph: Hypergraph,
     vertex: Array,
     caps: Caps,
+    most: int,
     effort: int,
     seed: int,
     progress: Progress,
@@ -165,20 +166,20 @@ def _multilevel(
     levels, maps = [graph], []
     # Within a node neurons are seldom joined to each other: its own order is the best start.
     for share in _LEVELS if caps.mixed else ():
-        most = max(min(caps.neurons, int(graph.size.sum())) // share, 1)
-        coarse, onto = coarsened(levels[-1], most, _ROUNDS, seed, mixed=caps.mixed)
+        size = max(min(caps.neurons, int(graph.size.sum())) // share, 1)
+        coarse, onto = coarsened(levels[-1], size, _ROUNDS, seed, mixed=caps.mixed)
         levels.append(coarse)
         maps.append(onto)
     if levels[-1].pins.size > _LOOSE * graph.pins.size:
         # Nothing belongs together: coarse vertices would only be in the way.
         levels, maps = [graph], []
-    first, part = _first(levels, caps)
+    first, part = _first(levels, caps, most)
     for level in range(first, -1, -1):
         if caps.depend:
             part = _legal(levels[level], part, caps)
         parts = int(part.max()) + 1
         if caps.mixed:
-            parts = int(np.ceil(parts * _SLACK))
+            parts = max(parts, min(int(np.ceil(parts * _SLACK)), most))
         graph = levels[level]
         schedule = _schedule(graph, part, parts, caps, _COARSE_SHARE if level else 1.0, effort)
         if level == 0 or schedule.sweeps > _LEAST_SWEEPS:
@@ -189,7 +190,7 @@ def _multilevel(
     return part[vertex]
 
 
-def _first(levels: list[Hypergraph], caps: Caps) -> tuple[int, Array]:
+def _first(levels: list[Hypergraph], caps: Caps, cores: int) -> tuple[int, Array]:
     """A level, and parts of its vertices, all but few of them within every limit.
 
     What neurons alone allow is too much where axons or memory bind: parts are made smaller until
@@ -198,7 +199,7 @@ def _first(levels: list[Hypergraph], caps: Caps) -> tuple[int, Array]:
     neurons = int(levels[0].size.sum())
     goal = most = min(caps.neurons, neurons)
     for _ in range(_GUESSES):
-        number, part = _grown(levels, caps, goal)
+        number, part = _grown(levels, caps, goal, cores)
         use = usage(levels[number], part, int(part.max()) + 1)
         share = float(np.quantile(use[:, 1:] / np.array(caps[1:4]), _MOST_FIT, axis=0).max())
         if share <= 1.0 and (share > _FILLED or goal == most):
@@ -207,12 +208,13 @@ def _first(levels: list[Hypergraph], caps: Caps) -> tuple[int, Array]:
     return number, part
 
 
-def _grown(levels: list[Hypergraph], caps: Caps, goal: int) -> tuple[int, Array]:
+def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple[int, Array]:
     """Parts of about ``goal`` neurons, of the vertices of the coarsest level that has enough."""
     fine = levels[0]
     if not caps.mixed or len(levels) == 1:
         return 0, _sliced(fine, goal, caps.mixed)
-    parts = max(int(np.ceil(int(fine.size.sum()) / goal * _SLACK)), 1)
+    neurons = int(fine.size.sum())
+    parts = max(-(-neurons // goal), min(int(np.ceil(neurons / goal * _SLACK)), cores), 1)
     number = len(levels) - 1
     while number and levels[number].vertices < _FEW * parts:
         number -= 1
