@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import networkx as nx
@@ -107,11 +107,17 @@ class PopulationState:
 
 
 class Sink:
-    """Collects the emission of one population."""
+    """Collects the emission of one population.
 
-    def __init__(self, core: PopulationState, raw: bool, steps: int, length: int) -> None:
+    ``order`` (n,) is which neuron of the population each one of the state is, where they stand in
+    an order of their own.
+    """
+
+    def __init__(
+        self, core: PopulationState, raw: bool, steps: int, length: int, order: Any = None
+    ) -> None:
         population = core.population
-        self._core = core
+        self._core, self._order = core, order
         self._graded = integer_neuron(population).reset == "none"
         self._shift = (0 if raw else population.lag) - int(population.semantics.registered)
         self._steps = length if raw else steps
@@ -139,6 +145,10 @@ class Sink:
         sample, step = (np.repeat([part[k] for part in self._parts], lengths) for k in (0, 1))
         index = np.concatenate([part[2] for part in self._parts])
         value = np.concatenate([part[3] for part in self._parts])
+        if self._order is not None:
+            index = self._order[index]
+            sorted_ = np.lexsort((index, step, sample))
+            sample, step, index, value = (a[sorted_] for a in (sample, step, index, value))
         return Events(samples, self._steps, size, sample, step, index, value)
 
 
@@ -153,6 +163,18 @@ def integer_neuron(population: Population) -> IntegerNeuron:
             "run the quantise pass first",
         )
     return population.neuron
+
+
+def taken(
+    neuron: IntegerNeuron, population: Population, members: npt.NDArray[np.integer[Any]]
+) -> IntegerNeuron:
+    """The parameters of some neurons of a population, in the order of their numbers."""
+    arrays: dict[str, Any] = {}
+    for field in fields(neuron):
+        value = getattr(neuron, field.name)
+        if isinstance(value, np.ndarray) and value.ndim:
+            arrays[field.name] = np.broadcast_to(value, population.shape).ravel()[members]
+    return replace(neuron, **arrays)
 
 
 def population_state(population: Population, graph: Graph) -> PopulationState:
