@@ -161,27 +161,41 @@ def follow_tables(
 
 
 @numba.njit(cache=True)
-def find_axons(
+def link(
     way: Any,
     way_ptr: Any,
     way_core: Any,
+    neuron_ptr: Any,
     axon_ptr: Any,
     axon_source: Any,
+    synapse_ptr: Any,
+    target: Any,
+    weight: Any,
+    delay: Any,
+    slot: Any,
     out_ptr: Any,
-    out_core: Any,
-    out_axon: Any,
+    out_delay: Any,
+    out_slot: Any,
+    out_weight: Any,
+    out_late: Any,
 ) -> None:
-    """Which in-axon of which core a packet of each source meets; ``way`` -1 goes nowhere.
+    """What a packet of each source does in all cores that it reaches; ``way`` -1 goes nowhere.
 
-    Twice, as `follow_tables`. A core (-1: none of those in use) without the source drops it.
+    A core (-1: none of those in use) looks the source up among its in-axons, and drops the packet
+    where it has none. It knows its neurons by local indices: place ``neuron_ptr[core]`` plus that
+    in ``slot``. ``out_delay`` has the delay that all synapses of a source share, or -1.
+
+    Twice: with an empty ``out_slot`` only ``out_ptr`` and ``out_delay`` are made.
     """
-    fill = out_core.size > 0
+    fill = out_slot.size > 0
     found = 0
     for source in range(way.size):
         out_ptr[source] = found
-        if way[source] < 0:
-            continue
-        for k in range(way_ptr[way[source]], way_ptr[way[source] + 1]):
+        shared = np.int64(-2)
+        low_way = high_way = np.int64(0)
+        if way[source] >= 0:
+            low_way, high_way = way_ptr[way[source]], way_ptr[way[source] + 1]
+        for k in range(low_way, high_way):
             core = way_core[k]
             if core < 0:
                 continue
@@ -195,10 +209,18 @@ def find_axons(
                     high = middle
             if low == end or axon_source[low] != source:
                 continue
-            if fill:
-                out_core[found] = core
-                out_axon[found] = low
-            found += 1
+            for s in range(synapse_ptr[low], synapse_ptr[low + 1]):
+                late = np.int64(delay[s])
+                if shared == -2:
+                    shared = late
+                elif shared != late:
+                    shared = np.int64(-1)
+                if fill:
+                    out_slot[found] = slot[neuron_ptr[core] + np.int64(target[s])]
+                    out_weight[found] = weight[s]
+                    out_late[found] = delay[s]
+                found += 1
+        out_delay[source] = max(shared, -1)
     out_ptr[way.size] = found
 
 
@@ -208,34 +230,37 @@ def deliver(
     value: Any,
     count: int,
     number: Any,
-    met_ptr: Any,
-    met_core: Any,
-    met_axon: Any,
-    neuron_ptr: Any,
-    slot: Any,
-    synapse_ptr: Any,
-    target: Any,
-    weight: Any,
+    ptr: Any,
     delay: Any,
+    slot: Any,
+    weight: Any,
+    late: Any,
     wheel: Any,
     now: int,
 ) -> int:
-    """Add the synapses of each spike in each core that it reaches; returns how many there were.
+    """Add what each spike does in all cores that it reaches; returns the number of synapses.
 
-    Spike k is ``value[k]`` of the source ``number[index[k]]``. A core knows its neurons by their
-    local indices, from ``neuron_ptr[core]`` on in ``slot``; ``wheel`` has a page for each pending
-    step, ``now`` that of this one.
+    Spike k is ``value[k]`` of the source ``number[index[k]]``. ``wheel`` has a page for each
+    pending step, ``now`` that of this one; the rest is as `link` makes it.
     """
     pages = wheel.shape[0]
     done = 0
     for k in range(count):
         source, factor = number[index[k]], value[k]
-        for m in range(met_ptr[source], met_ptr[source + 1]):
-            axon, base = met_axon[m], neuron_ptr[met_core[m]]
-            for s in range(synapse_ptr[axon], synapse_ptr[axon + 1]):
-                page = now + np.int64(delay[s])
-                if page >= pages:
-                    page -= pages
-                wheel[page, slot[base + np.int64(target[s])]] += weight[s] * factor
-            done += synapse_ptr[axon + 1] - synapse_ptr[axon]
+        begin, end = ptr[source], ptr[source + 1]
+        done += end - begin
+        if delay[source] >= 0:
+            page = wheel[(now + delay[source]) % pages]
+            if factor == 1:
+                for s in range(begin, end):
+                    page[slot[s]] += weight[s]
+            else:
+                for s in range(begin, end):
+                    page[slot[s]] += weight[s] * factor
+            continue
+        for s in range(begin, end):
+            turn = now + np.int64(late[s])
+            if turn >= pages:
+                turn -= pages
+            wheel[turn, slot[s]] += weight[s] * factor
     return done

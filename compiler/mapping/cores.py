@@ -41,8 +41,8 @@ class Cores(Record):
     of the graph; a pair of neurons has one synapse for each projection that joins it.
 
     Shapes: (cores + 1,), (places,), (cores + 1,), (axons,), (axons + 1,), and three times
-    (synapses,), of the narrowest integers that hold them: 4 bytes a synapse with weights of 8 bits,
-    delays below 256 steps and at most 65,536 neurons a core; never more than 16.
+    (synapses,), of the narrowest integers that hold them: 12 bytes an axon, and 4 a synapse with
+    weights of 8 bits, delays below 256 steps and at most 65,536 neurons a core; never more than 16.
     """
 
     neuron_ptr: Integers

@@ -7,8 +7,10 @@ entry or axon is a different spike.
 
 Neurons lie by population, in it by core: one call of the integer executor's own step takes a
 population in all cores. The arithmetic of accumulators is that of integers modulo 2^32 (2^64 where
-they have more than 32 bits), so neither order nor unrolling changes a sum. A step costs two calls
-for each population, whatever the number of cores, and 4 to 7 ns a synaptic operation.
+they have more than 32 bits), so neither order nor unrolling changes a sum. What a packet finds is
+found once, before the first step; a step then costs two calls for each population, whatever the
+number of cores, and each synaptic operation about what it costs in the integer executor (see
+``bench/cores.py``). Shared weights are unrolled, as they are in a core.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from ..integer.population import (
 from . import core_kernels as kernels
 from .axons import Axons
 from .check import neighbours
-from .cores import Cores, cores_of
+from .cores import Cores, Narrow, cores_of
 from .mapping import Ids, Mapping, Tables
 
 CORES = "cores"
@@ -74,7 +76,6 @@ class CoreExecutor:
         self.lag = max((p.lag for p in graph.populations), default=0)
         self.cores = cores_of(graph, axons, mapping)
         self.synaptic_operations = 0
-        self._met = _meetings(self.cores, axons, mapping)
         self._order = same_step_order(graph)
         self._states: dict[str, PopulationState] = {}
         # Which neuron of its population, and which source, each one of a state is.
@@ -99,7 +100,7 @@ class CoreExecutor:
             self._members[population.name] = members
             self._sources[population.name] = node.first + members
             slot[node.first + members] = np.arange(node.first, node.end)
-        self._slot = slot[self.cores.neuron]
+        self._links = _links(self.cores, axons, mapping, slot[self.cores.neuron])
         self._narrow = {name: s.wheel.dtype == np.int32 for name, s in self._states.items()}
         width = np.int32 if all(self._narrow.values()) else np.int64
         pages = int(self.cores.delay.max(initial=0)) + 1
@@ -181,21 +182,17 @@ class CoreExecutor:
                 self._deliver(name, index[low:high], value[low:high], high - low, step)
 
     def _deliver(self, name: str, index: Any, value: Any, count: int, step: int) -> None:
-        cores, met = self.cores, self._met
+        links = self._links
         self.synaptic_operations += kernels.deliver(
             index,
             value,
             count,
             self._sources[name],
-            met.ptr,
-            met.core,
-            met.axon,
-            cores.neuron_ptr,
-            self._slot,
-            cores.synapse_ptr,
-            cores.target,
-            cores.weight,
-            cores.delay,
+            links.ptr,
+            links.delay,
+            links.slot,
+            links.weight,
+            links.late,
             self._wheel,
             step % len(self._wheel),
         )
@@ -215,18 +212,22 @@ def _refuse_noise(population: Population) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Meetings:
-    """In-axons that a packet of source a meets: ``core`` and ``axon`` from ptr[a] to ptr[a + 1].
+class _Links:
+    """What a spike of source a does, in all cores that its packet reaches.
 
-    Tables and axon lists do not change while a network runs: each packet would find the same.
+    It adds ``weight[s]`` to the accumulator ``slot[s]``, ``late[s]`` steps later, for s from
+    ``ptr[a]`` to ``ptr[a + 1]``; ``delay[a]`` is the delay of all of them, or -1. Tables and axon
+    lists do not change while a network runs: every packet would find the same.
     """
 
     ptr: Integers
-    core: Ids
-    axon: Ids
+    delay: Integers
+    slot: Narrow
+    weight: Narrow
+    late: Narrow
 
 
-def _meetings(cores: Cores, axons: Axons, mapping: Mapping) -> _Meetings:
+def _links(cores: Cores, axons: Axons, mapping: Mapping, slot: Ids) -> _Links:
     machine = mapping.machine
     home = np.full(axons.sources, machine.host, np.int32)
     home[: axons.neurons] = mapping.seat[mapping.part] // machine.cores_per_router
@@ -236,14 +237,35 @@ def _meetings(cores: Cores, axons: Axons, mapping: Mapping) -> _Meetings:
         way, way_ptr, sink = _by_tables(mapping.tables, machine, home)
     tenant = np.full(machine.seats, -1, np.int32)
     tenant[mapping.seat] = np.arange(mapping.parts)
-    where = tenant[sink]
-    ptr = np.empty(axons.sources + 1, np.int64)
-    none = np.empty(0, np.int32)
-    find = (way, way_ptr, where, cores.axon_ptr, cores.axon_source, ptr)
-    kernels.find_axons(*find, none, none)
-    core, axon = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], np.int32)
-    kernels.find_axons(*find, core, axon)
-    return _Meetings(ptr, core, axon)
+    ptr, delay = np.empty(axons.sources + 1, np.int64), np.empty(axons.sources, np.int64)
+    programs = (
+        way,
+        way_ptr,
+        tenant[sink],
+        cores.neuron_ptr,
+        cores.axon_ptr,
+        cores.axon_source,
+        cores.synapse_ptr,
+        cores.target,
+        cores.weight,
+        cores.delay,
+        slot,
+        ptr,
+        delay,
+    )
+    places: Any = np.uint16 if slot.size <= 1 << 16 else np.int32
+
+    def arrays(size: int) -> tuple[Narrow, Narrow, Narrow]:
+        return (
+            np.empty(size, places),
+            np.empty(size, cores.weight.dtype),
+            np.empty(size, cores.delay.dtype),
+        )
+
+    kernels.link(*programs, *arrays(0))
+    filled = arrays(int(ptr[-1]))
+    kernels.link(*programs, *filled)
+    return _Links(ptr, delay, *filled)
 
 
 def _by_routes(mapping: Mapping, home: Ids) -> tuple[Ids, Integers, Ids]:
