@@ -30,13 +30,14 @@ def mapping_view(axons: Axons, mapped: Mapped) -> MappingView:
 
     def use(binding: Binding) -> LimitUse:
         if binding.at == "core":
-            used, number = usage.of_limit(binding.limit), mapping.seat
+            used, number = usage.of_limit(binding.limit), mapping.seat.astype(np.int64)
         else:
-            used, number = usage.table_entries, np.arange(usage.table_entries.size, dtype=np.int32)
-        title = _TITLES[binding.limit]
-        return LimitUse(
-            binding.limit, title, binding.bound, binding.at, used, number.astype(np.int64)
-        )
+            # Routers that no route crosses have no part in this; there is a worst in any case.
+            filled = usage.table_entries > 0
+            filled[binding.number] = True
+            used, number = usage.table_entries[filled], np.flatnonzero(filled).astype(np.int64)
+        name = binding.limit
+        return LimitUse(name, _TITLES[name], binding.bound, binding.at, used, number)
 
     return MappingView(
         machine=mapping.machine,

@@ -149,11 +149,11 @@ class Accuracy:
 
 @dataclass(frozen=True, eq=False)
 class LimitUse(Record):
-    """What is used of one limit: ``used`` of each core in use or of each router, and the bound.
+    """What is used of one limit: ``used`` of each core or router in use, and the bound.
 
     ``name`` is the limit's in `CoreLimits`, or ``routing_entries``; ``title`` what it counts in
     words. ``used`` is of shape (parts,) where the limit is ``at`` a core, and then part p sits in
-    core ``number[p]``; else of shape (routers,), and of router ``number[r]``.
+    core ``number[p]``; else place k is the router ``number[k]``.
     """
 
     name: str

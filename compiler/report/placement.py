@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 10.0  # inches, as all figures of the report
 _LONGEST_NAME: Final = 28
-# Okabe and Ito's palette and five of Tol's muted one. No value is that of a role: images keep their
-# colours on a dark ground, and the key beside them has to keep them, too.
+# Okabe and Ito's palette and five of Tol's muted one, then a paler or darker form of each. No value
+# is that of a role: images keep their colours on a dark ground, and the key has to keep them, too.
 _CATEGORIES: Final = (
     "#0072b1", "#e69f01", "#009e72", "#cc79a6", "#56b4e8", "#d55e00",
     "#f0e442", "#6a5acd", "#882255", "#999933", "#44aa99", "#aa4499",
+    "#8cc3e8", "#8f6200", "#8fdcc2", "#7d3f62", "#1f5f85", "#f2b48c",
+    "#8c8313", "#c3bcf0", "#d68fae", "#d9d9a0", "#1d5c52", "#e3b3da",
 )  # fmt: skip
 _OTHERS: Final = "#8c959f"
 _UNUSED: Final = (0.5, 0.5, 0.5, 0.2)
+_DOMINANT: Final = "population with most neurons in the core"
+_MOST_BANDS: Final = 800  # populations in cores that are drawn one by one
 _MOST_LABELS: Final = 160  # cells with a number in them
 _MOST_NODES: Final = 600  # routers drawn as squares below the links
 _MOST_BORDERS: Final = 1600  # routers with a border of their own
@@ -60,7 +64,12 @@ def placement_plot(view: MappingView) -> Plot:
     shared = int((np.diff(view.held_ptr) > 1).sum())
     if shared:
         several = "1 core holds" if shared == 1 else f"{shared:,} cores hold"
-        notes.append(f"{several} several populations; the one with most neurons gives the colour.")
+        how = (
+            "each has a share of the cell by its neurons, the one with most on the left"
+            if _banded(view)
+            else "the one with most neurons gives the colour"
+        )
+        notes.append(f"{several} several populations; {how}.")
     return Plot("placement", "Placement", svg, alt, tuple(notes))
 
 
@@ -68,7 +77,7 @@ def links_plot(view: MappingView) -> Plot | None:
     """The links that carry packets, wider and in another colour for more; ``None`` without any."""
     if not view.link_load.size:
         return None
-    box, part = _window(view)
+    box, part = _window(view, close_up=True)
     with style("links"):
         svg = to_svg(_links_figure(view, box), "links")
     alt = (
@@ -81,6 +90,8 @@ def links_plot(view: MappingView) -> Plot | None:
         if view.counted
         else "Packets if every source spikes once: no rates were given."
     )
+    if _logarithmic(view.link_load):
+        notes.append("The scale is logarithmic: the loads are far apart.")
     if view.machine.topology != "tree":
         notes.append("A link keeps to the right of its direction, as on a road.")
     if view.machine.cyclic:
@@ -108,8 +119,12 @@ def limits_plot(view: MappingView) -> Plot | None:
 # -- the part of the machine that is shown ---------------------------------------------------------
 
 
-def _window(view: MappingView) -> tuple[Box, str]:
-    """Routers to be shown as (x0, x1, y0, y1), ends excluded, and a note if these are not all."""
+def _window(view: MappingView, *, close_up: bool = False) -> tuple[Box, str]:
+    """Routers to be shown as (x0, x1, y0, y1), ends excluded, and a note if these are not all.
+
+    Whole chips, or of a large chip that is nearly empty the surroundings of what is used; of links
+    ``close_up``, as those that carry nothing are not drawn.
+    """
     machine = view.machine
     width, height = machine.grid
     ends = [view.routers, view.link_start, view.link_end]
@@ -123,14 +138,13 @@ def _window(view: MappingView) -> tuple[Box, str]:
         int(y.min()) // high * high,
         (int(y.max()) // high + 1) * high,
     )
-    # Of a chip that is nearly empty only the surroundings of what is used.
     close = (
         max(int(x.min()) - 1, box[0]),
         min(int(x.max()) + 2, box[1]),
         max(int(y.min()) - 1, box[2]),
         min(int(y.max()) + 2, box[3]),
     )
-    if _area(box) > 64 and 2 * _area(close) < _area(box):
+    if (close_up or _area(box) > 64) and 2 * _area(close) < _area(box):
         box = close
     if box == (0, width, 0, height):
         return box, ""
@@ -198,11 +212,15 @@ class _Grid:
         return image
 
     def chips(self) -> Array:
-        """A number for the chip of each router, -1 where there is none, with a frame of -1."""
-        rows = np.arange(self.box[2], self.box[3]) // self.machine.routers[1]
-        columns = np.arange(self.box[0], self.box[1]) // self.machine.routers[0]
-        chip = rows[:, None] * self.machine.chips[0] + columns
-        return np.pad(np.where(self.present(), chip, -1), 1, constant_values=-1)
+        """A number for the chip of each router and of those around; -1 where there is no router."""
+        width, height = self.machine.grid
+        x = np.arange(self.box[0] - 1, self.box[1] + 1)
+        y = np.arange(self.box[2] - 1, self.box[3] + 1)[:, None]
+        chip = y // self.machine.routers[1] * self.machine.chips[0] + x // self.machine.routers[0]
+        chip = np.where((x >= 0) & (x < width) & (y >= 0) & (y < height), chip, -1)
+        for column, row in self.machine.absent:
+            chip[(y[:, 0] == row)[:, None] & (x == column)] = -1
+        return chip
 
 
 def _outline(grid: _Grid, of: Array) -> tuple[Array, Array]:
@@ -228,7 +246,7 @@ def _shades() -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     whole = matplotlib.colormaps["viridis"]
-    return LinearSegmentedColormap.from_list("share", whole(np.linspace(0.1, 1.0, 32)), 32)
+    return LinearSegmentedColormap.from_list("share", whole(np.linspace(0.08, 0.94, 32)), 32)
 
 
 # -- placement -------------------------------------------------------------------------------------
@@ -241,14 +259,14 @@ def _placement_figure(view: MappingView, box: Box) -> Figure:
     wide, high = grid.size
     flat = wide > 4 * high
     filling = bool(view.capacities)
-    room = 9.05 if flat else 4.35
+    room = 8.6 if flat else 3.85
     # A cell of a core has at most 0.55 inches, so that a small machine makes a small figure.
     side = min(room / wide, 4.6 / high, max(0.55 * grid.cells[0], 0.9))
     panel = (side * wide, max(side * high, 0.55))
     names, colours = _key(view)
     columns = 4
     rows = -(-(len(names) + 1) // columns)
-    left, top, bottom, gap = 0.6, 0.35, 0.62 + 0.24 * rows, 0.75
+    left, top, bottom, gap = 0.6, 0.35, 0.5 + 0.24 * rows, 0.75
     # The bar of the second panel stands below it, and beside the key where panels are stacked.
     height = top + panel[1] * (2 if flat and filling else 1) + bottom
     height += gap if flat and filling else 0.0
@@ -262,22 +280,54 @@ def _placement_figure(view: MappingView, box: Box) -> Figure:
     image = grid.blank()
     image[grid.pixel(view.seat)] = colours[view.dominant]
     _cells(first, grid, image, side)
-    first.set_title("population with most neurons in the core", pad=6)
+    if _banded(view):
+        _bands(first, grid, view, colours)
+    first.set_title("populations in the core" if _banded(view) else _DOMINANT, pad=6)
     if filling:
         share, _ = view.fullest
-        x, y = (left, top + panel[1] + gap) if flat else (left + max(panel[0], 3.0) + 0.85, top)
+        x, y = (left, top + panel[1] + gap) if flat else (left + max(panel[0], 2.8) + 0.75, top)
         second = axes(x, y, panel)
         shades = _shades()
         image = grid.blank()
         image[grid.pixel(view.seat)] = shades(np.minimum(share, 1.0))
         _cells(second, grid, image, side)
         second.set_title("share of the nearest limit in use", pad=6)
-        if view.parts <= _MOST_LABELS and side / grid.cells[0] * 72 > 19:
-            _percentages(second, grid, view, share, shades)
-        bar = axes(x + panel[0] + 0.14, y, (0.13, max(panel[1], 0.55)))
+        points = side * 72 / grid.cells[0]
+        if view.parts <= _MOST_LABELS and points > 15:
+            _percentages(second, grid, view, share, shades, min(8.0, points * 0.42))
+        # Not below the title of a narrow panel.
+        bar = axes(x + max(panel[0], 2.35) + 0.14, y, (0.13, panel[1]))
         _bar(bar, shades, 0.0, 1.0, ["0 %", "50 %", "100 %"])
     _legend(figure, names, height, left, rows, columns)
     return figure
+
+
+def _banded(view: MappingView) -> bool:
+    """Whether all populations of a core are drawn: not where the bands were finer than eyes."""
+    return view.held.size <= _MOST_BANDS
+
+
+def _bands(axis: Axes, grid: _Grid, view: MappingView, colours: Array) -> None:
+    """Each cell divided among its populations by neurons, the largest first from the left."""
+    from matplotlib.collections import PolyCollection
+
+    part = np.repeat(np.arange(view.parts), np.diff(view.held_ptr))
+    order = np.lexsort((view.held, -view.held_neurons, part))
+    neurons = view.held_neurons[order].astype(np.float64)
+    total = np.add.reduceat(neurons, view.held_ptr[:-1])[part]
+    before = np.cumsum(neurons) - neurons
+    before -= before[view.held_ptr[:-1]][part]
+    columns, rows = grid.cells
+    row, column = grid.pixel(view.seat)
+    x0 = grid.extent[0] + (column[part] + before / total) / columns
+    x1 = x0 + neurons / total / columns
+    y0 = grid.extent[2] + row[part] / rows
+    y1 = y0 + 1 / rows
+    corners = np.stack([x0, y0, x1, y0, x1, y1, x0, y1], 1).reshape(-1, 4, 2)
+    bands = PolyCollection(
+        list(corners), facecolors=colours[view.held[order]], edgecolors="none", zorder=1.5
+    )
+    axis.add_collection(bands, autolim=False)
 
 
 def _key(view: MappingView) -> tuple[list[tuple[str, str]], Array]:
@@ -337,7 +387,8 @@ def _frame(axis: Axes, grid: _Grid) -> None:
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0, labelsize=8.5, labelcolor=MUTED)
     tree = grid.machine.topology == "tree"
-    axis.set_xlabel("leaf" if tree else "router, column", fontsize=8.5, color=MUTED, labelpad=2)
+    name = "leaf" if tree else "router" if grid.machine.grid[1] == 1 else "router, column"
+    axis.set_xlabel(name, fontsize=8.5, color=MUTED, labelpad=2)
     for scale, count in ((axis.xaxis, grid.size[0]), (axis.yaxis, grid.size[1])):
         scale.set_major_locator(MaxNLocator(min(count, 8), integer=True, min_n_ticks=1))
     if grid.size[1] == 1:
@@ -347,7 +398,7 @@ def _frame(axis: Axes, grid: _Grid) -> None:
 
 
 def _percentages(
-    axis: Axes, grid: _Grid, view: MappingView, share: Array, shades: Colormap
+    axis: Axes, grid: _Grid, view: MappingView, share: Array, shades: Colormap, size: float
 ) -> None:
     columns, rows = grid.cells
     row, column = grid.pixel(view.seat)
@@ -357,7 +408,7 @@ def _percentages(
         red, green, blue, _ = shades(min(value, 1.0))
         ink = "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "#ffffff"
         label = f"{value * 100:.0f}" if value >= 0.01 or value == 0 else "<1"
-        axis.text(px, py, label, ha="center", va="center", fontsize=8.0, color=ink, zorder=4)
+        axis.text(px, py, label, ha="center", va="center", fontsize=size, color=ink, zorder=4)
 
 
 def _bar(axis: Axes, shades: Colormap, low: float, high: float, labels: list[str]) -> None:
@@ -432,7 +483,7 @@ def _links_figure(view: MappingView, box: Box) -> Figure:
     if tree:
         high = len(machine.arity) + 1
     room = 8.2
-    side = min(room / wide, 5.6 / high, 1.15)
+    side = min(room / wide, 5.6 / high, 0.95)
     tall = min(side * high, 5.6)
     if tree:
         # A tree's levels are apart, however many leaves there are.
@@ -444,7 +495,7 @@ def _links_figure(view: MappingView, box: Box) -> Figure:
     figure = Figure(figsize=(_WIDTH, height))
     panel = side * wide
     axis = figure.add_axes((left / _WIDTH, bottom / height, panel / _WIDTH, tall / height))
-    x0, y0, x1, y1, index = _tree_lines(view) if tree else _grid_lines(view, box, side)
+    x0, y0, x1, y1, index = _tree_lines(view) if tree else _grid_lines(view, box)
     if not tree:
         present = grid.present()
         if present.size <= _MOST_NODES:
@@ -458,9 +509,7 @@ def _links_figure(view: MappingView, box: Box) -> Figure:
                 markeredgewidth=0,
                 zorder=1,
             )
-    load = view.link_load[index]
-    most = max(int(view.link_load.max()), 1)
-    level = np.minimum(load * _LEVELS // most, _LEVELS - 1)
+    level = _levels(view.link_load)[index]
     shades = _shades()
     thickest = float(np.clip(side * 72 * (0.3 if tree else 0.13), 1.0, 7.0))
     for step in range(_LEVELS):
@@ -488,14 +537,30 @@ def _links_figure(view: MappingView, box: Box) -> Figure:
     bar = figure.add_axes(
         ((left + panel + 0.2) / _WIDTH, bottom / height, 0.13 / _WIDTH, tall / height)
     )
-    labels = ["0", f"{most / 2:,.0f}", f"{most:,} packets"]
-    _bar(bar, shades, 0, most, labels if most > 1 else ["0", "1 packet"])
+    most = int(view.link_load.max())
+    low = int(view.link_load.min()) if _logarithmic(view.link_load) else 0
+    middle = sqrt(low * most) if low else most / 2
+    labels = [f"{low:,}", f"{middle:,.0f}", f"{most:,} packets"]
+    _bar(bar, shades, 0, 1, labels if most > 1 else ["0", "1 packet" if most else ""])
     return figure
 
 
-def _grid_lines(
-    view: MappingView, box: Box, side: float
-) -> tuple[Array, Array, Array, Array, Array]:
+def _logarithmic(load: Array) -> bool:
+    """Whether most links would look alike on a linear scale."""
+    return bool(load.min() > 0 and load.max() > 20 * np.median(load))
+
+
+def _levels(load: Array) -> Array:
+    """The colour of each load, 0 to `_LEVELS` - 1."""
+    most = max(int(load.max()), 1)
+    share = load / most
+    if _logarithmic(load):
+        low = float(load.min())
+        share = np.log(load / low) / np.log(most / low)
+    return np.minimum((share * _LEVELS).astype(np.int64), _LEVELS - 1)
+
+
+def _grid_lines(view: MappingView, box: Box) -> tuple[Array, Array, Array, Array, Array]:
     """Lines of the links and the link of each; one that wraps around is two stubs."""
     machine = view.machine
     width, height = machine.grid
@@ -513,7 +578,8 @@ def _grid_lines(
     # To the right of the direction, and short of the middles of routers, whose squares stay seen.
     aside = 0.09
     ox, oy = dy / length * aside, -dx / length * aside
-    cut_x, cut_y = dx / length * 0.16, dy / length * 0.16
+    cut = 0.16 if _area(box) <= _MOST_NODES else 0.05
+    cut_x, cut_y = dx / length * cut, dy / length * cut
     inner, stub = ~wraps, wraps
     x0 = np.concatenate([(xa + cut_x)[inner], (xa + cut_x)[stub], (xb - dx * 0.48)[stub]])
     y0 = np.concatenate([(ya + cut_y)[inner], (ya + cut_y)[stub], (yb - dy * 0.48)[stub]])
@@ -597,20 +663,15 @@ def _limit_panel(axis: Axes, use: LimitUse) -> None:
     ceiling = max(float(ordered.max(initial=0)), bound, 1e-9)
     axis.set_ylim(0, ceiling * 1.12)
     axis.set_xlim(0.5, count + 0.5)
-    axis.set_yticks([0, bound] if bound else [0], ["0", f"{bound:,.0f}"] if bound else ["0"])
-    if recalled and bound:
-        axis.get_yticklabels()[1].set_color(WINNER)
+    mark = f"{bound:,.0f}" + ("\n? recalled" if recalled else "")
+    axis.set_yticks([0, bound] if bound else [0], ["0", mark] if bound else [mark])
+    if recalled:
+        axis.get_yticklabels()[-1].set_color(WINNER)
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.tick_params(labelsize=8.5)
-    axis.set_title(use.title, fontweight="bold", fontsize=9.5, pad=5)
+    axis.set_title(use.title, fontweight="bold", fontsize=9.0, pad=5)
     share = "over" if use.share > 1 else f"{use.share:.1%}".replace("%", " %")
-    mark = " · ? recalled" if recalled else f" · {use.bound.obtained}"
-    axis.set_title(
-        f"{use.most:,}, {share} · {use.at} {use.worst}{mark}",
-        loc="right",
-        fontsize=8.5,
-        color=WINNER if recalled else MUTED,
-        pad=5,
-    )
+    most = f"{use.most:,} · {share} · {use.at} {use.worst}"
+    axis.set_title(most, loc="right", fontsize=8.0, color=MUTED, pad=5)
     axis.set_xlabel(f"{use.at}s, the fullest first", fontsize=8.5, color=MUTED, labelpad=1)
