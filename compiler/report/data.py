@@ -487,26 +487,18 @@ def _mapping(view: MappingView) -> dict[str, Any]:
     machine = view.machine
     share, which = view.fullest
     capacities = view.capacities
-    at_cores = [use for use in view.limits if use.at == "core"]
     binding = view.binding
-    used = [(use.name, use.used.tolist()) for use in at_cores]
-    cores = [
-        {
-            "core": core,
-            "router": router,
-            "chip": list(machine.chip_of(router)),
-            "populations": view.holds(part),
-            "nearest": capacities[kind].name if kind >= 0 else None,
-            "share": near if kind >= 0 and math.isfinite(near) else None,
-            "used": {name: values[part] for name, values in used},
-        }
-        for part, (core, router, near, kind) in enumerate(
-            zip(
-                view.seat.tolist(), view.routers.tolist(), share.tolist(), which.tolist(),
-                strict=True,
-            )
-        )
-    ]  # fmt: skip
+    kinds = [use.name for use in capacities]
+    placement = {
+        "core": view.seat.tolist(),
+        "router": view.routers.tolist(),
+        "populations": [view.holds(part) for part in range(view.parts)],
+        "nearest": [kinds[k] if k >= 0 else None for k in which.tolist()],
+        "share": [
+            round(near, 6) if kinds and math.isfinite(near) else None for near in share.tolist()
+        ],
+        "used": {use.name: use.used.tolist() for use in view.limits if use.at == "core"},
+    }
     filled = np.flatnonzero(view.table_entries)
     return {
         "machine": {
@@ -549,7 +541,7 @@ def _mapping(view: MappingView) -> dict[str, Any]:
             {"name": name, "neurons": neurons, "cores": cores, "alone": alone}
             for name, neurons, cores, alone in view.cores_of
         ],
-        "placement": cores,
+        "placement": placement,
         "links": {
             "start": view.link_start.tolist(),
             "end": view.link_end.tolist(),

@@ -262,7 +262,7 @@ def _placement_figure(view: MappingView, box: Box) -> Figure:
     room = 8.6 if flat else 3.85
     # A cell of a core has at most 0.55 inches, so that a small machine makes a small figure.
     side = min(room / wide, 4.6 / high, max(0.55 * grid.cells[0], 0.9))
-    panel = (side * wide, max(side * high, 0.55))
+    panel = (max(side * wide, 0.55), max(side * high, 0.55))
     names, colours = _key(view)
     columns = 4
     rows = -(-(len(names) + 1) // columns)
@@ -493,7 +493,7 @@ def _links_figure(view: MappingView, box: Box) -> Figure:
     left, top, bottom = 0.6, 0.4, 0.5
     height = top + tall + bottom
     figure = Figure(figsize=(_WIDTH, height))
-    panel = side * wide
+    panel = max(side * wide, 0.7)
     axis = figure.add_axes((left / _WIDTH, bottom / height, panel / _WIDTH, tall / height))
     x0, y0, x1, y1, index = _tree_lines(view) if tree else _grid_lines(view, box)
     if not tree:

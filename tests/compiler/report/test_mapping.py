@@ -88,7 +88,11 @@ def one_core() -> MappingView:
     return make_view(make_machine(routers=(1, 1)), names=["alone"])
 
 
-SIZES = [full_mesh, part_of_mesh, whole_board, ring, tree, torus, one_core]
+def column() -> MappingView:
+    return make_view(make_machine("mesh", routers=(1, 40)))
+
+
+SIZES = [full_mesh, part_of_mesh, whole_board, ring, tree, torus, one_core, column]
 
 
 @pytest.mark.parametrize("build", SIZES, ids=lambda f: f.__name__)
@@ -103,8 +107,9 @@ def test_every_size_is_drawn_and_keeps_the_schema(build: object) -> None:
     images = [a for _, a in page.elements if a.get("role") == "img"]
     assert len(images) == len(found)
     placement = data["placement"]
-    assert isinstance(placement, list)
-    assert len(placement) == view.parts
+    assert isinstance(placement, dict)
+    columns = [*placement["used"].values(), *(v for k, v in placement.items() if k != "used")]
+    assert {len(column) for column in columns} == {view.parts}
     assert data["cores"] == {"used": view.parts, "available": view.machine.cores}
 
 
