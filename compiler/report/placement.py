@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ...boards.machine import STEPS, Machine
 from .data import LimitUse, MappingView
-from .style import BAR, GRID, INK, MUTED, PAPER, WINNER, WRONG, Plot, clip, style, to_svg
+from .style import BAR, GRID, INK, MUTED, PAPER, WINNER, WRONG, Plot, style, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -264,7 +264,8 @@ def _placement_figure(view: MappingView, box: Box) -> Figure:
     side = min(room / wide, 4.6 / high, max(0.55 * grid.cells[0], 0.9))
     panel = (max(side * wide, 0.55), max(side * high, 0.55))
     names, colours = _key(view)
-    columns = 4
+    longest = max(len(name) for name, _ in [*names, ("no neuron", "")])
+    columns = int(np.clip(9.2 / (0.55 + 0.082 * longest), 2, 6))
     rows = -(-(len(names) + 1) // columns)
     left, top, bottom, gap = 0.6, 0.35, 0.5 + 0.24 * rows, 0.75
     # The bar of the second panel stands below it, and beside the key where panels are stacked.
@@ -346,10 +347,16 @@ def _key(view: MappingView) -> tuple[list[tuple[str, str]], Array]:
     key = []
     for k, population in enumerate(shown.tolist()):
         colours[population] = to_rgba(_CATEGORIES[k])
-        key.append((clip(view.populations[population], _LONGEST_NAME), _CATEGORIES[k]))
+        key.append((_short(view.populations[population]), _CATEGORIES[k]))
     if len(shown) < count:
         key.append((f"{count - len(shown)} other populations", _OTHERS))
     return key, colours
+
+
+def _short(name: str) -> str:
+    """Begin and end of a long name: in between names of layers rarely differ."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _cells(axis: Axes, grid: _Grid, image: Array, side: float) -> None:
@@ -374,7 +381,9 @@ def _cells(axis: Axes, grid: _Grid, image: Array, side: float) -> None:
             )
             axis.plot(x, y, color=PAPER, linewidth=min(side * 72 * width, 3.5), zorder=2)
     x, y = _outline(grid, grid.chips())
-    axis.plot(x, y, color=INK, linewidth=1.0, solid_capstyle="projecting", clip_on=False, zorder=3)
+    chip = side * 72 * min(grid.machine.routers)
+    thin = float(np.clip(0.04 * chip, 0.4, 1.0))
+    axis.plot(x, y, color=INK, linewidth=thin, solid_capstyle="projecting", clip_on=False, zorder=3)
     _frame(axis, grid)
 
 
@@ -540,8 +549,9 @@ def _links_figure(view: MappingView, box: Box) -> Figure:
     most = int(view.link_load.max())
     low = int(view.link_load.min()) if _logarithmic(view.link_load) else 0
     middle = sqrt(low * most) if low else most / 2
-    labels = [f"{low:,}", f"{middle:,.0f}", f"{most:,} packets"]
-    _bar(bar, shades, 0, 1, labels if most > 1 else ["0", "1 packet" if most else ""])
+    labels = [f"{low:,}", f"{middle:,.0f}", f"{most:,}"]
+    _bar(bar, shades, 0, 1, labels if most > 1 else ["0", f"{most}"])
+    bar.set_xlabel("packets", fontsize=8.5, color=MUTED, labelpad=9)
     return figure
 
 

@@ -260,6 +260,22 @@ def test_more_populations_than_colours_share_one() -> None:
     assert sum(text.startswith("layer") for text in found) == 23
 
 
+def test_long_names_keep_their_ends() -> None:
+    names = [f"a population of a rather long name, number {k}" for k in range(3)]
+    found = texts(placement_plot(make_view(make_machine(), names=names)).svg)
+    assert {f"a population …name, number {k}" for k in range(3)} <= set(found)
+
+
+def test_an_image_ends_where_its_frame_does() -> None:
+    arity = (8, 8, 16)
+    machine = make_machine("tree", routers=(1024, 1), arity=arity)
+    svg = placement_plot(make_view(machine, links=tree_links(arity))).svg
+    scales = re.findall(r"matrix\(([\d.]+) 0 0 -[\d.]+ ([\d.]+) ", svg)
+    wide = [float(scale) for scale, _ in scales if float(scale) < 1]
+    # 8.6 inches of 72 points, 1,024 columns: two decimals would be five points short.
+    assert wide and all(scale * 1024 == pytest.approx(8.6 * 72, abs=0.1) for scale in wide)
+
+
 def test_hostile_names_are_escaped() -> None:
     name = "</svg><script>alert('$x$')</script>&\"#2f7fc1"
     view = make_view(make_machine(), names=[name, "_hidden", "$\\frac{1}{2}$"])
