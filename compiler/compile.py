@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..boards.board import Target
 from ..ir.diagnostics import Diagnostics, Location
@@ -18,6 +18,10 @@ from .passes.legalise import Legalise
 from .passes.quantise import LayerError, Quantise, layer_errors
 from .passes.retime import Retime, output_shift
 
+if TYPE_CHECKING:
+    from .mapping.axons import Axons
+    from .mapping.map import Mapped
+
 NETWORK, QUANTISED = "network.spk", "quantised.spk"
 
 
@@ -26,7 +30,8 @@ class Compilation:
     """Every stage of one compilation.
 
     ``source`` is the explicit graph, ``retimed`` the legal real one with lags, ``quantised`` the
-    integer one.
+    integer one. ``axons`` is what was mapped to cores and ``mapping`` where it is, on targets that
+    have cores.
     """
 
     source: Graph
@@ -38,6 +43,8 @@ class Compilation:
     errors: tuple[LayerError, ...]
     emission: Emission
     diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    mapping: Mapped | None = None
+    axons: Axons | None = None
 
     def manifest(self) -> dict[str, Any]:
         """The facts of this compilation, without files."""

@@ -85,7 +85,7 @@ def partition(
         if effort == 0:
             part = streamed(whole, caps)[0][vertex]
         else:
-            cores = _most_cores(machine)
+            cores = most_cores(machine)
             part = _multilevel(whole, vertex, caps, cores, effort, seed, progress)
     return _numbered(_within(graph, _numbered(part), caps, axons, machine, effort))
 
