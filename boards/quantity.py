@@ -13,9 +13,9 @@ OBTAINED: Final[tuple[str, ...]] = ("measured", "simulated", "fitted", "stated",
 class Quantity:
     """A number with its unit, its source and how it was obtained.
 
-    ``unit`` is an SI unit or the thing counted (``"cells"``, ``"blocks"``, ``"bits"``). ``obtained``
-    is ``stated`` where the source states it and nobody tried it here, ``recalled`` where it is
-    remembered, inferred or assumed.
+    ``unit`` is an SI unit or the thing counted (``"cells"``, ``"blocks"``, ``"bits"``).
+    ``obtained`` is ``stated`` where the source states it and nobody tried it here, ``recalled``
+    where it is remembered, inferred or assumed.
     """
 
     value: float

@@ -12,19 +12,40 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from ..boards.board import Target
-from ..ir.diagnostics import fail
+from ..boards.table import BoardError
+from ..ir.diagnostics import Location, fail
 from ..ir.events import Recording, Stimulus
 from ..ir.graph import Graph
 from .artifact import Artifact
 
 GROUP = "spikec.backends"
 Progress = Callable[[str, float], None]
+
+# What only targets of one kind can be asked for, and how it is said on the command line.
+_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "fpga": {
+        "lanes": "--lanes",
+        "units": "--units",
+        "core": "--core",
+        "cores": "--cores",
+        "cycles": "--cycles",
+        "step_time": "--step-time",
+        "activity": "--activity",
+        "clock_hz": "--clock",
+        "parity": "--parity",
+        "link": "--link",
+        "placements": "--placements",
+    },
+    "chip": {"effort": "--effort"},
+}
+_KINDS: Final = {"fpga": "board", "chip": "chip"}
 
 
 def no_progress(stage: str, share: float) -> None:
@@ -181,8 +202,51 @@ def backends() -> dict[str, Backend]:
     return found
 
 
+def check_options(target: Target, options: Mapping[str, Any]) -> None:
+    """Raise E0707 for an option that only targets of another kind have."""
+    # Of a board's cores 1 says nothing, and None as many as are best.
+    said = dict(options) | {"cores": None if options.get("cores", 1) == 1 else "said"}
+    for kind, words in _OPTIONS.items():
+        for name, option in words.items():
+            # False is a switch that is off, but 0 an effort.
+            value = said.get(name)
+            if kind != target.kind and value is not None and value is not False:
+                raise fail(
+                    "E0707",
+                    f"'{target.name}' is no {_KINDS[kind]}: it takes no {option}",
+                    hint=f"compile without {option}, or for a {_KINDS[kind]} ('spikec targets')",
+                )
+
+
+@runtime_checkable
+class FileTargets(Protocol):
+    """A backend that reads targets from files of the user's own."""
+
+    def read_target(self, path: Path) -> Target:
+        """The target that a file describes; ``BoardError`` where it is wrong."""
+        ...
+
+
+def _own_target(path: Path) -> tuple[Backend, Target]:
+    """The backend that reads a target from a file, and the target; E0305 where it is wrong."""
+    for backend in backends().values():
+        if isinstance(backend, FileTargets):
+            try:
+                return backend, backend.read_target(path)
+            except BoardError as error:
+                key = error.where.removeprefix(str(path)).removeprefix(": ")
+                message = f"{key}: {error.message}" if key else error.message
+                raise fail("E0305", message, Location(str(path)), error.hint or None) from None
+    raise fail("E0304", "no installed backend reads targets from files", Location(str(path)))
+
+
 def find_target(name: str) -> tuple[Backend, Target]:
-    """The backend and target of this name; E0304 with the nearest names otherwise."""
+    """The backend and target of this name, or of the file of a chip (``.toml``).
+
+    E0304 with the nearest names where there is none, E0305 for a file that is wrong.
+    """
+    if name.endswith(".toml"):
+        return _own_target(Path(name))
     known: dict[str, tuple[Backend, Target]] = {}
     for backend in backends().values():
         for target in backend.targets():

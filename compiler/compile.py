@@ -5,33 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ..boards.board import Target
-from ..ir.diagnostics import Diagnostics, Location
+from ..ir.diagnostics import Diagnostics, Location, fail
+from ..ir.events import Events, Stimulus
 from ..ir.graph import Graph
+from ..ir.neurons import IntegerNeuron
 from ..ir.text import digest, text
 from .artifact import Artifact
-from .backend import Backend, Emission, Progress, no_progress
+from .backend import Backend, Emission, Progress, check_options, no_progress
+from .integer.executor import Executor
+from .mapping.axons import Axons
+from .mapping.map import Mapped, map_network
+from .mapping.network import axons_of
+from .mapping.to_json import mapping_facts, mapping_json
 from .passes.base import Pass, run_pipeline
 from .passes.legalise import Legalise
 from .passes.quantise import LayerError, Quantise, layer_errors
+from .passes.relay import RelayDelays
 from .passes.retime import Retime, output_shift
 
-if TYPE_CHECKING:
-    from .mapping.axons import Axons
-    from .mapping.map import Mapped
+NETWORK, QUANTISED, MAPPING = "network.spk", "quantised.spk", "mapping.json"
+EFFORTS = (0, 1, 2)
 
-NETWORK, QUANTISED = "network.spk", "quantised.spk"
+
+@dataclass(frozen=True)
+class MappingOptions:
+    """What a mapping depends on beside the network and the machine.
+
+    The rates were counted over ``samples`` of ``steps``; both are 0 where every source counts one.
+    """
+
+    effort: int
+    seed: int
+    samples: int
+    steps: int
+
+    @property
+    def window(self) -> int | None:
+        """Steps in which the rates were counted, ``None`` where they were not."""
+        return self.samples * self.steps or None
 
 
 @dataclass(frozen=True)
 class Compilation:
     """Every stage of one compilation.
 
-    ``source`` is the explicit graph, ``retimed`` the legal real one with lags, ``quantised`` the
-    integer one. ``axons`` is what was mapped to cores and ``mapping`` where it is, on targets that
-    have cores.
+    ``source`` is the explicit graph, ``retimed`` the legal real one with lags and relays,
+    ``quantised`` the integer one. For a target that is a machine of cores ``axons`` is what was
+    mapped, with its rates, ``mapping`` the result, and ``mapping_options`` what it depends on.
     """
 
     source: Graph
@@ -43,12 +69,16 @@ class Compilation:
     errors: tuple[LayerError, ...]
     emission: Emission
     diagnostics: Diagnostics = field(default_factory=Diagnostics)
-    mapping: Mapped | None = None
     axons: Axons | None = None
+    mapping: Mapped | None = None
+    mapping_options: MappingOptions | None = None
 
     def manifest(self) -> dict[str, Any]:
-        """The facts of this compilation, without files."""
-        return {
+        """The facts of this compilation, without files.
+
+        Nothing here depends on how long anything took: the same input gives the same bytes.
+        """
+        facts = {
             "name": self.source.name,
             "backend": self.backend,
             "target": self.target.name,
@@ -61,21 +91,31 @@ class Compilation:
             "emission": dict(self.emission.facts),
             "diagnostics": [d.as_dict() for d in self.diagnostics],
         }
+        if self.mapping is not None and self.mapping_options is not None:
+            options = self.mapping_options
+            facts["mapping"] = asdict(options) | mapping_facts(self.mapping, options.window)
+        return facts
 
     def artifact(self, more: Mapping[str, bytes] | None = None) -> Artifact:
         """The artefact, with ``more`` files (a report) in it."""
         files = {
             NETWORK: text(self.source).encode(),
             QUANTISED: text(self.quantised).encode(),
+            **self._mapping_files(),
             **self.emission.files,
             **(more or {}),
         }
         return Artifact(files, self.manifest())
 
+    def _mapping_files(self) -> dict[str, bytes]:
+        if self.axons is None or self.mapping is None or self.mapping_options is None:
+            return {}
+        return {MAPPING: mapping_json(self.axons, self.mapping, self.mapping_options.window)}
+
 
 def pipeline(options: Quantise) -> list[Pass]:
     """The passes from an explicit graph to a quantised one."""
-    return [Legalise(), Retime(), options]
+    return [Legalise(), Retime(), RelayDelays(), options]
 
 
 def compile_graph(
@@ -88,8 +128,15 @@ def compile_graph(
     found: Diagnostics | None = None,
     progress: Progress = no_progress,
     after: Callable[[str, Graph], None] | None = None,
+    calibration: Stimulus | None = None,
 ) -> Compilation:
-    """Compile ``graph`` for ``target``; raises ``SpikecError`` when it cannot be done exactly."""
+    """Compile ``graph`` for ``target``; raises ``SpikecError`` when it cannot be done exactly.
+
+    A target that is a machine of cores is mapped to, with option ``effort`` (0 to 2) and the seed
+    of ``options``. The spikes that each source sends under ``calibration`` are what packets are
+    weighed by; without it every source counts one. What only targets of another kind have is E0707.
+    """
+    check_options(target, backend_options or {})
     found = Diagnostics() if found is None else found
     stages: dict[str, Graph] = {}
 
@@ -101,12 +148,27 @@ def compile_graph(
 
     source = portable(graph)
     quantised = run_pipeline(pipeline(options), source, target, found, keep)
-    errors = tuple(layer_errors(stages[Retime.NAME], quantised))
+    errors = tuple(layer_errors(stages[RelayDelays.NAME], quantised))
     every = {"input_max": options.input_max, **(backend_options or {})}
+    axons = mapped = mapping_options = None
+    if target.machine is not None:
+        mapping_options = _mapping_options(every, options.seed, calibration)
+        rates = None if calibration is None else _rates(quantised, calibration, progress)
+        axons = axons_of(quantised, target.machine, options.weight_bits, rates)
+        mapped = map_network(
+            axons,
+            target.machine,
+            effort=mapping_options.effort,
+            seed=mapping_options.seed,
+            window=mapping_options.window,
+            progress=progress,
+            found=found,
+        )
+        every["mapping"] = mapped
     emission = backend.emit(quantised, target, every, progress)
     return Compilation(
         source,
-        stages[Retime.NAME],
+        stages[RelayDelays.NAME],
         quantised,
         target,
         backend.name,
@@ -114,7 +176,44 @@ def compile_graph(
         errors,
         emission,
         found,
+        axons,
+        mapped,
+        mapping_options,
     )
+
+
+def _mapping_options(
+    options: Mapping[str, Any], seed: int, calibration: Stimulus | None
+) -> MappingOptions:
+    """What the user said, else the usual."""
+    effort = 1 if options.get("effort") is None else options["effort"]
+    if effort not in EFFORTS:
+        raise fail("E0707", f"--effort is 0, 1 or 2, not {effort}")
+    counted = (0, 0) if calibration is None else (calibration.samples, calibration.steps)
+    return MappingOptions(int(effort), seed, *counted)
+
+
+def _rates(
+    quantised: Graph, calibration: Stimulus, progress: Progress
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Spikes of every neuron and line under a stimulus, by node; readouts send none."""
+    spiking = [
+        p.name
+        for p in quantised.populations
+        if isinstance(p.neuron, IntegerNeuron) and p.neuron.reset != "none"
+    ]
+    recording = Executor(quantised).run(
+        calibration, populations=spiking, progress=lambda share: progress("rates", share)
+    )
+    rates = {p.name: np.zeros(p.size, np.int64) for p in quantised.populations}
+    rates |= {name: _counts(recording.spikes[name]) for name in spiking}
+    return rates | {name: _counts(events) for name, events in calibration.inputs.items()}
+
+
+def _counts(events: Events) -> npt.NDArray[np.int64]:
+    total = np.zeros(events.size, np.int64)
+    np.add.at(total, events.index, events.value.astype(np.int64))
+    return total
 
 
 def portable(graph: Graph) -> Graph:

@@ -313,6 +313,11 @@ CODES: dict[str, Code] = {
         "step than it can carry. They wait, and some arrive late or, on SpiNNaker, are dropped. "
         "Use more chips, or a stimulus with fewer spikes.",
     ),
+    "E0324": Code(
+        "a mapping cannot be read",
+        "mapping.json has to be as compiler/mapping/mapping.schema.json describes it, and of the "
+        "machine and network it is read for. Compile again.",
+    ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
         "the format cannot hold the network",

@@ -32,6 +32,7 @@ from ..reporting import Calibration, calibrate, compile_report
 from ..stimulus import load_stimulus
 from .console import Report
 from .options import (
+    effort_option,
     json_option,
     pass_options,
     read_model,
@@ -328,8 +329,11 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     metavar="N",
     help="FPGA: place and route with up to N seeds until timing is met.",
 )
+@effort_option
 @click.option(
-    "--calibration", type=click.Path(path_type=Path), help="Stimulus to measure the error on."
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Stimulus to measure the error on; for a chip, spikes that weigh packets, too.",
 )
 @click.option("--dump-after", multiple=True, metavar="PASS", help="Print the graph after a pass.")
 @json_option
@@ -349,6 +353,7 @@ def compile_(
     link: str,
     bitstream: bool,
     placements: int | None,
+    effort: str | None,
     calibration: Path | None,
     dump_after: tuple[str, ...],
     as_json: bool,
@@ -388,6 +393,7 @@ def compile_(
         "placements": placements,
         "parity": parity,
         "link": None if link == "serial" else link,
+        "effort": None if effort is None else int(effort),
     }
     try:
         with report.progress() as progress:
@@ -400,6 +406,7 @@ def compile_(
                 found=found,
                 progress=progress,
                 after=dump,
+                calibration=None if stimulus is None else stimulus.stimulus,
             )
     except SpikecError as error:
         # The error is told last, together with what was found before it, and each thing once.
@@ -466,6 +473,8 @@ def _tell(
         share = 100.0 * use["used"] / max(use["available"], 1)
         line = f"{cell:<16} {use['used']:>6} of {use['available']:>6}  {share:5.1f} %"
         report.line(f"{line}  estimate: {facts['estimate_source']}")
+    if compilation.mapping is not None:
+        _tell_mapping(report, artifact.manifest["mapping"], compilation.mapping.seconds)
     if "not_built" in facts:
         report.line(facts["not_built"])
     if "fmax_mhz" in facts:
@@ -483,9 +492,51 @@ def _tell(
         "digest": artifact.digest,
         "manifest": dict(artifact.manifest),
     }
+    if compilation.mapping is not None:
+        data["mapping_seconds"] = compilation.mapping.seconds
     if measured is not None:
         data["calibration"] = asdict(measured)
     report.data(data | ({"dumps": dumps} if dumps else {}))
+
+
+def _tell_mapping(report: Report, facts: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
+    """What the mapping takes of the machine, and which limit is nearest."""
+    report.table(
+        "limits, the nearest first",
+        ("limit", "most used", "of", "share", "where", "obtained"),
+        [
+            (
+                limit["limit"],
+                f"{limit['used']:,}",
+                f"{limit['value']:,.0f} {limit['unit']}",
+                f"{limit['share']:.1%}",
+                limit["at"],
+                limit["obtained"],
+            )
+            for limit in facts["limits"]
+        ],
+    )
+    if facts["limits"]:
+        near = facts["limits"][0]
+        report.line(f"nearest limit: {near['limit']} ({near['obtained']}: {near['source']})")
+    chips = f"{facts['chips']} chip" + ("s" if facts["chips"] > 1 else "")
+    report.line(f"cores: {facts['cores']:,} of {facts['of_cores']:,} on {chips}")
+    worst, window = facts["worst_link"], facts["window"]
+    line = (
+        f"{facts['packets_per_spike']:.4g} packets and {facts['hops_per_spike']:.4g} hops a spike"
+    )
+    if window is None:
+        line += "; every source counts one spike (--calibration counts them)"
+    else:
+        line += f", of {facts['spikes']:,} in {facts['samples']:,} x {facts['steps']:,} steps"
+    report.line(line)
+    if worst is not None:
+        load = f"{worst['packets']:,} packets"
+        if window is not None:
+            load = f"{worst['packets'] / window:,.4g} packets a step"
+        report.line(f"busiest link: router {worst['start']} to {worst['end']}, {load}")
+    stages = ", ".join(f"{name} {taken:.2f}" for name, taken in seconds.items())
+    report.line(f"seconds: {stages}")
 
 
 def _cycles(mean: float) -> str:

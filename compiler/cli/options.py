@@ -38,6 +38,14 @@ steps_option = click.option(
 samples_option = click.option(
     "--samples", type=click.IntRange(1), help="Use only the first samples."
 )
+effort_option = click.option(
+    "--effort",
+    "-O",
+    type=click.Choice(["0", "1", "2"]),
+    show_default="1",
+    help="Chip: 0 maps fast and greedily, 1 refines the partition and places, 2 does ten times the "
+    "work for fewer packets and hops. --seed is of this, too.",
+)
 learning_option = click.option(
     "--learning/--no-learning",
     default=True,

@@ -111,7 +111,7 @@ def test_passes_report_as_they_finish() -> None:
         after=lambda name, graph: seen.append((name, len(graph.projections))),
         progress=lambda name, share: shares.append((name, share)),
     )
-    assert seen == [("legalise", 2), ("retime", 2), ("quantise", 2)]
+    assert seen == [("legalise", 2), ("retime", 2), ("relay", 2), ("quantise", 2)]
     assert shares == [(name, 1.0) for name, _ in seen]
 
 

@@ -74,10 +74,11 @@ def compiled(model: Path, folder: Path, hash_seed: str, options: list[str]) -> d
     "options",
     [
         ["-t", "null"],
+        ["-t", "spinnaker1"],
         ["-t", "icebreaker", "--no-bitstream", "--state-bits", "16"],
         pytest.param(["-t", "icebreaker", "--state-bits", "16"], marks=pytest.mark.slow),
     ],
-    ids=["null", "verilog", "bitstream"],
+    ids=["null", "chip", "verilog", "bitstream"],
 )
 def test_two_compilations_have_one_digest(options: list[str], tmp_path: Path) -> None:
     model = tmp_path / "model.nir"

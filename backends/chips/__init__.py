@@ -1,0 +1,58 @@
+"""Neuromorphic chips of ``boards/chips``: networks are mapped to their cores.
+
+The mapping belongs to the compilation (`compiler.mapping`); this backend only says which machines
+there are. It emits no program for any of them yet, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...boards.board import Target
+from ...boards.chip import chip_names, load_chip, load_chip_file
+from ...boards.features import CHIP_FAMILIES
+from ...boards.machine import Machine
+from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run
+from ...ir.diagnostics import fail
+from ...ir.graph import Graph
+
+
+@dataclass(frozen=True)
+class ChipsBackend:
+    """Offers every chip as a target, and the user's own; emits nothing beside the mapping."""
+
+    name: str = "chips"
+    rungs: tuple[str, ...] = ()
+
+    def targets(self) -> Sequence[Target]:
+        """Every chip in ``boards/chips/``."""
+        return tuple(_target(load_chip(name)) for name in chip_names())
+
+    def read_target(self, path: Path) -> Target:
+        """The chip of a file of the user's own; ``BoardError`` where the file is wrong."""
+        return _target(load_chip_file(path))
+
+    def requirements(self) -> Sequence[Requirement]:
+        """Nothing: the mapper is spikec's own."""
+        return ()
+
+    def emit(
+        self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
+    ) -> Emission:
+        """No files yet. ``options["mapping"]`` has what a program would be made of."""
+        said = f"mapped; no program is emitted for {target.name} yet"
+        return Emission({}, {"not_built": said}, {})
+
+    def run(self, rung: str, run: Run) -> Outcome:
+        """There is nothing to run."""
+        raise fail("E0306", f"the chips backend has no rung '{rung}'")
+
+
+def _target(machine: Machine) -> Target:
+    return Target.chip(machine, CHIP_FAMILIES[machine.family])
+
+
+backend = ChipsBackend()
