@@ -12,7 +12,13 @@ from .mapping.limits import COUNTS
 from .mapping.map import Mapped
 from .report.data import LimitUse, MappingView
 
-_TITLES: Final = {**COUNTS, "routing_entries": "routing entries"}
+_TITLES: Final = {
+    **COUNTS,
+    "fan_in": "synapses onto a neuron",
+    "fan_out": "cores that a neuron reaches",
+    "delay_steps": "steps of delay",
+    "routing_entries": "routing entries",
+}
 
 
 def mapping_view(axons: Axons, mapped: Mapped) -> MappingView:

@@ -1,7 +1,7 @@
 """Neuromorphic chips of ``boards/chips``: networks are mapped to their cores.
 
-The mapping belongs to the compilation (`compiler.mapping`); this backend only says which machines
-there are. It emits no program for any of them yet, and says so.
+The mapping belongs to the compilation (`compiler.mapping`); this backend says which machines there
+are, and runs what was mapped core by core. It emits no program for any of them yet, and says so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from ...boards.chip import chip_names, load_chip, load_chip_file
 from ...boards.features import CHIP_FAMILIES
 from ...boards.machine import Machine
 from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run
-from ...ir.diagnostics import fail
+from ...compiler.compile import MAPPING
+from ...compiler.ladder import quantised
+from ...compiler.mapping.network import axons_of
+from ...compiler.mapping.to_json import read_mapping
 from ...ir.graph import Graph
 
 
@@ -25,7 +28,7 @@ class ChipsBackend:
     """Offers every chip as a target, and the user's own; emits nothing beside the mapping."""
 
     name: str = "chips"
-    rungs: tuple[str, ...] = ()
+    rungs: tuple[str, ...] = ("cores",)
 
     def targets(self) -> Sequence[Target]:
         """Every chip in ``boards/chips/``."""
@@ -47,8 +50,18 @@ class ChipsBackend:
         return Emission({}, {"not_built": said}, {})
 
     def run(self, rung: str, run: Run) -> Outcome:
-        """There is nothing to run."""
-        raise fail("E0306", f"the chips backend has no rung '{rung}'")
+        """The rung ``cores``: the integer rung, core by core, along the routes of the mapping.
+
+        E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged.
+        """
+        from ...compiler.mapping.execute import run_cores
+
+        facts = run.artifact.manifest
+        graph = quantised(run.artifact)
+        machine = load_chip(str(facts["target"]))
+        axons = axons_of(graph, machine, int(facts["quantise"]["weight_bits"]))
+        mapping = read_mapping(run.artifact.files[MAPPING], machine, axons)
+        return run_cores(graph, axons, mapping, run)
 
 
 def _target(machine: Machine) -> Target:
