@@ -310,8 +310,9 @@ def _contract(
         s = -1 if source[e] < 0 else vertex[source[e]]
         if k == begin:
             continue
-        if k == begin + 1 and (s < 0 or s == out[begin]):
-            # Wherever this vertex goes the net goes along: it costs no packet.
+        if k == begin + 1 and (s == out[begin] or (s < 0 and axons[e] == 0)):
+            # Wherever this vertex goes the net goes along: it costs no packet. A line from the
+            # host stays a net, as it takes no axon that leads out.
             own_axons[out[begin]] += axons[e]
             own_bits[out[begin]] += bits[e]
             k = begin

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from spikec.compiler.connectivity import apply, delays, synapse_count, to_sparse
+from spikec.compiler.connectivity import apply, delays, pattern, synapse_count, to_sparse
 from spikec.ir.connections import (
     AvgPool2d,
     Chain,
@@ -246,3 +246,64 @@ def test_a_delay_between_mixing_stages_has_no_single_value() -> None:
     with pytest.raises(SpikecError, match=r"E0301.*delays of 1 to 3") as caught:
         delays(Chain((dense, Delay(np.array([1, 2, 3]), (3,)), dense)))
     assert "relay" in str(caught.value)
+
+
+def linear(draw: st.DrawFn, size: int) -> Connection:
+    """A connection of any kind but windows, zeros among its weights."""
+    seed, kind = draw(st.integers(0, 2**20)), draw(st.integers(0, 4))
+    if kind == 0:
+        return Dense(integers(seed, (draw(SIDE), size)))
+    if kind == 1:
+        rng = np.random.default_rng(seed)
+        lengths = rng.integers(0, 5, size)
+        post = rng.integers(0, 6, lengths.sum())  # the same pair twice, and sums of zero
+        return Sparse(size, 6, np.cumsum([0, *lengths]), post, integers(seed, (post.size,)))
+    if kind == 2:
+        return OneToOne(integers(seed, (size,)), (size,))
+    if kind == 3:
+        return Scale(np.array(draw(st.integers(0, 2))), (size,))
+    return Delay(np.random.default_rng(seed).integers(0, 4, size), (size,))
+
+
+@st.composite
+def connections(draw: st.DrawFn) -> Connection:
+    """One of every kind, or a chain of up to three."""
+    kind = draw(st.integers(0, 4))
+    first: Connection
+    if kind == 0:
+        first = draw(convolutions())
+    elif kind == 1:
+        conv = draw(convolutions())
+        first = Conv1d(
+            conv.weight[:, :, 0, :],
+            (conv.shape[0], conv.shape[2]),
+            conv.stride[1],
+            conv.padding[1],
+            conv.dilation[1],
+            conv.groups,
+        )
+    elif kind == 2:
+        pool = draw(st.sampled_from((SumPool2d, AvgPool2d)))
+        kernel = (draw(SMALL), draw(SMALL))
+        shape = (draw(SMALL), draw(st.integers(3, 7)), draw(st.integers(3, 7)))
+        first = pool(shape, kernel, (draw(SMALL), draw(SMALL)), (draw(PAD), draw(PAD)))
+    else:
+        first = linear(draw, draw(SIDE))
+    parts = [first]
+    if draw(st.booleans()):
+        parts.append(Flatten(first.out_shape))
+        for _ in range(draw(st.integers(0, 2))):
+            parts.append(linear(draw, prod(parts[-1].out_shape)))
+        if draw(st.booleans()):
+            parts.insert(0, Delay(np.array(2), first.in_shape))
+    return parts[0] if len(parts) == 1 else Chain(tuple(parts))
+
+
+@settings(max_examples=250)
+@given(connections())
+def test_the_pattern_is_that_of_the_matrix(connection: Connection) -> None:
+    ptr, post = pattern(connection)
+    matrix = to_sparse(connection)
+    assert ptr.dtype == np.int64 and post.dtype == np.int32
+    assert ptr.tolist() == matrix.indptr.tolist()
+    assert post.tolist() == matrix.indices.tolist()
