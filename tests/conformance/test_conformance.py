@@ -153,7 +153,12 @@ NETWORKS = {**MODEL_NETWORKS, **LINK_NETWORKS}
 
 
 def build(graph: Graph, backend: Backend, target: Target, options: Quantise = OPTIONS) -> Artifact:
-    return compile_graph(graph, backend, target, options, {"bitstream": False}).artifact()
+    return compile_graph(graph, backend, target, options, quick(target)).artifact()
+
+
+def quick(target: Target) -> dict[str, object]:
+    """Options that leave out what takes long and is tested elsewhere."""
+    return {"bitstream": False} | ({} if target.machine is None else {"effort": 0})
 
 
 def built_or_refused(graph: Graph, target: str, options: Quantise = OPTIONS) -> Artifact | None:
@@ -345,7 +350,7 @@ def test_interleaved_compilations_do_not_meet(target: str) -> None:
         between.append(build(two, backend, machine).digest)
 
     mixed: Compilation = compile_graph(
-        one.with_(name="one"), backend, machine, OPTIONS, {"bitstream": False}, after=compile_other
+        one.with_(name="one"), backend, machine, OPTIONS, quick(machine), after=compile_other
     )
     assert mixed.artifact().digest == alone["one"]
     assert len(between) == len(pipeline(OPTIONS))

@@ -74,9 +74,7 @@ def test_the_file_is_as_the_schema_says(mapped: tuple[Machine, Axons, Mapped]) -
 def test_a_machine_of_several_chips_comes_back() -> None:
     machine = small("loihi1")
     node = Node("many", 0, 129 * 16)
-    bundle = Bundle(
-        "none", 0, np.zeros(node.size + 1, np.int64), np.zeros(0, np.int32), np.ones(())
-    )
+    bundle = Bundle("none", 0, np.zeros(node.size + 1, np.int64), *np.zeros((2, 0), np.int32))
     axons = Axons((node,), node.size, (bundle,), np.ones(node.size, np.int64))
     result = map_network(axons, machine, effort=0)
     assert result.mapping.machine.chips != machine.chips
