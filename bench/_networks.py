@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from spikec.compiler.mapping.axons import Axons, Bundle, Node
 
 Integers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
 
 NEURONS_A_CORE: Final = 1024
 # Cores beyond those that neurons alone take, so that a partition has room to move.
@@ -29,6 +30,7 @@ SEED: Final = 1
 LAYERS: Final = 5
 _TAPS: Final = 9
 _FAR: Final = 0.1
+_SLICE: Final = 1 << 16
 _ARRAYS: Final = ("ptr", "target", "rate")
 
 
@@ -183,21 +185,39 @@ def describe(network: Network) -> str:
     return f"{network.neurons:,} neurons, {network.synapses:,} synapses"
 
 
-def packets(network: Network, part: npt.NDArray[Any]) -> int:
-    r""":math:`\sum_i r_i |C_i \setminus \{c_i\}|`: the cores that neuron i reaches but its own.
+def reached(network: Network, part: npt.NDArray[Any]) -> Iterator[tuple[int, Flags]]:
+    """The cores that neurons reach, in slices: the first neuron, and flags (neurons, cores).
 
-    Counted from the definition, not by what made the parts: a row is the distinct pairs of source
-    and core. In slices, so that the pairs of a large network do not lie in memory at once.
+    In slices, so that all pairs of a neuron and a core never lie in memory at once.
     """
     part = np.asarray(part, np.int64)
     parts = int(part.max()) + 1
-    found, step = 0, 1 << 16
-    for first in range(0, network.neurons, step):
-        ptr = network.ptr[first : first + step + 1]
+    for first in range(0, network.neurons, _SLICE):
+        ptr = network.ptr[first : first + _SLICE + 1]
         row = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
-        reached = np.zeros((ptr.size - 1) * parts, np.bool_)
-        reached[row * parts + part[network.target[ptr[0] : ptr[-1]]]] = True
-        by_source = reached.reshape(-1, parts)
-        own = by_source[np.arange(ptr.size - 1), part[first : first + ptr.size - 1]]
-        found += int(network.rate[first : first + ptr.size - 1] @ (by_source.sum(1) - own))
+        flags = np.zeros((ptr.size - 1, parts), np.bool_)
+        flags[row, part[network.target[ptr[0] : ptr[-1]]]] = True
+        yield first, flags
+
+
+def packets(network: Network, part: npt.NDArray[Any]) -> int:
+    r""":math:`\sum_i r_i |C_i \setminus \{c_i\}|`: the cores that neuron i reaches but its own.
+
+    Counted from the definition and with nothing of what made the parts.
+    """
+    found = 0
+    for first, flags in reached(network, part):
+        mine = slice(first, first + flags.shape[0])
+        own = flags[np.arange(flags.shape[0]), part[mine]]
+        found += int(network.rate[mine] @ (flags.sum(axis=1) - own))
     return found
+
+
+def fullest(network: Network, part: npt.NDArray[Any]) -> dict[str, int]:
+    """Cores, and the neurons and in-axons of the core that has most of them."""
+    in_axons = sum(flags.sum(axis=0) for _, flags in reached(network, part))
+    return {
+        "cores": int(part.max()) + 1,
+        "neurons": int(np.bincount(part).max()),
+        "in_axons": int(np.max(in_axons)),
+    }
