@@ -89,7 +89,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>spikec measurements</title>'
         f"<style>{STYLE}</style><h1>spikec measurements</h1>"
-        "<p>Peers of the integer executor and of mapping ran beside them, on this machine. Those "
+        "<p>Peers of the integer executor, of mapping and of SpiNNaker ran beside them, on this "
+        "machine; where there is none to run, one way of ours is the peer of another. Those "
         "of circuits have the figures that they publish, or that their own sources gave in "
         "simulation and synthesis. Bars start at zero: ours is blue, the peer grey, the goal an "
         "orange line.</p>"

@@ -189,6 +189,49 @@ def test_layers_keep_the_cycles_that_were_promised(
     assert sum(run.cycles) / len(run.cycles) <= goal
 
 
+@pytest.mark.slow
+def test_mapping_is_measured_on_small_networks() -> None:
+    script = BENCH / "mapping.py"
+    command = [sys.executable, str(script), "--json", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, SCHEMA)
+    missed = [r["name"] for r in found["results"] if r["meets"] is False]
+    assert missed == []
+    faults = [r["ours"] for r in found["results"] if r["unit"] == "faults"]
+    assert faults == [0, 0, 0, 0]
+
+
+def test_a_peer_that_is_not_there_is_said_to_be() -> None:
+    peer = module("mapping").Peer("Nobody", "no_such_partitioner", "nobody", ("none",))
+    assert peer.missing == "Nobody is not there: pip install 'spikec[nobody]'"
+
+
+def test_unknown_rows_are_refused() -> None:
+    with pytest.raises(SystemExit, match=r"no row \['none'\]; there are conv-20k, .*route"):
+        module("mapping").measure(True, ["none"])
+
+
+def test_trees_are_measured_by_the_least_ones() -> None:
+    found = module("mapping").measure(True, ["route"])
+    jsonschema.validate(found, SCHEMA)
+    assert [r["meets"] for r in found["results"]] == [True, True, True, True, None]
+
+
+# Packets per spike that we had when this was written, and a little more.
+PACKETS = {"conv-20k": 0.43, "local-10k": 4.3, "random-10k": 8.1}
+
+
+@pytest.mark.parametrize("name", PACKETS)
+def test_partitions_keep_the_packets_that_were_measured(name: str) -> None:
+    case, networks = module("_mapping_case"), module("_networks")
+    network = networks.SMALL[name]()
+    part = case.partition(network.axons(), case.machine("neurons"), 1, case.SEED)
+    assert networks.fullest(network, part)["neurons"] <= networks.NEURONS_A_CORE
+    sent = networks.packets(network, part) / int(network.rate.sum())
+    assert sent <= PACKETS[name]
+
+
 def test_our_network_is_seeded() -> None:
     bench = module("integer_executor")
     load = bench.Load("x", 90.0, 20)
