@@ -50,6 +50,9 @@ _GUESSES: Final = 5
 # Work of a level, in steps of a few nanoseconds, by effort; sweeps it is at least and most worth.
 _WORK: Final = {1: 3.0e9, 2: 3.0e10}
 _VISIT: Final = 20.0
+# Neurons of a network that is worth all of it, and the share that the smallest is worth.
+_LARGE: Final = 50_000
+_SMALL: Final = 0.1
 _LEAST_SWEEPS: Final = 4
 _MOST_SWEEPS: Final = 400
 _COARSE_SHARE: Final = 0.1
@@ -261,6 +264,8 @@ def _schedule(
     """As many sweeps as the work of this effort is worth."""
     reach = 1.0 + packets(graph, part, parts) / max(float(graph.weight.sum()), 1.0)
     sweep = graph.pins.size * (_VISIT + reach) * (2.0 if caps.depend else 1.0)
+    # Nobody waits for a small network as long as for a large one.
+    share *= min(max(float(graph.size.sum()) / _LARGE, _SMALL), 1.0)
     sweeps = int(share * _WORK[effort] / max(sweep, 1.0))
     most = _MOST_SWEEPS * (10 if effort > 1 else 1)
     return Schedule(min(max(sweeps, _LEAST_SWEEPS), most), _HOT)
