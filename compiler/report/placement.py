@@ -110,8 +110,8 @@ def limits_plot(view: MappingView) -> Plot | None:
     notes = []
     if any(use.bound.obtained == "recalled" for use in view.limits):
         notes.append(
-            "A limit that is recalled is dashed and in another colour: its source is named below, "
-            "and nobody here has measured it."
+            "A limit that is recalled is dashed and in another colour: it is remembered or "
+            "assumed, and the table below names its source."
         )
     return Plot("limits", "Used against limit", svg, alt, tuple(notes))
 
