@@ -51,7 +51,7 @@ _GUESSES: Final = 5
 _WORK: Final = {1: 3.0e9, 2: 3.0e10}
 _VISIT: Final = 20.0
 # Neurons of a network that is worth all of it, and the share that the smallest is worth.
-_LARGE: Final = 50_000
+_LARGE: Final = 20_000
 _SMALL: Final = 0.1
 _LEAST_SWEEPS: Final = 4
 _MOST_SWEEPS: Final = 400
