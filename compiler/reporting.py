@@ -21,6 +21,7 @@ from .comparison import Comparison
 from .compile import Compilation
 from .integer.executor import Executor
 from .ladder import network, quantised
+from .mapping_view import mapping_view
 from .passes.quantise import REFERENCE, LayerError
 from .report import render
 from .report.data import (
@@ -109,6 +110,9 @@ def compile_report(
         recordings = (Executor(graph).run(calibration.stimulus, populations=populations),)
         scores = _accuracies(recordings, graph, calibration, "calibration data")
     fmax = compilation.emission.facts.get("fmax_mhz")
+    mapping = None
+    if compilation.mapping is not None and compilation.axons is not None:
+        mapping = mapping_view(compilation.axons, compilation.mapping)
     verdict = f"compiled for {target.title}"
     if fmax is not None:
         verdict += f"; timing met: {fmax:.1f} MHz of {facts['emission']['clock_mhz']:.1f} MHz"
@@ -122,7 +126,10 @@ def compile_report(
             recordings=recordings,
             accuracies=scores,
             diagnostics=tuple(compilation.diagnostics),
-            **_common(facts, target, compilation.source, compared=False),
+            mapping=mapping,
+            **_common(
+                facts, target, compilation.source, compared=False, mapped=mapping is not None
+            ),
         )
     )
 
@@ -206,7 +213,7 @@ def _accuracies(
 
 
 def _common(
-    facts: Mapping[str, Any], target: Target, graph: Graph, *, compared: bool
+    facts: Mapping[str, Any], target: Target, graph: Graph, *, compared: bool, mapped: bool = False
 ) -> dict[str, Any]:
     emission = facts["emission"]
     source = next((p.at.file for p in graph.populations if p.at.file), None)
@@ -221,7 +228,7 @@ def _common(
         "choice": _choice(emission),
         "timing": _timing(emission, target),
         "tools": tuple(sorted(emission.get("tools", {}).items())),
-        "provenance": _provenance(emission, compared),
+        "provenance": _provenance(emission, compared, mapped),
     }
 
 
@@ -281,7 +288,9 @@ def _timing(emission: Mapping[str, Any], target: Target) -> Timing | None:
     return Timing(clock, reached)
 
 
-def _provenance(emission: Mapping[str, Any], compared: bool) -> tuple[Provenance, ...]:
+def _provenance(
+    emission: Mapping[str, Any], compared: bool, mapped: bool
+) -> tuple[Provenance, ...]:
     found = []
     if compared:
         how = "every emission and state word compared"
@@ -289,6 +298,9 @@ def _provenance(emission: Mapping[str, Any], compared: bool) -> tuple[Provenance
     found.append(
         Provenance("error per layer", "integer weights against real ones", "spikec compile")
     )
+    if mapped:
+        how = "counted again from the synapses, by a check that shares no code with the mapper"
+        found.append(Provenance("mapping", how, "spikec compile"))
     if "core" in emission:
         core = emission["core"]
         found.append(Provenance("core", f"{core['kind']}: {core['why']}", "spikec compile"))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ...compiler.integer.population import taken
 from ...hdl.cluster_image import ClusterImage
 from ...hdl.cluster_shape import ClusterShape
 from ...ir.diagnostics import fail
-from ...ir.graph import Graph, Population
-from ...ir.neurons import IntegerNeuron
+from ...ir.graph import Graph
 from .lower import (
     Build,
     LoweredCore,
@@ -180,16 +179,6 @@ def _slice(graph: Graph, assignment: Assignment, core: int) -> Graph:
     for population in graph.populations:
         members = assignment.members(graph, population.name, core)
         if members.size:
-            neuron = _taken(integer_neuron(population), population, members)
+            neuron = taken(integer_neuron(population), population, members)
             kept.append(replace(population, shape=(members.size,), neuron=neuron))
     return replace(graph, populations=tuple(kept), projections=(), outputs=())
-
-
-def _taken(neuron: IntegerNeuron, population: Population, members: Integers) -> IntegerNeuron:
-    """The parameters of some neurons of a population."""
-    arrays: dict[str, Any] = {}
-    for field in fields(neuron):
-        value = getattr(neuron, field.name)
-        if isinstance(value, np.ndarray) and value.ndim:
-            arrays[field.name] = np.broadcast_to(value, population.shape).ravel()[members]
-    return replace(neuron, **arrays)

@@ -296,6 +296,13 @@ def check(axons: Axons, mapping: Mapping, window: int | None = None) -> Checked:
     return Checked(tuple(faults), usage, bindings, tuple(warnings))
 
 
+def check_form(axons: Axons, mapping: Mapping) -> None:
+    """Raise E0322 unless shapes and ranges of all arrays fit, so that indices can be trusted."""
+    faults = _form_faults(axons, mapping)
+    if faults:
+        raise SpikecError(fault.diagnostic for fault in faults)
+
+
 # -- counting ------------------------------------------------------------------------------------
 
 
@@ -310,7 +317,7 @@ class _Recount:
         self.counts = {name: np.zeros(parts, np.int64) for name in _COUNTED}
         self.owner = np.full(routes.count, -1, np.int32)
         self.route_rate = np.zeros(routes.count, np.int64)
-        self.neighbours = _neighbours(self.machine)
+        self.neighbours = neighbours(self.machine)
         self.load = np.zeros(self.neighbours.shape, np.int64)
         self.sound = np.zeros(routes.count, np.bool_)
         self.packets, self.hops = 0, 0.0
@@ -582,7 +589,7 @@ def _end(bundle: Bundle) -> int:
     return bundle.first + bundle.ptr.size - 1
 
 
-def _neighbours(machine: Machine) -> Ids:
+def neighbours(machine: Machine) -> Ids:
     """The router at the end of each link (routers, links) that leaves a router, or -1.
 
     Links are those of `STEPS`; in a tree link 0 leads to the parent and the others to children.
@@ -605,7 +612,7 @@ def _neighbours(machine: Machine) -> Ids:
 
 
 def _tree(arity: tuple[int, ...]) -> Ids:
-    """`_neighbours` of a tree; levels are numbered from the leaves to the root."""
+    """`neighbours` of a tree; levels are numbered from the leaves to the root."""
     sizes = np.cumprod([1, *arity])[::-1]
     table = np.full((sizes.sum(), max(arity, default=0) + 1), -1, np.int32)
     low = 0

@@ -97,9 +97,10 @@ def hypergraph(axons: Axons, synapse_bits: int, axon_bits: int, *, shared: bool)
 
 def scaled(rate: Array) -> Array:
     """Rates as 32-bit weights: halved until they sum up to less than 2^30; a spike stays one."""
-    total, shift = int(rate.sum()), 0
-    while total >> shift >= _MOST_WEIGHT:
-        shift += 1
+    # The sum of 64-bit rates may need more than 64 bits.
+    total, shift = float(rate.sum(dtype=np.float64)), 0
+    while total >= _MOST_WEIGHT:
+        total, shift = total / 2, shift + 1
     return np.where(rate > 0, np.maximum(rate >> shift, 1), 0).astype(np.int32)
 
 
@@ -111,11 +112,12 @@ def incidence(graph: Hypergraph) -> tuple[Array, Array]:
     return start, net
 
 
-def twins(graph: Hypergraph, most: int) -> Array:
+def twins(graph: Hypergraph, most: int | Array) -> Array:
     """A number for each vertex; those with the same sources and the same targets share one.
 
     What such neurons do to a partition is the same, so they can move together: all channels at
-    one place of a convolution, for instance. At most ``most`` neurons share a number.
+    one place of a convolution, for instance. At most ``most`` vertices share a number, a limit that
+    twins have alike where it is one for each vertex.
     """
     key = _twin_keys(*graph[:4], graph.vertices)
     key ^= _mixed(
@@ -126,8 +128,9 @@ def twins(graph: Hypergraph, most: int) -> Array:
     group = np.cumsum(fresh) - 1
     # Within a group by ascending number: each `most` of them are one vertex.
     within = np.arange(order.size) - np.flatnonzero(fresh)[group]
-    piece = within // max(most, 1)
-    split = np.cumsum(fresh | (within % max(most, 1) == 0)) - 1
+    limit = np.maximum(np.broadcast_to(most, order.shape)[order], 1)
+    piece = within // limit
+    split = np.cumsum(fresh | (within % limit == 0)) - 1
     number = np.empty(order.size, np.int32)
     number[order] = split if piece.any() else group
     return number
@@ -363,6 +366,12 @@ def _merged(
     return out_ptr, out, source[first], lone[first], out_weight, out_axons, out_bits
 
 
+def first_pins(graph: Hypergraph) -> Array:
+    """The first vertex of each net, any for a net without pins."""
+    # One more, as all nets may be without.
+    return np.append(graph.pins, np.int32(0))[graph.ptr[:-1]]
+
+
 def reordered(graph: Hypergraph, order: Array) -> Hypergraph:
     """The same hypergraph with its vertices in ``order``, and its nets in that of their sources.
 
@@ -372,7 +381,7 @@ def reordered(graph: Hypergraph, order: Array) -> Hypergraph:
     place[order] = np.arange(order.size, dtype=np.int32)
     source = np.where(graph.source < 0, -1, place[np.maximum(graph.source, 0)]).astype(np.int32)
     # Lines from the host, and kernels, lie by their first target.
-    first = graph.pins[np.minimum(graph.ptr[:-1], max(graph.pins.size - 1, 0))]
+    first = first_pins(graph)
     rank = np.argsort(np.where(source < 0, place[first], source), kind="stable")
     ptr, pins = _reordered(graph.ptr, graph.pins, place, rank)
     nets = (source, graph.lone, graph.weight, graph.axons, graph.bits)

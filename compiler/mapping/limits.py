@@ -9,22 +9,28 @@ import numpy.typing as npt
 
 from ...boards.machine import Machine
 from ...boards.quantity import Quantity
-from ...ir.diagnostics import NOWHERE, Diagnostics, Location
+from ...ir.diagnostics import Diagnostics, Location
 from .axons import Axons
 from .hypergraph import Hypergraph, incidence
 from .refine import UNLIMITED, Caps
 
 Array = npt.NDArray[Any]
 
-# What a limit counts, in words.
+# What fills a core, in words.
 COUNTS: Final = {
     "neurons": "neurons",
     "in_axons": "in-axons",
     "out_axons": "out-axons",
     "synapse_bits": "bits of synapse memory",
-    "fan_in": "synapses onto a neuron",
-    "fan_out": "cores that a neuron reaches",
-    "delay_steps": "steps of delay",
+}
+# What one neuron, or projection, has of a limit, and what the machine allows for.
+_SENTENCES: Final = {
+    "fan_in": ("{} has {} synapses onto it", "a neuron of '{}' takes {}"),
+    "in_axons": ("{} has {} sources", "a core of '{}' takes {} in-axons"),
+    "synapse_bits": ("{} takes {} bits of synapse memory at least", "a core of '{}' has {}"),
+    "fan_out": ("{} reaches {} cores at least", "a neuron of '{}' reaches {} at most"),
+    "out_axons": ("{} takes {} out-axons at least", "a core of '{}' has {}"),
+    "delay_steps": ("{} has a delay of {} steps", "'{}' delays by {} at most"),
 }
 
 
@@ -40,6 +46,17 @@ def caps_of(machine: Machine) -> Caps:
         cap(core.neurons), cap(core.in_axons), cap(core.out_axons), bits, cap(core.fan_out),
         machine.mixed,
     )  # fmt: skip
+
+
+def most_cores(machine: Machine) -> int:
+    """Cores of the largest machine of its kind."""
+    if machine.max_chips is None:
+        return machine.cores
+    chips = int(machine.max_chips.value)
+    # Not every number of chips makes a rectangle that `Machine.with_cores` would choose.
+    while machine.with_cores(chips * machine.cores_per_chip) is None:
+        chips -= 1
+    return chips * machine.cores_per_chip
 
 
 def axon_bits(machine: Machine) -> int:
@@ -67,50 +84,59 @@ def _over(
     hint: str,
     code: str = "E0302",
 ) -> None:
-    """Add "WHAT has N ..., L is the limit (source): M too many"."""
+    """Add "WHAT has N ..., a core takes L (source): M too many"."""
     quantity = machine.core.every[limit]
     assert quantity is not None
     most = int(quantity.value)
+    has_it, allows = _SENTENCES[limit]
     found.add(
         code,
-        f"{what}: {has:,} {COUNTS[limit]}, a core of '{machine.name}' takes {most:,} "
-        f"({quantity.obtained}: {quantity.source}); {has - most:,} too many",
+        f"{has_it.format(what, f'{has:,}')}, {allows.format(machine.name, f'{most:,}')} "
+        f"({quantity.obtained}: {quantity.source}): {has - most:,} too many",
         where,
         hint,
     )
 
 
 def _refuse_size(axons: Axons, machine: Machine, caps: Caps, found: Diagnostics) -> None:
-    if caps.neurons == UNLIMITED:
-        return
     if caps.neurons < 1 or machine.cores < 1:
+        each = "" if caps.neurons == UNLIMITED else f" of {max(caps.neurons, 0)} neurons"
         found.add(
             "E0302",
-            f"'{machine.name}' has {machine.cores} core(s) of {max(caps.neurons, 0)} neuron(s): "
-            "it holds no network",
+            f"'{machine.name}' has {machine.cores} cores{each}: it holds no network",
             hint="correct the chip's file, or choose another target ('spikec targets')",
         )
         return
-    placed = [node for node in axons.nodes if node.first < axons.neurons]
+    placed = [node for node in axons.nodes if node.size and node.first < axons.neurons]
     needed = (
         -(-axons.neurons // caps.neurons)
         if machine.mixed
         else sum(-(-node.size // caps.neurons) for node in placed)
     )
-    largest = machine.with_cores(needed)
-    if largest is None:
-        most = int(machine.max_chips.value) * machine.cores_per_chip if machine.max_chips else (
-            machine.cores
-        )  # fmt: skip
-        node = max(placed, key=lambda n: n.size)
-        found.add(
-            "E0302",
-            f"{axons.neurons:,} neurons take {needed:,} cores of {caps.neurons:,} neurons, "
-            f"'{machine.name}' has {most:,} at most: {needed - most:,} too few for them; the "
-            f"largest population is '{node.name}' with {node.size:,}",
-            node.at,
-            f"leave out {axons.neurons - most * caps.neurons:,} neurons, or choose a larger target",
-        )
+    most = most_cores(machine)
+    if needed <= most:
+        return
+    node = max(placed, key=lambda n: n.size)
+    if caps.neurons == UNLIMITED:
+        each, source = "", ""
+    else:
+        limit = machine.core.neurons
+        assert limit is not None
+        each = f" of {caps.neurons:,} neurons"
+        source = f" ({limit.obtained}: {limit.source})"
+    apart = (
+        "" if machine.mixed else f" in {len(placed):,} populations, none of which shares a core,"
+    )
+    excess = axons.neurons - most * caps.neurons
+    found.add(
+        "E0302",
+        f"{axons.neurons:,} neurons{apart} take {needed:,} cores{each}{source}, '{machine.name}' "
+        f"has {most:,} at most: {needed - most:,} too few; the largest population is "
+        f"'{node.name}' with {node.size:,}",
+        node.at,
+        "choose a larger target, or "
+        + (f"leave out {excess:,} neurons" if excess > 0 else "join populations of one model"),
+    )
 
 
 def _refuse_neurons(
@@ -129,7 +155,8 @@ def _refuse_neurons(
         for e in np.flatnonzero(kernels):
             sources[graph.pins[graph.ptr[e] : graph.ptr[e + 1]]] -= 1
     bits = graph.own_bits + sources * int(machine.encoding.axon.value)
-    targets = np.diff(graph.ptr)[: axons.sources] - graph.lone[: axons.sources]
+    # Lines are not counted: the host sends to as many cores as there are.
+    targets = np.diff(graph.ptr)[: axons.neurons] - graph.lone[: axons.neurons]
     reached = -(-targets // max(caps.neurons, 1))
     core = machine.core
     of_neurons = {
@@ -150,7 +177,7 @@ def _refuse_neurons(
             if not over.size:
                 continue
             worst = int(over[np.argmax(has[over])])
-            more = f" ({over.size:,} have too many)" if over.size > 1 else ""
+            more = f", like {over.size - 1:,} more," if over.size > 1 else ""
             _over(
                 found,
                 machine,
@@ -158,7 +185,7 @@ def _refuse_neurons(
                 axons.describe(worst) + more,
                 int(has[worst]),
                 axons.node_of(worst).at,
-                f"{hint}: {int(has[worst] - quantity.value):,} fewer would fit",
+                hint,
             )
 
 
@@ -173,9 +200,9 @@ def _refuse_delays(axons: Axons, machine: Machine, found: Diagnostics) -> None:
                 found,
                 machine,
                 "delay_steps",
-                f"'{bundle.name}'",
+                f"a synapse of '{bundle.name}'",
                 longest,
-                bundle.at if bundle.at != NOWHERE else NOWHERE,
+                bundle.at,
                 "shorten the delay, or put relay populations on the way",
                 "E0307",
             )

@@ -40,13 +40,22 @@ def axons_of(
     return Axons(tuple(nodes), placed, bundles, rate, weight_bits)
 
 
+def synapse_delays(projection: Projection, ptr: Integers, post: npt.NDArray[Any]) -> Integers:
+    """Steps of each synapse, shape () where all have the same; rows by pre: ``ptr`` and ``post``.
+
+    An output register of the source is not among them.
+    """
+    before, behind = delays(projection.connection, projection.at)
+    if (before != before[:1]).any() or (behind != behind[:1]).any():
+        every: Integers = projection.delay + np.repeat(before, np.diff(ptr)) + behind[post]
+        return every
+    return np.asarray(projection.delay + before[:1].sum() + behind[:1].sum())
+
+
 def _bundle(projection: Projection, first: int, post: int) -> Bundle:
     connection = projection.connection
     ptr, target = pattern(connection)
-    before, behind = delays(connection, projection.at)
-    steps = np.asarray(projection.delay + before[:1].sum() + behind[:1].sum())
-    if (before != before[:1]).any() or (behind != behind[:1]).any():
-        steps = projection.delay + np.repeat(before, np.diff(ptr)) + behind[target]
+    steps = synapse_delays(projection, ptr, target).astype(np.int32)
     return Bundle(
         projection.name, first, ptr, target + np.int32(post), steps, _kernel(connection),
         projection.at,

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.machine import Machine
-from ...ir.diagnostics import fail
+from ...ir.diagnostics import SpikecError, fail
 from .axons import Axons
 from .coarsen import coarsened
 from .grow import grown, streamed
-from .hypergraph import Hypergraph, contracted, hypergraph, twins
-from .limits import COUNTS, axon_bits, caps_of, refuse
+from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, twins
+from .limits import COUNTS, axon_bits, caps_of, most_cores, refuse
 from .refine import UNLIMITED, Caps, Schedule, fan_out, packets, refine, usage
 
 Array = npt.NDArray[Any]
@@ -45,6 +45,7 @@ _FILL: Final = 0.99
 _MOST_FIT: Final = 0.95
 _FILLED: Final = 0.9
 _LESS: Final = 1.25
+_LEAST: Final = 0.01
 _GUESSES: Final = 5
 # Work of a level, in steps of a few nanoseconds, by effort; sweeps it is at least and most worth.
 _WORK: Final = {1: 3.0e9, 2: 3.0e10}
@@ -77,13 +78,16 @@ def partition(
     graph = hypergraph(axons, synapse_bits, axon_bits(machine), shared=encoding.shared)
     refuse(axons, graph, machine)
     progress(0.1)
-    if effort == 0:
+    if effort == 0 and caps.fan_out > 1:
         part, _ = streamed(graph, caps)
     else:
-        whole = _bound(graph, caps, axons, machine)
-        part = _multilevel(*whole, caps, _most_cores(machine), effort, seed, progress)
-    part = _within(graph, _numbered(part), caps, axons, machine)
-    return _numbered(part)
+        whole, vertex = _bound(graph, caps, axons, machine)
+        if effort == 0:
+            part = streamed(whole, caps)[0][vertex]
+        else:
+            cores = most_cores(machine)
+            part = _multilevel(whole, vertex, caps, cores, effort, seed, progress)
+    return _numbered(_within(graph, _numbered(part), caps, axons, machine, effort))
 
 
 def _numbered(part: Array) -> Array:
@@ -103,12 +107,12 @@ def _bound(
     """
     if caps.fan_out == 1:
         vertex = _same_core(graph)
-        size = np.bincount(vertex)
-        if size.max() > caps.neurons:
-            _refuse_targets(graph, vertex, int(size.argmax()), caps, axons, machine)
+        _refuse_targets(graph, vertex, caps, axons, machine)
     else:
-        most = max(caps.neurons // _TWINS, 1) if caps.neurons < UNLIMITED else graph.vertices
-        vertex = twins(graph, most)
+        # Dense layers fill a core's memory long before its places.
+        by_bits = caps.bits // (_TWINS * np.maximum(graph.own_bits, 1))
+        most = min(caps.neurons // _TWINS, graph.vertices)
+        vertex = twins(graph, np.minimum(by_bits, most))
     count = int(vertex.max(initial=-1)) + 1
     if count == graph.vertices:
         return graph, np.arange(count, dtype=np.int32)
@@ -116,39 +120,62 @@ def _bound(
 
 
 def _same_core(graph: Hypergraph) -> Array:
-    """Neurons that share a source share a number: the connected components of all targets."""
+    """Neurons that share a source share a number: the connected components of all targets.
+
+    Lines from the host, which sends to every core itself, and kernels join nothing.
+    """
     from scipy import sparse
 
     ends = graph.ptr[1:] - graph.lone
-    filled = graph.ptr[:-1] < ends
     # Each target is joined to the first one of its net.
     net = np.repeat(np.arange(graph.nets), np.diff(graph.ptr))
-    target = np.arange(graph.pins.size) < ends[net]
-    first = graph.pins[np.minimum(graph.ptr[:-1], max(graph.pins.size - 1, 0))]
-    one, other = graph.pins[target], first[net[target]]
+    target = (np.arange(graph.pins.size) < ends[net]) & (graph.source[net] >= 0)
+    one, other = graph.pins[target], first_pins(graph)[net[target]]
     joined = sparse.coo_array(
         (np.ones(one.size, np.int8), (one, other)), (graph.vertices, graph.vertices)
     )
-    assert filled.any() or not target.any()
     _, label = sparse.csgraph.connected_components(joined, directed=False)
     return np.asarray(label, np.int32)
 
 
 def _refuse_targets(
-    graph: Hypergraph, vertex: Array, worst: int, caps: Caps, axons: Axons, machine: Machine
+    graph: Hypergraph, vertex: Array, caps: Caps, axons: Axons, machine: Machine
 ) -> None:
-    members = np.flatnonzero(vertex == worst)
+    """E0302 where neurons that have to be in one core do not fit one."""
     limit = machine.core.fan_out
     assert limit is not None
-    raise fail(
-        "E0302",
-        f"{members.size:,} neurons, {axons.describe(int(members[0]))} among them, have to be in "
-        f"one core, as each of their sources reaches {int(limit.value)} core(s) ({limit.obtained}: "
-        f"{limit.source}); a core of '{machine.name}' takes {caps.neurons:,}, "
-        f"{members.size - caps.neurons:,} too many",
-        axons.node_of(int(members[0])).at,
-        "make copies of their sources, with the same inputs, one for each core",
+    together = (
+        f"have to share a core, as a neuron of '{machine.name}' reaches one core only "
+        f"({limit.obtained}: {limit.source}) and these have sources in common"
     )
+    hint = "make copies of their sources, with the same inputs, one for each core"
+    size = np.bincount(vertex)
+    if size.max() > caps.neurons:
+        members = np.flatnonzero(vertex == size.argmax())
+        neurons = machine.core.neurons
+        assert neurons is not None
+        raise fail(
+            "E0302",
+            f"{members.size:,} neurons, {axons.describe(int(members[0]))} among them, {together}; "
+            f"a core takes {caps.neurons:,} neurons ({neurons.obtained}: {neurons.source}): "
+            f"{members.size - caps.neurons:,} too many",
+            axons.node_of(int(members[0])).at,
+            hint,
+        )
+    colour = graph.colour.astype(np.int64)
+    first = np.full(size.size, -1, np.int64)
+    first[vertex[::-1]] = colour[::-1]
+    mixed = np.flatnonzero(first[vertex] != colour)
+    if not caps.mixed and mixed.size:
+        other = int(mixed[0])
+        one = int(np.flatnonzero(vertex == vertex[other])[0])
+        raise fail(
+            "E0302",
+            f"{axons.describe(one)} and {axons.describe(other)} {together}; a core takes neurons "
+            "of one population only",
+            axons.node_of(other).at,
+            hint,
+        )
 
 
 def _multilevel(
@@ -165,8 +192,10 @@ def _multilevel(
         return np.zeros(vertex.size, np.int32)
     levels, maps = [graph], []
     # Within a node neurons are seldom joined to each other: its own order is the best start.
+    neurons, bits = int(graph.size.sum()), max(int(graph.own_bits.sum()), 1)
+    room = min(caps.neurons, neurons, caps.bits * neurons // bits)
     for share in _LEVELS if caps.mixed else ():
-        size = max(min(caps.neurons, int(graph.size.sum())) // share, 1)
+        size = max(room // share, 1)
         coarse, onto = coarsened(levels[-1], size, _ROUNDS, seed, mixed=caps.mixed)
         levels.append(coarse)
         maps.append(onto)
@@ -200,11 +229,13 @@ def _first(levels: list[Hypergraph], caps: Caps, cores: int) -> tuple[int, Array
     goal = most = min(caps.neurons, neurons)
     for _ in range(_GUESSES):
         number, part = _grown(levels, caps, goal, cores)
+        # Large vertices leave numbers out.
+        part = np.unique(part, return_inverse=True)[1].astype(np.int32)
         use = usage(levels[number], part, int(part.max()) + 1)
         share = float(np.quantile(use[:, 1:] / np.array(caps[1:4]), _MOST_FIT, axis=0).max())
         if share <= 1.0 and (share > _FILLED or goal == most):
             break
-        goal = max(min(int(goal * (_FILL / share) ** _LESS), most), 1)
+        goal = max(min(int(goal * (_FILL / max(share, _LEAST)) ** _LESS), most), 1)
     return number, part
 
 
@@ -262,33 +293,63 @@ def _legal(graph: Hypergraph, part: Array, caps: Caps) -> Array:
     return part
 
 
-def _within(graph: Hypergraph, part: Array, caps: Caps, axons: Axons, machine: Machine) -> Array:
-    """The parts within all limits; E0302 where that cannot be."""
-    most = _most_cores(machine)
-    part = _legal(graph, part, caps)
-    parts = int(part.max(initial=-1)) + 1
+def _within(
+    graph: Hypergraph, part: Array, caps: Caps, axons: Axons, machine: Machine, effort: int
+) -> Array:
+    """The parts within all limits or, where they cannot be, simpler ones that are.
+
+    Raises E0302 where none are.
+    """
+    refused = None
+    for simpler in (None, _breadth_first, _in_order):
+        first = part if simpler is None else _numbered(simpler(graph, caps))
+        found = _legal(graph, first, caps)
+        fault = _fault(graph, found, caps, axons, machine, effort)
+        if fault is None:
+            return found
+        refused = refused or fault
+    assert refused is not None
+    raise refused
+
+
+def _breadth_first(graph: Hypergraph, caps: Caps) -> Array:
+    return streamed(graph, caps)[0]
+
+
+def _in_order(graph: Hypergraph, caps: Caps) -> Array:
+    """Neurons in their own order, core after core: the fewest cores where nothing else binds."""
+    colour = np.zeros(graph.vertices, np.int32) if caps.mixed else graph.colour
+    fresh = np.diff(colour, prepend=-1) != 0
+    within = np.arange(graph.vertices) - np.flatnonzero(fresh)[np.cumsum(fresh) - 1]
+    return np.cumsum(fresh | (within % caps.neurons == 0)) - 1
+
+
+def _fault(
+    graph: Hypergraph, part: Array, caps: Caps, axons: Axons, machine: Machine, effort: int
+) -> SpikecError | None:
+    """The limit that the parts break."""
+    parts = int(part.max()) + 1
     use = usage(graph, part, parts)
     for column, name in enumerate(_RESOURCES):
-        worst = int(use[:, column].argmax()) if parts else 0
-        if parts and use[worst, column] > caps[column]:
-            raise _unfit(axons, machine, part, worst, name, int(use[worst, column]))
+        worst = int(use[:, column].argmax())
+        if use[worst, column] > caps[column]:
+            return _unfit(axons, machine, part, worst, name, int(use[worst, column]), effort)
+    most = most_cores(machine)
     if parts > most:
-        raise fail(
+        return fail(
             "E0302",
-            f"within all limits of a core the network takes {parts:,} cores, '{machine.name}' has "
-            f"{most:,}: {parts - most:,} too few",
+            f"within all limits of a core the network takes {parts:,} cores in the best partition "
+            f"found, '{machine.name}' has {most:,} at most: {parts - most:,} too few",
             axons.nodes[0].at,
-            "choose a larger target, remove synapses, or compile with a higher --effort",
+            f"choose a larger target, {_harder(effort)}or remove neurons or synapses",
         )
     if caps.fan_out < UNLIMITED:
-        _check_fan_out(graph, part, parts, caps, axons, machine)
-    return part
+        return _beyond_fan_out(graph, part, parts, caps, axons, machine, effort)
+    return None
 
 
-def _most_cores(machine: Machine) -> int:
-    if machine.max_chips is None:
-        return machine.cores
-    return int(machine.max_chips.value) * machine.cores_per_chip
+def _harder(effort: int) -> str:
+    return "" if effort > 1 else f"compile with --effort {effort + 1}, "
 
 
 def _cut(graph: Hypergraph, part: Array, parts: int, over: Array, use: Array, caps: Caps) -> Array:
@@ -315,37 +376,46 @@ def _cut(graph: Hypergraph, part: Array, parts: int, over: Array, use: Array, ca
 
 
 def _unfit(
-    axons: Axons, machine: Machine, part: Array, worst: int, name: str, used: int
-) -> Exception:
+    axons: Axons, machine: Machine, part: Array, worst: int, name: str, used: int, effort: int
+) -> SpikecError:
     limit = machine.core.every[name]
     assert limit is not None
-    member = int(np.flatnonzero(part == worst)[0])
+    members = np.flatnonzero(part == worst)
+    member = int(members[0])
+    whose = axons.describe(member) + (" alone" if members.size == 1 else " and others with it")
     return fail(
         "E0302",
-        f"no partition found: the core of {axons.describe(member)} has {used:,} {COUNTS[name]}, "
-        f"'{machine.name}' takes {int(limit.value):,} ({limit.obtained}: {limit.source}); "
+        f"no partition found: in one core {whose} take {used:,} {COUNTS[name]}, a core of "
+        f"'{machine.name}' has {int(limit.value):,} ({limit.obtained}: {limit.source}): "
         f"{used - int(limit.value):,} too many",
         axons.node_of(member).at,
-        "compile with a higher --effort, or remove synapses",
+        "remove synapses" if members.size == 1 else f"{_harder(effort)}or remove synapses",
     )
 
 
-def _check_fan_out(
-    graph: Hypergraph, part: Array, parts: int, caps: Caps, axons: Axons, machine: Machine
-) -> None:
-    reached = fan_out(graph, part, parts)
+def _beyond_fan_out(
+    graph: Hypergraph,
+    part: Array,
+    parts: int,
+    caps: Caps,
+    axons: Axons,
+    machine: Machine,
+    effort: int,
+) -> SpikecError | None:
+    # The host sends to as many cores as there are.
+    reached = fan_out(graph, part, parts)[: axons.neurons]
     over = np.flatnonzero(reached > caps.fan_out)
-    over = over[over < axons.sources]
     if not over.size:
-        return
+        return None
     worst = int(over[np.argmax(reached[over])])
     limit = machine.core.fan_out
     assert limit is not None
-    raise fail(
+    more = f" ({over.size:,} neurons reach too many)" if over.size > 1 else ""
+    return fail(
         "E0302",
-        f"{axons.describe(worst)} reaches {int(reached[worst])} cores, '{machine.name}' allows "
-        f"{int(limit.value)} ({limit.obtained}: {limit.source}); {over.size:,} source(s) reach too "
-        "many in the best partition found",
+        f"{axons.describe(worst)}{more} reaches {int(reached[worst]):,} cores in the best "
+        f"partition found, one of '{machine.name}' reaches {int(limit.value):,} at most "
+        f"({limit.obtained}: {limit.source}): {int(reached[worst] - limit.value):,} too many",
         axons.node_of(worst).at,
-        "compile with a higher --effort, remove targets, or make copies of the source",
+        f"{_harder(effort)}remove targets of it, or split it into copies with the same inputs",
     )

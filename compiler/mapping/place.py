@@ -175,8 +175,9 @@ def _improve(
     """
     ptr, other, sent, received, host = links
     parts, per = seats.size, machine.cores_per_router
-    shift = 0
-    while int(sent.sum() + received.sum() + host.sum()) >> shift > MOST_PACKETS:
+    # The sum of 64-bit rates may need more than 64 bits.
+    total, shift = sum(float(rate.sum(dtype=np.float64)) for rate in (sent, received, host)), 0
+    while int(total) >> shift > MOST_PACKETS:
         shift += 1
     sent, received, host = sent >> shift, received >> shift, host >> shift
     routers = curve(machine)
@@ -412,6 +413,8 @@ def _anneal(
                 low = running[begin] - sent[begin] - received[begin]
                 point = low + _draw_long(random, running[end - 1] - low)
                 k = begin + np.searchsorted(running[begin:end], point, side="right")
+                # Rates that are nothing beside enormous ones leave no part to draw.
+                k = min(k, end - 1)
                 router = np.int64(seats[other[k]]) // per
             if kind > 4:
                 router = np.int64(

@@ -23,6 +23,8 @@ UNLIMITED: Final = 1 << 62
 _FAN_OUT_PRICE: Final = 64
 # When parts have no more room than their limit, as a share of all sweeps.
 _ROOM_ENDS: Final = 0.7
+# Sweeps more to come back to the limit, where parts are still larger after all others.
+_RETURNS: Final = 4
 # Parts whose vertices are visited in turns, so that their nets stay in the cache.
 _TOGETHER: Final = 8
 
@@ -94,7 +96,8 @@ def refine(
 ) -> Array:
     """``part`` (vertices,) made better; the same array, changed.
 
-    Parts within ``caps`` stay so; one that is not takes no more of what it has too much of.
+    Parts within ``caps`` stay so; one that is not takes no more of what it has too much of. Where
+    room for more neurons than the limit cannot be given back, ``part`` stays as it was.
     """
     # Part by part, so that what a vertex needs is still in the cache from the one before.
     order = np.argsort(part, kind="stable")
@@ -103,11 +106,12 @@ def refine(
     noise = np.array([rng.integers(1, 1 << 63)], np.uint64)
     mean = float(graph.weight.mean()) if graph.nets else 0.0
     limits = np.array(caps[:5], np.int64)
+    kept = bool((state.use[:, 0] <= caps.neurons).all())
     for sweep in range(schedule.sweeps):
         done = sweep / max(schedule.sweeps - 1, 1)
         if caps.neurons < UNLIMITED:
             room = schedule.room * max(0.0, 1.0 - done / _ROOM_ENDS)
-            limits[0] = int(caps.neurons * (1.0 + room))
+            limits[0] = caps.neurons + int(caps.neurons * room)
         heat = schedule.hot * mean * (1.0 - done)
         visits = rng.permutation(graph.vertices)
         if not state.some.shape[1]:
@@ -116,7 +120,14 @@ def refine(
         moved = _sweep(visits, heat, noise, state, limits, caps.mixed, caps.depend)
         if not moved and done >= _ROOM_ENDS:
             break
-    part[order] = state.part
+    limits[0] = caps.neurons
+    for _ in range(_RETURNS):
+        if not kept or (state.use[:, 0] <= caps.neurons).all():
+            break
+        visits = rng.permutation(graph.vertices)
+        _sweep(visits, 0.0, noise, state, limits, caps.mixed, caps.depend)
+    if not kept or (state.use[:, 0] <= caps.neurons).all():
+        part[order] = state.part
     return part
 
 
@@ -422,7 +433,7 @@ def _gains(
     for q in range(s.start[v], s.start[v + 1]):
         e = s.net[q]
         stays = leaves = np.int64(s.weight[e])
-        if caps[4] < UNLIMITED:
+        if caps[4] < UNLIMITED and s.source[e] >= 0:
             reached = _parts_of(e, s)
             price = (stays + 1) * _FAN_OUT_PRICE
             if reached >= caps[4]:

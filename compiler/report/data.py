@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ...boards.machine import Machine
 from ...boards.quantity import Obtained, Quantity
 from ...ir.diagnostics import Diagnostic
 from ...ir.events import Recording
@@ -20,6 +21,10 @@ from ..passes.quantise import LayerError
 from .tables import population_rows, projection_rows
 
 SCHEMA = "spikec-report-1"
+
+# What fills up as neurons are put into a core, or routes into a router. Other limits are of one
+# neuron or synapse: that a neuron reaches the one core it may reach says nothing of room.
+CAPACITIES: Final = ("neurons", "in_axons", "out_axons", "synapse_bits", "routing_entries")
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,195 @@ class Accuracy:
         return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
+@dataclass(frozen=True, eq=False)
+class LimitUse(Record):
+    """What is used of one limit: ``used`` of each core or router in use, and the bound.
+
+    ``name`` is the limit's in `CoreLimits`, or ``routing_entries``; ``title`` what it counts in
+    words. ``used`` is of shape (parts,) where the limit is ``at`` a core, and then part p sits in
+    core ``number[p]``; else place k is the router ``number[k]``.
+    """
+
+    name: str
+    title: str
+    bound: Quantity
+    at: Literal["core", "router"]
+    used: npt.NDArray[np.int64]
+    number: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "used", frozen_array(self.used, np.int64))
+        object.__setattr__(self, "number", frozen_array(self.number, np.int64))
+        if self.used.shape != self.number.shape or not self.used.size:
+            raise ValueError(f"use of shape {self.used.shape} by {self.number.shape} places")
+
+    @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """used / bound of each; of a bound of 0 it is 0 where nothing is used, else infinite."""
+        if self.bound.value:
+            return np.asarray(self.used / self.bound.value)
+        return np.where(self.used > 0, np.inf, 0.0)
+
+    @property
+    def most(self) -> int:
+        """The largest use."""
+        return int(self.used.max())
+
+    @property
+    def share(self) -> float:
+        """The largest use over the bound."""
+        return float(self.shares.max())
+
+    @property
+    def worst(self) -> int:
+        """The core or router of the largest use, the first if there are several."""
+        return int(self.number[self.used.argmax()])
+
+    def __str__(self) -> str:
+        return (
+            f"{self.at} {self.worst} {'holds' if self.at == 'core' else 'has'} {self.most:,} of "
+            f"{self.bound.value:,.0f}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MappingView(Record):
+    """A network on the cores of a machine, as counted by the check of the mapping.
+
+    Part p sits in core ``seat[p]`` and holds ``held_neurons[k]`` neurons of the population
+    ``populations[held[k]]`` for k from ``held_ptr[p]`` to ``held_ptr[p + 1]``. ``limits`` stand in
+    the order of their shares, the nearest to its bound first. ``link_load`` are packets on
+    ``link_start -> link_end``; the switches of a tree are numbered behind its routers.
+    ``table_entries`` (routers,) is empty without tables. ``counted`` says whether rates come from
+    data; else every source spikes once. Raises ValueError where arrays do not belong together.
+    """
+
+    machine: Machine
+    populations: tuple[str, ...]
+    seat: npt.NDArray[np.int64]
+    held_ptr: npt.NDArray[np.int64]
+    held: npt.NDArray[np.int64]
+    held_neurons: npt.NDArray[np.int64]
+    limits: tuple[LimitUse, ...]
+    link_start: npt.NDArray[np.int64]
+    link_end: npt.NDArray[np.int64]
+    link_load: npt.NDArray[np.int64]
+    table_entries: npt.NDArray[np.int64]
+    packets: int = 0
+    hops: float = 0.0
+    spikes: int = 0
+    strays: int = 0
+    counted: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).copy().items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, frozen_array(value, np.int64))
+        if self.held_ptr.size != self.seat.size + 1 or self.held.shape != self.held_neurons.shape:
+            raise ValueError("populations are not held by as many cores as there are")
+        if not self.link_start.shape == self.link_end.shape == self.link_load.shape:
+            raise ValueError("links without a load")
+
+    @property
+    def parts(self) -> int:
+        """How many cores are used."""
+        return self.seat.size
+
+    @property
+    def routers(self) -> npt.NDArray[np.int64]:
+        """The router of each part, shape (parts,)."""
+        return np.asarray(self.seat // self.machine.cores_per_router)
+
+    @property
+    def neurons(self) -> int:
+        """Neurons in all cores, and lines of inputs where these take places."""
+        return int(self.held_neurons.sum())
+
+    @property
+    def chips_used(self) -> int:
+        """Chips with a core in use."""
+        return len({self.machine.chip_of(int(r)) for r in np.unique(self.routers)})
+
+    @property
+    def chips(self) -> int:
+        """Chips of the machine, less those without any router."""
+        machine = self.machine
+        gone: dict[tuple[int, int], int] = {}
+        for x, y in machine.absent:
+            chip = x // machine.routers[0], y // machine.routers[1]
+            gone[chip] = gone.get(chip, 0) + 1
+        routers = machine.routers[0] * machine.routers[1]
+        absent = sum(count == routers for count in gone.values())
+        return machine.chips[0] * machine.chips[1] - absent
+
+    @property
+    def packets_per_spike(self) -> float:
+        """Packets over spikes; 0 where nothing spikes."""
+        return self.packets / self.spikes if self.spikes else 0.0
+
+    @property
+    def hops_per_spike(self) -> float:
+        """Hops over spikes; 0 where nothing spikes."""
+        return self.hops / self.spikes if self.spikes else 0.0
+
+    @property
+    def dominant(self) -> npt.NDArray[np.int64]:
+        """The population with the most neurons in each core (parts,), the first of equals."""
+        order = np.lexsort((-self.held_neurons, np.repeat(np.arange(self.parts), self._kinds)))
+        return np.asarray(self.held[order][self.held_ptr[:-1]])
+
+    @property
+    def _kinds(self) -> npt.NDArray[np.int64]:
+        return np.diff(self.held_ptr)
+
+    @property
+    def capacities(self) -> tuple[LimitUse, ...]:
+        """The limits of a core that fill up, in the order of their shares."""
+        return tuple(u for u in self.limits if u.at == "core" and u.name in CAPACITIES)
+
+    @property
+    def fullest(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Share and place in ``capacities`` of the one nearest to its bound, both (parts,)."""
+        if not self.capacities:
+            return np.zeros(self.parts), np.full(self.parts, -1)
+        shares = np.stack([use.shares for use in self.capacities])
+        which = shares.argmax(axis=0)
+        return shares.max(axis=0), np.asarray(which)
+
+    @property
+    def binding(self) -> LimitUse | None:
+        """The limit nearest to its bound of those that fill up, or of all if none does."""
+        filling = [use for use in self.limits if use.name in CAPACITIES]
+        return next(iter(filling or self.limits), None)
+
+    @property
+    def sentence(self) -> str:
+        """What keeps the network from fewer cores, in one sentence."""
+        use = self.binding
+        if use is None:
+            return "The machine states no limit."
+        share = f"{use} ({use.share:.1%})".replace("%", " %")
+        if use.share < 0.5:
+            return f"No limit is near: of {use.title}, {share}."
+        return f"{use.title[0].upper()}{use.title[1:]} bind: {share}."
+
+    @property
+    def cores_of(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Of each population its name, its neurons, its cores, and those that it has alone."""
+        count = len(self.populations)
+        neurons = np.bincount(self.held, self.held_neurons, count).astype(np.int64)
+        cores = np.bincount(self.held, minlength=count)
+        alone = np.bincount(self.held[np.repeat(self._kinds, self._kinds) == 1], minlength=count)
+        rows = zip(self.populations, neurons.tolist(), cores.tolist(), alone.tolist(), strict=True)
+        return tuple(rows)
+
+    def holds(self, part: int) -> dict[str, int]:
+        """Neurons of each population in a core."""
+        span = slice(int(self.held_ptr[part]), int(self.held_ptr[part + 1]))
+        pairs = zip(self.held[span].tolist(), self.held_neurons[span].tolist(), strict=True)
+        return {self.populations[node]: neurons for node, neurons in pairs}
+
+
 @dataclass(frozen=True)
 class Provenance:
     """How one figure of the report was obtained, and the command that prints it again."""
@@ -174,6 +368,7 @@ class ReportData(Record):
     layers: tuple[LayerError, ...] = ()
     resources: tuple[Resource, ...] = ()
     choice: Choice | None = None
+    mapping: MappingView | None = None
     timing: Timing | None = None
     latency: Latency | None = None
     accuracies: tuple[Accuracy, ...] = ()
@@ -220,6 +415,7 @@ class ReportData(Record):
             ],
             "resources": [_resource(r) for r in self.resources],
             "choice": None if self.choice is None else asdict(self.choice),
+            "mapping": None if self.mapping is None else _mapping(self.mapping),
             "timing": None if self.timing is None else _timing(self.timing),
             "latency": None if self.latency is None else _latency(self.latency, self),
             "accuracies": [asdict(a) | {"interval_95": list(a.interval)} for a in self.accuracies],
@@ -284,6 +480,77 @@ def _resource(resource: Resource) -> dict[str, Any]:
         "used": asdict(resource.used),
         "limit": None if resource.limit is None else asdict(resource.limit),
         "share": None if share is None or not math.isfinite(share) else share,
+    }
+
+
+def _mapping(view: MappingView) -> dict[str, Any]:
+    machine = view.machine
+    share, which = view.fullest
+    capacities = view.capacities
+    binding = view.binding
+    kinds = [use.name for use in capacities]
+    placement = {
+        "core": view.seat.tolist(),
+        "router": view.routers.tolist(),
+        "populations": [view.holds(part) for part in range(view.parts)],
+        "nearest": [kinds[k] if k >= 0 else None for k in which.tolist()],
+        "share": [
+            round(near, 6) if kinds and math.isfinite(near) else None for near in share.tolist()
+        ],
+        "used": {use.name: use.used.tolist() for use in view.limits if use.at == "core"},
+    }
+    filled = np.flatnonzero(view.table_entries)
+    return {
+        "machine": {
+            "name": machine.name,
+            "title": machine.title,
+            "topology": machine.topology,
+            "chips": list(machine.chips),
+            "routers": list(machine.routers),
+            "cores_per_router": machine.cores_per_router,
+            "absent": sorted(list(place) for place in machine.absent),
+            "source": machine.source,
+            "obtained": machine.obtained,
+        },
+        "chips": {"used": view.chips_used, "available": view.chips},
+        "cores": {"used": view.parts, "available": machine.cores},
+        "neurons": view.neurons,
+        "spikes": view.spikes,
+        "rates_counted": view.counted,
+        "packets": view.packets,
+        "hops": view.hops,
+        "strays": view.strays,
+        "packets_per_spike": view.packets_per_spike,
+        "hops_per_spike": view.hops_per_spike,
+        "binding": None if binding is None else binding.name,
+        "sentence": view.sentence,
+        "limits": [
+            {
+                "name": use.name,
+                "title": use.title,
+                "bound": asdict(use.bound),
+                "at": use.at,
+                "number": use.worst,
+                "max": use.most,
+                "mean": float(use.used.mean()),
+                "share": use.share if math.isfinite(use.share) else None,
+            }
+            for use in view.limits
+        ],
+        "populations": [
+            {"name": name, "neurons": neurons, "cores": cores, "alone": alone}
+            for name, neurons, cores, alone in view.cores_of
+        ],
+        "placement": placement,
+        "links": {
+            "start": view.link_start.tolist(),
+            "end": view.link_end.tolist(),
+            "packets": view.link_load.tolist(),
+        },
+        "tables": {
+            "router": filled.tolist(),
+            "entries": view.table_entries[filled].tolist(),
+        },
     }
 
 

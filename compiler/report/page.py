@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from ...boards.quantity import Quantity
-from . import plots, style
-from .data import Latency, ReportData, Resource, microseconds, portable, spread
+from . import placement, plots, style
+from .data import Latency, MappingView, ReportData, Resource, microseconds, portable, spread
 from .style import Plot
 from .tables import population_rows, projection_rows
 
 _MOST_RASTERS = 8
+_MOST_CORES = 50  # rows of the table; report.json has all
 _NO_MATPLOTLIB = "all figures: matplotlib is not installed; get it with: pip install 'spikec[plot]'"
 
 
@@ -53,6 +55,7 @@ def to_html(data: ReportData) -> bytes:
         populations=() if data.graph is None else population_rows(data.graph),
         projections=() if data.graph is None else projection_rows(data.graph),
         cards=_cards(data),
+        mapping=None if data.mapping is None else _mapping(data.mapping),
         latency=None if data.latency is None else _latency(data.latency, data),
         rates=data.layer_rate_errors,
         differences=[
@@ -79,6 +82,7 @@ class _Figures:
     rasters: tuple[Plot, ...] = ()
     layers: Plot | None = None
     choice: Plot | None = None
+    mapping: tuple[Plot, ...] = ()
     latency: Plot | None = None
     unshown: tuple[str, ...] = ()
 
@@ -100,6 +104,7 @@ class _Figures:
             rasters=tuple(drawn),
             layers=plots.layers_plot(data.layers, data.layer_rate_errors) if data.layers else None,
             choice=None if data.choice is None else plots.choice_plot(data.choice),
+            mapping=() if data.mapping is None else _mapping_figures(data.mapping),
             latency=latency,
             unshown=tuple(names[_MOST_RASTERS:]),
         )
@@ -108,6 +113,15 @@ class _Figures:
     def inline(plot: Plot) -> str:
         """The figure as it stands in the page, unescaped; matplotlib has escaped its text."""
         return style.themed(plot.svg)
+
+
+def _mapping_figures(view: MappingView) -> tuple[Plot, ...]:
+    every = (
+        placement.placement_plot(view),
+        placement.links_plot(view),
+        placement.limits_plot(view),
+    )
+    return tuple(plot for plot in every if plot is not None)
 
 
 def _raster_names(data: ReportData) -> list[str]:
@@ -136,6 +150,11 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
         if c.spike_bits:
             remark = f"of {c.spike_bits:,} spike bits differ"
             cards.append((f"{c.spike_mismatches:,}", title, remark))
+    if data.mapping is not None:
+        view = data.mapping
+        cards.append((f"{view.parts:,}", "cores in use", f"of {view.machine.cores:,}"))
+        remark = f"{_number(view.hops_per_spike, 3)} hops a spike"
+        cards.append((_number(view.packets_per_spike, 3), "packets a spike", remark))
     if data.latency is not None and data.timing is not None:
         mean = float(data.latency.per_sample.mean())
         time = _number(microseconds(mean, data.timing.clock))
@@ -181,9 +200,37 @@ def _latency(latency: Latency, data: ReportData) -> dict[str, Any]:
     }
 
 
+def _mapping(view: MappingView) -> dict[str, Any]:
+    """Rows of the tables of limits and of cores, the fullest cores first."""
+    share, which = view.fullest
+    order = np.argsort(-share, kind="stable")[:_MOST_CORES]
+    cores = []
+    for part in order.tolist():
+        router = int(view.routers[part])
+        held = ", ".join(f"{name} ({count:,})" for name, count in view.holds(part).items())
+        nearest, of = None, None
+        if which[part] >= 0:
+            use = view.capacities[int(which[part])]
+            nearest, of = f"{int(use.used[part]):,} {use.title}", float(share[part])
+        cores.append(
+            (int(view.seat[part]), router, view.machine.chip_of(router), held, nearest, of)
+        )
+    filled = view.table_entries[view.table_entries > 0]
+    return {
+        "sentence": view.sentence,
+        "limits": [(use, _meter(use.share), float(use.used.mean())) for use in view.limits],
+        "cores": cores,
+        "more": view.parts - len(cores),
+        "entries": (int(filled.sum()), int(filled.size)),
+    }
+
+
 def _bar(resource: Resource) -> tuple[float, str]:
     """Width of the bar in percent, and its kind."""
-    share = resource.share
+    return _meter(resource.share)
+
+
+def _meter(share: float | None) -> tuple[float, str]:
     if share is None:
         return 0.0, "none"
     kind = "over" if share > 1 else "near" if share > 0.9 else "fits"
@@ -195,6 +242,8 @@ def _recalled(data: ReportData) -> bool:
     if data.timing is not None:
         quantities += [q for q in (data.timing.clock, data.timing.fmax) if q is not None]
     found = [q.obtained for q in quantities]
+    if data.mapping is not None:
+        found += [data.mapping.machine.obtained, *(u.bound.obtained for u in data.mapping.limits)]
     if data.latency is not None:
         found.append(data.latency.obtained)
     return "recalled" in found
@@ -209,6 +258,7 @@ def _missing(data: ReportData) -> list[str]:
         "error per layer": bool(data.layers),
         "resources": bool(data.resources),
         "the choice of a core": data.choice is not None,
+        "a mapping to cores": data.mapping is not None,
         "timing": data.timing is not None,
         "latency": data.latency is not None,
         "accuracy": bool(data.accuracies),

@@ -153,6 +153,9 @@ def _tidy(svg: str, name: str) -> str:
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{slug}-", svg)
 
     def shorten(match: re.Match[str]) -> str:
+        # A scale is multiplied by all the columns of an image.
+        if "matrix" in match[2] or "scale" in match[2]:
+            return match[0]
         return match[1] + re.sub(r"-?\d+\.\d{3,}", _two_decimals, match[2])
 
     svg = re.sub(
