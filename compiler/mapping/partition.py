@@ -51,6 +51,9 @@ _WORK: Final = {1: 3.0e9, 2: 3.0e10}
 _VISIT: Final = 20.0
 _LEAST_SWEEPS: Final = 4
 _MOST_SWEEPS: Final = 400
+# Axons that reach this share of what they can reach anyway are left as they are by effort 1, where
+# every part is of one node.
+_EVERYWHERE: Final = 0.85
 _COARSE_SHARE: Final = 0.1
 _HOT: Final = 1.5
 # A cut of parts beyond a limit, and another of those that the first left, up to so often.
@@ -173,6 +176,9 @@ def _multilevel(
         # Nothing belongs together: coarse vertices would only be in the way.
         levels, maps = [graph], []
     first, part = _first(levels, caps)
+    sliced = not caps.mixed and caps.fan_out == UNLIMITED
+    if effort == 1 and sliced and _everywhere(levels[first], part):
+        return part[vertex]
     for level in range(first, -1, -1):
         if caps.depend:
             part = _legal(levels[level], part, caps)
@@ -187,6 +193,20 @@ def _multilevel(
         if level:
             part = part[maps[level - 1]]
     return part[vertex]
+
+
+def _everywhere(graph: Hypergraph, part: Array) -> bool:
+    """Whether axons lead to nearly all the parts that they can, so that hardly any can be saved."""
+    parts = int(part.max()) + 1
+    most = np.minimum(np.diff(graph.ptr), _parts_of_colours(graph, part).max(initial=0) + 1)
+    bound = int(graph.weight.astype(np.int64) @ np.maximum(most - 1, 0))
+    return packets(graph, part, parts) >= _EVERYWHERE * bound
+
+
+def _parts_of_colours(graph: Hypergraph, part: Array) -> Array:
+    """How many parts there are of each node."""
+    pairs = np.unique(graph.colour.astype(np.int64) * (int(part.max()) + 1) + part)
+    return np.bincount(pairs // (int(part.max()) + 1))
 
 
 def _first(levels: list[Hypergraph], caps: Caps) -> tuple[int, Array]:
