@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from .place import place
 from .route import route
 from .tables import key_tables
 from .traffic import Traffic, traffic, widened
+
+# Packets that cores may get to drop, as a factor, so that sets of targets become one of each core.
+_STRAYS: Final = 1.2
 
 Progress = Callable[[str, float], None]
 
@@ -68,7 +72,7 @@ def map_network(
     whole = machine.with_cores(parts)
     assert whole is not None, "the partition is within the machine's cores"
     with stage("place"):
-        groups = traffic(axons, part)
+        groups = _groups(axons, part, whole)
         seat = place(groups, whole, seed, effort)
     with stage("route"):
         routes = route(groups, whole, seat, window)
@@ -83,6 +87,20 @@ def map_network(
     if found is not None:
         found.extend(warning.diagnostic for warning in checked.warnings)
     return Mapped(mapping, checked, seconds)
+
+
+def _groups(axons: Axons, part: npt.NDArray[np.int32], machine: Machine) -> Traffic:
+    """What sends where: by set of targets or, where these are many and much the same, by core.
+
+    Thousands of routes that all lead nearly everywhere take long to place and to fit into tables,
+    and save next to no packets.
+    """
+    groups = traffic(axons, part)
+    if machine.routing_entries is None or groups.groups <= machine.routing_entries.value:
+        return groups
+    wide = widened(groups)
+    both = [float(np.diff(each.ptr) @ each.rate) for each in (groups, wide)]
+    return wide if both[1] <= _STRAYS * both[0] else groups
 
 
 def _tables(

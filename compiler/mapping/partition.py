@@ -55,6 +55,9 @@ _LARGE: Final = 20_000
 _SMALL: Final = 0.1
 _LEAST_SWEEPS: Final = 4
 _MOST_SWEEPS: Final = 400
+# Axons that reach this share of what they can reach anyway are left as they are by effort 1, where
+# every part is of one node.
+_EVERYWHERE: Final = 0.85
 _COARSE_SHARE: Final = 0.1
 _HOT: Final = 1.5
 # A cut of parts beyond a limit, and another of those that the first left, up to so often.
@@ -206,6 +209,9 @@ def _multilevel(
         # Nothing belongs together: coarse vertices would only be in the way.
         levels, maps = [graph], []
     first, part = _first(levels, caps, most)
+    sliced = not caps.mixed and caps.fan_out == UNLIMITED
+    if effort == 1 and sliced and _everywhere(levels[first], part):
+        return part[vertex]
     for level in range(first, -1, -1):
         if caps.depend:
             part = _legal(levels[level], part, caps)
@@ -220,6 +226,20 @@ def _multilevel(
         if level:
             part = part[maps[level - 1]]
     return part[vertex]
+
+
+def _everywhere(graph: Hypergraph, part: Array) -> bool:
+    """Whether axons lead to nearly all the parts that they can, so that hardly any can be saved."""
+    parts = int(part.max()) + 1
+    most = np.minimum(np.diff(graph.ptr), _parts_of_colours(graph, part).max(initial=0) + 1)
+    bound = int(graph.weight.astype(np.int64) @ np.maximum(most - 1, 0))
+    return packets(graph, part, parts) >= _EVERYWHERE * bound
+
+
+def _parts_of_colours(graph: Hypergraph, part: Array) -> Array:
+    """How many parts there are of each node."""
+    pairs = np.unique(graph.colour.astype(np.int64) * (int(part.max()) + 1) + part)
+    return np.bincount(pairs // (int(part.max()) + 1))
 
 
 def _first(levels: list[Hypergraph], caps: Caps, cores: int) -> tuple[int, Array]:
