@@ -8,20 +8,11 @@ import numpy as np
 
 from .mapping.axons import Axons
 from .mapping.check import Binding
+from .mapping.limits import COUNTS
 from .mapping.map import Mapped
 from .report.data import LimitUse, MappingView
 
-# What each limit of a machine counts, in words that stand before "bind".
-_TITLES: Final = {
-    "neurons": "neurons",
-    "in_axons": "in-axons",
-    "out_axons": "out-axons",
-    "synapse_bits": "bits of synapse memory",
-    "fan_in": "synapses onto a neuron",
-    "fan_out": "cores that a neuron reaches",
-    "delay_steps": "steps of delay",
-    "routing_entries": "routing entries",
-}
+_TITLES: Final = {**COUNTS, "routing_entries": "routing entries"}
 
 
 def mapping_view(axons: Axons, mapped: Mapped) -> MappingView:
