@@ -160,13 +160,16 @@ def _refuse_neurons(
     reached = -(-targets // max(caps.neurons, 1))
     core = machine.core
     of_neurons = {
-        "fan_in": (fan_in, "remove synapses onto it, or train with fewer"),
-        "in_axons": (sources, "remove sources of it, or train with fewer"),
-        "synapse_bits": (bits, "remove synapses onto it, or store narrower weights"),
+        "fan_in": (fan_in, "remove {n:,} synapses onto it, or train with fewer"),
+        "in_axons": (sources, "remove {n:,} of its sources, or train with fewer"),
+        "synapse_bits": (bits, "remove synapses of {n:,} bits onto it, or store narrower weights"),
     }
     of_sources = {
-        "fan_out": (reached, "remove targets of it, or split it into copies with the same inputs"),
-        "out_axons": (reached, "remove targets of it"),
+        "fan_out": (
+            reached,
+            "remove targets in {n:,} core(s), or split it into copies with the same inputs",
+        ),
+        "out_axons": (reached, "remove targets in {n:,} core(s)"),
     }
     for group in (of_neurons, of_sources):
         for limit, (has, hint) in group.items():
@@ -185,7 +188,7 @@ def _refuse_neurons(
                 axons.describe(worst) + more,
                 int(has[worst]),
                 axons.node_of(worst).at,
-                hint,
+                hint.format(n=int(has[worst] - quantity.value)),
             )
 
 

@@ -149,19 +149,21 @@ def test_a_long_delay_of_a_population_becomes_relays(spikec: Spikec, tmp_path: P
 # -- what is refused ---------------------------------------------------------------------------
 
 TOO_MANY_INPUTS = (
-    "error E0302: neuron 0 of 'crowd': 5,000 in-axons, a core of 'loihi1' takes 4,096 (stated: "
-    "nengo-loihi, nengo_loihi/block.py: MAX_IN_AXONS; Davies et al. 2018, p. 86-95, as quoted in "
-    "notes); 904 too many\n"
-    "  help: remove sources of it, or train with fewer: 904 fewer would fit\n"
+    "error E0302: neuron 0 of 'crowd' has 5,000 sources, a core of 'loihi1' takes 4,096 in-axons "
+    "(stated: nengo-loihi, nengo_loihi/block.py: MAX_IN_AXONS; Davies et al. 2018, p. 86-95, as "
+    "quoted in notes): 904 too many\n"
+    "  help: remove 904 of its sources, or train with fewer\n"
 )
 TOO_LARGE = (
-    "error E0302: 5,001 neurons take 21 cores of 256 neurons, 'spinnaker1' has 16 at most: 5 too "
-    "few for them; the largest population is 'crowd' with 5,000\n"
-    "  help: leave out 905 neurons, or choose a larger target\n"
+    "error E0302: 5,001 neurons in 2 populations, none of which shares a core, take 21 cores of "
+    "256 neurons (stated: sPyNNaker 7.4.1, abstract_pynn_neuron_model.py: "
+    "DEFAULT_MAX_ATOMS_PER_CORE), 'spinnaker1' has 16 at most: 5 too few; the largest population "
+    "is 'crowd' with 5,000\n"
+    "  help: choose a larger target, or leave out 905 neurons\n"
 )
 TOO_LATE = (
-    "error E0307: 'w': 100 steps of delay, a core of 'loihi1' takes 62 (stated: Davies et al. "
-    "2018, p. 86-95, as quoted in notes: 6 bits, at most 62); 38 too many\n"
+    "error E0307: a synapse of 'w' has a delay of 100 steps, 'loihi1' delays by 62 at most "
+    "(stated: Davies et al. 2018, p. 86-95, as quoted in notes: 6 bits, at most 62): 38 too many\n"
     "  help: shorten the delay, or put relay populations on the way\n"
 )
 

@@ -43,9 +43,9 @@ def test_five_thousand_inputs_of_a_neuron_on_loihi() -> None:
     assert source is not None
     assert refused(to_one(5000), load_chip("loihi1")) == (
         "error E0302: neuron 2 of 'hidden' has 5,000 sources, a core of 'loihi1' takes 4,096 "
-        f"in-axons (recalled: {source.source}): 904 too many\n"
+        f"in-axons (stated: {source.source}): 904 too many\n"
         "  at net.nir: node 'hidden'\n"
-        "  help: remove sources of it, or train with fewer"
+        "  help: remove 904 of its sources, or train with fewer"
     )
 
 
@@ -67,32 +67,32 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
         "error E0302: neuron 2 of 'hidden' has 9 synapses onto it, a neuron of 'test' takes 7 "
         "(recalled: test): 2 too many\n"
         "  at net.nir: node 'hidden'\n"
-        "  help: remove synapses onto it, or train with fewer",
+        "  help: remove 2 synapses onto it, or train with fewer",
     ),
     "several": (
         lambda: refused(fan(3, 3, 2), small({"in_axons": 1})),
         "error E0302: neuron 0 of 'p1', like 2 more, has 3 sources, a core of 'test' takes 1 "
         "in-axons (recalled: test): 2 too many\n"
-        "  help: remove sources of it, or train with fewer",
+        "  help: remove 2 of its sources, or train with fewer",
     ),
     "synapse_bits": (
         lambda: refused(to_one(9), small({"synapse_bits": 200})),
         "error E0302: neuron 2 of 'hidden' takes 252 bits of synapse memory at least, a core of "
         "'test' has 200 (recalled: test): 52 too many\n"
         "  at net.nir: node 'hidden'\n"
-        "  help: remove synapses onto it, or store narrower weights",
+        "  help: remove synapses of 52 bits onto it, or store narrower weights",
     ),
     "fan_out": (
         lambda: refused(fan(7, 4, 0), small({"neurons": 3, "fan_out": 2})),
         "error E0302: neuron 0 of 'p0' reaches 3 cores at least, a neuron of 'test' reaches 2 at "
         "most (recalled: test): 1 too many\n"
-        "  help: remove targets of it, or split it into copies with the same inputs",
+        "  help: remove targets in 1 core(s), or split it into copies with the same inputs",
     ),
     "out_axons": (
         lambda: refused(fan(7, 4, 0), small({"neurons": 3, "out_axons": 2})),
         "error E0302: neuron 0 of 'p0' takes 3 out-axons at least, a core of 'test' has 2 "
         "(recalled: test): 1 too many\n"
-        "  help: remove targets of it",
+        "  help: remove targets in 1 core(s)",
     ),
     "neurons": (
         lambda: refused(axons([3, 20], 0, []), small({"neurons": 5})),
