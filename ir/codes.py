@@ -315,8 +315,8 @@ CODES: dict[str, Code] = {
     ),
     "E0324": Code(
         "a mapping cannot be read",
-        "mapping.json has to be as compiler/mapping/mapping.schema.json describes it, and of the "
-        "machine and network it is read for. Compile again.",
+        "The file mapping.json has to be as compiler/mapping/mapping.schema.json describes it, and "
+        "of the machine and network it is read for. Compile again.",
     ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
