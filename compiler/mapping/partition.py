@@ -23,6 +23,7 @@ from .grow import grown, streamed
 from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, twins
 from .limits import COUNTS, axon_bits, caps_of, most_cores, refuse
 from .refine import UNLIMITED, Caps, Schedule, fan_out, packets, refine, usage
+from .seeds import Start, seeded
 
 Array = npt.NDArray[Any]
 Progress = Callable[[float], None]
@@ -72,11 +73,13 @@ def partition(
     effort: int = 1,
     seed: int = 1,
     progress: Progress = lambda share: None,
+    start: Start = "own",
 ) -> Array:
     """The part of each neuron, numbers from 0 in the order in which they first appear.
 
     ``effort`` 0 fills parts in breadth-first order; 1 is the multilevel partition, 2 the same with
-    ten times its work. Raises E0302 or E0307 for what does not fit the machine.
+    ten times its work. ``start`` lets METIS or mt-KaHyPar make the first parts for these two.
+    Raises E0302 or E0307 for what does not fit the machine, E0601 where ``start`` is not installed.
     """
     caps = caps_of(machine)
     encoding = machine.encoding
@@ -92,7 +95,7 @@ def partition(
             part = streamed(whole, caps)[0][vertex]
         else:
             cores = most_cores(machine)
-            part = _multilevel(whole, vertex, caps, cores, effort, seed, progress)
+            part = _multilevel(whole, vertex, caps, cores, effort, seed, progress, start)
     return _numbered(_within(graph, _numbered(part), caps, axons, machine, effort))
 
 
@@ -192,6 +195,7 @@ def _multilevel(
     effort: int,
     seed: int,
     progress: Progress,
+    start: Start,
 ) -> Array:
     """The part of each neuron, as far within the limits as refinement comes."""
     if caps.neurons >= graph.size.sum() and not caps.depend and caps.mixed:
@@ -208,7 +212,12 @@ def _multilevel(
     if levels[-1].pins.size > _LOOSE * graph.pins.size:
         # Nothing belongs together: coarse vertices would only be in the way.
         levels, maps = [graph], []
-    first, part = _first(levels, caps, most)
+    if start == "own":
+        first, part = _first(levels, caps, most)
+    else:
+        goal = min(caps.neurons, neurons)
+        wanted = max(-(-neurons // goal), min(int(np.ceil(neurons / goal * _SLACK)), most))
+        first, part = 0, _numbered(seeded(graph, wanted, goal, start, seed))
     sliced = not caps.mixed and caps.fan_out == UNLIMITED
     if effort == 1 and sliced and _everywhere(levels[first], part):
         return part[vertex]
@@ -286,7 +295,7 @@ def _schedule(
     sweep = graph.pins.size * (_VISIT + reach) * (2.0 if caps.depend else 1.0)
     # Nobody waits for a small network as long as for a large one.
     share *= min(max(float(graph.size.sum()) / _LARGE, _SMALL), 1.0)
-    sweeps = int(share * _WORK[effort] / max(sweep, 1.0))
+    sweeps = int(share * _WORK[min(effort, 2)] / max(sweep, 1.0))
     most = _MOST_SWEEPS * (10 if effort > 1 else 1)
     return Schedule(min(max(sweeps, _LEAST_SWEEPS), most), _HOT)
 

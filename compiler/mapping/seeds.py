@@ -13,14 +13,14 @@ from .coarsen import edges
 from .hypergraph import Hypergraph
 
 Array = npt.NDArray[Any]
-Seed = Literal["own", "metis", "mtkahypar"]
-SEEDS: Final[tuple[str, ...]] = get_args(Seed)
+Start = Literal["own", "metis", "mtkahypar"]
+STARTS: Final[tuple[str, ...]] = get_args(Start)[1:]
 
 # METIS counts edges in whole numbers, and adds them up in 32 bits.
 _MOST_EDGES: Final = 1 << 30
 
 
-def seeded(graph: Hypergraph, parts: int, most: int, by: Seed, seed: int) -> Array:
+def seeded(graph: Hypergraph, parts: int, most: int, by: Start, seed: int) -> Array:
     """The part of each vertex, by METIS or mt-KaHyPar, of about ``most`` neurons at most.
 
     METIS minimises the edges that are cut and not packets; mt-KaHyPar, in its deterministic
@@ -33,7 +33,9 @@ def seeded(graph: Hypergraph, parts: int, most: int, by: Seed, seed: int) -> Arr
         case "mtkahypar":
             return _mtkahypar(graph, parts, most, seed)
         case _:
-            raise fail("E0707", f"there is no partitioner '{by}'", hint=f"one of {SEEDS}")
+            raise fail(
+                "E0707", f"there is no partitioner '{by}'", hint=f"one of {', '.join(STARTS)}"
+            )
 
 
 def _metis(graph: Hypergraph, parts: int, most: int, seed: int) -> Array:
