@@ -245,7 +245,13 @@ def test_a_target_compiles_every_model_and_connection(name: str, target: str) ->
         with pytest.raises(SpikecError, match="E0307"):
             build(NETWORKS[name], *find_target(target))
         return
-    assert built_or_refused(NETWORKS[name], target) is not None
+    artifact = built_or_refused(NETWORKS[name], target)
+    assert artifact is not None
+    if "cores" in rungs_of(str(artifact.manifest["backend"])):
+        given = stimulus(NETWORKS[name])
+        whole, parted = (run_rung(artifact, rung, given).recording for rung in ("integer", "cores"))
+        assert sum(e.value.size for e in whole.spikes.values()) > 0
+        assert whole.spikes == parted.spikes
 
 
 def with_rules(**changes: object) -> Graph:
