@@ -83,8 +83,12 @@ def partition(
     """
     caps = caps_of(machine)
     encoding = machine.encoding
-    synapse_bits = encoding.synapse_bits(axons.weight_bits)
-    graph = hypergraph(axons, synapse_bits, axon_bits(machine), shared=encoding.shared)
+    if caps.bits < UNLIMITED:
+        synapse_bits = encoding.synapse_bits(axons.weight_bits)
+        graph = hypergraph(axons, synapse_bits, axon_bits(machine), shared=encoding.shared)
+    else:
+        # Without kernels as nets: each would lead to nearly all parts, for nothing.
+        graph = hypergraph(axons, 0, 0, shared=False)
     refuse(axons, graph, machine)
     progress(0.1)
     if effort == 0 and caps.fan_out > 1:
