@@ -62,7 +62,7 @@ def hypergraph(axons: Axons, synapse_bits: int, axon_bits: int, *, shared: bool)
 
     A synapse takes ``synapse_bits``, an axon ``axon_bits`` in each core that it leads to. Where
     kernels are ``shared`` their synapses take nothing, but each kernel, as a net without axons,
-    its bits in each core that it leads to.
+    its bits in each core that it leads to. Synapses of no bits are not counted, shared or not.
     """
     ptr, target = _rows(axons)
     ptr, pins, lone = _pins(ptr, target, axons.neurons)
@@ -75,7 +75,9 @@ def hypergraph(axons: Axons, synapse_bits: int, axon_bits: int, *, shared: bool)
     kernels = []
     for bundle in axons.bundles:
         if shared and bundle.kernel:
-            kernels.append((np.unique(bundle.target), bundle.kernel * synapse_bits))
+            # Where memory is not counted a net that leads to nearly all parts is for nothing.
+            if synapse_bits:
+                kernels.append((np.unique(bundle.target), bundle.kernel * synapse_bits))
         else:
             _count(bundle.target, synapse_bits, own_bits)
     if kernels:

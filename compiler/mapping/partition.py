@@ -83,12 +83,10 @@ def partition(
     """
     caps = caps_of(machine)
     encoding = machine.encoding
-    if caps.bits < UNLIMITED:
-        synapse_bits = encoding.synapse_bits(axons.weight_bits)
-        graph = hypergraph(axons, synapse_bits, axon_bits(machine), shared=encoding.shared)
-    else:
-        # Without kernels as nets: each would lead to nearly all parts, for nothing.
-        graph = hypergraph(axons, 0, 0, shared=False)
+    counted = caps.bits < UNLIMITED
+    synapse_bits = encoding.synapse_bits(axons.weight_bits) if counted else 0
+    each_axon = axon_bits(machine) if counted else 0
+    graph = hypergraph(axons, synapse_bits, each_axon, shared=encoding.shared)
     refuse(axons, graph, machine)
     progress(0.1)
     if effort == 0 and caps.fan_out > 1:
@@ -220,7 +218,7 @@ def _multilevel(
         first, part = _first(levels, caps, most)
     else:
         goal = min(caps.neurons, neurons)
-        wanted = max(-(-neurons // goal), min(int(np.ceil(neurons / goal * _SLACK)), most))
+        wanted = _with_room(neurons / goal, most)
         first, part = 0, _numbered(seeded(graph, wanted, goal, start, seed))
     sliced = not caps.mixed and caps.fan_out == UNLIMITED
     if effort == 1 and sliced and _everywhere(levels[first], part):
@@ -230,7 +228,7 @@ def _multilevel(
             part = _legal(levels[level], part, caps)
         parts = int(part.max()) + 1
         if caps.mixed:
-            parts = max(parts, min(int(np.ceil(parts * _SLACK)), most))
+            parts = _with_room(parts, most)
         graph = levels[level]
         schedule = _schedule(graph, part, parts, caps, _COARSE_SHARE if level else 1.0, effort)
         if level == 0 or schedule.sweeps > _LEAST_SWEEPS:
@@ -239,6 +237,11 @@ def _multilevel(
         if level:
             part = part[maps[level - 1]]
     return part[vertex]
+
+
+def _with_room(parts: float, cores: int) -> int:
+    """So many parts and some more, so that vertices have somewhere to go, as far as there are."""
+    return max(int(np.ceil(parts)), min(int(np.ceil(parts * _SLACK)), cores))
 
 
 def _everywhere(graph: Hypergraph, part: Array) -> bool:
@@ -281,7 +284,7 @@ def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple
     if not caps.mixed or len(levels) == 1:
         return 0, _sliced(fine, goal, caps.mixed)
     neurons = int(fine.size.sum())
-    parts = max(-(-neurons // goal), min(int(np.ceil(neurons / goal * _SLACK)), cores), 1)
+    parts = max(_with_room(neurons / goal, cores), 1)
     number = len(levels) - 1
     while number and levels[number].vertices < _FEW * parts:
         number -= 1
