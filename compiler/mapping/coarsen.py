@@ -31,7 +31,7 @@ def coarsened(
     size = graph.size.copy()
     for _ in range(rounds):
         order = rng.permutation(graph.vertices)
-        if not _propagate(order, cluster, size, most, mixed, *graph, start, net):
+        if not _propagate(order, cluster, size, most, mixed, graph, start, net):
             break
     _, vertex = np.unique(cluster, return_inverse=True)
     vertex = vertex.astype(np.int32)
@@ -41,7 +41,7 @@ def coarsened(
 def edges(graph: Hypergraph) -> tuple[Array, Array, Array]:
     """The rated edges between sources and targets, both ways: CSR of (ptr, other, rating)."""
     start, net = incidence(graph)
-    found: tuple[Array, Array, Array] = _edges(*graph[:3], graph.axons, start, net, graph.vertices)
+    found: tuple[Array, Array, Array] = _edges(graph, start, net)
     return found
 
 
@@ -52,20 +52,12 @@ def _propagate(
     cluster_size: Any,
     most: Any,
     mixed: Any,
-    ptr: Any,
-    pins: Any,
-    source: Any,
-    lone: Any,
-    weight: Any,
-    axons: Any,
-    bits: Any,
-    size: Any,
-    colour: Any,
-    own_bits: Any,
-    own_axons: Any,
+    graph: Any,
     start: Any,
     net: Any,
 ) -> Any:
+    ptr, pins, source, axons = graph.ptr, graph.pins, graph.source, graph.axons
+    size, colour = graph.size, graph.colour
     vertices = size.size
     score, near = np.zeros(vertices, np.float64), np.empty(vertices, np.int32)
     moved = 0
@@ -107,15 +99,9 @@ def _propagate(
 
 
 @numba.njit(cache=True)
-def _edges(
-    ptr: Any,
-    pins: Any,
-    source: Any,
-    axons: Any,
-    start: Any,
-    net: Any,
-    vertices: Any,
-) -> Any:
+def _edges(graph: Any, start: Any, net: Any) -> Any:
+    ptr, pins, source, axons = graph.ptr, graph.pins, graph.source, graph.axons
+    vertices = graph.size.size
     # Twice: the first round counts, the second fills.
     out_ptr = np.zeros(vertices + 1, np.int64)
     other, rated = np.empty(0, np.int32), np.empty(0, np.float64)

@@ -34,7 +34,7 @@ def streamed(graph: Hypergraph, caps: Caps) -> tuple[Array, Array]:
     """
     part: Array
     rank: Array
-    part, rank = _stream(*graph, *incidence(graph), np.array(caps[:5], np.int64), caps.mixed)
+    part, rank = _stream(graph, *incidence(graph), np.array(caps[:5], np.int64), caps.mixed)
     return part, rank
 
 
@@ -96,23 +96,9 @@ def _grow(
 
 
 @numba.njit(cache=True)
-def _stream(
-    ptr: Any,
-    pins: Any,
-    source: Any,
-    lone: Any,
-    weight: Any,
-    axons: Any,
-    bits: Any,
-    size: Any,
-    colour: Any,
-    own_bits: Any,
-    own_axons: Any,
-    start: Any,
-    net: Any,
-    caps: Any,
-    mixed: Any,
-) -> Any:
+def _stream(graph: Any, start: Any, net: Any, caps: Any, mixed: Any) -> Any:
+    ptr, pins, source, lone = graph.ptr, graph.pins, graph.source, graph.lone
+    axons, bits, size, colour = graph.axons, graph.bits, graph.size, graph.colour
     vertices, nets = size.size, source.size
     part, rank = np.full(vertices, -1, np.int32), np.empty(vertices, np.int32)
     # The part that a net was last counted in, and the last one that saw a vertex at its front.
@@ -136,7 +122,7 @@ def _stream(
             head += 1
             if not mixed and kind >= 0 and colour[v] != kind:
                 continue
-            more_axons, more_bits = own_axons[v], own_bits[v]
+            more_axons, more_bits = graph.own_axons[v], graph.own_bits[v]
             for q in range(start[v], start[v + 1]):
                 e = net[q]
                 if counted[e] != b and not (source[e] == v and lone[e]):

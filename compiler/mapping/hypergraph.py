@@ -121,7 +121,7 @@ def twins(graph: Hypergraph, most: int | Array) -> Array:
     one place of a convolution, for instance. At most ``most`` vertices share a number, a limit that
     twins have alike where it is one for each vertex.
     """
-    key = _twin_keys(*graph[:4], graph.vertices)
+    key = _twin_keys(graph)
     key ^= _mixed(
         graph.colour.astype(np.uint64) << np.uint64(32) | graph.own_bits.astype(np.uint64)
     )
@@ -148,22 +148,18 @@ def contracted(graph: Hypergraph, vertex: Array, count: int) -> Hypergraph:
     own_axons = np.bincount(vertex, graph.own_axons, count).astype(np.int64)
     colour = np.zeros(count, np.int32)
     colour[vertex] = graph.colour
-    ptr, pins, source, lone, weight, axons, bits = _contract(
-        *graph[:7], vertex.astype(np.int32), own_axons, own_bits, count
-    )
-    key = _net_keys(ptr, pins, source, lone)
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    if first.size < source.size:
+    nets: Any = _contract(graph, vertex.astype(np.int32), own_axons, own_bits, count)
+    vertices = (size, colour, own_bits, own_axons)
+    coarse = Hypergraph(*(*nets, *vertices))
+    _, first, group = np.unique(_net_keys(coarse), return_index=True, return_inverse=True)
+    if first.size < coarse.nets:
         # In the order in which they first appear.
         rank = np.argsort(first, kind="stable")
         place = np.empty(rank.size, np.int64)
         place[rank] = np.arange(rank.size)
-        ptr, pins, source, lone, weight, axons, bits = _merged(
-            *(ptr, pins, source, lone, weight, axons, bits), first[rank], place[group]
-        )
-    return Hypergraph(
-        *(ptr, pins, source, lone, weight, axons, bits), size, colour, own_bits, own_axons
-    )
+        nets = _merged(coarse, first[rank], place[group])
+        coarse = Hypergraph(*(*nets, *vertices))
+    return coarse
 
 
 def _rows(axons: Axons) -> tuple[Array, Array]:
@@ -255,9 +251,10 @@ def _mixed(x: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def _twin_keys(ptr: Any, pins: Any, source: Any, lone: Any, vertices: Any) -> Any:
+def _twin_keys(graph: Any) -> Any:
     """Sums do not depend on an order; a pin that is the source only is not a target."""
-    key = np.zeros(vertices, np.uint64)
+    ptr, pins, source, lone = graph.ptr, graph.pins, graph.source, graph.lone
+    key = np.zeros(graph.size.size, np.uint64)
     for e in range(source.size):
         own, row = _mix(np.uint64(e)), np.uint64(0)
         for j in range(ptr[e], ptr[e + 1] - lone[e]):
@@ -269,7 +266,8 @@ def _twin_keys(ptr: Any, pins: Any, source: Any, lone: Any, vertices: Any) -> An
 
 
 @numba.njit(cache=True)
-def _net_keys(ptr: Any, pins: Any, source: Any, lone: Any) -> Any:
+def _net_keys(graph: Any) -> Any:
+    ptr, pins, source, lone = graph.ptr, graph.pins, graph.source, graph.lone
     key = np.empty(source.size, np.uint64)
     for e in range(source.size):
         row = np.uint64(0)
@@ -280,19 +278,9 @@ def _net_keys(ptr: Any, pins: Any, source: Any, lone: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def _contract(
-    ptr: Any,
-    pins: Any,
-    source: Any,
-    lone: Any,
-    weight: Any,
-    axons: Any,
-    bits: Any,
-    vertex: Any,
-    own_axons: Any,
-    own_bits: Any,
-    count: Any,
-) -> Any:
+def _contract(graph: Any, vertex: Any, own_axons: Any, own_bits: Any, count: Any) -> Any:
+    ptr, pins, source, lone = graph.ptr, graph.pins, graph.source, graph.lone
+    weight, axons, bits = graph.weight, graph.axons, graph.bits
     nets = source.size
     # Marked by the net that was there last: a net may be given up again.
     mark = np.full(count, -1, np.int64)
@@ -339,17 +327,9 @@ def _contract(
 
 
 @numba.njit(cache=True)
-def _merged(
-    ptr: Any,
-    pins: Any,
-    source: Any,
-    lone: Any,
-    weight: Any,
-    axons: Any,
-    bits: Any,
-    first: Any,
-    group: Any,
-) -> Any:
+def _merged(graph: Any, first: Any, group: Any) -> Any:
+    ptr, pins, source, lone = graph.ptr, graph.pins, graph.source, graph.lone
+    weight, axons, bits = graph.weight, graph.axons, graph.bits
     nets = first.size
     out_ptr = np.zeros(nets + 1, np.int64)
     for g in range(nets):

@@ -54,17 +54,7 @@ class _State(NamedTuple):
     (parts, 4) is what each part takes of `Caps`.
     """
 
-    ptr: Array
-    pins: Array
-    source: Array
-    lone: Array
-    weight: Array
-    axons: Array
-    bits: Array
-    size: Array
-    colour: Array
-    own_bits: Array
-    own_axons: Array
+    graph: Hypergraph
     start: Array
     net: Array
     slot: Array
@@ -139,32 +129,27 @@ def packets(graph: Hypergraph, part: Array, parts: int) -> int:
 
 def usage(graph: Hypergraph, part: Array, parts: int) -> Array:
     """Neurons, in-axons, out-axons and bits of each part, shape (parts, 4)."""
-    slots: tuple[Any, ...] = _slots(graph.ptr, graph.pins, part, parts)
-    arguments: Any = (*graph, *slots, part, parts)
-    found: Array = _use(*arguments)
+    found: Array = _use(graph, _slots(graph.ptr, graph.pins, part, parts), part, parts)
     return found
 
 
 def fan_out(graph: Hypergraph, part: Array, parts: int) -> Array:
     """The parts that hold a target of each net."""
-    slots: tuple[Any, ...] = _slots(graph.ptr, graph.pins, part, parts)
-    arguments: Any = (*graph[:4], *slots, part)
-    found: Array = _fan_out(*arguments)
+    found: Array = _fan_out(graph, _slots(graph.ptr, graph.pins, part, parts), part)
     return found
 
 
 def _state(graph: Hypergraph, part: Array, parts: int, caps: Caps) -> _State:
     start, net = incidence(graph)
-    slot, block, count, spread = _slots(graph.ptr, graph.pins, part, parts)
+    slots: tuple[Array, Array, Array, Array] = _slots(graph.ptr, graph.pins, part, parts)
+    slot, block, count, spread = slots
     # Adding the words of a bit set up costs less than going through many parts one by one.
     wide = graph.nets > 0 and 8 * float(spread.mean()) > parts and not caps.depend
     some, more = _bit_sets(slot, block, count, spread, parts if wide else 0)
-    use = _use(*graph, slot, block, count, spread, part, parts)
+    use = _use(graph, slots, part, parts)
     part_colour = np.full(parts, -1, np.int32)
     part_colour[part] = graph.colour
-    return _State(
-        *graph, start, net, slot, block, count, spread, some, more, part, use, part_colour
-    )
+    return _State(graph, start, net, *slots, some, more, part, use, part_colour)
 
 
 @numba.njit(cache=True)
@@ -219,60 +204,34 @@ def _has(sets: Any, e: Any, b: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def _use(
-    ptr: Any,
-    pins: Any,
-    source: Any,
-    lone: Any,
-    weight: Any,
-    axons: Any,
-    bits: Any,
-    size: Any,
-    colour: Any,
-    own_bits: Any,
-    own_axons: Any,
-    slot: Any,
-    block: Any,
-    count: Any,
-    spread: Any,
-    part: Any,
-    parts: Any,
-) -> Any:
+def _use(graph: Any, slots: Any, part: Any, parts: Any) -> Any:
+    slot, block, count, spread = slots
     use = np.zeros((parts, 4), np.int64)
-    for v in range(size.size):
+    for v in range(graph.size.size):
         b = part[v]
-        use[b, 0] += size[v]
-        use[b, 1] += own_axons[v]
-        use[b, 2] += own_axons[v]
-        use[b, 3] += own_bits[v]
-    for e in range(source.size):
-        home = -1 if source[e] < 0 else part[source[e]]
+        use[b, 0] += graph.size[v]
+        use[b, 1] += graph.own_axons[v]
+        use[b, 2] += graph.own_axons[v]
+        use[b, 3] += graph.own_bits[v]
+    for e in range(graph.source.size):
+        home = -1 if graph.source[e] < 0 else part[graph.source[e]]
         for k in range(slot[e], slot[e] + spread[e]):
             b = block[k]
-            if count[k] - (lone[e] and b == home) > 0:
-                use[b, 1] += axons[e]
-                use[b, 3] += bits[e]
+            if count[k] - (graph.lone[e] and b == home) > 0:
+                use[b, 1] += graph.axons[e]
+                use[b, 3] += graph.bits[e]
                 if home >= 0:
-                    use[home, 2] += axons[e]
+                    use[home, 2] += graph.axons[e]
     return use
 
 
 @numba.njit(cache=True)
-def _fan_out(
-    ptr: Any,
-    pins: Any,
-    source: Any,
-    lone: Any,
-    slot: Any,
-    block: Any,
-    count: Any,
-    spread: Any,
-    part: Any,
-) -> Any:
+def _fan_out(graph: Any, slots: Any, part: Any) -> Any:
+    slot, block, count, spread = slots
     out = spread.copy()
-    for e in range(source.size):
-        if lone[e]:
-            home = part[source[e]]
+    for e in range(graph.source.size):
+        if graph.lone[e]:
+            home = part[graph.source[e]]
             for k in range(slot[e], slot[e] + spread[e]):
                 if block[k] == home and count[k] == 1:
                     out[e] -= 1
@@ -291,13 +250,13 @@ def _pins_in(e: Any, b: Any, s: _State) -> Any:
 @numba.njit(cache=True)
 def _targets_in(e: Any, b: Any, s: _State) -> Any:
     """How many targets of a net are in a part: of its pins there all but a lone source."""
-    return _pins_in(e, b, s) - (s.lone[e] and s.part[s.source[e]] == b)
+    return _pins_in(e, b, s) - (s.graph.lone[e] and s.part[s.graph.source[e]] == b)
 
 
 @numba.njit(cache=True)
 def _parts_of(e: Any, s: _State) -> Any:
     """How many parts hold a target of a net."""
-    alone = s.lone[e] and _pins_in(e, s.part[s.source[e]], s) == 1
+    alone = s.graph.lone[e] and _pins_in(e, s.part[s.graph.source[e]], s) == 1
     return s.spread[e] - alone
 
 
@@ -309,31 +268,31 @@ def _change(v: Any, a: Any, b: Any, s: _State, own: Any, sent: Any, touched: Any
     takes less; ``sent`` what other parts send out more, for the parts ``touched``, whose number is
     returned.
     """
-    own[0] = own[4] = s.size[v]
-    own[1] = own[2] = own[5] = own[6] = s.own_axons[v]
-    own[3] = own[7] = s.own_bits[v]
+    own[0] = own[4] = s.graph.size[v]
+    own[1] = own[2] = own[5] = own[6] = s.graph.own_axons[v]
+    own[3] = own[7] = s.graph.own_bits[v]
     marked = 0
     for q in range(s.start[v], s.start[v + 1]):
         e = s.net[q]
-        source = s.source[e]
-        target = not (source == v and s.lone[e])
+        source = s.graph.source[e]
+        target = not (source == v and s.graph.lone[e])
         fresh = last = False
         if target:
             fresh = _targets_in(e, b, s) == 0
             last = _targets_in(e, a, s) == 1
             if fresh:
-                own[1] += s.axons[e]
-                own[3] += s.bits[e]
+                own[1] += s.graph.axons[e]
+                own[3] += s.graph.bits[e]
             if last:
-                own[5] += s.axons[e]
-                own[7] += s.bits[e]
+                own[5] += s.graph.axons[e]
+                own[7] += s.graph.bits[e]
         if source == v:
             before = _parts_of(e, s)
-            own[2] += s.axons[e] * (before + fresh - last)
-            own[6] += s.axons[e] * before
+            own[2] += s.graph.axons[e] * (before + fresh - last)
+            own[6] += s.graph.axons[e] * before
         elif source >= 0 and fresh != last:
             home = s.part[source]
-            more = s.axons[e] if fresh else -s.axons[e]
+            more = s.graph.axons[e] if fresh else -s.graph.axons[e]
             if home == b:
                 own[2] += more
             elif home == a:
@@ -347,17 +306,14 @@ def _change(v: Any, a: Any, b: Any, s: _State, own: Any, sent: Any, touched: Any
 
 
 @numba.njit(cache=True)
-def _sends(v: Any, a: Any, b: Any, s: _State, caps: Any, own: Any, sent: Any, touched: Any) -> Any:
-    """Whether no part sends out more than it may, or more than it does, if v moves from a to b."""
-    marked = _change(v, a, b, s, own, sent, touched)
-    fits = own[2] <= 0 or s.use[b, 2] + own[2] <= caps[2]
-    if own[6] < 0 and s.use[a, 2] - own[6] > caps[2]:
+def _sends(a: Any, b: Any, s: _State, most: Any, own: Any, sent: Any, touched: Any) -> Any:
+    """Whether no part sends out more than ``most``, or more than it does, after a `_change`."""
+    fits = own[2] <= 0 or s.use[b, 2] + own[2] <= most
+    if own[6] < 0 and s.use[a, 2] - own[6] > most:
         fits = False
-    for i in range(marked):
-        home = touched[i]
-        if sent[home] > 0 and s.use[home, 2] + sent[home] > caps[2]:
+    for home in touched:
+        if sent[home] > 0 and s.use[home, 2] + sent[home] > most:
             fits = False
-        sent[home] = 0
     return fits
 
 
@@ -393,7 +349,7 @@ def _move(v: Any, a: Any, b: Any, s: _State) -> None:
                 _clear(s.more, e, a)
             _set(s.more if there >= 0 else s.some, e, b)
     s.part[v] = b
-    s.part_colour[b] = s.colour[v]
+    s.part_colour[b] = s.graph.colour[v]
 
 
 @numba.njit(cache=True)
@@ -407,7 +363,7 @@ def _gains_wide(v: Any, a: Any, s: _State, gain: Any) -> Any:
     kept = np.int64(0)
     for q in range(s.start[v], s.start[v + 1]):
         e = s.net[q]
-        w = s.weight[e]
+        w = s.graph.weight[e]
         if _has(s.more, e, a):
             kept += w
         for i in range(words):
@@ -429,11 +385,11 @@ def _gains(
     ``gain[b, 1:]`` those of them that are in b anyway.
     """
     kept, found = np.int64(0), 0
-    need[0], need[1] = s.own_axons[v], s.own_bits[v]
+    need[0], need[1] = s.graph.own_axons[v], s.graph.own_bits[v]
     for q in range(s.start[v], s.start[v + 1]):
         e = s.net[q]
-        stays = leaves = np.int64(s.weight[e])
-        if caps[4] < UNLIMITED and s.source[e] >= 0:
+        stays = leaves = np.int64(s.graph.weight[e])
+        if caps[4] < UNLIMITED and s.graph.source[e] >= 0:
             reached = _parts_of(e, s)
             price = (stays + 1) * _FAN_OUT_PRICE
             if reached >= caps[4]:
@@ -442,12 +398,12 @@ def _gains(
                 leaves += price
         kept += stays
         axons, bits, home = np.int64(0), np.int64(0), -1
-        if depend and not (s.source[e] == v and s.lone[e]):
-            axons, bits = np.int64(s.axons[e]), s.bits[e]
+        if depend and not (s.graph.source[e] == v and s.graph.lone[e]):
+            axons, bits = np.int64(s.graph.axons[e]), s.graph.bits[e]
             need[0] += axons
             need[1] += bits
-            if s.lone[e]:
-                home = s.part[s.source[e]]
+            if s.graph.lone[e]:
+                home = s.part[s.graph.source[e]]
         for k in range(s.slot[e], s.slot[e] + s.spread[e]):
             b = s.block[k]
             if b == a and s.pin_count[k] == 1:
@@ -503,7 +459,7 @@ def _sweep(
             found = parts
         else:
             kept, found = _gains(v, a, s, caps, depend, gain, seen, near, need)
-        over, room = s.use[a, 0] > caps[0], caps[0] - s.size[v]
+        over, room = s.use[a, 0] > caps[0], caps[0] - s.graph.size[v]
         best, most = -1, np.int64(-UNLIMITED)
         for i in range(found):
             b = i if wide else near[i]
@@ -531,18 +487,20 @@ def _sweep(
         if g <= 0 and not over and (heat <= 0.0 or g <= heat * np.log(_uniform(noise))):
             continue
         if depend:
-            if caps[2] < UNLIMITED and not _sends(v, a, best, s, caps, own, sent, touched):
+            homes = touched[: _change(v, a, best, s, own, sent, touched)]
+            fits = caps[2] == UNLIMITED or _sends(a, best, s, caps[2], own, sent, homes)
+            for home in homes:
+                if fits:
+                    s.use[home, 2] += sent[home]
+                sent[home] = 0
+            if not fits:
                 continue
-            marked = _change(v, a, best, s, own, sent, touched)
             for r in range(4):
                 s.use[best, r] += own[r]
                 s.use[a, r] -= own[4 + r]
-            for i in range(marked):
-                s.use[touched[i], 2] += sent[touched[i]]
-                sent[touched[i]] = 0
         else:
-            s.use[best, 0] += s.size[v]
-            s.use[a, 0] -= s.size[v]
+            s.use[best, 0] += s.graph.size[v]
+            s.use[a, 0] -= s.graph.size[v]
         _move(v, a, best, s)
         moved += 1
     return moved
@@ -556,9 +514,9 @@ def _takes(
 
     What does not grow may be over its limit from before.
     """
-    if s.use[b, 0] + s.size[v] > caps[0]:
+    if s.use[b, 0] + s.graph.size[v] > caps[0]:
         return False
-    if not mixed and s.use[b, 0] > 0 and s.part_colour[b] != s.colour[v]:
+    if not mixed and s.use[b, 0] > 0 and s.part_colour[b] != s.graph.colour[v]:
         return False
     if depend:
         if axons > 0 and s.use[b, 1] + axons > caps[1]:

@@ -67,8 +67,7 @@ def test_parts_take_what_the_oracle_counts(seed: int) -> None:
 
 def fresh(state: module._State, caps: Caps) -> module._State:
     """The state of the same parts, made anew."""
-    graph = Hypergraph(*state[:11])
-    return module._state(graph, state.part.copy(), state.use.shape[0], caps)
+    return module._state(state.graph, state.part.copy(), state.use.shape[0], caps)
 
 
 def same_state(state: module._State, caps: Caps) -> None:
