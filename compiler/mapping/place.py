@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -132,6 +132,53 @@ def _cost(
 Attraction = tuple[Integers, Ids, Integers, Integers, Integers]
 
 
+class _Terms(NamedTuple):
+    """What a cost of packets from part to part is made of.
+
+    Routers are numbers along the curve, ``far`` (routers, routers) and ``from_host`` (routers,)
+    their distances. Rows ``ptr``, ``other``, ``sent``, ``received`` and ``host`` are those of
+    `_attraction`. Part p sits in the core ``seats[p]`` of ``per`` a router; ``at`` has the part in
+    each core, -1 for none.
+    """
+
+    far: Integers
+    ptr: Integers
+    other: Ids
+    sent: Integers
+    received: Integers
+    host: Integers
+    from_host: Integers
+    per: int
+    seats: Ids
+    at: Ids
+
+
+class _Trees(NamedTuple):
+    """What a cost of trees is made of, and work space to grow one in.
+
+    Groups are those of `Traffic`, ``part_group`` those that each part is in, in rows ``part_ptr``.
+    ``router`` (parts,) is where each part is, ``cost`` (groups,) that of each tree, -1 where it is
+    not known. ``stamp`` (2,) counts trees and trials.
+    """
+
+    g: Geometry
+    origin: Ids
+    ptr: Integers
+    target: Ids
+    rate: Integers
+    part_ptr: Integers
+    part_group: Integers
+    host: int
+    router: Integers
+    cost: Integers
+    seen: Integers
+    mark: Integers
+    links: Integers
+    link_end: Integers
+    ends: Integers
+    stamp: Integers
+
+
 def _attraction(f: Flows, g: Geometry) -> Attraction:
     """Rows by part: other part, packets to it, packets from it; and packets from the host.
 
@@ -197,15 +244,15 @@ def _improve(
     running = np.cumsum(sent + received)
     random = np.array([((seed * 2 + 1) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF], np.uint64)
     proposals = terms // (TERMS_PER_PROPOSAL + 2 * other.size // parts)
-    args = (far, ptr, other, sent, received, host, from_host, per, inside, at)
-    _anneal(*args, near_ptr, near, running, LOGARITHMS, *start, proposals, random)
+    t = _Terms(far, ptr, other, sent, received, host, from_host, per, inside, at)
+    _anneal(t, near_ptr, near, running, LOGARITHMS, *start, proposals, random)
     if count <= FEW_ROUTERS:
         near_ptr = np.arange(count + 1, dtype=np.int64) * count
         near = np.tile(np.arange(count, dtype=np.int32), count)
     x, y = routers % g.form.width, routers // g.form.width
     on_grid = g.form.kind not in (RING, TREE)
     grid = local[: machine.router_count].reshape(g.form.height, g.form.width)
-    _descend(*args, near_ptr, near, x, y, grid if on_grid else grid[:0], PASSES)
+    _descend(t, near_ptr, near, x, y, grid if on_grid else grid[:0], PASSES)
     return np.asarray(routers[inside // per] * per + inside % per, np.int32)
 
 
@@ -230,22 +277,22 @@ def _descend_trees(groups: Traffic, machine: Machine, g: Geometry, seats: Ids, w
         g, machine, np.arange(g.form.nodes, dtype=np.int32), machine.router_count
     )
     seats = seats.copy()
-    _descend_by_trees(
+    per = machine.cores_per_router
+    nodes = g.form.nodes
+    trees = _Trees(
         g,
-        groups.origin,
-        groups.ptr,
-        groups.target,
-        groups.rate,
-        part_ptr,
-        pairs % max(groups.groups, 1),
-        machine.host,
-        machine.cores_per_router,
-        seats,
-        at,
-        near_ptr,
-        near,
-        work,
+        *(groups.origin, groups.ptr, groups.target, groups.rate),
+        *(part_ptr, pairs % max(groups.groups, 1), machine.host),
+        router=(seats // per).astype(np.int64),
+        cost=np.full(groups.groups, -1, np.int64),
+        seen=np.full(groups.groups, -1, np.int64),
+        mark=np.full(nodes, -1, np.int64),
+        links=np.empty(nodes, np.int64),
+        link_end=np.empty(nodes, np.int64),
+        ends=np.empty(groups.parts, np.int64),
+        stamp=np.zeros(2, np.int64),
     )
+    _descend_by_trees(trees, per, seats, at, near_ptr, near, work)
     return seats
 
 
@@ -316,41 +363,29 @@ def _draw_long(random: Any, below: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def _change(
-    far: Any,
-    ptr: Any,
-    other: Any,
-    sent: Any,
-    received: Any,
-    host: Any,
-    from_host: Any,
-    per: Any,
-    seats: Any,
-    p: Any,
-    q: Any,
-    to: Any,
-) -> Any:
+def _change(t: Any, p: Any, q: Any, to: Any) -> Any:
     """What moving part p to the router ``to`` adds to the cost, q taking its place there."""
-    away = np.int64(seats[p]) // per
-    change = host[p] * (from_host[to] - from_host[away])
-    for k in range(ptr[p], ptr[p + 1]):
-        u = other[k]
-        was = np.int64(seats[u]) // per
+    per = t.per
+    away = np.int64(t.seats[p]) // per
+    change = t.host[p] * (t.from_host[to] - t.from_host[away])
+    for k in range(t.ptr[p], t.ptr[p + 1]):
+        u = t.other[k]
+        was = np.int64(t.seats[u]) // per
         now = away if u == q else was
-        change += sent[k] * (np.int64(far[to, now]) - np.int64(far[away, was]))
-        if received[k]:
-            change += received[k] * (np.int64(far[now, to]) - np.int64(far[was, away]))
+        change += t.sent[k] * (np.int64(t.far[to, now]) - np.int64(t.far[away, was]))
+        if t.received[k]:
+            change += t.received[k] * (np.int64(t.far[now, to]) - np.int64(t.far[was, away]))
     if q < 0:
         return change
-    change += host[q] * (from_host[away] - from_host[to])
-    for k in range(ptr[q], ptr[q + 1]):
-        u = other[k]
+    change += t.host[q] * (t.from_host[away] - t.from_host[to])
+    for k in range(t.ptr[q], t.ptr[q + 1]):
+        u = t.other[k]
         if u == p:
             continue
-        was = np.int64(seats[u]) // per
-        change += sent[k] * (np.int64(far[away, was]) - np.int64(far[to, was]))
-        if received[k]:
-            change += received[k] * (np.int64(far[was, away]) - np.int64(far[was, to]))
+        was = np.int64(t.seats[u]) // per
+        change += t.sent[k] * (np.int64(t.far[away, was]) - np.int64(t.far[to, was]))
+        if t.received[k]:
+            change += t.received[k] * (np.int64(t.far[was, away]) - np.int64(t.far[was, to]))
     return change
 
 
@@ -367,16 +402,7 @@ def _move(seats: Any, at: Any, p: Any, seat: Any) -> None:
 
 @numba.njit(cache=True)
 def _anneal(
-    far: Any,
-    ptr: Any,
-    other: Any,
-    sent: Any,
-    received: Any,
-    host: Any,
-    from_host: Any,
-    per: Any,
-    seats: Any,
-    at: Any,
+    t: Any,
     near_ptr: Any,
     near: Any,
     running: Any,
@@ -393,6 +419,7 @@ def _anneal(
     falls geometrically from one that the mean change of the first proposals sets. Leaves the best
     places that were seen.
     """
+    seats, at, per = t.seats, t.at, t.per
     parts = seats.size
     total = np.int64(0)
     seen = 0
@@ -403,19 +430,19 @@ def _anneal(
     cost = least = np.int64(0)  # above that of the first places
     for step in range(proposals):
         p = _draw(random, parts)
-        begin, end = ptr[p], ptr[p + 1]
+        begin, end = t.ptr[p], t.ptr[p + 1]
         kind = _draw(random, 16)
         if kind == 0 or begin == end:
             seat = _draw(random, at.size)
         else:
             router = np.int64(seats[p]) // per
             if kind < 13:
-                low = running[begin] - sent[begin] - received[begin]
+                low = running[begin] - t.sent[begin] - t.received[begin]
                 point = low + _draw_long(random, running[end - 1] - low)
                 k = begin + np.searchsorted(running[begin:end], point, side="right")
                 # Rates that are nothing beside enormous ones leave no part to draw.
                 k = min(k, end - 1)
-                router = np.int64(seats[other[k]]) // per
+                router = np.int64(seats[t.other[k]]) // per
             if kind > 4:
                 router = np.int64(
                     near[near_ptr[router] + _draw(random, near_ptr[router + 1] - near_ptr[router])]
@@ -425,7 +452,7 @@ def _anneal(
         if to == np.int64(seats[p]) // per:
             continue
         q = np.int64(at[seat])
-        change = _change(far, ptr, other, sent, received, host, from_host, per, seats, p, q, to)
+        change = _change(t, p, q, to)
         if step < stage:
             # The first stage only measures.
             total += abs(change)
@@ -450,16 +477,7 @@ def _anneal(
 
 @numba.njit(cache=True)
 def _descend(
-    far: Any,
-    ptr: Any,
-    other: Any,
-    sent: Any,
-    received: Any,
-    host: Any,
-    from_host: Any,
-    per: Any,
-    seats: Any,
-    at: Any,
+    t: Any,
     near_ptr: Any,
     near: Any,
     x: Any,
@@ -470,12 +488,13 @@ def _descend(
     """Move each part to the best place near its own and near the weighted median of the parts that
     it has traffic with, as long as the cost falls.
     """
+    seats, at, per = t.seats, t.at, t.per
     columns, rows = np.empty(grid.shape[1], np.int64), np.empty(grid.shape[0], np.int64)
     for _ in range(passes):
         moved = False
         for p in range(seats.size):
             own = np.int64(seats[p]) // per
-            middle = _median(ptr, other, sent, received, per, seats, p, x, y, grid, columns, rows)
+            middle = _median(t, p, x, y, grid, columns, rows)
             best, best_seat = np.int64(0), np.int64(-1)
             for around in (own, middle):
                 for k in range(near_ptr[around], near_ptr[around + 1]):
@@ -484,9 +503,7 @@ def _descend(
                         continue
                     for seat in range(to * per, to * per + per):
                         q = np.int64(at[seat])
-                        change = _change(
-                            far, ptr, other, sent, received, host, from_host, per, seats, p, q, to
-                        )
+                        change = _change(t, p, q, to)
                         if change < best:
                             best, best_seat = change, np.int64(seat)
                 if own == middle:
@@ -500,40 +517,16 @@ def _descend(
 
 @numba.njit(cache=True)
 def _descend_by_trees(
-    g: Any,
-    origin: Any,
-    ptr: Any,
-    target: Any,
-    rate: Any,
-    part_ptr: Any,
-    part_group: Any,
-    host: Any,
-    per: Any,
-    seats: Any,
-    at: Any,
-    near_ptr: Any,
-    near: Any,
-    work: Any,
+    t: Any, per: Any, seats: Any, at: Any, near_ptr: Any, near: Any, work: Any
 ) -> None:
     """For each part the best of the cores on routers nearby, until nothing gets better or ``work``
     links have been looked at.
     """
-    parts = seats.size
-    router = np.empty(parts, np.int64)
-    for p in range(parts):
-        router[p] = seats[p] // per
-    mark = np.full(g.form.nodes, -1, np.int64)
-    seen = np.full(origin.size, -1, np.int64)
-    cost = np.full(origin.size, -1, np.int64)
-    links, link_end = np.empty(g.form.nodes, np.int64), np.empty(g.form.nodes, np.int64)
-    ends = np.empty(parts, np.int64)
-    stamp = trial = np.int64(0)
-    before = np.int64(-1)
-    moves = np.int64(0)
+    moves, before = np.int64(0), np.int64(-1)
     while moves != before:
         before = moves
-        for p in range(parts):
-            own = router[p]
+        for p in range(seats.size):
+            own = t.router[p]
             best, best_seat = np.int64(0), np.int64(-1)
             for i in range(near_ptr[own], near_ptr[own + 1]):
                 to = np.int64(near[i])
@@ -544,62 +537,8 @@ def _descend_by_trees(
                     if to == own or (q < 0 and empty):
                         continue
                     empty = empty or q < 0
-                    router[p] = to
-                    if q >= 0:
-                        router[q] = own
-                    change = np.int64(0)
-                    trial += 1
-                    for side in range(2 if q >= 0 else 1):
-                        u = p if side == 0 else q
-                        for k in range(part_ptr[u], part_ptr[u + 1]):
-                            r = part_group[k]
-                            if seen[r] == trial:
-                                continue
-                            seen[r] = trial
-                            n, tree = _group_tree(
-                                g,
-                                origin,
-                                ptr,
-                                target,
-                                host,
-                                router,
-                                r,
-                                mark,
-                                stamp,
-                                links,
-                                link_end,
-                                ends,
-                            )
-                            stamp += 1
-                            work -= n + ptr[r + 1] - ptr[r]
-                            change += rate[r] * tree
-                            if cost[r] < 0:
-                                # Not known yet: that of the places as they are.
-                                router[p] = own
-                                if q >= 0:
-                                    router[q] = to
-                                _, cost[r] = _group_tree(
-                                    g,
-                                    origin,
-                                    ptr,
-                                    target,
-                                    host,
-                                    router,
-                                    r,
-                                    mark,
-                                    stamp,
-                                    links,
-                                    link_end,
-                                    ends,
-                                )
-                                stamp += 1
-                                router[p] = to
-                                if q >= 0:
-                                    router[q] = own
-                            change -= rate[r] * cost[r]
-                    router[p] = own
-                    if q >= 0:
-                        router[q] = to
+                    change, looked_at = _tried(t, p, q, to)
+                    work -= looked_at
                     if change < best:
                         best, best_seat = change, np.int64(seat)
                     if work < 0:
@@ -609,49 +548,73 @@ def _descend_by_trees(
             if best_seat >= 0:
                 q = np.int64(at[best_seat])
                 _move(seats, at, p, best_seat)
-                router[p] = best_seat // per
-                for k in range(part_ptr[p], part_ptr[p + 1]):
-                    cost[part_group[k]] = -1
+                t.router[p] = best_seat // per
+                _forget(t, p)
                 if q >= 0:
-                    router[q] = own
-                    for k in range(part_ptr[q], part_ptr[q + 1]):
-                        cost[part_group[k]] = -1
+                    t.router[q] = own
+                    _forget(t, q)
                 moves += 1
             if work < 0:
                 return
 
 
 @numba.njit(cache=True)
-def _group_tree(
-    g: Any,
-    origin: Any,
-    ptr: Any,
-    target: Any,
-    host: Any,
-    router: Any,
-    r: Any,
-    mark: Any,
-    stamp: Any,
-    links: Any,
-    link_end: Any,
-    ends: Any,
-) -> Any:
+def _tried(t: Any, p: Any, q: Any, to: Any) -> Any:
+    """What moving part p to the router ``to`` adds to the cost, q taking its place there, and the
+    links looked at.
+    """
+    own = t.router[p]
+    _know(t, p)
+    if q >= 0:
+        _know(t, q)
+        t.router[q] = own
+    t.router[p] = to
+    t.stamp[1] += 1
+    change = looked_at = np.int64(0)
+    for side in range(2 if q >= 0 else 1):
+        u = p if side == 0 else q
+        for k in range(t.part_ptr[u], t.part_ptr[u + 1]):
+            r = t.part_group[k]
+            if t.seen[r] != t.stamp[1]:
+                t.seen[r] = t.stamp[1]
+                n, tree = _group_tree(t, r)
+                looked_at += n + t.ptr[r + 1] - t.ptr[r]
+                change += t.rate[r] * (tree - t.cost[r])
+    t.router[p] = own
+    if q >= 0:
+        t.router[q] = to
+    return change, looked_at
+
+
+@numba.njit(cache=True)
+def _know(t: Any, p: Any) -> None:
+    """Make the costs of all groups of a part known."""
+    for k in range(t.part_ptr[p], t.part_ptr[p + 1]):
+        r = t.part_group[k]
+        if t.cost[r] < 0:
+            _, t.cost[r] = _group_tree(t, r)
+
+
+@numba.njit(cache=True)
+def _forget(t: Any, p: Any) -> None:
+    for k in range(t.part_ptr[p], t.part_ptr[p + 1]):
+        t.cost[t.part_group[k]] = -1
+
+
+@numba.njit(cache=True)
+def _group_tree(t: Any, r: Any) -> Any:
     """Links and cost of the tree of one group."""
-    count = ptr[r + 1] - ptr[r]
+    count = t.ptr[r + 1] - t.ptr[r]
     for k in range(count):
-        ends[k] = router[target[ptr[r] + k]]
-    start = router[origin[r]] if origin[r] >= 0 else np.int64(host)
-    return ordered_tree(g, start, ends[:count], FIRST, mark, stamp, links, link_end)
+        t.ends[k] = t.router[t.target[t.ptr[r] + k]]
+    start = t.router[t.origin[r]] if t.origin[r] >= 0 else np.int64(t.host)
+    t.stamp[0] += 1
+    return ordered_tree(t.g, start, t.ends[:count], FIRST, t.mark, t.stamp[0], t.links, t.link_end)
 
 
 @numba.njit(cache=True)
 def _median(
-    ptr: Any,
-    other: Any,
-    sent: Any,
-    received: Any,
-    per: Any,
-    seats: Any,
+    t: Any,
     p: Any,
     x: Any,
     y: Any,
@@ -665,10 +628,11 @@ def _median(
     columns[:] = 0
     rows[:] = 0
     total = most = np.int64(0)
-    best = np.int64(seats[p]) // per
-    for k in range(ptr[p], ptr[p + 1]):
-        router = np.int64(seats[other[k]]) // per
-        weight = sent[k] + received[k]
+    per = t.per
+    best = np.int64(t.seats[p]) // per
+    for k in range(t.ptr[p], t.ptr[p + 1]):
+        router = np.int64(t.seats[t.other[k]]) // per
+        weight = t.sent[k] + t.received[k]
         if weight > most:
             most, best = weight, router
         if grid.size:
