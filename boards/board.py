@@ -16,7 +16,7 @@ from typing import Final, Literal, cast
 from .features import FPGA_CORE, INTEGER, Features
 from .machine import Machine
 from .quantity import Obtained, Quantity
-from .table import BoardError, Table, did_you_mean, no_such, read_own_file, read_table
+from .table import Table, check_name, did_you_mean, no_such, read_own_file, read_table
 
 __all__ = [
     "Board",
@@ -320,13 +320,7 @@ def load_board(name: str) -> Board:
         raise no_such("board", name, names)
     file = resources.files(__package__) / f"{name}.toml"
     board = parse_board(file.read_text(encoding="utf-8"), f"boards/{name}.toml")
-    if board.name != name:
-        raise BoardError(
-            "board-value",
-            f"{board.origin}: name",
-            f"says {board.name!r} in a file called {name}.toml",
-            "the two must be the same",
-        )
+    check_name(board.name, name, board.origin)
     return board
 
 

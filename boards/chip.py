@@ -12,7 +12,7 @@ from typing import Final, cast
 from .features import CHIP_FAMILIES
 from .machine import CoreLimits, Encoding, Machine, Topology
 from .quantity import Quantity
-from .table import BoardError, Table, no_such, read_own_file, read_table
+from .table import BoardError, Table, check_name, no_such, read_own_file, read_table
 
 # Numbers of cores are 32 bits wide wherever a network is mapped.
 _MOST_SEATS: Final = 2**31 - 1
@@ -51,13 +51,7 @@ def load_chip(name: str) -> Machine:
         raise no_such("chip", name, names)
     origin = f"boards/chips/{name}.toml"
     machine = parse_chip((_folder() / f"{name}.toml").read_text(encoding="utf-8"), origin)
-    if machine.name != name:
-        raise BoardError(
-            "board-value",
-            f"{origin}: name",
-            f"says {machine.name!r} in a file called {name}.toml",
-            "the two must be the same",
-        )
+    check_name(machine.name, name, origin)
     return machine
 
 

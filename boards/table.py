@@ -51,6 +51,17 @@ def no_such(what: str, name: str, names: tuple[str, ...]) -> BoardError:
     return BoardError("board-unknown", name, f"no such {what}", hint)
 
 
+def check_name(said: str, name: str, origin: str) -> None:
+    """Raise where the file called ``name`` says another name."""
+    if said != name:
+        raise BoardError(
+            "board-value",
+            f"{origin}: name",
+            f"says {said!r} in a file called {name}.toml",
+            "the two must be the same",
+        )
+
+
 def did_you_mean(key: str, known: Iterable[str]) -> str:
     """What to say of a key that is none of ``known``."""
     near = difflib.get_close_matches(key, tuple(known), n=1)

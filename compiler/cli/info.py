@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import platform
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -45,15 +46,7 @@ def targets(as_json: bool) -> int:
                     "clocks_hz": list(target.clocks),
                     "note": target.note,
                     "cores": cores,
-                    "limits": {
-                        name: {
-                            "value": q.value,
-                            "unit": q.unit,
-                            "source": q.source,
-                            "obtained": q.obtained,
-                        }
-                        for name, q in (limits | cells).items()
-                    },
+                    "limits": {name: asdict(q) for name, q in (limits | cells).items()},
                 }
             )
     report.table("", ("target", "what it is", "limits", "clocks (MHz)", "rungs"), rows)

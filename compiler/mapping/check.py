@@ -41,7 +41,8 @@ _REPORT: Final = (
     "this is an error of spikec and not of the network: please report it, with the model and the "
     "command"
 )
-_COUNTED: Final = (
+# Arrays of `Usage` that are counted for each part.
+COUNTED: Final = (
     "neurons",
     "in_axons",
     "out_axons",
@@ -314,7 +315,7 @@ class _Recount:
         parts, routes = mapping.parts, mapping.routes
         self.faults: list[Fault] = []
         self.found = np.zeros((kernels.KINDS, 4), np.int64)
-        self.counts = {name: np.zeros(parts, np.int64) for name in _COUNTED}
+        self.counts = {name: np.zeros(parts, np.int64) for name in COUNTED}
         self.owner = np.full(routes.count, -1, np.int32)
         self.route_rate = np.zeros(routes.count, np.int64)
         self.neighbours = neighbours(self.machine)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from ...boards.machine import Machine
+from ._xorshift import advance
 from .geometry import RING, TREE, Geometry, apart, curve, distances, geometry
 from .traffic import Flows, Traffic, flows
 from .trees import FIRST, ordered_tree
@@ -346,20 +347,14 @@ def _tree_cost(
 
 @numba.njit(cache=True, inline="always")
 def _draw(random: Any, below: Any) -> Any:
-    """A number below ``below`` of a 64-bit xorshift generator (Marsaglia 2003: 13, 7, 17)."""
-    x = random[0]
-    x ^= x << np.uint64(13)
-    x ^= x >> np.uint64(7)
-    x ^= x << np.uint64(17)
-    random[0] = x
-    return np.int64(((x >> np.uint64(33)) * np.uint64(below)) >> np.uint64(31))
+    """A number below ``below``."""
+    return np.int64(((advance(random) >> np.uint64(33)) * np.uint64(below)) >> np.uint64(31))
 
 
 @numba.njit(cache=True, inline="always")
 def _draw_long(random: Any, below: Any) -> Any:
     """The same for any ``below``, 0 where that is 0."""
-    _draw(random, 1)
-    return np.int64(random[0] >> np.uint64(1)) % max(below, np.int64(1))
+    return np.int64(advance(random) >> np.uint64(1)) % max(below, np.int64(1))
 
 
 @numba.njit(cache=True)

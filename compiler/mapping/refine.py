@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ._xorshift import advance
 from .hypergraph import Hypergraph, incidence, reordered
 
 Array = npt.NDArray[Any]
@@ -422,13 +423,8 @@ def _gains(
 
 @numba.njit(cache=True)
 def _uniform(noise: Any) -> Any:
-    """A number in (0, 1] (xorshift64)."""
-    x = noise[0]
-    x ^= x << np.uint64(13)
-    x ^= x >> np.uint64(7)
-    x ^= x << np.uint64(17)
-    noise[0] = x
-    return (np.float64(x >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
+    """A number in (0, 1]."""
+    return (np.float64(advance(noise) >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
 
 
 @numba.njit(cache=True)

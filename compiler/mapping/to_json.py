@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import chain, pairwise
 from typing import Any, Final, NoReturn, cast
 
@@ -18,7 +19,7 @@ from ...boards.machine import Machine
 from ...boards.quantity import Quantity
 from ...ir.diagnostics import NOWHERE, Location, SpikecError, fail
 from .axons import Axons
-from .check import Binding
+from .check import COUNTED, Binding
 from .map import Mapped
 from .mapping import Mapping, Routes, Tables
 
@@ -27,16 +28,6 @@ SCHEMA: Final = "spikec-mapping-1"
 _Array = npt.NDArray[Any]
 _Rows = list[list[int]]
 
-# Arrays of `Usage` that are counted for each part.
-_USAGE: Final = (
-    "neurons",
-    "in_axons",
-    "out_axons",
-    "synapse_bits",
-    "fan_in",
-    "fan_out",
-    "delay",
-)
 _MOST: Final = 2**31 - 1
 
 
@@ -55,7 +46,7 @@ def mapping_json(axons: Axons, mapped: Mapped, window: int | None = None) -> byt
     top: dict[str, Any] = {
         "schema": SCHEMA,
         "machine": _machine(mapping.machine),
-        "limits": {n: quantity_facts(q) for n, q in _limits(mapping.machine).items()},
+        "limits": {n: asdict(q) for n, q in _limits(mapping.machine).items()},
         "totals": totals(mapped, window) | {"synapses": axons.synapses},
         "nodes": _Lines(_nodes(axons, mapping)),
         "parts": _Lines(_parts(mapped)),
@@ -108,23 +99,13 @@ def totals(mapped: Mapped, window: int | None) -> dict[str, Any]:
     }
 
 
-def quantity_facts(quantity: Quantity) -> dict[str, Any]:
-    """A number with its unit, its source and how it was obtained."""
-    return {
-        "value": quantity.value,
-        "unit": quantity.unit,
-        "source": quantity.source,
-        "obtained": quantity.obtained,
-    }
-
-
 def _binding(binding: Binding) -> dict[str, Any]:
     return {
         "limit": binding.limit,
         "used": binding.used,
         "share": binding.share,
         "at": f"{binding.at} {binding.number}",
-    } | quantity_facts(binding.bound)
+    } | asdict(binding.bound)
 
 
 class _Lines:
@@ -191,14 +172,14 @@ def _packed(array: _Array) -> Any:
 def _parts(mapped: Mapped) -> Iterator[dict[str, Any]]:
     mapping, usage = mapped.mapping, mapped.checked.usage
     machine = mapping.machine
-    counts = {name: getattr(usage, name).tolist() for name in _USAGE}
+    counts = {name: getattr(usage, name).tolist() for name in COUNTED}
     for number, core in enumerate(mapping.seat.tolist()):
         router = core // machine.cores_per_router
         yield {
             "core": core,
             "router": list(machine.place(router)),
             "chip": list(machine.chip_of(router)),
-            "usage": {name: counts[name][number] for name in _USAGE},
+            "usage": {name: counts[name][number] for name in COUNTED},
         }
 
 
