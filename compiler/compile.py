@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,16 @@ from ..ir.text import digest, text
 from .artifact import Artifact
 from .backend import Backend, Emission, Progress, check_options, no_progress
 from .integer.executor import Executor
-from .mapping.axons import Axons
-from .mapping.map import Mapped, map_network
-from .mapping.network import axons_of
-from .mapping.to_json import mapping_facts, mapping_json
 from .passes.base import Pass, run_pipeline
 from .passes.legalise import Legalise
 from .passes.quantise import LayerError, Quantise, layer_errors
 from .passes.relay import RelayDelays
 from .passes.retime import Retime, output_shift
+
+if TYPE_CHECKING:
+    # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
+    from .mapping.axons import Axons
+    from .mapping.map import Mapped
 
 NETWORK, QUANTISED, MAPPING = "network.spk", "quantised.spk", "mapping.json"
 EFFORTS = (0, 1, 2)
@@ -92,6 +93,8 @@ class Compilation:
             "diagnostics": [d.as_dict() for d in self.diagnostics],
         }
         if self.mapping is not None and self.mapping_options is not None:
+            from .mapping.to_json import mapping_facts
+
             options = self.mapping_options
             facts["mapping"] = asdict(options) | mapping_facts(self.mapping, options.window)
         return facts
@@ -110,6 +113,8 @@ class Compilation:
     def _mapping_files(self) -> dict[str, bytes]:
         if self.axons is None or self.mapping is None or self.mapping_options is None:
             return {}
+        from .mapping.to_json import mapping_json
+
         return {MAPPING: mapping_json(self.axons, self.mapping, self.mapping_options.window)}
 
 
@@ -152,6 +157,9 @@ def compile_graph(
     every = {"input_max": options.input_max, **(backend_options or {})}
     axons = mapped = mapping_options = None
     if target.machine is not None:
+        from .mapping.map import map_network
+        from .mapping.network import axons_of
+
         mapping_options = _mapping_options(every, options.seed, calibration)
         rates = None if calibration is None else _rates(quantised, calibration, progress)
         axons = axons_of(quantised, target.machine, options.weight_bits, rates)

@@ -21,7 +21,6 @@ from .comparison import Comparison
 from .compile import Compilation
 from .integer.executor import Executor
 from .ladder import network, quantised
-from .mapping_view import mapping_view
 from .passes.quantise import REFERENCE, LayerError
 from .report import render
 from .report.data import (
@@ -112,6 +111,8 @@ def compile_report(
     fmax = compilation.emission.facts.get("fmax_mhz")
     mapping = None
     if compilation.mapping is not None and compilation.axons is not None:
+        from .mapping_view import mapping_view
+
         mapping = mapping_view(compilation.axons, compilation.mapping)
     verdict = f"compiled for {target.title}"
     if fmax is not None:

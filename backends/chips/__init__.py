@@ -18,8 +18,6 @@ from ...boards.machine import Machine
 from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run
 from ...compiler.compile import MAPPING
 from ...compiler.ladder import quantised
-from ...compiler.mapping.network import axons_of
-from ...compiler.mapping.to_json import read_mapping
 from ...ir.graph import Graph
 
 
@@ -55,6 +53,8 @@ class ChipsBackend:
         E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged.
         """
         from ...compiler.mapping.execute import run_cores
+        from ...compiler.mapping.network import axons_of
+        from ...compiler.mapping.to_json import read_mapping
 
         facts = run.artifact.manifest
         graph = quantised(run.artifact)
