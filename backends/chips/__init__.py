@@ -18,6 +18,7 @@ from ...boards.machine import Machine
 from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run
 from ...compiler.compile import MAPPING
 from ...compiler.ladder import quantised
+from ...ir.diagnostics import fail
 from ...ir.graph import Graph
 
 
@@ -50,7 +51,8 @@ class ChipsBackend:
     def run(self, rung: str, run: Run) -> Outcome:
         """The rung ``cores``: the integer rung, core by core, along the routes of the mapping.
 
-        E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged.
+        E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged, E0306
+        for a chip of the user's own: the artefact has its name only.
         """
         from ...compiler.mapping.execute import run_cores
         from ...compiler.mapping.network import axons_of
@@ -58,7 +60,14 @@ class ChipsBackend:
 
         facts = run.artifact.manifest
         graph = quantised(run.artifact)
-        machine = load_chip(str(facts["target"]))
+        name = str(facts["target"])
+        if name not in chip_names():
+            raise fail(
+                "E0306",
+                f"the rung 'cores' is there for chips that spikec knows, and '{name}' is your own",
+                hint="run it on the integer rung",
+            )
+        machine = load_chip(name)
         axons = axons_of(graph, machine, int(facts["quantise"]["weight_bits"]))
         mapping = read_mapping(run.artifact.files[MAPPING], machine, axons)
         return run_cores(graph, axons, mapping, run)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -231,6 +233,29 @@ def test_options_of_another_kind_of_target_are_refused(
     assert "E0707" in said.err
     assert message in said.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_chip_of_ones_own_has_no_rung_of_cores(
+    spikec: Spikec, model: Path, stimulus: Path, tmp_path: Path
+) -> None:
+    own, out = tmp_path / "mine.toml", tmp_path / "out"
+    own.write_text(chip_text("mine"), encoding="utf-8")
+    ok(spikec("compile", model, "-t", own, "-o", out, *OPTIONS))
+    said = spikec("run", out, "--on", "cores", "-s", stimulus)
+    assert said.code == 2
+    assert "E0306: the rung 'cores' is there for chips that spikec knows" in said.err
+    ok(spikec("run", out, "--on", "integer", "-s", stimulus))
+
+
+def test_only_what_maps_loads_the_mapper() -> None:
+    script = (
+        "import sys\n"
+        "from spikec.compiler import cli\n"
+        "from spikec.compiler.backend import backends\n"
+        "backends()\n"
+        "assert not [name for name in sys.modules if name.startswith('spikec.compiler.mapping')]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_the_chips_are_listed(spikec: Spikec) -> None:
