@@ -8,7 +8,8 @@ numbered row by row over the whole machine, cores router by router: core c sits 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
@@ -169,6 +170,18 @@ class Machine:
         """(column, row) of the chip that a router is on."""
         x, y = self.place(router)
         return x // self.routers[0], y // self.routers[1]
+
+    def chips_of(self, cores: Iterable[int]) -> set[tuple[int, int]]:
+        """(column, row) of all chips that have one of these cores."""
+        return {self.chip_of(core // self.cores_per_router) for core in cores}
+
+    @property
+    def chip_count(self) -> int:
+        """How many chips there are; a place all of whose routers are absent is none."""
+        gone = Counter((x // self.routers[0], y // self.routers[1]) for x, y in self.absent)
+        whole = self.routers[0] * self.routers[1]
+        empty = sum(count == whole for count in gone.values())
+        return self.chips[0] * self.chips[1] - empty
 
     @property
     def cores_per_chip(self) -> int:

@@ -72,7 +72,6 @@ def totals(mapped: Mapped, window: int | None) -> dict[str, Any]:
     """Cores, chips, packets and hops of a mapping, and its busiest link."""
     mapping, usage = mapped.mapping, mapped.checked.usage
     machine = mapping.machine
-    used = {machine.chip_of(c // machine.cores_per_router) for c in mapping.seat.tolist()}
     worst = None
     if usage.link_load.size:
         k = int(usage.link_load.argmax())
@@ -85,8 +84,8 @@ def totals(mapped: Mapped, window: int | None) -> dict[str, Any]:
         "neurons": int(mapping.part.size),
         "cores": mapping.parts,
         "of_cores": machine.cores,
-        "chips": machine.chips[0] * machine.chips[1],
-        "chips_used": len(used),
+        "chips": machine.chip_count,
+        "chips_used": len(machine.chips_of(mapping.seat.tolist())),
         "routes": mapping.routes.count,
         "window": window,
         "spikes": usage.spikes,

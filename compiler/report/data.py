@@ -254,19 +254,12 @@ class MappingView(Record):
     @property
     def chips_used(self) -> int:
         """Chips with a core in use."""
-        return len({self.machine.chip_of(int(r)) for r in np.unique(self.routers)})
+        return len(self.machine.chips_of(self.seat.tolist()))
 
     @property
     def chips(self) -> int:
-        """Chips of the machine, less those without any router."""
-        machine = self.machine
-        gone: dict[tuple[int, int], int] = {}
-        for x, y in machine.absent:
-            chip = x // machine.routers[0], y // machine.routers[1]
-            gone[chip] = gone.get(chip, 0) + 1
-        routers = machine.routers[0] * machine.routers[1]
-        absent = sum(count == routers for count in gone.values())
-        return machine.chips[0] * machine.chips[1] - absent
+        """Chips of the machine."""
+        return self.machine.chip_count
 
     @property
     def packets_per_spike(self) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikec.boards.chip import load_chip
 from spikec.boards.machine import STEPS, CoreLimits, Encoding, Machine, Topology
 from spikec.boards.quantity import Quantity
 
@@ -130,3 +132,17 @@ def test_limits_are_told_with_and_without_those_that_are_not_there() -> None:
     assert {"core.fan_in", "encoding.axon", "encoding.synapse", "layout.max_chips"} == set(
         m.quantities
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "chips"), [("spinnaker1", 1), ("spinnaker1-board", 48), ("spinnaker1-triad", 144)]
+)
+def test_places_without_a_chip_are_not_counted(name: str, chips: int) -> None:
+    machine = load_chip(name)
+    assert machine.chip_count == chips
+    assert machine.chips_of(range(machine.cores_per_router)) == {(0, 0)}
+
+
+def test_a_chip_that_lacks_routers_is_one() -> None:
+    machine = replace(load_chip("loihi1").of_chips(2, 1), absent=frozenset({(0, 0), (9, 3)}))
+    assert machine.chip_count == 2

@@ -71,6 +71,14 @@ def test_the_file_is_as_the_schema_says(mapped: tuple[Machine, Axons, Mapped]) -
         assert row["usage"]["neurons"] == np.count_nonzero(result.mapping.part == part)
 
 
+def test_a_board_has_as_many_chips_as_there_are(mapped: tuple[Machine, Axons, Mapped]) -> None:
+    machine, axons, found = mapped
+    facts = json.loads(mapping_json(axons, found))["totals"]
+    places = machine.router_count - len(machine.absent)
+    routers = machine.routers[0] * machine.routers[1]
+    assert facts["chips"] * routers == places
+
+
 def test_a_machine_of_several_chips_comes_back() -> None:
     machine = small("loihi1")
     node = Node("many", 0, 129 * 16)
