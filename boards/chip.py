@@ -19,6 +19,7 @@ _MOST_SEATS: Final = 2**31 - 1
 _TOPOLOGIES: Final = ("mesh", "torus", "triads", "ring", "tree")
 _CORE_UNITS: Final = {
     "neurons": "neurons",
+    "sources": "lines",
     "in_axons": "axons",
     "out_axons": "axons",
     "synapse_bits": "bits",
@@ -98,6 +99,14 @@ def parse_chip(text: str, origin: str) -> Machine:
         obtained=layout.obtained(),
     )
     _check_layout(machine, layout)
+    if core.sources is not None and (
+        machine.mixed or not machine.inputs_on_cores or core.neurons is None
+    ):
+        message = (
+            "is for chips that limit the neurons of a core, do not mix populations in it and have "
+            "inputs on cores"
+        )
+        raise top.error("board-value", "core.sources", message)
     layout.finish()
     top.finish()
     return machine

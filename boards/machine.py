@@ -31,14 +31,17 @@ STEPS: Final[Mapping[Topology, tuple[tuple[int, int], ...]]] = {
 class CoreLimits:
     """What a core holds at most; ``None`` means unlimited.
 
-    ``neurons`` compartments. ``in_axons``: distinct sources with a synapse in the core, those of
-    the core itself among them. ``out_axons``: over the neurons of the core, the cores that each
-    has a synapse in, added up. ``synapse_bits``: synapse memory as `Encoding` fills it. ``fan_in``:
-    synapses onto a neuron. ``fan_out``: cores that a neuron has synapses in. ``delay_steps``: the
-    longest delay of a synapse.
+    ``neurons`` compartments. ``sources``: lines of inputs, in a core that holds no neurons; without
+    this limit lines that take places in cores (`Machine.inputs_on_cores`) count as neurons.
+    ``in_axons``: distinct sources with a synapse in the core, those of the core itself among them.
+    ``out_axons``: over the neurons of the core, the cores that each has a synapse in, added up.
+    ``synapse_bits``: synapse memory as `Encoding` fills it. ``fan_in``: synapses onto a neuron.
+    ``fan_out``: cores that a neuron has synapses in. ``delay_steps``: the longest delay of a
+    synapse.
     """
 
     neurons: Quantity | None = None
+    sources: Quantity | None = None
     in_axons: Quantity | None = None
     out_axons: Quantity | None = None
     synapse_bits: Quantity | None = None

@@ -15,12 +15,13 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Node:
-    """A population, or an input: ``size`` numbers from ``first`` on."""
+    """A population, or an input (``lines``): ``size`` numbers from ``first`` on."""
 
     name: str
     first: int
     size: int
     at: Location = NOWHERE
+    lines: bool = False
 
     @property
     def end(self) -> int:
@@ -92,5 +93,5 @@ class Axons(Record):
     def describe(self, number: int) -> str:
         """``neuron 3 of 'hidden'``."""
         node = self.node_of(number)
-        what = "neuron" if number < self.neurons else "line"
+        what = "line" if node.lines or number >= self.neurons else "neuron"
         return f"{what} {number - node.first} of '{node.name}'"

@@ -44,6 +44,7 @@ _REPORT: Final = (
 # Arrays of `Usage` that are counted for each part.
 COUNTED: Final = (
     "neurons",
+    "sources",
     "in_axons",
     "out_axons",
     "synapse_bits",
@@ -56,6 +57,7 @@ _BLOCK: Final = 1 << 20
 
 _WORDS: Final = {
     "neurons": "neurons",
+    "sources": "lines of inputs",
     "in_axons": "in-axons",
     "out_axons": "out-axons",
     "synapse_bits": "bits of synapses",
@@ -182,7 +184,8 @@ class Binding:
 class Usage(Record):
     """What a mapping takes of its machine.
 
-    Arrays of shape (parts,) as `CoreLimits` defines them: ``fan_in`` of the neuron with the most,
+    Arrays of shape (parts,) as `CoreLimits` defines them: ``sources`` of machines that limit them
+    (elsewhere none: lines in cores are ``neurons``), ``fan_in`` of the neuron with the most,
     ``fan_out`` likewise, ``delay`` the longest. In a crossbar ``synapse_bits`` are those of the
     pairs in use. ``table_entries`` (routers,) is empty without tables. ``link_load`` (links,) are
     packets in the window of the rates on ``link_start -> link_end``, of the links that carry any.
@@ -191,6 +194,7 @@ class Usage(Record):
     """
 
     neurons: Integers
+    sources: Integers
     in_axons: Integers
     out_axons: Integers
     synapse_bits: Integers
@@ -419,6 +423,12 @@ class _Recount:
             lowest,
             highest,
         )
+        if self.machine.core.sources is not None:
+            for one in axons.nodes:
+                if one.lines:
+                    lines = np.bincount(mapping.part[one.first : one.end], minlength=mapping.parts)
+                    self.counts["sources"] += lines
+            self.counts["neurons"] -= self.counts["sources"]
         mixed = np.flatnonzero(lowest != highest)
         if mixed.size and not self.machine.mixed:
             one, two = (axons.nodes[i[mixed[0]]] for i in (lowest, highest))
@@ -784,7 +794,7 @@ def _more(others: int) -> str:
 def _no_usage() -> Usage:
     none: Integers = np.zeros(0, np.int64)
     ids: Ids = np.zeros(0, np.int32)
-    return Usage(none, none, none, none, none, none, none, none, ids, ids, none)
+    return Usage(none, none, none, none, none, none, none, none, none, ids, ids, none)
 
 
 def _limits(machine: Machine) -> dict[str, Quantity]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -26,16 +26,24 @@ def grown(graph: Hypergraph, parts: int, caps: Caps, fill: float) -> Array:
     return part
 
 
-def streamed(graph: Hypergraph, caps: Caps) -> tuple[Array, Array]:
-    """Parts filled one after the other in breadth-first order, each until a limit is reached.
+class Streamed(NamedTuple):
+    """The ``part`` of each vertex, and its ``rank``: when it was reached, from 0.
 
-    Within every limit of ``caps`` but those on what neurons send out, if each vertex alone is.
-    Returns the part of each vertex, and when it was reached, from 0.
+    ``within`` says whether parts are within every limit but those on what neurons send out.
     """
+
     part: Array
     rank: Array
-    part, rank = _stream(graph, *incidence(graph), np.array(caps[:5], np.int64), caps.mixed)
-    return part, rank
+    within: bool
+
+
+def streamed(graph: Hypergraph, caps: Caps) -> Streamed:
+    """Parts filled one after the other in breadth-first order, each until a limit is reached.
+
+    Only where a vertex alone is beyond a limit is its part beyond it.
+    """
+    found = _stream(graph, *incidence(graph), np.array(caps[:5], np.int64), caps.mixed)
+    return Streamed(*found)
 
 
 @numba.njit(cache=True)
@@ -104,7 +112,9 @@ def _stream(graph: Any, start: Any, net: Any, caps: Any, mixed: Any) -> Any:
     # The part that a net was last counted in, and the last one that saw a vertex at its front.
     counted, seen = np.full(nets, -1, np.int32), np.full(vertices, -1, np.int32)
     queue = np.empty(vertices, np.int32)
-    b, low, left = 0, 0, vertices
+    # The nets of a vertex that the part has to count, or that come from it.
+    fresh = np.empty(nets, np.int32)
+    b, low, left, within = 0, 0, vertices, True
     while left > 0:
         neurons, in_axons, used = np.int64(0), np.int64(0), np.int64(0)
         head, tail, kind = 0, 0, -1
@@ -122,36 +132,43 @@ def _stream(graph: Any, start: Any, net: Any, caps: Any, mixed: Any) -> Any:
             head += 1
             if not mixed and kind >= 0 and colour[v] != kind:
                 continue
-            more_axons, more_bits = graph.own_axons[v], graph.own_bits[v]
+            more_axons, more_bits, many = graph.own_axons[v], graph.own_bits[v], 0
             for q in range(start[v], start[v + 1]):
                 e = net[q]
+                # Stored in any case, to be overwritten: a branch that nobody can foretell is slow.
+                fresh[many] = e
+                many += (counted[e] != b) | (source[e] == v)
                 if counted[e] != b and not (source[e] == v and lone[e]):
                     more_axons += axons[e]
                     more_bits += bits[e]
-            if neurons > 0 and (
+            if (
                 neurons + size[v] > caps[0]
                 or in_axons + more_axons > caps[1]
                 or used + more_bits > caps[3]
             ):
-                break
+                if neurons > 0:
+                    break
+                within = False
             part[v], rank[v] = b, vertices - left
             kind = colour[v]
             left -= 1
             neurons += size[v]
             in_axons += more_axons
             used += more_bits
-            for q in range(start[v], start[v + 1]):
-                e = net[q]
+            for q in range(many):
+                e = fresh[q]
                 if not (source[e] == v and lone[e]):
                     counted[e] = b
                 u = source[e]
                 first, end = (ptr[e], ptr[e + 1]) if u == v else (0, 1)
                 for j in range(first, end):
                     x = pins[j] if u == v else u
-                    if x >= 0 and part[x] < 0 and seen[x] != b:
+                    if x < 0 or not (mixed or colour[x] == kind):
+                        continue
+                    if part[x] < 0 and seen[x] != b:
                         seen[x] = b
                         queue[tail] = x
                         tail += 1
         low = 0 if low == vertices else low
         b += 1
-    return part, rank
+    return part, rank, within

@@ -30,8 +30,9 @@ class Hypergraph(NamedTuple):
     ``ptr`` and ``pins`` have the vertices of each net: its targets, and the vertex ``source`` of
     its axon, last and alone in this (``lone``) where that is no target as well; -1 where there is
     none. A net stands for ``axons`` axons of ``weight`` spikes altogether, and takes ``bits`` of
-    synapse memory wherever it has a target. A vertex is of ``size`` neurons of node ``colour``
-    with ``own_bits`` bits of synapses, and ``own_axons`` axons that lead from it to itself only.
+    synapse memory wherever it has a target. A vertex takes ``size`` of a core's
+    places, is of node ``colour`` and has ``own_bits`` bits of synapses, and ``own_axons`` axons
+    that lead from it to itself only.
     """
 
     ptr: Array
@@ -57,8 +58,10 @@ class Hypergraph(NamedTuple):
         return int(self.source.size)
 
 
-def hypergraph(axons: Axons, synapse_bits: int, axon_bits: int, *, shared: bool) -> Hypergraph:
-    """The hypergraph of a network, a vertex for each neuron.
+def hypergraph(
+    axons: Axons, synapse_bits: int, axon_bits: int, *, shared: bool, size: Array | None = None
+) -> Hypergraph:
+    """The hypergraph of a network, a vertex for each neuron, of ``size`` (neurons,) or of one.
 
     A synapse takes ``synapse_bits``, an axon ``axon_bits`` in each core that it leads to. Where
     kernels are ``shared`` their synapses take nothing, but each kernel, as a net without axons,
@@ -93,7 +96,8 @@ def hypergraph(axons: Axons, synapse_bits: int, axon_bits: int, *, shared: bool)
         colour[node.first : node.end] = number
     return Hypergraph(
         *(ptr, pins, source, lone, weight, count, bits),
-        *(np.ones(axons.neurons, np.int64), colour, own_bits, np.zeros(axons.neurons, np.int64)),
+        *(np.ones(axons.neurons, np.int64) if size is None else size, colour),
+        *(own_bits, np.zeros(axons.neurons, np.int64)),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import math
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +12,16 @@ import numpy.typing as npt
 from ...boards.machine import Machine
 from ...boards.quantity import Quantity
 from ...ir.diagnostics import Diagnostics, Location
-from .axons import Axons
-from .hypergraph import Hypergraph, incidence
+from .axons import Axons, Node
 from .refine import UNLIMITED, Caps
 
 Array = npt.NDArray[Any]
+Flags = npt.NDArray[np.bool_]
 
 # What fills a core, in words.
 COUNTS: Final = {
     "neurons": "neurons",
+    "sources": "lines of inputs",
     "in_axons": "in-axons",
     "out_axons": "out-axons",
     "synapse_bits": "bits of synapse memory",
@@ -42,10 +45,39 @@ def caps_of(machine: Machine) -> Caps:
 
     core = machine.core
     bits = UNLIMITED if machine.encoding.crossbar else cap(core.synapse_bits)
+    neurons = cap(core.neurons)
+    if core.sources is not None:
+        neurons = math.lcm(neurons, cap(core.sources))
     return Caps(
-        cap(core.neurons), cap(core.in_axons), cap(core.out_axons), bits, cap(core.fan_out),
-        machine.mixed,
-    )  # fmt: skip
+        neurons, cap(core.in_axons), cap(core.out_axons), bits, cap(core.fan_out), machine.mixed
+    )
+
+
+def places(axons: Axons, machine: Machine) -> Array:
+    """What each neuron takes of `Caps.neurons` (neurons,).
+
+    It is one where lines count as neurons. Else n neurons or m lines fill a core alike.
+    """
+    size = np.ones(axons.neurons, np.int64)
+    if machine.core.sources is not None:
+        most = caps_of(machine).neurons
+        for node in axons.nodes:
+            if node.first < axons.neurons and (limit := limit_of(node, machine)):
+                size[node.first : node.end] = most // int(limit.value)
+    return size
+
+
+def limit_of(node: Node, machine: Machine) -> Quantity | None:
+    """How many neurons, or lines, of a node a core takes."""
+    lines = node.lines and machine.core.sources is not None
+    return machine.core.sources if lines else machine.core.neurons
+
+
+def capacity(node: Node, machine: Machine) -> str:
+    """``1,024 neurons``: what a core takes of a node that has a limit."""
+    limit = limit_of(node, machine)
+    assert limit is not None
+    return f"{int(limit.value):,} {'lines' if limit is machine.core.sources else 'neurons'}"
 
 
 def most_cores(machine: Machine) -> int:
@@ -64,12 +96,14 @@ def axon_bits(machine: Machine) -> int:
     return int(machine.encoding.axon.value) + machine.encoding.word - 1
 
 
-def refuse(axons: Axons, graph: Hypergraph, machine: Machine) -> None:
-    """Raise E0302 or E0307 for everything that fits no core, or not all cores together."""
+def refuse(axons: Axons, machine: Machine) -> None:
+    """Raise E0302 or E0307 for everything that fits no core, or not all cores together.
+
+    Nothing is compiled and next to nothing counted twice, so that a refusal comes at once.
+    """
     found = Diagnostics()
-    caps = caps_of(machine)
-    _refuse_size(axons, machine, caps, found)
-    _refuse_neurons(axons, graph, machine, caps, found)
+    _refuse_size(axons, machine, found)
+    _refuse_neurons(axons, machine, found)
     _refuse_delays(axons, machine, found)
     found.raise_errors()
 
@@ -98,9 +132,10 @@ def _over(
     )
 
 
-def _refuse_size(axons: Axons, machine: Machine, caps: Caps, found: Diagnostics) -> None:
-    if caps.neurons < 1 or machine.cores < 1:
-        each = "" if caps.neurons == UNLIMITED else f" of {max(caps.neurons, 0)} neurons"
+def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
+    neurons = machine.core.neurons
+    if machine.cores < 1 or (neurons is not None and neurons.value < 1):
+        each = "" if neurons is None else f" of {max(int(neurons.value), 0)} neurons"
         found.add(
             "E0302",
             f"'{machine.name}' has {machine.cores} cores{each}: it holds no network",
@@ -108,88 +143,119 @@ def _refuse_size(axons: Axons, machine: Machine, caps: Caps, found: Diagnostics)
         )
         return
     placed = [node for node in axons.nodes if node.size and node.first < axons.neurons]
-    needed = (
-        -(-axons.neurons // caps.neurons)
-        if machine.mixed
-        else sum(-(-node.size // caps.neurons) for node in placed)
-    )
+    cap = caps_of(machine).neurons
+    size = places(axons, machine)
+    filled = [int(size[n.first : n.end].sum()) for n in placed]
+    needed = -(-sum(filled) // cap) if machine.mixed else sum(-(-each // cap) for each in filled)
     most = most_cores(machine)
     if needed <= most:
         return
     node = max(placed, key=lambda n: n.size)
-    if caps.neurons == UNLIMITED:
-        each, source = "", ""
-    else:
-        limit = machine.core.neurons
-        assert limit is not None
-        each = f" of {caps.neurons:,} neurons"
-        source = f" ({limit.obtained}: {limit.source})"
+    limit = limit_of(node, machine)
+    of_each = "" if limit is None else f" of {capacity(node, machine)}"
+    source = "" if limit is None else f" ({limit.obtained}: {limit.source})"
     apart = (
         "" if machine.mixed else f" in {len(placed):,} populations, none of which shares a core,"
     )
-    excess = axons.neurons - most * caps.neurons
+    what = "neurons and lines" if any(n.lines for n in placed) else "neurons"
+    excess = 0 if limit is None else axons.neurons - most * int(limit.value)
     found.add(
         "E0302",
-        f"{axons.neurons:,} neurons{apart} take {needed:,} cores{each}{source}, '{machine.name}' "
-        f"has {most:,} at most: {needed - most:,} too few; the largest population is "
-        f"'{node.name}' with {node.size:,}",
+        f"{axons.neurons:,} {what}{apart} take {needed:,} cores{of_each}{source}, "
+        f"'{machine.name}' has {most:,} at most: {needed - most:,} too few; the largest population "
+        f"is '{node.name}' with {node.size:,}",
         node.at,
         "choose a larger target, or "
         + (f"leave out {excess:,} neurons" if excess > 0 else "join populations of one model"),
     )
 
 
-def _refuse_neurons(
-    axons: Axons, graph: Hypergraph, machine: Machine, caps: Caps, found: Diagnostics
-) -> None:
-    """Each neuron alone in a core, and each axon alone."""
-    fan_in = np.zeros(axons.neurons, np.int64)
+def _refuse_neurons(axons: Axons, machine: Machine, found: Diagnostics) -> None:
+    """Each neuron alone in a core, and each axon alone.
+
+    Synapses are counted first, as a neuron has at most as many sources, and an axon as many
+    targets; what is beyond a limit by that is counted exactly.
+    """
+    core, encoding = machine.core, machine.encoding
+    each, axon = encoding.synapse_bits(axons.weight_bits), int(encoding.axon.value)
+    full = UNLIMITED if core.neurons is None else max(int(core.neurons.value), 1)
+    fan_in, own = np.zeros((2, axons.neurons), np.int64)
+    row = np.zeros(axons.sources, np.int64)
     for bundle in axons.bundles:
-        fan_in += np.bincount(bundle.target, minlength=axons.neurons)
-    start, _ = incidence(graph)
-    # The incidence of a neuron counts its own axon, too, if it is not one of its targets.
-    lone = np.bincount(graph.source[graph.lone], minlength=axons.neurons)
-    kernels = graph.axons == 0
-    sources = np.diff(start) - lone
-    if kernels.any():
-        for e in np.flatnonzero(kernels):
-            sources[graph.pins[graph.ptr[e] : graph.ptr[e + 1]]] -= 1
-    bits = graph.own_bits + sources * int(machine.encoding.axon.value)
+        count = np.bincount(bundle.target, minlength=axons.neurons)
+        fan_in += count
+        if not (encoding.shared and bundle.kernel):
+            own += count * each
+        row[bundle.first : bundle.first + bundle.ptr.size - 1] += np.diff(bundle.ptr)
     # Lines are not counted: the host sends to as many cores as there are.
-    targets = np.diff(graph.ptr)[: axons.neurons] - graph.lone[: axons.neurons]
-    reached = -(-targets // max(caps.neurons, 1))
-    core = machine.core
-    of_neurons = {
-        "fan_in": (fan_in, "remove {n:,} synapses onto it, or train with fewer"),
-        "in_axons": (sources, "remove {n:,} of its sources, or train with fewer"),
-        "synapse_bits": (bits, "remove synapses of {n:,} bits onto it, or store narrower weights"),
-    }
-    of_sources = {
+    row = row[: axons.neurons]
+
+    def sources(chosen: Flags) -> Array:
+        return np.bincount(_pairs(axons, chosen, "target")[1], minlength=axons.neurons)[chosen]
+
+    def cores(chosen: Flags) -> Array:
+        reached = np.bincount(_pairs(axons, chosen, "source")[0], minlength=axons.neurons)
+        return -(-reached[chosen] // full)
+
+    # By limit: what each has at most, what those that are chosen have, and what mends it.
+    counts: dict[str, tuple[Array, Callable[[Flags], Array], str]] = {
+        "fan_in": (
+            fan_in,
+            lambda chosen: fan_in[chosen],
+            "remove {n:,} synapses onto it, or train with fewer",
+        ),
+        "in_axons": (fan_in, sources, "remove {n:,} of its sources, or train with fewer"),
+        "synapse_bits": (
+            own + fan_in * axon,
+            lambda chosen: own[chosen] + sources(chosen) * axon,
+            "remove synapses of {n:,} bits onto it, or store narrower weights",
+        ),
         "fan_out": (
-            reached,
+            -(-row // full),
+            cores,
             "remove targets in {n:,} core(s), or split it into copies with the same inputs",
         ),
-        "out_axons": (reached, "remove targets in {n:,} core(s)"),
+        "out_axons": (-(-row // full), cores, "remove targets in {n:,} core(s)"),
     }
-    for group in (of_neurons, of_sources):
-        for limit, (has, hint) in group.items():
-            quantity = core.every[limit]
-            if quantity is None or (limit == "synapse_bits" and machine.encoding.crossbar):
-                continue
-            over = np.flatnonzero(has > quantity.value)
-            if not over.size:
-                continue
-            worst = int(over[np.argmax(has[over])])
-            more = f", like {over.size - 1:,} more," if over.size > 1 else ""
-            _over(
-                found,
-                machine,
-                limit,
-                axons.describe(worst) + more,
-                int(has[worst]),
-                axons.node_of(worst).at,
-                hint.format(n=int(has[worst] - quantity.value)),
-            )
+    for limit, (most, exactly, hint) in counts.items():
+        quantity = core.every[limit]
+        if quantity is None or (limit == "synapse_bits" and encoding.crossbar):
+            continue
+        chosen = most > quantity.value
+        if not chosen.any():
+            continue
+        has = exactly(chosen)
+        over = int(np.count_nonzero(has > quantity.value))
+        if not over:
+            continue
+        most_of_all = int(has.argmax())
+        worst, count_there = int(np.flatnonzero(chosen)[most_of_all]), int(has[most_of_all])
+        more = f", like {over - 1:,} more," if over > 1 else ""
+        _over(
+            found,
+            machine,
+            limit,
+            axons.describe(worst) + more,
+            count_there,
+            axons.node_of(worst).at,
+            hint.format(n=int(count_there - quantity.value)),
+        )
+
+
+def _pairs(axons: Axons, chosen: Flags, end: Literal["source", "target"]) -> tuple[Array, Array]:
+    """Source and target of the synapses whose ``end`` is a chosen neuron, each pair once."""
+    found: list[Array] = [np.zeros(0, np.int64)]
+    for bundle in axons.bundles:
+        source = np.repeat(
+            np.arange(bundle.first, bundle.first + bundle.ptr.size - 1), np.diff(bundle.ptr)
+        )
+        if end == "target":
+            mine = chosen[bundle.target]
+        else:
+            # Lines from the host have numbers behind those of all neurons.
+            mine = (source < axons.neurons) & chosen[np.minimum(source, axons.neurons - 1)]
+        found.append(source[mine] * axons.neurons + bundle.target[mine])
+    return np.divmod(np.unique(np.concatenate(found)), max(axons.neurons, 1))
 
 
 def _refuse_delays(axons: Axons, machine: Machine, found: Diagnostics) -> None:

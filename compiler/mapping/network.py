@@ -29,7 +29,7 @@ def axons_of(
     at = 0
     every: list[Population | Input] = [*graph.populations, *graph.inputs]
     for node in every:
-        nodes.append(Node(node.name, at, node.size, node.at))
+        nodes.append(Node(node.name, at, node.size, node.at, isinstance(node, Input)))
         at += node.size
     placed = graph.neurons + (sum(i.size for i in graph.inputs) if machine.inputs_on_cores else 0)
     first = {node.name: node.first for node in nodes}

@@ -21,7 +21,7 @@ from .axons import Axons
 from .coarsen import coarsened
 from .grow import grown, streamed
 from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, twins
-from .limits import COUNTS, axon_bits, caps_of, most_cores, refuse
+from .limits import COUNTS, axon_bits, capacity, caps_of, limit_of, most_cores, places, refuse
 from .refine import UNLIMITED, Caps, Schedule, fan_out, packets, refine, usage
 from .seeds import Start, seeded
 
@@ -83,18 +83,25 @@ def partition(
     """
     caps = caps_of(machine)
     encoding = machine.encoding
+    refuse(axons, machine)
     counted = caps.bits < UNLIMITED
     synapse_bits = encoding.synapse_bits(axons.weight_bits) if counted else 0
     each_axon = axon_bits(machine) if counted else 0
-    graph = hypergraph(axons, synapse_bits, each_axon, shared=encoding.shared)
-    refuse(axons, graph, machine)
+    size = places(axons, machine)
+    graph = hypergraph(axons, synapse_bits, each_axon, shared=encoding.shared, size=size)
     progress(0.1)
     if effort == 0 and caps.fan_out > 1:
-        part, _ = streamed(graph, caps)
+        part, _, within = streamed(graph, caps)
+        if (
+            within
+            and caps.out_axons == caps.fan_out == UNLIMITED
+            and part.max() < most_cores(machine)
+        ):
+            return _numbered(part)
     else:
         whole, vertex = _bound(graph, caps, axons, machine)
         if effort == 0:
-            part = streamed(whole, caps)[0][vertex]
+            part = streamed(whole, caps).part[vertex]
         else:
             cores = most_cores(machine)
             part = _multilevel(whole, vertex, caps, cores, effort, seed, progress, start)
@@ -122,8 +129,8 @@ def _bound(
     else:
         # Dense layers fill a core's memory long before its places.
         by_bits = caps.bits // (_TWINS * np.maximum(graph.own_bits, 1))
-        most = min(caps.neurons // _TWINS, graph.vertices)
-        vertex = twins(graph, np.minimum(by_bits, most))
+        by_places = caps.neurons // (_TWINS * graph.size)
+        vertex = twins(graph, np.minimum(by_bits, np.minimum(by_places, graph.vertices)))
     count = int(vertex.max(initial=-1)) + 1
     if count == graph.vertices:
         return graph, np.arange(count, dtype=np.int32)
@@ -160,21 +167,22 @@ def _refuse_targets(
         f"({limit.obtained}: {limit.source}) and these have sources in common"
     )
     hint = "make copies of their sources, with the same inputs, one for each core"
-    size = np.bincount(vertex)
-    if size.max() > caps.neurons:
-        members = np.flatnonzero(vertex == size.argmax())
-        neurons = machine.core.neurons
+    filled = np.bincount(vertex, graph.size)
+    if filled.max() > caps.neurons:
+        members = np.flatnonzero(vertex == filled.argmax())
+        node = axons.node_of(int(members[0]))
+        neurons = limit_of(node, machine)
         assert neurons is not None
         raise fail(
             "E0302",
             f"{members.size:,} neurons, {axons.describe(int(members[0]))} among them, {together}; "
-            f"a core takes {caps.neurons:,} neurons ({neurons.obtained}: {neurons.source}): "
-            f"{members.size - caps.neurons:,} too many",
-            axons.node_of(int(members[0])).at,
+            f"a core takes {capacity(node, machine)} ({neurons.obtained}: {neurons.source}): "
+            f"{members.size - int(neurons.value):,} too many",
+            node.at,
             hint,
         )
     colour = graph.colour.astype(np.int64)
-    first = np.full(size.size, -1, np.int64)
+    first = np.full(filled.size, -1, np.int64)
     first[vertex[::-1]] = colour[::-1]
     mixed = np.flatnonzero(first[vertex] != colour)
     if not caps.mixed and mixed.size:
@@ -230,7 +238,8 @@ def _multilevel(
         if caps.mixed:
             parts = _with_room(parts, most)
         graph = levels[level]
-        schedule = _schedule(graph, part, parts, caps, _COARSE_SHARE if level else 1.0, effort)
+        worth = _worth(vertex.size) * (_COARSE_SHARE if level else 1.0)
+        schedule = _schedule(graph, part, parts, caps, worth, effort)
         if level == 0 or schedule.sweeps > _LEAST_SWEEPS:
             refine(graph, part, parts, caps, schedule, seed)
         progress(0.9 - 0.6 * level / len(levels))
@@ -290,8 +299,13 @@ def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple
         number -= 1
     level = levels[number]
     if level.vertices > max(_MOST_GROWN, 16 * parts):
-        return number, streamed(level, Caps(int(_FILL * goal), mixed=caps.mixed))[0]
+        return number, streamed(level, Caps(int(_FILL * goal), mixed=caps.mixed)).part
     return number, _numbered(grown(level, parts, caps._replace(neurons=goal), _FILL))
+
+
+def _worth(neurons: int) -> float:
+    """The share of the work: nobody waits for a small network as long as for a large one."""
+    return min(max(neurons / _LARGE, _SMALL), 1.0)
 
 
 def _schedule(
@@ -300,8 +314,6 @@ def _schedule(
     """As many sweeps as the work of this effort is worth."""
     reach = 1.0 + packets(graph, part, parts) / max(float(graph.weight.sum()), 1.0)
     sweep = graph.pins.size * (_VISIT + reach) * (2.0 if caps.depend else 1.0)
-    # Nobody waits for a small network as long as for a large one.
-    share *= min(max(float(graph.size.sum()) / _LARGE, _SMALL), 1.0)
     sweeps = int(share * _WORK[min(effort, 2)] / max(sweep, 1.0))
     most = _MOST_SWEEPS * (10 if effort > 1 else 1)
     return Schedule(min(max(sweeps, _LEAST_SWEEPS), most), _HOT)
@@ -354,7 +366,7 @@ def _within(
 
 
 def _breadth_first(graph: Hypergraph, caps: Caps) -> Array:
-    return streamed(graph, caps)[0]
+    return streamed(graph, caps).part
 
 
 def _in_order(graph: Hypergraph, caps: Caps) -> Array:
@@ -362,7 +374,8 @@ def _in_order(graph: Hypergraph, caps: Caps) -> Array:
     colour = np.zeros(graph.vertices, np.int32) if caps.mixed else graph.colour
     fresh = np.diff(colour, prepend=-1) != 0
     within = np.arange(graph.vertices) - np.flatnonzero(fresh)[np.cumsum(fresh) - 1]
-    return np.cumsum(fresh | (within % caps.neurons == 0)) - 1
+    # All of one node take the same; mixed cores have no other places than neurons.
+    return np.cumsum(fresh | (within % (caps.neurons // graph.size) == 0)) - 1
 
 
 def _fault(
@@ -399,7 +412,7 @@ def _cut(graph: Hypergraph, part: Array, parts: int, over: Array, use: Array, ca
     inside = graph._replace(colour=part)
     tight = caps._replace(mixed=False, out_axons=UNLIMITED, fan_out=UNLIMITED)
     ratio = use[:, 2] / caps.out_axons
-    pieces, rank = streamed(inside, tight)
+    pieces, rank, _ = streamed(inside, tight)
     count = np.zeros(parts, np.int64)
     np.add.at(count, part[np.unique(pieces, return_index=True)[1]], 1)
     count = np.maximum(count, np.ceil(ratio * 1.05).astype(np.int64))

@@ -24,7 +24,14 @@ SCHEMA = "spikec-report-1"
 
 # What fills up as neurons are put into a core, or routes into a router. Other limits are of one
 # neuron or synapse: that a neuron reaches the one core it may reach says nothing of room.
-CAPACITIES: Final = ("neurons", "in_axons", "out_axons", "synapse_bits", "routing_entries")
+CAPACITIES: Final = (
+    "neurons",
+    "sources",
+    "in_axons",
+    "out_axons",
+    "synapse_bits",
+    "routing_entries",
+)
 
 
 @dataclass(frozen=True)

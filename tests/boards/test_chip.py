@@ -38,7 +38,12 @@ SHAPES = {
     "spinnaker1-triad": ("triads", (12, 12), (1, 1), 16, 144 * 16),
     "truenorth": ("mesh", (1, 1), (64, 64), 1, 4096),
 }
-SPINNAKER = {"neurons": 256, "synapse_bits": 123_469_792 * 8 // 16, "delay_steps": 32}
+SPINNAKER = {
+    "neurons": 256,
+    "sources": 500,
+    "synapse_bits": 123_469_792 * 8 // 16,
+    "delay_steps": 32,
+}
 CORES = {
     "dynap-se": {"neurons": 256, "fan_in": 64, "fan_out": 4, "delay_steps": 1},
     "loihi1": {

@@ -10,7 +10,11 @@ def network(seed: int, neurons: int = 60, lines: int = 10, bundles: int = 3) -> 
     """Bundles whose rows overlap, some sources with no target, two nodes and an input."""
     rng = np.random.default_rng(seed)
     half = neurons // 2
-    nodes = (Node("a", 0, half), Node("b", half, neurons - half), Node("in", neurons, lines))
+    nodes = (
+        Node("a", 0, half),
+        Node("b", half, neurons - half),
+        Node("in", neurons, lines, lines=True),
+    )
     made = []
     for i in range(bundles):
         first = int(rng.integers(0, neurons))

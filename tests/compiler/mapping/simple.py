@@ -86,7 +86,7 @@ def axons(
         first += size
     neurons = first
     if lines:
-        nodes.append(Node("in", first, lines))
+        nodes.append(Node("in", first, lines, lines=True))
     rates = np.array([1] * (neurons + lines) if rate is None else rate, np.int64)
     return Axons(tuple(nodes), neurons, tuple(bundles), rates, weight_bits)
 

@@ -12,8 +12,7 @@ import pytest
 from spikec.boards.chip import load_chip
 from spikec.boards.machine import Encoding, Machine
 from spikec.compiler.mapping.axons import Axons, Bundle, Node
-from spikec.compiler.mapping.hypergraph import hypergraph
-from spikec.compiler.mapping.limits import axon_bits, caps_of, most_cores, refuse
+from spikec.compiler.mapping.limits import caps_of, most_cores, places, refuse
 from spikec.compiler.mapping.partition import partition
 from spikec.compiler.mapping.refine import UNLIMITED
 from spikec.ir.diagnostics import Location, SpikecError
@@ -22,10 +21,8 @@ from .simple import axons, bundle, machine, quantity
 
 
 def refused(network: Axons, m: Machine) -> str:
-    bits = m.encoding.synapse_bits(network.weight_bits)
-    graph = hypergraph(network, bits, axon_bits(m), shared=m.encoding.shared)
     with pytest.raises(SpikecError) as caught:
-        refuse(network, graph, m)
+        refuse(network, m)
     return str(caught.value)
 
 
@@ -141,13 +138,12 @@ def test_all_refusals_come_at_once() -> None:
 def test_lines_from_the_host_have_no_limit_of_targets(limit: str) -> None:
     m = machine(limits={"neurons": 1, limit: 1})
     network = axons([5], 1, [bundle("b", 5, [[0, 1, 2, 3, 4]])])
-    refuse(network, hypergraph(network, 0, 0, shared=False), m)
+    refuse(network, m)
 
 
 def test_limits_that_are_just_met() -> None:
     m = small({"neurons": 6, "fan_in": 9, "in_axons": 9, "synapse_bits": 252, "delay_steps": 1})
-    network = to_one(9)
-    refuse(network, hypergraph(network, 12, axon_bits(m), shared=False), m)
+    refuse(to_one(9), m)
 
 
 def test_targets_in_common_where_a_neuron_reaches_one_core() -> None:
@@ -201,6 +197,38 @@ def test_caps_are_the_limits_and_a_crossbar_has_no_bits() -> None:
     assert caps_of(small({}, mixed=False)) == (*[UNLIMITED] * 5, False)
     crossbar = replace(m, encoding=replace(m.encoding, crossbar=True))
     assert caps_of(crossbar).bits == UNLIMITED
+
+
+def test_pairs_count_once_where_it_is_close() -> None:
+    # Six synapses of three sources; twice to the same four neurons, in two bundles.
+    rows = [[3, 3], [3], [3, 3]]
+    m = small({"neurons": 2, "in_axons": 3, "out_axons": 2, "synapse_bits": 3 * 16 + 6 * 12})
+    pairs = [bundle("a", 0, rows), bundle("b", 0, [[], [3]]), bundle("c", 0, [[4, 5, 6], [], []])]
+    refuse(axons([3, 4], 0, [*pairs, bundle("d", 0, [[4, 5, 6]])]), m)
+    with pytest.raises(SpikecError, match=r"neuron 0 of 'p0' takes 3 out-axons at least"):
+        refuse(axons([3, 5], 0, [*pairs, bundle("d", 0, [[4, 5, 6, 7]])]), m)
+    less = small({"neurons": 2, "in_axons": 2})
+    with pytest.raises(SpikecError, match=r"neuron 0 of 'p1' has 3 sources"):
+        refuse(axons([3, 4], 0, pairs), less)
+
+
+def on_cores(limits: dict[str, float]) -> Machine:
+    return replace(small(limits, mixed=False), inputs_on_cores=True)
+
+
+def test_lines_have_a_limit_of_their_own() -> None:
+    network = axons([9], 15, [bundle("b", 9, [[0]] * 15)])
+    placed = replace(network, neurons=24)
+    m = on_cores({"neurons": 6, "sources": 10})
+    assert caps_of(m).neurons == 30
+    assert places(placed, m).tolist() == [5] * 9 + [3] * 15
+    part = partition(placed, m)
+    assert np.bincount(part[:9]).max() <= 6
+    assert np.unique(part[9:]).size == 2
+    with pytest.raises(
+        SpikecError, match=r"take 5 cores of 7 lines \(recalled: test\), 'test' has"
+    ):
+        partition(placed, on_cores({"neurons": 6, "sources": 7}))
 
 
 @pytest.mark.parametrize(("most", "cores"), [(1, 2), (3, 4), (4, 8), (7, 12), (768, 1536)])

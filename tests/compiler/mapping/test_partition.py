@@ -42,6 +42,7 @@ def within(count: Count, m: Machine) -> bool:
         limit is None or max(has, default=0) <= limit.value
         for limit, has in (
             (core.neurons, count.neurons),
+            (core.sources, count.sources),
             (core.in_axons, count.in_axons),
             (core.out_axons, count.out_axons),
             (None if m.encoding.crossbar else core.synapse_bits, count.synapse_bits),
@@ -59,12 +60,12 @@ def unmixed(network: Axons, part: list[int]) -> bool:
 
 def in_order(network: Axons, m: Machine) -> list[int]:
     """Neurons one after the other, core after core."""
-    most = int(m.core.neurons.value) if m.core.neurons else network.neurons
     part: list[int] = []
-    size, last, number = most, None, -1
+    size, last, number = 0, None, -1
     for neuron in range(network.neurons):
         node = network.node_of(neuron) if not m.mixed else None
-        if size == most or node != last:
+        limit = m.core.sources if node and node.lines and m.core.sources else m.core.neurons
+        if number < 0 or (limit and size == limit.value) or node != last:
             size, last, number = 0, node, number + 1
         size += 1
         part.append(number)

@@ -68,7 +68,8 @@ def test_the_file_is_as_the_schema_says(mapped: tuple[Machine, Axons, Mapped]) -
     for name, limit in machine.core.stated.items():
         assert found["limits"][f"core.{name}"]["source"] == limit.source
     for part, row in enumerate(found["parts"]):
-        assert row["usage"]["neurons"] == np.count_nonzero(result.mapping.part == part)
+        held = row["usage"]["neurons"] + row["usage"]["sources"]
+        assert held == np.count_nonzero(result.mapping.part == part)
 
 
 def test_a_board_has_as_many_chips_as_there_are(mapped: tuple[Machine, Axons, Mapped]) -> None:

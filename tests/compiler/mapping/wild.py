@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ CHIPS: Final = ("loihi1", "loihi2", "truenorth", "spinnaker1", "spinnaker1-board
 # Limits so tight that small networks meet them, on few cores.
 TIGHT: Final = {
     "neurons": {"neurons": 4},
+    "sources": {"neurons": 4, "sources": 7},
     "axons": {"neurons": 8, "in_axons": 12},
     "sent": {"neurons": 6, "out_axons": 14},
     "memory": {"neurons": 9, "synapse_bits": 600},
@@ -49,9 +51,10 @@ def small_machine(seed: int) -> Machine:
     limits = TIGHT[str(rng.choice(list(TIGHT)))]
     encoding = _ENCODINGS[str(rng.choice(list(_ENCODINGS)))]
     routers = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
-    mixed = bool(rng.random() < 0.7)
+    mixed = "sources" not in limits and bool(rng.random() < 0.7)
     cores = int(rng.integers(1, 5))
-    return machine("mesh", routers, cores=cores, encoding=encoding, limits=limits, mixed=mixed)
+    m = machine("mesh", routers, cores=cores, encoding=encoding, limits=limits, mixed=mixed)
+    return replace(m, inputs_on_cores="sources" in limits)
 
 
 def target(name: str, seed: int) -> Machine:
@@ -78,7 +81,7 @@ def wild(seed: int, most: int = 60, on_cores: bool = False) -> Axons:
         first = 1
     placed, lines = first, (0, 0, 1, int(rng.integers(1, 12)))[int(rng.integers(4))]
     if lines:
-        nodes.append(Node("in", first, lines))
+        nodes.append(Node("in", first, lines, lines=True))
     sources = first + lines
     bundles = [_wild_bundle(f"b{i}", sources, placed, rng) for i in range(int(rng.integers(0, 5)))]
     kind = rng.integers(5)
