@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -131,18 +132,22 @@ def network(n: int) -> Axons:
     target = np.concatenate([rng.choice(n, FAN_OUT, replace=False) for _ in range(n)])
     ptr = np.arange(0, n * FAN_OUT + 1, FAN_OUT)
     bundle = Bundle("all", n, ptr, target.astype(np.int32), np.asarray(1, np.int32))
-    nodes = (Node("cells", 0, n), Node("stim", n, n))
+    nodes = (Node("cells", 0, n), Node("stim", n, n, lines=True))
     return Axons(nodes, 2 * n, (bundle,), np.ones(2 * n, np.int64), weight_bits=16)
 
 
-# A stage of ours, and what the peer does in it.
+# Stages of ours, and what the peer does in them. It does not ask which core sends to which: it
+# sends from any core of a node to all cores of another.
 OF_STAGE = {
-    "partition": ("partition",),
-    "place": ("place",),
-    "route": ("route",),
-    "tables": ("keys", "tables", "compress"),
+    "partition": (("partition", "traffic"), ("partition",)),
+    "place": (("place",), ("place",)),
+    "route": (("route",), ("route",)),
+    "tables": (("tables",), ("keys", "tables", "compress")),
 }
+STAGES = ("partition", "traffic", "place", "route", "tables", "check")
 FASTER = 20.0
+# Ours is run so often, and the median taken: stages of microseconds vary.
+RUNS = 3
 
 
 def ours(axons: Axons, effort: int) -> dict[str, Any]:
@@ -150,8 +155,9 @@ def ours(axons: Axons, effort: int) -> dict[str, Any]:
     machine = load_chip("spinnaker1-board")
     # Compiles the kernels, on a network that each stage has something to do for.
     map_network(network(300), machine, effort=effort, seed=SEED)
-    mapped = map_network(axons, machine, effort=effort, seed=SEED)
-    mapping = mapped.mapping
+    runs = [map_network(axons, machine, effort=effort, seed=SEED) for _ in range(RUNS)]
+    mapping = runs[0].mapping
+    seconds = {name: statistics.median(run.seconds[name] for run in runs) for name in STAGES}
     assert mapping.tables is not None
     sizes = np.diff(mapping.tables.ptr)
     # Every core has neurons of one node.
@@ -163,8 +169,10 @@ def ours(axons: Axons, effort: int) -> dict[str, Any]:
         "most": int(sizes.max()),
         "routers": int((sizes > 0).sum()),
         # The peer has no check of its own.
-        "seconds": sum(mapped.seconds[stage] for stage in OF_STAGE),
-        "stages": mapped.seconds,
+        "seconds": {
+            stage: sum(seconds[one] for one in mine) for stage, (mine, _) in OF_STAGE.items()
+        },
+        "check": seconds["check"],
     }
 
 
@@ -211,15 +219,13 @@ def effort_rows(
         cores = {k: v for k, v in theirs["cores"].items() if k != "monitors"}
         entries, stages = theirs["entries"], theirs["stages"]
         spent = {
-            ours: sum(stages[stage]["cpu"] for stage in those) for ours, those in OF_STAGE.items()
+            stage: sum(stages[one]["cpu"] for one in those)
+            for stage, (_, those) in OF_STAGE.items()
         }
-        wall = sum(stages[stage]["wall"] for those in OF_STAGE.values() for stage in those)
+        wall = sum(stages[one]["wall"] for _, those in OF_STAGE.values() for one in those)
         data = stages["data specification"]
         after = f"; data specification {data['cpu']:.1f} s apart" if data["wall"] else ""
-        by_cores = (
-            f"; peer by node: {list(cores.values())}, no monitors: it gives a core 256 neurons but "
-            "500 sources, our limit is 256 for both"
-        )
+        by_cores = f"; peer by node: {list(cores.values())}, no monitors"
         by_seconds = (
             f"; {wall:.3f} s of the peer's wall time{after}; building the network "
             f"{theirs['build']['cpu']:.2f} s and import {theirs['import']['cpu']:.2f} s apart"
@@ -243,13 +249,13 @@ def effort_rows(
         value = entries["compressed"][key] if theirs is not None else None
         text = f"{how}; ours on {mine['routers']} routers{by_entries}"
         found.append(row(f"{title}, {name}", "entries", mine[key], value, text))
-    note = f"{how}; the check of the result, {mine['stages']['check']:.3f} s, apart{by_seconds}"
+    note = f"{how}; the check of the result, {mine['check']:.3f} s, apart{by_seconds}"
     total = sum(spent.values()) if spent else None
-    found.append(fast(row(f"mapping, {name}", "CPU-s", mine["seconds"], total, note)))
-    for stage, those in OF_STAGE.items():
-        text = f"{how}; the peer's {' and '.join(those)}"
+    found.append(fast(row(f"mapping, {name}", "CPU-s", sum(mine["seconds"].values()), total, note)))
+    for stage, (own, those) in OF_STAGE.items():
+        text = f"{how}; our {' and '.join(own)}, the peer's {' and '.join(those)}"
         value = spent.get(stage)
-        seconds = mine["stages"][stage]
+        seconds = mine["seconds"][stage]
         found.append(fast(row(f"{stage}, {name}", "CPU-s", seconds, value, text)))
     return found
 

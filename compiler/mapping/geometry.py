@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from typing import Any, Final, NamedTuple
 
@@ -71,8 +72,9 @@ class Geometry(NamedTuple):
     table: Ids
 
 
+@lru_cache(maxsize=8)
 def geometry(machine: Machine) -> Geometry:
-    """The geometry of a machine.
+    """The geometry of a machine, made once for each; nobody may write to its arrays.
 
     Where routers are absent, or hops between chips weigh more on triads or a ring, distances come
     from Dijkstra's algorithm and take 4 bytes a pair of routers; else from a formula.

@@ -22,7 +22,9 @@ from .route import route
 from .tables import key_tables
 from .traffic import Traffic, traffic, widened
 
-# Packets that cores may get to drop, as a factor, so that sets of targets become one of each core.
+# Packets that cores may get to drop, as a factor, so that sets of targets become one of each core:
+# in any case, and where they are more than a table has entries.
+_FEW_STRAYS: Final = 1.02
 _STRAYS: Final = 1.2
 
 Progress = Callable[[str, float], None]
@@ -71,8 +73,9 @@ def map_network(
     parts = int(part.max()) + 1
     whole = machine.with_cores(parts)
     assert whole is not None, "the partition is within the machine's cores"
-    with stage("place"):
+    with stage("traffic"):
         groups = _groups(axons, part, whole)
+    with stage("place"):
         seat = place(groups, whole, seed, effort)
     with stage("route"):
         routes = route(groups, whole, seat, window)
@@ -92,15 +95,16 @@ def map_network(
 def _groups(axons: Axons, part: npt.NDArray[np.int32], machine: Machine) -> Traffic:
     """What sends where: by set of targets or, where these are many and much the same, by core.
 
-    Thousands of routes that all lead nearly everywhere take long to place and to fit into tables,
-    and save next to no packets.
+    Routes that all lead nearly everywhere take entries, thousands of them long to place and to fit
+    into tables, and save next to no packets.
     """
     groups = traffic(axons, part)
-    if machine.routing_entries is None or groups.groups <= machine.routing_entries.value:
+    if machine.routing_entries is None:
         return groups
     wide = widened(groups)
-    both = [float(np.diff(each.ptr) @ each.rate) for each in (groups, wide)]
-    return wide if both[1] <= _STRAYS * both[0] else groups
+    exact, all_of_them = (float(np.diff(each.ptr) @ each.rate) for each in (groups, wide))
+    many = groups.groups > machine.routing_entries.value
+    return wide if 0 < all_of_them <= (_STRAYS if many else _FEW_STRAYS) * exact else groups
 
 
 def _tables(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numba
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from ...boards.machine import Machine
+from ...ir.records import frozen_array
 from ._xorshift import advance
 from .geometry import RING, TREE, Geometry, apart, curve, distances, geometry
 from .traffic import Flows, Traffic, flows
@@ -43,6 +45,8 @@ TREE_LINKS = 12_000_000
 FEW_TRIALS = 10
 # What a proposal costs besides its terms, in terms.
 TERMS_PER_PROPOSAL = 40
+# So many routers that follow each other on the curve are at most two hops apart.
+NEIGHBOURS = 4
 # With so few routers every one is tried in the end, else those near a part and near its median.
 FEW_ROUTERS = 64
 PASSES = 50
@@ -56,7 +60,8 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
     end only where the cost falls. Gives the better of both, so never worse than the curve. Moves
     are judged by packets from part to part; with multicast a last descent looks at the trees
     themselves, as far as its share of the time goes. The time grows with ``effort``; 0 leaves it at
-    the curve. The same seed gives the same places.
+    the curve, and at the order of the parts' numbers where the first routers of the curve, which
+    are next to each other, have room for all. The same seed gives the same places.
 
     Raises ``ValueError`` where the machine has fewer cores than there are parts.
     """
@@ -64,9 +69,12 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
         raise ValueError(
             f"{groups.parts} parts do not fit into {machine.cores} cores of '{machine.name}'"
         )
+    few = groups.parts <= NEIGHBOURS * machine.cores_per_router
+    if groups.parts == 0 or (effort <= 0 and few):
+        return _line(machine)[: groups.parts].copy()
     f = flows(groups)
     first = _along_curve(groups, f, machine)
-    if effort <= 0 or groups.parts == 0:
+    if effort <= 0:
         return first
     g = geometry(machine)
     links = _attraction(f, g)
@@ -94,12 +102,18 @@ def _along_curve(groups: Traffic, f: Flows, machine: Machine) -> Ids:
     ptr, other, sent, received, _ = _attraction(f, g)
     order = np.arange(groups.parts)
     _arrange(ptr, other, sent + received, order)
-    per = machine.cores_per_router
-    cores = (curve(machine)[:, None].astype(np.int64) * per + np.arange(per)).ravel()
-    cores = cores[: groups.parts].astype(np.int32)
+    cores = _line(machine)[: groups.parts].copy()
     arranged = np.empty(groups.parts, np.int32)
     arranged[order] = cores
     return min((arranged, cores), key=lambda each: _cost(groups, f, machine, g, each))
+
+
+@lru_cache(maxsize=8)
+def _line(machine: Machine) -> Ids:
+    """All cores along the curve of the routers."""
+    per = machine.cores_per_router
+    cores = curve(machine)[:, None].astype(np.int64) * per + np.arange(per)
+    return frozen_array(cores.ravel(), np.int32)
 
 
 def placement_cost(groups: Traffic, machine: Machine, seats: npt.NDArray[np.integer[Any]]) -> float:

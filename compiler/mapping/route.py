@@ -22,6 +22,7 @@ import numpy.typing as npt
 from ...boards.machine import Machine
 from ...ir.records import Record, frozen_array
 from .geometry import geometry
+from .join import joined
 from .mapping import Routes
 from .traffic import Traffic
 from .trees import FIRST, LAST, inserted_tree, ordered_tree
@@ -70,7 +71,8 @@ def route(
     again, two of dimension-ordered ways; insertion is left out for the largest routes once all
     together would take too long. Where the machine states the capacity of a link and ``window`` the
     steps of the window of the rates, routes over links that would carry more take another of the
-    four if that makes the excess less.
+    four if that makes the excess less. Where routers have tables, and links no capacity, routes to
+    the same cores go on together (`join`).
 
     Raises ``ValueError`` where a router cannot be reached.
     """
@@ -102,10 +104,13 @@ def route(
         if machine.link_capacity is not None and window is not None:
             limit = int(machine.link_capacity.value * window)
             _relieve(g, home, end_ptr, ends, groups.rate, insert, choice, limit)
-    link_ptr, link, link_end = _grow(g, home, end_ptr, ends, choice)
-    if link_ptr[-1] < 0:
-        stuck = int(link_ptr[0])
+    trees = _grow(g, home, end_ptr, ends, choice)
+    if trees[0][-1] < 0:
+        stuck = int(trees[0][0])
         raise ValueError(f"no way from router {home[stuck]} of '{machine.name}' to all of route")
+    if free and machine.routing_entries is not None and machine.link_capacity is None:
+        trees = joined(g, home, groups.ptr, core, trees)
+    link_ptr, link, link_end = trees
     return Routes(
         of=groups.of,
         origin=home.astype(np.int32),

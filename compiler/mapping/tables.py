@@ -85,6 +85,11 @@ def key_tables(
     keyed = assign_keys(axons, part, routes, machine, orders=1 if effort == "plain" else None)
     lookups = keyed.lookups
     most = _most_entries(machine)
+    if effort != "plain":
+        # Whatever a router does takes an entry at least, so that there is no use in trying.
+        least = _different(lookups)
+        if least.size and int(least.max()) > most:
+            raise _too_many(machine, lookups, least, most, "at least")
     ptr, key, mask, action = kernels.minimise(
         lookups.ptr,
         lookups.key,
@@ -127,6 +132,14 @@ def assign_keys(
     within = np.arange(blocks.source.size) - np.repeat(blocks.ptr[:-1], counts)
     keys[blocks.source] = np.repeat(base, counts) + within
     return Keyed(keys, lookups)
+
+
+def _different(lookups: Lookups) -> Integers:
+    """How many different things each router has to do by an entry (routers,)."""
+    router = np.repeat(np.arange(lookups.ptr.size - 1), np.diff(lookups.ptr))[~lookups.straight]
+    kinds = max(lookups.links.size, 1)
+    pairs = np.unique(router * kinds + lookups.action[~lookups.straight])
+    return np.bincount(pairs // kinds, minlength=lookups.ptr.size - 1)
 
 
 def _most_entries(machine: Machine) -> int:
@@ -317,7 +330,13 @@ def _steps(routes: Routes, machine: Machine) -> npt.NDArray[np.int8]:
     return found
 
 
-def _too_many(machine: Machine, lookups: Lookups, sizes: Integers, most: int) -> SpikecError:
+def _too_many(
+    machine: Machine,
+    lookups: Lookups,
+    sizes: Integers,
+    most: int,
+    bound: str = "after minimisation",
+) -> SpikecError:
     """E0315 of the fullest router."""
     router = int(sizes.argmax())
     x, y = machine.place(router)
@@ -327,7 +346,7 @@ def _too_many(machine: Machine, lookups: Lookups, sizes: Integers, most: int) ->
     return fail(
         "E0315",
         f"router {router} at ({x}, {y}) of '{machine.name}' needs {int(sizes[router]):,} routing "
-        f"entries for {blocks:,} blocks of keys, after minimisation; the limit is "
+        f"entries for {blocks:,} blocks of keys, {bound}; the limit is "
         f"{machine.routing_entries}{others}",
         hint="every set of target cores that neurons of a core have takes a block of its own: "
         "let all neurons of a core share one route to the cores that any of them reaches, "

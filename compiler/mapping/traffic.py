@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -15,6 +15,10 @@ from .axons import Axons
 
 Integers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
+
+# So few parts are sorted by insertion, and more than one of so many by going through all of them.
+_FEW: Final = 32
+_FEW_OF: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +79,17 @@ def traffic(axons: Axons, part: npt.NDArray[np.integer[Any]]) -> Traffic:
         for bundle in axons.bundles
     ]
     firsts = [bundle.first for bundle in axons.bundles]
-    counts = np.zeros(sources, np.int64)
+    counts, bundles = np.zeros((2, sources), np.int64)
     for first, (ptr, _) in zip(firsts, rows, strict=True):
         counts[first : first + ptr.size - 1] += np.diff(ptr)
+        bundles[first : first + ptr.size - 1] += np.diff(ptr) > 0
     ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     place, target = ptr[:-1].copy(), np.empty(ptr[-1], np.int32)
     for first, (row_ptr, reached) in zip(firsts, rows, strict=True):
         _append(row_ptr, reached, place[first : first + row_ptr.size - 1], target)
     del rows
-    ptr = _distinct(ptr, target, np.full(parts, -1, np.int64))
+    if bundles.max(initial=0) > 1:
+        ptr = _distinct(ptr, target, np.full(parts, -1, np.int64))
     home = np.full(sources, -1, np.int32)
     home[: axons.neurons] = part
     of, leader = _grouped(ptr, target, home)
@@ -139,24 +145,46 @@ def flows(groups: Traffic) -> Flows:
 
 @numba.njit(cache=True)
 def _reached(ptr: Any, target: Any, part: Any, seen: Any) -> Any:
-    """The distinct parts of each row's targets; ``seen`` (parts,) marks the last row of each."""
+    """The distinct parts of each row's targets, ascending; ``seen`` (parts,) marks the last row."""
     out = np.empty(max(np.int64(16), ptr.size), np.int32)
     out_ptr = np.zeros(ptr.size, np.int64)
     n = 0
     for row in range(ptr.size - 1):
-        most = min(ptr[row + 1] - ptr[row], seen.size)
+        most = min(ptr[row + 1] - ptr[row], seen.size) + 1
         if n + most > out.size:
             grown = np.empty(max(2 * out.size, n + most), np.int32)
             grown[:n] = out[:n]
             out = grown
         for k in range(ptr[row], ptr[row + 1]):
             p = part[target[k]]
-            if seen[p] != row:
-                seen[p] = row
-                out[n] = p
-                n += 1
+            # Stored in any case, to be overwritten: a branch that nobody can foretell is slow.
+            out[n] = p
+            n += seen[p] != row
+            seen[p] = row
+        _ascending(out, out_ptr[row], n, seen, row)
         out_ptr[row + 1] = n
     return out_ptr, out[:n].copy()
+
+
+@numba.njit(cache=True)
+def _ascending(out: Any, begin: Any, end: Any, seen: Any, row: Any) -> None:
+    """Sort ``out[begin:end]``, which are the parts that ``seen`` marks by ``row``."""
+    if (end - begin) * _FEW_OF > seen.size:
+        n = begin
+        for p in range(seen.size):
+            if n == end:
+                break
+            out[n] = p
+            n += seen[p] == row
+    elif end - begin > _FEW:
+        out[begin:end].sort()
+    else:
+        for k in range(begin + 1, end):
+            p, j = out[k], k
+            while j > begin and out[j - 1] > p:
+                out[j] = out[j - 1]
+                j -= 1
+            out[j] = p
 
 
 @numba.njit(cache=True)
@@ -177,20 +205,11 @@ def _distinct(ptr: Any, target: Any, seen: Any) -> Any:
         begin = n
         for k in range(ptr[row], ptr[row + 1]):
             p = target[k]
-            if seen[p] == row:
-                continue
-            seen[p] = row
-            if n - begin < 32:
-                j = n
-                while j > begin and target[j - 1] > p:
-                    target[j] = target[j - 1]
-                    j -= 1
-                target[j] = p
-            else:
+            if seen[p] != row:
+                seen[p] = row
                 target[n] = p
-            n += 1
-        if n - begin > 32:
-            target[begin:n].sort()
+                n += 1
+        _ascending(target, begin, n, seen, row)
         out_ptr[row + 1] = n
     return out_ptr
 

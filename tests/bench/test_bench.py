@@ -121,7 +121,7 @@ def test_tables_are_measured_without_the_peer(monkeypatch: pytest.MonkeyPatch) -
     [entries] = [r for r in found["results"] if r["name"].startswith("entries, all traffic")]
     assert entries["peer"] is None and "--install" in entries["how"]
     [cores] = [r for r in found["results"] if r["name"].startswith("cores, 1,000 sources")]
-    assert (cores["ours"], cores["peer"], cores["meets"]) == (8, None, None)
+    assert (cores["ours"], cores["peer"], cores["meets"]) == (6, None, None)
     assert entries["ours"] <= 584  # what sPyNNaker's pair compressor leaves of the same lookups
 
 

@@ -126,7 +126,7 @@ def test_calibration_counts_the_spikes_that_weigh_packets(
     every = Executor(graph).run(given, populations=["hidden", "out"]).spikes
     sent = sum(int(e.value.sum()) for e in [*every.values(), *given.inputs.values()])
     assert facts["spikes"] == sent > 0
-    assert set(said.data["mapping_seconds"]) == {"partition", "place", "route", "check"}
+    assert set(said.data["mapping_seconds"]) == {"partition", "traffic", "place", "route", "check"}
     assert f"in {SAMPLES} x {STEPS} steps" in ok(spikec(*command, "-o", tmp_path / "b")).out
 
 

@@ -15,7 +15,7 @@ def scattered(n: int, fan_out: int) -> Axons:
     target = np.random.default_rng(20).integers(0, n, n * fan_out).astype(np.int32)
     ptr = np.arange(0, n * fan_out + 1, fan_out)
     bundle = Bundle("all", n, ptr, target, np.asarray(1, np.int32))
-    nodes = (Node("cells", 0, n), Node("stim", n, n))
+    nodes = (Node("cells", 0, n), Node("stim", n, n, lines=True))
     return Axons(nodes, 2 * n, (bundle,), np.ones(2 * n, np.int64), weight_bits=16)
 
 
@@ -24,14 +24,23 @@ def test_thousands_of_sets_of_targets_take_one_route_a_core(effort: int) -> None
     axons = scattered(10_000, 100)
     mapped = map_network(axons, load_chip("spinnaker1-board"), effort=effort)
     usage = mapped.checked.usage
-    assert mapped.mapping.routes.count == mapped.mapping.parts // 2 == 40
+    assert mapped.mapping.routes.count == 20 == mapped.mapping.parts - 40
     # Of the packets that arrive a few are for no one in their core.
     assert 0 < usage.strays <= 0.2 * usage.packets
-    assert usage.table_entries.max() <= 4
+    # One for each router that packets come to, as all routes go on together.
+    assert usage.table_entries.sum() == 4
 
 
 def test_where_few_cores_are_reached_each_set_keeps_its_route() -> None:
     axons = scattered(4000, 2)
     mapped = map_network(axons, load_chip("spinnaker1-board"), effort=0)
     assert mapped.checked.usage.strays == 0
-    assert mapped.mapping.routes.count > mapped.mapping.parts // 2
+    assert mapped.mapping.routes.count > mapped.mapping.parts - 16
+
+
+def test_sets_of_targets_that_no_table_can_tell_apart_are_given_up_at_once() -> None:
+    # Far too many to be told apart by any tables; nearly half of the packets are then for nobody.
+    axons = scattered(20_000, 100)
+    mapped = map_network(axons, load_chip("spinnaker1-board"), effort=0)
+    assert mapped.mapping.routes.count == 40
+    assert mapped.checked.usage.strays > 0.2 * mapped.checked.usage.packets

@@ -33,14 +33,14 @@ def routed(entries: int) -> Machine:
 def test_stages_and_what_is_told_of_them() -> None:
     told: list[tuple[str, float]] = []
     found = map_network(strewn(60, 3), routed(1000), progress=lambda s, x: told.append((s, x)))
-    stages = ["partition", "place", "route", "tables", "check"]
+    stages = ["partition", "traffic", "place", "route", "tables", "check"]
     assert list(found.seconds) == stages and min(found.seconds.values()) >= 0
     assert list(dict.fromkeys(stage for stage, _ in told)) == stages
     for stage in stages:
         shares = [share for name, share in told if name == stage]
         assert shares[0] == 0.0 and shares[-1] == 1.0 and shares == sorted(shares)
     plain = map_network(strewn(60, 3), machine("mesh", (2, 2), limits={"neurons": 20}))
-    assert list(plain.seconds) == ["partition", "place", "route", "check"]
+    assert list(plain.seconds) == ["partition", "traffic", "place", "route", "check"]
     assert plain.mapping.tables is None
 
 

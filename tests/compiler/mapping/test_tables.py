@@ -156,8 +156,8 @@ def test_a_table_that_is_too_long_is_refused() -> None:
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == "E0315"
     assert diagnostic.message == (
-        "router 1 at (1, 0) of 'small' needs 3 routing entries for 3 blocks of keys, after "
-        "minimisation; the limit is 1 entries (recalled: the test), and 1 other router is too full"
+        "router 1 at (1, 0) of 'small' needs 3 routing entries for 3 blocks of keys, at "
+        "least; the limit is 1 entries (recalled: the test), and 1 other router is too full"
     )
     assert diagnostic.hint is not None and "share one route" in diagnostic.hint
 
