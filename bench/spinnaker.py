@@ -465,7 +465,7 @@ def measure(quick: bool, with_data: bool) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     def number(x: float | None) -> str:
-        return "-" if x is None else f"{x:,}" if isinstance(x, int) else f"{x:.4f}"
+        return "-" if x is None else f"{x:,}" if isinstance(x, int) else f"{x:.3g}"
 
     lines = [f"{'':62} {'ours':>10} {'peer':>10} {'unit':>8}"]
     for r in found["results"]:

@@ -97,18 +97,19 @@ class Machine:
     """Cores on an interconnect.
 
     ``chips`` and ``routers`` are (columns, rows) of chips and of routers a chip. ``absent`` are
-    places (x, y) of the whole grid without a router. A ``tree`` has ``arity`` children at each
-    level, the root first, and its leaves are the routers; ``chips`` and ``routers`` are then
-    (1, 1) and (leaves, 1). In routes its inner switches are numbered behind the leaves, level by
-    level from the one just above them to the root, which is the last; the children of one switch
-    have consecutive numbers. Links wrap around where the topology is ``torus`` or ``ring`` or
-    ``wraps`` is true. With ``multicast`` one packet serves all cores of a route and is copied where
-    it branches; else a spike is one packet for each core. ``mixed`` says whether a core may hold
-    neurons of several populations, ``inputs_on_cores`` whether the lines of inputs take places in
-    cores like neurons; otherwise they enter at the router ``host``. ``routing_entries`` limits the
-    key/mask table of a router, ``link_capacity`` the packets of a link in a step, ``chip_link`` the
-    cost of a hop from chip to chip in hops within one. ``costs`` are energies in joule, times in
-    second, powers in watt and so on by name; the name ends with what it is (``hop_energy``).
+    places (x, y) of the whole grid without a router, ``bare`` routers without cores. A ``tree`` has
+    ``arity`` children at each level, the root first, and its leaves are the routers; ``chips`` and
+    ``routers`` are then (1, 1) and (leaves, 1). In routes its inner switches are numbered behind
+    the leaves, level by level from the one just above them to the root, which is the last; the
+    children of one switch have consecutive numbers. Links wrap around where the topology is
+    ``torus`` or ``ring`` or ``wraps`` is true. With ``multicast`` one packet serves all cores of a
+    route and is copied where it branches; else a spike is one packet for each core. ``mixed`` says
+    whether a core may hold neurons of several populations, ``inputs_on_cores`` whether the lines of
+    inputs take places in cores like neurons; otherwise they enter at the router ``host``.
+    ``routing_entries`` limits the key/mask table of a router, ``link_capacity`` the packets of a
+    link in a step, ``chip_link`` the cost of a hop from chip to chip in hops within one. ``costs``
+    are energies in joule, times in second, powers in watt and so on by name; the name ends with
+    what it is (``hop_energy``).
 
     ``max_chips`` is how many chips the largest machine of its kind has; ``None`` says that the
     arrangement is as it is. ``source`` and ``obtained`` are where the arrangement is written and
@@ -129,6 +130,7 @@ class Machine:
     wraps: bool = False
     host: int = 0
     absent: frozenset[tuple[int, int]] = frozenset()
+    bare: frozenset[int] = frozenset()
     arity: tuple[int, ...] = ()
     routing_entries: Quantity | None = None
     link_capacity: Quantity | None = None
@@ -152,13 +154,14 @@ class Machine:
 
     @property
     def seats(self) -> int:
-        """Numbers of cores run to this; those at absent routers are no cores."""
+        """Numbers of cores run to this; those at absent and bare routers are no cores."""
         return self.router_count * self.cores_per_router
 
     @property
     def cores(self) -> int:
         """How many cores there are."""
-        return (self.router_count - len(self.absent)) * self.cores_per_router
+        routers = self.router_count - len(self.absent) - len(self.bare)
+        return routers * self.cores_per_router
 
     @property
     def cyclic(self) -> bool:

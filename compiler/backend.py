@@ -13,7 +13,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,11 @@ from ..ir.diagnostics import Location, fail
 from ..ir.events import Recording, Stimulus
 from ..ir.graph import Graph
 from .artifact import Artifact
+
+if TYPE_CHECKING:
+    # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
+    from .mapping.axons import Axons
+    from .mapping.map import Mapped
 
 GROUP = "spikec.backends"
 Progress = Callable[[str, float], None]
@@ -68,11 +73,15 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Emission:
-    """What a backend adds to an artefact: files, facts for the manifest, parts of the report."""
+    """What a backend adds to an artefact: files, facts for the manifest, parts of the report.
+
+    ``mapping`` is what it put where, for a target of several cores that it fills itself.
+    """
 
     files: Mapping[str, bytes]
     facts: Mapping[str, Any]
     report: Mapping[str, Any]
+    mapping: tuple[Axons, Mapped] | None = None
 
 
 @dataclass(frozen=True)

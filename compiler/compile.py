@@ -57,8 +57,9 @@ class Compilation:
     """Every stage of one compilation.
 
     ``source`` is the explicit graph, ``retimed`` the legal real one with lags and relays,
-    ``quantised`` the integer one. For a target that is a machine of cores ``axons`` is what was
-    mapped, with its rates, ``mapping`` the result, and ``mapping_options`` what it depends on.
+    ``quantised`` the integer one. For a target of several cores ``axons`` is what was mapped, with
+    its rates, ``mapping`` the result, and ``mapping_options`` what it depends on, unless the
+    backend has its own way to fill them.
     """
 
     source: Graph
@@ -92,11 +93,11 @@ class Compilation:
             "emission": dict(self.emission.facts),
             "diagnostics": [d.as_dict() for d in self.diagnostics],
         }
-        if self.mapping is not None and self.mapping_options is not None:
+        if self.mapping is not None:
             from .mapping.to_json import mapping_facts
 
-            options = self.mapping_options
-            facts["mapping"] = asdict(options) | mapping_facts(self.mapping, options.window)
+            options = {} if self.mapping_options is None else asdict(self.mapping_options)
+            facts["mapping"] = options | mapping_facts(self.mapping, self._window)
         return facts
 
     def artifact(self, more: Mapping[str, bytes] | None = None) -> Artifact:
@@ -111,11 +112,15 @@ class Compilation:
         return Artifact(files, self.manifest())
 
     def _mapping_files(self) -> dict[str, bytes]:
-        if self.axons is None or self.mapping is None or self.mapping_options is None:
+        if self.axons is None or self.mapping is None:
             return {}
         from .mapping.to_json import mapping_json
 
-        return {MAPPING: mapping_json(self.axons, self.mapping, self.mapping_options.window)}
+        return {MAPPING: mapping_json(self.axons, self.mapping, self._window)}
+
+    @property
+    def _window(self) -> int | None:
+        return None if self.mapping_options is None else self.mapping_options.window
 
 
 def pipeline(options: Quantise) -> list[Pass]:
@@ -174,6 +179,8 @@ def compile_graph(
         )
         every["mapping"] = mapped
     emission = backend.emit(quantised, target, every, progress)
+    if emission.mapping is not None:
+        axons, mapped = emission.mapping
     return Compilation(
         source,
         stages[RelayDelays.NAME],

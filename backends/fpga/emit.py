@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,10 @@ from .resources import memory_blocks
 from .rtl import PHASES, run_rtl
 from .simulate import build_simulator
 from .vivado import NOT_BUILT, vivado_project
+
+if TYPE_CHECKING:
+    from ...compiler.mapping.axons import Axons
+    from ...compiler.mapping.map import Mapped
 
 VERILOG = "device.v"
 
@@ -86,6 +90,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
         if expected.choice is not None:
             front = [asdict(one) | {"title": str(one)} for one in expected.choice.front]
             facts["choice"] = asdict(expected.choice) | {"front": front}
+        mapping: tuple[Axons, Mapped] | None = None
         if isinstance(core, LoweredCluster):
             facts["cores"] = [
                 _part(core, k, target, expected.activity) for k in range(len(core.parts))
@@ -93,6 +98,10 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
             facts["assignment"] = _runs(core.assignment)
             if core.assignment.rank:
                 facts["order"] = _order(core)
+            # The mapper's kernels, which one core does without.
+            from .ring import ring_mapping
+
+            mapping = ring_mapping(core, target)
         else:
             facts |= _shape_facts(core.shape)
         files = {VERILOG: verilog.encode()}
@@ -125,7 +134,7 @@ def emit(graph: Graph, board: Board, options: Mapping[str, Any], progress: Progr
             }
             report["slowest_path"] = [t.slowest_path for t in built.timings]
         progress("bitstream", 1.0)
-    return Emission(files, facts, report)
+    return Emission(files, facts, report, mapping)
 
 
 def goal_of(options: Mapping[str, Any], clock_hz: float) -> Goal:

@@ -526,7 +526,9 @@ def _tell_mapping(report: Report, facts: Mapping[str, Any], seconds: Mapping[str
         f"{facts['packets_per_spike']:.4g} packets and {facts['hops_per_spike']:.4g} hops a spike"
     )
     if window is None:
-        line += "; every source counts one spike (--calibration counts them)"
+        line += "; every source counts one spike"
+        # What a backend has filled itself does not depend on them.
+        line += " (--calibration counts them)" if "effort" in facts else ""
     else:
         line += f", of {facts['spikes']:,} in {facts['samples']:,} x {facts['steps']:,} steps"
     report.line(line)
@@ -535,8 +537,9 @@ def _tell_mapping(report: Report, facts: Mapping[str, Any], seconds: Mapping[str
         if window is not None:
             load = f"{worst['packets'] / window:,.4g} packets a step"
         report.line(f"busiest link: router {worst['start']} to {worst['end']}, {load}")
-    stages = ", ".join(f"{name} {taken:.2f}" for name, taken in seconds.items())
-    report.line(f"seconds: {stages}")
+    if seconds:
+        stages = ", ".join(f"{name} {taken:.2f}" for name, taken in seconds.items())
+        report.line(f"seconds: {stages}")
 
 
 def _cycles(mean: float) -> str:

@@ -696,8 +696,9 @@ def _malformed(axons: Axons, mapping: Mapping) -> Iterator[tuple[str, str]]:
     if seat.ndim != 1 or not _within(seat, 0, machine.seats):
         yield "seat", f"a part sits in none of the cores 0 to {machine.seats - 1}"
     else:
-        for core in np.unique(seat).tolist() if machine.absent else []:
-            if machine.place(core // machine.cores_per_router) in machine.absent:
+        for core in np.unique(seat).tolist() if machine.absent or machine.bare else []:
+            router = core // machine.cores_per_router
+            if router in machine.bare or machine.place(router) in machine.absent:
                 yield "seat", f"a part sits in core {core}, which is absent"
         cores, tenants = np.unique(seat, return_counts=True)
         if cores.size < seat.size:

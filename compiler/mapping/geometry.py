@@ -295,12 +295,22 @@ def curve(machine: Machine) -> Ids:
 
     The generalised Hilbert curve of each chip, turned so that it starts where that of the chip
     before ends, the chips themselves in the order of the curve. Routers of a ring and the leaves of
-    a tree are in the order of their numbers, which is one already. Absent routers are left out.
+    a tree are in the order of their numbers, which is one already. Absent and bare routers are
+    left out.
     """
+    width = machine.grid[0]
     if machine.topology in ("ring", "tree"):
-        return np.arange(machine.router_count, dtype=np.int32)
-    corners = np.array(list(_hilbert(*machine.chips))) * machine.routers
-    turns = _turns(*machine.routers)
+        routers = np.arange(machine.router_count)
+    else:
+        routers = _hilbert_curve(machine.chips, machine.routers) @ np.array([1, width])
+    gone = [*(y * width + x for x, y in machine.absent), *machine.bare]
+    return np.asarray(routers[~np.isin(routers, gone)], np.int32)
+
+
+def _hilbert_curve(chips: tuple[int, int], routers: tuple[int, int]) -> Integers:
+    """(x, y) of all routers."""
+    corners = np.array(list(_hilbert(*chips))) * routers
+    turns = _turns(*routers)
     starts, ends = np.array([t[0] for t in turns]), np.array([t[-1] for t in turns])
     # The turns with the least jumps from chip to chip, found from the first chip on.
     jumps = np.zeros(len(turns), np.int64)
@@ -315,10 +325,7 @@ def curve(machine: Machine) -> Ids:
     for corner, best in zip(corners[-2::-1], before[::-1], strict=True):
         turn = int(best[turn])
         order.append(turns[turn] + corner)
-    places = np.concatenate(order[::-1])
-    absent = [y * machine.grid[0] + x for x, y in machine.absent]
-    routers = places[:, 1] * machine.grid[0] + places[:, 0]
-    return np.asarray(routers[~np.isin(routers, absent)], np.int32)
+    return np.concatenate(order[::-1])
 
 
 def _turns(columns: int, rows: int) -> list[Integers]:

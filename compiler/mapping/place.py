@@ -71,7 +71,7 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
         )
     few = groups.parts <= NEIGHBOURS * machine.cores_per_router
     if groups.parts == 0 or (effort <= 0 and few):
-        return _line(machine)[: groups.parts].copy()
+        return _line(machine)[: groups.parts]
     f = flows(groups)
     first = _along_curve(groups, f, machine)
     if effort <= 0:
@@ -102,7 +102,7 @@ def _along_curve(groups: Traffic, f: Flows, machine: Machine) -> Ids:
     ptr, other, sent, received, _ = _attraction(f, g)
     order = np.arange(groups.parts)
     _arrange(ptr, other, sent + received, order)
-    cores = _line(machine)[: groups.parts].copy()
+    cores = _line(machine)[: groups.parts]
     arranged = np.empty(groups.parts, np.int32)
     arranged[order] = cores
     return min((arranged, cores), key=lambda each: _cost(groups, f, machine, g, each))
