@@ -154,11 +154,17 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
     limit = limit_of(node, machine)
     of_each = "" if limit is None else f" of {capacity(node, machine)}"
     source = "" if limit is None else f" ({limit.obtained}: {limit.source})"
-    apart = (
-        "" if machine.mixed else f" in {len(placed):,} populations, none of which shares a core,"
-    )
-    what = "neurons and lines" if any(n.lines for n in placed) else "neurons"
-    excess = 0 if limit is None else axons.neurons - most * int(limit.value)
+    lines = any(n.lines for n in placed)
+    nodes = "populations and inputs" if lines else "populations"
+    apart = "" if machine.mixed else f" in {len(placed):,} {nodes}, none of which shares a core,"
+    what = "neurons and lines" if lines else "neurons"
+    excess, of = 0, "neurons"
+    if limit is not None and machine.mixed:
+        excess = axons.neurons - most * int(limit.value)
+    elif limit is not None:
+        # So many cores fewer for the largest, if it has as many.
+        kept = -(-node.size // int(limit.value)) - (needed - most)
+        excess, of = node.size - kept * int(limit.value) if kept > 0 else 0, f"of '{node.name}'"
     found.add(
         "E0302",
         f"{axons.neurons:,} {what}{apart} take {needed:,} cores{of_each}{source}, "
@@ -166,7 +172,7 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
         f"is '{node.name}' with {node.size:,}",
         node.at,
         "choose a larger target, or "
-        + (f"leave out {excess:,} neurons" if excess > 0 else "join populations of one model"),
+        + (f"leave out {excess:,} {of}" if excess > 0 else "join populations of one model"),
     )
 
 

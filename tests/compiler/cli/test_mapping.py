@@ -157,11 +157,11 @@ TOO_MANY_INPUTS = (
     "  help: remove 904 of its sources, or train with fewer\n"
 )
 TOO_LARGE = (
-    "error E0302: 5,001 neurons in 2 populations, none of which shares a core, take 21 cores of "
-    "256 neurons (stated: sPyNNaker 7.4.1, abstract_pynn_neuron_model.py: "
+    "error E0302: 5,001 neurons and lines in 2 populations and inputs, none of which shares a "
+    "core, take 21 cores of 256 neurons (stated: sPyNNaker 7.4.1, abstract_pynn_neuron_model.py: "
     "DEFAULT_MAX_ATOMS_PER_CORE), 'spinnaker1' has 16 at most: 5 too few; the largest population "
     "is 'crowd' with 5,000\n"
-    "  help: choose a larger target, or leave out 905 neurons\n"
+    "  help: choose a larger target, or leave out 1,160 of 'crowd'\n"
 )
 TOO_LATE = (
     "error E0307: a synapse of 'w' has a delay of 100 steps, 'loihi1' delays by 62 at most "
