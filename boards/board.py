@@ -104,7 +104,8 @@ class Target:
     """Something a network can be mapped to. ``None`` in a limit means unlimited.
 
     ``clocks`` are those its core can run at, in hertz, slowest first; ``note`` is what a user must
-    know before choosing it. A chip is its ``machine``, whose limits hold for each core.
+    know before choosing it. A chip is its ``machine``, whose limits hold for each core; ``text`` is
+    the file that a user's own was read from.
 
     Build one with :meth:`fpga`, :meth:`chip` or :meth:`unlimited`, not by calling the class.
     """
@@ -129,6 +130,7 @@ class Target:
     clocks: tuple[float, ...] = ()
     note: str = ""
     machine: Machine | None = None
+    text: str = field(default="", repr=False)
 
     @classmethod
     def unlimited(cls, name: str = "null", title: str = "accepts everything") -> Target:
@@ -176,8 +178,8 @@ class Target:
         )
 
     @classmethod
-    def chip(cls, machine: Machine, features: Features) -> Target:
-        """Make a target of the cores of a machine."""
+    def chip(cls, machine: Machine, features: Features, text: str = "") -> Target:
+        """Make a target of the cores of a machine, ``text`` being a user's own file of it."""
         return cls(
             name=machine.name,
             title=machine.title,
@@ -186,6 +188,7 @@ class Target:
             features=features,
             note=machine.note,
             machine=machine,
+            text=text,
         )
 
     @property

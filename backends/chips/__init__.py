@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ...boards.board import Target
-from ...boards.chip import chip_names, load_chip, load_chip_file
+from ...boards.chip import chip_names, load_chip, parse_chip
 from ...boards.features import CHIP_FAMILIES
 from ...boards.machine import Machine
+from ...boards.table import BoardError, read_own_file
+from ...compiler.artifact import Artifact
 from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run
 from ...compiler.compile import MAPPING
 from ...compiler.ladder import quantised
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
+
+CHIP = "chip.toml"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class ChipsBackend:
 
     def read_target(self, path: Path) -> Target:
         """The chip of a file of the user's own; ``BoardError`` where the file is wrong."""
-        return _target(load_chip_file(path))
+        text = read_own_file(path)
+        return _target(parse_chip(text, str(path)), text)
 
     def requirements(self) -> Sequence[Requirement]:
         """Nothing: the mapper is spikec's own."""
@@ -44,15 +49,19 @@ class ChipsBackend:
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
-        """No files yet. ``options["mapping"]`` has what a program would be made of."""
+        """No program yet. ``options["mapping"]`` has what one would be made of.
+
+        A chip of the user's own goes into the artefact, whose mapping means nothing without it.
+        """
         said = f"mapped; no program is emitted for {target.name} yet"
-        return Emission({}, {"not_built": said}, {})
+        files = {CHIP: target.text.encode()} if target.text else {}
+        return Emission(files, {"not_built": said}, {})
 
     def run(self, rung: str, run: Run) -> Outcome:
         """The rung ``cores``: the integer rung, core by core, along the routes of the mapping.
 
-        E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged, E0306
-        for a chip of the user's own: the artefact has its name only.
+        E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged, E0305
+        for a chip's file that is.
         """
         from ...compiler.mapping.execute import run_cores
         from ...compiler.mapping.network import axons_of
@@ -60,21 +69,24 @@ class ChipsBackend:
 
         facts = run.artifact.manifest
         graph = quantised(run.artifact)
-        name = str(facts["target"])
-        if name not in chip_names():
-            raise fail(
-                "E0306",
-                f"the rung 'cores' is there for chips that spikec knows, and '{name}' is your own",
-                hint="run it on the integer rung",
-            )
-        machine = load_chip(name)
+        machine = _machine(run.artifact)
         axons = axons_of(graph, machine, int(facts["quantise"]["weight_bits"]))
         mapping = read_mapping(run.artifact.files[MAPPING], machine, axons)
         return run_cores(graph, axons, mapping, run)
 
 
-def _target(machine: Machine) -> Target:
-    return Target.chip(machine, CHIP_FAMILIES[machine.family])
+def _target(machine: Machine, text: str = "") -> Target:
+    return Target.chip(machine, CHIP_FAMILIES[machine.family], text)
+
+
+def _machine(artifact: Artifact) -> Machine:
+    """The chip that an artefact was mapped to: its own file, or the one that comes with spikec."""
+    try:
+        if CHIP in artifact.files:
+            return parse_chip(artifact.files[CHIP].decode(), CHIP)
+        return load_chip(str(artifact.manifest["target"]))
+    except (BoardError, UnicodeDecodeError) as error:
+        raise fail("E0305", str(error), hint="compile it again") from None
 
 
 backend = ChipsBackend()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spikec.boards.chip import load_chip
-from spikec.compiler.artifact import load_artifact
+from spikec.compiler.artifact import Artifact, load_artifact
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.ladder import quantised
 from spikec.compiler.mapping.check import check
@@ -235,16 +235,23 @@ def test_options_of_another_kind_of_target_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_chip_of_ones_own_has_no_rung_of_cores(
-    spikec: Spikec, model: Path, stimulus: Path, tmp_path: Path
+@pytest.mark.parametrize("name", ["mine", "loihi1"])
+def test_an_artefact_brings_the_chip_of_ones_own(
+    spikec: Spikec, model: Path, stimulus: Path, tmp_path: Path, name: str
 ) -> None:
+    # Also where it is called like one that is known.
     own, out = tmp_path / "mine.toml", tmp_path / "out"
-    own.write_text(chip_text("mine"), encoding="utf-8")
+    own.write_text(chip_text(name), encoding="utf-8")
     ok(spikec("compile", model, "-t", own, "-o", out, *OPTIONS))
-    said = spikec("run", out, "--on", "cores", "-s", stimulus)
-    assert said.code == 2
-    assert "E0306: the rung 'cores' is there for chips that spikec knows" in said.err
-    ok(spikec("run", out, "--on", "integer", "-s", stimulus))
+    own.unlink()
+    said = ok(spikec("verify", out, "-s", stimulus, "--rungs", "integer,cores"))
+    assert "integer / cores: equal" in said.out
+    kept = load_artifact(out)
+    assert kept.files["chip.toml"].decode() == chip_text(name)
+    # As if somebody had written it: not even its digest is wrong.
+    Artifact({**kept.files, "chip.toml": b"name = 3"}, kept.manifest).write(tmp_path / "bad")
+    said = spikec("run", tmp_path / "bad", "--on", "cores", "-s", stimulus)
+    assert said.code == 2 and "E0305" in said.err and "chip.toml" in said.err
 
 
 def test_only_what_maps_loads_the_mapper() -> None:
