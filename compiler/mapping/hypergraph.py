@@ -137,9 +137,18 @@ def twins(graph: Hypergraph, most: int | Array) -> Array:
     limit = np.maximum(np.broadcast_to(most, order.shape)[order], 1)
     piece = within // limit
     split = np.cumsum(fresh | (within % limit == 0)) - 1
-    number = np.empty(order.size, np.int32)
+    number = np.empty(order.size, np.int64)
     number[order] = split if piece.any() else group
-    return number
+    # In the network's own order, in which neighbours are near each other.
+    return numbered(number)
+
+
+def numbered(group: Array) -> Array:
+    """Groups numbered from 0 by the first member of each."""
+    _, first, number = np.unique(group, return_index=True, return_inverse=True)
+    rank = np.empty(first.size, np.int32)
+    rank[np.argsort(first)] = np.arange(first.size, dtype=np.int32)
+    return rank[number]
 
 
 def contracted(graph: Hypergraph, vertex: Array, count: int) -> Hypergraph:

@@ -20,7 +20,7 @@ from ...ir.diagnostics import SpikecError, fail
 from .axons import Axons
 from .coarsen import coarsened
 from .grow import grown, streamed
-from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, twins
+from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, numbered, twins
 from .limits import COUNTS, axon_bits, capacity, caps_of, limit_of, most_cores, places, refuse
 from .refine import UNLIMITED, Caps, Schedule, fan_out, packets, refine, usage
 from .seeds import Start, seeded
@@ -77,8 +77,9 @@ def partition(
 ) -> Array:
     """The part of each neuron, numbers from 0 in the order in which they first appear.
 
-    ``effort`` 0 fills parts in breadth-first order; 1 is the multilevel partition, 2 the same with
-    ten times its work. ``start`` lets METIS or mt-KaHyPar make the first parts for these two.
+    ``effort`` 0 fills parts in breadth-first order, of twins where there are kernels; 1 is the
+    multilevel partition, 2 the same with ten times its work. ``start`` lets METIS or mt-KaHyPar
+    make the first parts for these two.
     Raises E0302 or E0307 for what does not fit the machine, E0601 where ``start`` is not installed.
     """
     caps = caps_of(machine)
@@ -90,30 +91,20 @@ def partition(
     size = places(axons, machine)
     graph = hypergraph(axons, synapse_bits, each_axon, shared=encoding.shared, size=size)
     progress(0.1)
-    if effort == 0 and caps.fan_out > 1:
-        part, _, within = streamed(graph, caps)
-        if (
-            within
-            and caps.out_axons == caps.fan_out == UNLIMITED
-            and part.max() < most_cores(machine)
-        ):
-            return _numbered(part)
-    else:
+    whole, vertex = graph, np.arange(graph.vertices)
+    # Twins are searched for where they are certain to be, or where there is time.
+    if effort or caps.fan_out == 1 or any(bundle.kernel for bundle in axons.bundles):
         whole, vertex = _bound(graph, caps, axons, machine)
-        if effort == 0:
-            part = streamed(whole, caps).part[vertex]
-        else:
-            cores = most_cores(machine)
-            part = _multilevel(whole, vertex, caps, cores, effort, seed, progress, start)
-    return _numbered(_within(graph, _numbered(part), caps, axons, machine, effort))
-
-
-def _numbered(part: Array) -> Array:
-    """Parts numbered from 0 by the first neuron in each."""
-    _, first, number = np.unique(part, return_index=True, return_inverse=True)
-    rank = np.empty(first.size, np.int32)
-    rank[np.argsort(first)] = np.arange(first.size)
-    return rank[number]
+    cores = most_cores(machine)
+    if effort:
+        part = _multilevel(whole, vertex, caps, cores, effort, seed, progress, start)
+    else:
+        part, _, within = streamed(whole, caps)
+        sends = min(caps.out_axons, caps.fan_out) < UNLIMITED
+        if within and not sends and part.max() < cores:
+            return numbered(part[vertex])
+        part = part[vertex]
+    return numbered(_within(graph, numbered(part), caps, axons, machine, effort))
 
 
 def _bound(
@@ -227,7 +218,7 @@ def _multilevel(
     else:
         goal = min(caps.neurons, neurons)
         wanted = _with_room(neurons / goal, most)
-        first, part = 0, _numbered(seeded(graph, wanted, goal, start, seed))
+        first, part = 0, numbered(seeded(graph, wanted, goal, start, seed))
     sliced = not caps.mixed and caps.fan_out == UNLIMITED
     if effort == 1 and sliced and _everywhere(levels[first], part):
         return part[vertex]
@@ -300,7 +291,7 @@ def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple
     level = levels[number]
     if level.vertices > max(_MOST_GROWN, 16 * parts):
         return number, streamed(level, Caps(int(_FILL * goal), mixed=caps.mixed)).part
-    return number, _numbered(grown(level, parts, caps._replace(neurons=goal), _FILL))
+    return number, numbered(grown(level, parts, caps._replace(neurons=goal), _FILL))
 
 
 def _worth(neurons: int) -> float:
@@ -326,12 +317,40 @@ def _sliced(graph: Hypergraph, goal: int, mixed: bool) -> Array:
     for one in np.unique(colour):
         own = np.flatnonzero(colour == one)
         size = graph.size[own]
-        slices = int(-(-size.sum() // goal))
-        # Mixed parts are filled one by one: a free core is worth more than equal ones.
-        each = _FILL * goal if mixed and slices > 1 else size.sum() / slices
-        part[own] = base + ((np.cumsum(size) - size) // each).astype(np.int64)
+        if mixed:
+            # Filled one by one: a free core is worth more than equal ones.
+            each = _FILL * goal if size.sum() > goal else goal
+            found = ((np.cumsum(size) - size) // each).astype(np.int64)
+        else:
+            found = _filled(size, goal)
+        part[own] = base + found
         base = int(part[own[-1]]) + 1
     return part
+
+
+def _filled(size: Array, goal: int) -> Array:
+    """Vertices of ``size`` in as few parts of at most ``goal`` as their order allows, alike."""
+    end = np.cumsum(size)
+
+    def cuts(most: int) -> list[int]:
+        found, at = [0], 0
+        while at < size.size:
+            before = int(end[at - 1]) if at else 0
+            # One that is too large by itself has a part of its own.
+            at = max(int(np.searchsorted(end, before + most, side="right")), at + 1)
+            found.append(at)
+        return found
+
+    best = cuts(goal)
+    low, high = int(end[-1]) // (len(best) - 1), goal
+    while low < high:
+        middle = (low + high) // 2
+        found = cuts(middle)
+        if len(found) > len(best):
+            low = middle + 1
+        else:
+            best, high = found, middle
+    return np.repeat(np.arange(len(best) - 1), np.diff(best))
 
 
 def _legal(graph: Hypergraph, part: Array, caps: Caps) -> Array:
@@ -355,7 +374,7 @@ def _within(
     """
     refused = None
     for simpler in (None, _breadth_first, _in_order):
-        first = part if simpler is None else _numbered(simpler(graph, caps))
+        first = part if simpler is None else numbered(simpler(graph, caps))
         found = _legal(graph, first, caps)
         fault = _fault(graph, found, caps, axons, machine, effort)
         if fault is None:
@@ -426,7 +445,7 @@ def _cut(graph: Hypergraph, part: Array, parts: int, over: Array, use: Array, ca
         piece = np.arange(own.size) * count[b] // own.size
         fresh[own[piece > 0]] = base + piece[piece > 0] - 1
         base += int(count[b]) - 1
-    return _numbered(fresh)
+    return numbered(fresh)
 
 
 def _unfit(

@@ -22,7 +22,7 @@ from spikec.compiler.mapping.check import check
 from spikec.compiler.mapping.hypergraph import hypergraph
 from spikec.compiler.mapping.limits import most_cores
 from spikec.compiler.mapping.map import map_network
-from spikec.compiler.mapping.partition import partition
+from spikec.compiler.mapping.partition import _filled, partition
 from spikec.compiler.mapping.refine import packets
 from spikec.ir.diagnostics import SpikecError
 
@@ -271,6 +271,49 @@ def test_better_than_neurons_in_order(network: Axons, share: float, effort: int)
     assert ours <= share * plain
     if effort == 2:
         assert ours <= 1.01 * packets(graph, partition(network, m), 64)
+
+
+@pytest.mark.parametrize(("effort", "share"), [(0, 0.75), (1, 0.45)])
+def test_maps_on_unmixed_cores_are_cut_by_place_and_not_by_channel(
+    effort: int, share: float
+) -> None:
+    plain = conv(4000, 50, 1)
+    nodes = tuple(Node(f"map {k}", k * plain.neurons // 5, plain.neurons // 5) for k in range(5))
+    network = replace(
+        plain, nodes=nodes, bundles=tuple(replace(each, kernel=225) for each in plain.bundles)
+    )
+    m = machine("mesh", (12, 12), limits={"neurons": 50}, mixed=False)
+    part = partition(network, m, effort)
+    simple = np.array(in_order(network, m))
+    graph = hypergraph(network, 0, 0, shared=False)
+    ours, by_order = (packets(graph, each, int(each.max()) + 1) for each in (part, simple))
+    assert ours <= share * by_order
+    # Few cores more than neurons in order take.
+    assert part.max() <= 1.1 * simple.max()
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=40), goal=st.integers(1, 30))
+def test_parts_are_filled_in_order_as_few_and_as_alike_as_can_be(
+    sizes: list[int], goal: int
+) -> None:
+    size = np.array(sizes)
+    part = _filled(size, goal)
+    assert part[0] == 0 and set(np.diff(part)) <= {0, 1}
+    use = np.bincount(part, size)
+    alone = np.bincount(part) == 1
+    assert (use[~alone] <= goal).all()
+
+    def fewest(most: int) -> int:
+        count, left = 0, 0
+        for each in sizes:
+            count, left = (count, left - each) if each <= left else (count + 1, most - each)
+        return count
+
+    assert use.size == fewest(goal)
+    # A level lower would take one more, if it is not one vertex that makes it.
+    level = int(use.max())
+    if level > max(sizes):
+        assert fewest(level - 1) > use.size
 
 
 @pytest.mark.parametrize("seed", range(4))
