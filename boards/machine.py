@@ -26,6 +26,19 @@ STEPS: Final[Mapping[Topology, tuple[tuple[int, int], ...]]] = {
     "ring": ((1, 0),),
 }
 
+# What each limit counts, in words: those of a core and of a router.
+LIMITS: Final[Mapping[str, str]] = {
+    "neurons": "neurons",
+    "sources": "lines of inputs",
+    "in_axons": "in-axons",
+    "out_axons": "out-axons",
+    "synapse_bits": "bits of synapse memory",
+    "fan_in": "synapses onto one neuron",
+    "fan_out": "cores that one neuron reaches",
+    "delay_steps": "steps of delay",
+    "routing_entries": "routing entries",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class CoreLimits:

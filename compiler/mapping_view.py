@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
+from ..boards.machine import LIMITS
 from .mapping.axons import Axons
 from .mapping.check import Binding
-from .mapping.limits import COUNTS
 from .mapping.map import Mapped
 from .report.data import LimitUse, MappingView
-
-_TITLES: Final = {
-    **COUNTS,
-    "fan_in": "synapses onto a neuron",
-    "fan_out": "cores that a neuron reaches",
-    "delay_steps": "steps of delay",
-    "routing_entries": "routing entries",
-}
 
 
 def mapping_view(axons: Axons, mapped: Mapped) -> MappingView:
@@ -43,7 +33,7 @@ def mapping_view(axons: Axons, mapped: Mapped) -> MappingView:
             filled[binding.number] = True
             used, number = usage.table_entries[filled], np.flatnonzero(filled).astype(np.int64)
         name = binding.limit
-        return LimitUse(name, _TITLES[name], binding.bound, binding.at, used, number)
+        return LimitUse(name, LIMITS[name], binding.bound, binding.at, used, number)
 
     return MappingView(
         machine=mapping.machine,

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.machine import STEPS, Machine
+from ...boards.machine import LIMITS, STEPS, Machine
 from ...boards.quantity import Quantity
 from ...ir.diagnostics import NOWHERE, Diagnostic, Location, SpikecError
 from ...ir.records import Record, frozen_array
@@ -54,18 +54,6 @@ COUNTED: Final = (
 )
 # Synapses that are merged at a time where a source has several bundles: 4 MB.
 _BLOCK: Final = 1 << 20
-
-_WORDS: Final = {
-    "neurons": "neurons",
-    "sources": "lines of inputs",
-    "in_axons": "in-axons",
-    "out_axons": "out-axons",
-    "synapse_bits": "bits of synapses",
-    "fan_in": "synapses onto one neuron",
-    "fan_out": "cores that one neuron reaches",
-    "delay_steps": "steps of delay",
-    "routing_entries": "routing entries",
-}
 
 # What a kernel notes: the name of the fault, and its first case in words.
 _ROUTING: Final = {
@@ -175,7 +163,7 @@ class Binding:
 
     def __str__(self) -> str:
         return (
-            f"{self.at} {self.number} has {self.used:,} {_WORDS[self.limit]} of {self.bound}: "
+            f"{self.at} {self.number} has {self.used:,} {LIMITS[self.limit]} of {self.bound}: "
             f"{self.share:.1%}"
         )
 
@@ -835,7 +823,7 @@ def _limit_faults(mapping: Mapping, usage: Usage) -> Iterator[Fault]:
         yield Fault(
             binding.limit,
             _LIMIT,
-            f"{binding.at} {binding.number} has {binding.used:,} {_WORDS[binding.limit]}, "
+            f"{binding.at} {binding.number} has {binding.used:,} {LIMITS[binding.limit]}, "
             f"{excess:,g} more than {binding.bound}{_more(count - 1)}",
             count,
             core=None if router else binding.number,

@@ -18,14 +18,6 @@ from .refine import UNLIMITED, Caps
 Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 
-# What fills a core, in words.
-COUNTS: Final = {
-    "neurons": "neurons",
-    "sources": "lines of inputs",
-    "in_axons": "in-axons",
-    "out_axons": "out-axons",
-    "synapse_bits": "bits of synapse memory",
-}
 # What one neuron, or projection, has of a limit, and what the machine allows for.
 _SENTENCES: Final = {
     "fan_in": ("{} has {} synapses onto it", "a neuron of '{}' takes {}"),

@@ -15,13 +15,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.machine import Machine
+from ...boards.machine import LIMITS, Machine
 from ...ir.diagnostics import SpikecError, fail
 from .axons import Axons
 from .coarsen import coarsened
 from .grow import grown, streamed
 from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, numbered, twins
-from .limits import COUNTS, axon_bits, capacity, caps_of, limit_of, most_cores, places, refuse
+from .limits import axon_bits, capacity, caps_of, limit_of, most_cores, places, refuse
 from .refine import UNLIMITED, Caps, Schedule, fan_out, packets, refine, usage
 from .seeds import Start, seeded
 
@@ -458,7 +458,7 @@ def _unfit(
     whose = axons.describe(member) + (" alone" if members.size == 1 else " and others with it")
     return fail(
         "E0302",
-        f"no partition found: in one core {whose} take {used:,} {COUNTS[name]}, a core of "
+        f"no partition found: in one core {whose} take {used:,} {LIMITS[name]}, a core of "
         f"'{machine.name}' has {int(limit.value):,} ({limit.obtained}: {limit.source}): "
         f"{used - int(limit.value):,} too many",
         axons.node_of(member).at,

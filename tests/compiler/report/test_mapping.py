@@ -155,7 +155,7 @@ def test_what_fills_up_binds_before_what_does_not() -> None:
     seats = np.arange(2)
     fan_out = LimitUse(
         "fan_out",
-        "cores that a neuron reaches",
+        "cores that one neuron reaches",
         quantity(1, "cores"),
         "core",
         np.ones(2, np.int64),
@@ -170,7 +170,7 @@ def test_what_fills_up_binds_before_what_does_not() -> None:
     share, which = view.fullest
     assert share.tolist() == [100 / 256, 40 / 256] and which.tolist() == [0, 0]
     alone = replace(view, limits=(fan_out,))
-    assert alone.sentence.startswith("Cores that a neuron reaches bind: core 0 holds 1 of 1")
+    assert alone.sentence.startswith("Cores that one neuron reaches bind: core 0 holds 1 of 1")
     assert "no limit" in replace(view, limits=()).sentence
     text_of(page_and_json(alone)[0])
     page, data = page_and_json(replace(view, limits=()))
