@@ -48,7 +48,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "link": "--link",
         "placements": "--placements",
     },
-    "chip": {"effort": "--effort"},
+    "chip": {"effort": "--effort", "start": "--start"},
 }
 _KINDS: Final = {"fpga": "board", "chip": "chip"}
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
     from .mapping.axons import Axons
     from .mapping.map import Mapped
+    from .mapping.seeds import Start
 
 NETWORK, QUANTISED, MAPPING = "network.spk", "quantised.spk", "mapping.json"
 EFFORTS = (0, 1, 2)
@@ -38,11 +39,13 @@ EFFORTS = (0, 1, 2)
 class MappingOptions:
     """What a mapping depends on beside the network and the machine.
 
-    The rates were counted over ``samples`` of ``steps``; both are 0 where every source counts one.
+    ``start`` is whose first partition was refined. The rates were counted over ``samples`` of
+    ``steps``; both are 0 where every source counts one.
     """
 
     effort: int
     seed: int
+    start: Start
     samples: int
     steps: int
 
@@ -142,9 +145,10 @@ def compile_graph(
 ) -> Compilation:
     """Compile ``graph`` for ``target``; raises ``SpikecError`` when it cannot be done exactly.
 
-    A target that is a machine of cores is mapped to, with option ``effort`` (0 to 2) and the seed
-    of ``options``. The spikes that each source sends under ``calibration`` are what packets are
-    weighed by; without it every source counts one. What only targets of another kind have is E0707.
+    A target that is a machine of cores is mapped to, with options ``effort`` (0 to 2) and
+    ``start``, and the seed of ``options``. The spikes that each source sends under ``calibration``
+    are what packets are weighed by; without it every source counts one. What only targets of
+    another kind have is E0707.
     """
     check_options(target, backend_options or {})
     found = Diagnostics() if found is None else found
@@ -173,6 +177,7 @@ def compile_graph(
             target.machine,
             effort=mapping_options.effort,
             seed=mapping_options.seed,
+            start=mapping_options.start,
             window=mapping_options.window,
             progress=progress,
             found=found,
@@ -205,7 +210,7 @@ def _mapping_options(
     if effort not in EFFORTS:
         raise fail("E0707", f"--effort is 0, 1 or 2, not {effort}")
     counted = (0, 0) if calibration is None else (calibration.samples, calibration.steps)
-    return MappingOptions(int(effort), seed, *counted)
+    return MappingOptions(int(effort), seed, options.get("start") or "own", *counted)
 
 
 def _rates(

@@ -38,6 +38,7 @@ from .options import (
     read_model,
     reading_options,
     samples_option,
+    start_option,
     steps_option,
     stimulus_option,
     take_quantise,
@@ -330,6 +331,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     help="FPGA: place and route with up to N seeds until timing is met.",
 )
 @effort_option
+@start_option
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -354,6 +356,7 @@ def compile_(
     bitstream: bool,
     placements: int | None,
     effort: str | None,
+    start: str | None,
     calibration: Path | None,
     dump_after: tuple[str, ...],
     as_json: bool,
@@ -394,6 +397,7 @@ def compile_(
         "parity": parity,
         "link": None if link == "serial" else link,
         "effort": None if effort is None else int(effort),
+        "start": start,
     }
     try:
         with report.progress() as progress:

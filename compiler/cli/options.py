@@ -46,6 +46,12 @@ effort_option = click.option(
     help="Chip: 0 maps fast and greedily, 1 refines the partition and places, 2 does ten times the "
     "work for fewer packets and hops. --seed is of this, too.",
 )
+start_option = click.option(
+    "--start",
+    type=click.Choice(["own", "metis", "mtkahypar"]),
+    show_default="own",
+    help="Chip: whose first partition is refined; METIS and mt-KaHyPar are extras.",
+)
 learning_option = click.option(
     "--learning/--no-learning",
     default=True,

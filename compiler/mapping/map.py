@@ -19,6 +19,7 @@ from .mapping import Mapping, Routes, Tables
 from .partition import partition
 from .place import place
 from .route import route
+from .seeds import Start
 from .tables import key_tables
 from .traffic import Traffic, traffic, widened
 
@@ -45,13 +46,15 @@ def map_network(
     *,
     effort: int = 1,
     seed: int = 1,
+    start: Start = "own",
     window: int | None = None,
     progress: Progress = lambda stage, share: None,
     found: Diagnostics | None = None,
 ) -> Mapped:
     """Map a network to the smallest such machine that holds it, and check the result.
 
-    ``effort`` 0 is fast and greedy, 1 the usual, 2 ten times the work. ``window`` is the number of
+    ``effort`` 0 is fast and greedy, 1 the usual, 2 ten times the work; ``start`` is whose first
+    partition they refine. ``window`` is the number of
     steps in which ``axons.rate`` was counted; with it loads of links are judged, and warned of in
     ``found``. Raises E0302 or E0307 where the network does not fit, E0315 or E0316 where it does
     not fit the routers' tables.
@@ -69,7 +72,9 @@ def map_network(
     if not axons.neurons:
         raise fail("E0302", "the network has no neurons: there is nothing to map")
     with stage("partition"):
-        part = partition(axons, machine, effort, seed, lambda share: progress("partition", share))
+        part = partition(
+            axons, machine, effort, seed, lambda share: progress("partition", share), start
+        )
     parts = int(part.max()) + 1
     whole = machine.with_cores(parts)
     assert whole is not None, "the partition is within the machine's cores"

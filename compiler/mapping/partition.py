@@ -80,8 +80,15 @@ def partition(
     ``effort`` 0 fills parts in breadth-first order, of twins where there are kernels; 1 is the
     multilevel partition, 2 the same with ten times its work. ``start`` lets METIS or mt-KaHyPar
     make the first parts for these two.
-    Raises E0302 or E0307 for what does not fit the machine, E0601 where ``start`` is not installed.
+    Raises E0302 or E0307 for what does not fit the machine, E0601 where ``start`` is not installed,
+    E0707 where nothing of it would be left: with effort 0, and in cores that do not mix
+    populations.
     """
+    if start != "own" and not (effort and machine.mixed):
+        why = (
+            "--effort 0 refines nothing" if not effort else f"'{machine.name}' mixes no populations"
+        )
+        raise fail("E0707", f"--start {start}: {why}", hint="compile without --start")
     caps = caps_of(machine)
     encoding = machine.encoding
     refuse(axons, machine)

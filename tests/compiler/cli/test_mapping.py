@@ -217,6 +217,9 @@ def test_a_chip_file_that_is_wrong_is_refused(
     [
         ("null", ("-O", "0"), "'null' is no chip: it takes no --effort"),
         ("icebreaker", ("--effort", "2"), "'icebreaker' is no chip: it takes no --effort"),
+        ("icebreaker", ("--start", "metis"), "'icebreaker' is no chip: it takes no --start"),
+        ("loihi1", ("-O", "0", "--start", "metis"), "--start metis: --effort 0 refines nothing"),
+        ("spinnaker1", ("--start", "metis"), "'spinnaker1' mixes no populations"),
         ("loihi1", ("--lanes", "2"), "'loihi1' is no board: it takes no --lanes"),
         ("loihi1", ("--clock", "12"), "'loihi1' is no board: it takes no --clock"),
         ("loihi1", ("--cores", "auto"), "'loihi1' is no board: it takes no --cores"),
