@@ -1,13 +1,14 @@
 """The tree of links of every route, and what each link carries.
 
 Which trees are allowed depends on what a router does with a packet that cannot go on. Those of a
-``mesh`` hold it, so packets could wait for each other in a circle: there every way goes along x
-before it goes along y, no turn leads from y to x, and no circle of waiting links exists (Dally and
-Seitz, 1987), for trees as for single packets. On a ``tree`` ways lead up and then down, with the
-same effect. On a ``torus`` or ``ring`` ways round can close a circle whatever their order; such
-networks need two channels a link or, like SpiNNaker's, routers that drop a blocked packet. There,
-and on ``triads``, any tree is allowed, and with multicast the cheapest of several is taken. Where
-routers of a mesh are absent, ways around them are shortest ones and may turn from y to x.
+``mesh`` hold it, so packets could wait for each other in a circle. With one packet for each target
+every way goes along x before it goes along y, no turn leads from y to x, and no circle of waiting
+links exists (Dally and Seitz, 1987); trees of multicast turn by the odd-even model, to the same
+effect (`turns`). On a ``tree`` ways lead up and then down, likewise. On a ``torus`` or ``ring``
+ways round can close a circle whatever their order; such networks need two channels a link or, like
+SpiNNaker's, routers that drop a blocked packet. There, and on ``triads``, any tree is allowed, and
+with multicast the cheapest of several is taken. Where routers of a mesh are absent and the odd-even
+model leaves no way, ways lead up to one router and down again.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import numpy.typing as npt
 
 from ...boards.machine import Machine
 from ...ir.records import Record, frozen_array
-from .geometry import geometry
-from .join import joined
+from .geometry import Geometry, geometry
+from .join import Trees, joined
 from .mapping import Routes
 from .traffic import Traffic
 from .trees import FIRST, LAST, inserted_tree, ordered_tree
+from .turns import grown_trees, turns_of
 
 Integers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
@@ -33,6 +35,8 @@ Ids = npt.NDArray[np.int32]
 # Trees that are tried for a route, in this order; the first of equal cost is taken.
 INSERTED_FIRST, INSERTED_LAST, ORDERED_FIRST, ORDERED_LAST = range(4)
 VARIANTS = 4
+# Links that trees on a mesh may look at, all routes together.
+TURN_STEPS = 400_000_000
 # Steps that trees by insertion may take, all routes together, and those of one, in ends squared.
 INSERTION_STEPS = 400_000_000
 STEPS_PER_PAIR = 30
@@ -66,8 +70,8 @@ def route(
 ) -> Routes:
     """A route for each group, in their order, with its parts in the cores ``seats`` (parts,).
 
-    With one packet for each target, and wherever only one tree is safe (see above), ways go x
-    before y. Else the tree is the cheapest of four: two by inserting the nearest target again and
+    With one packet for each target ways go x before y; trees on a mesh turn as is safe (see above).
+    Else the tree is the cheapest of four: two by inserting the nearest target again and
     again, two of dimension-ordered ways; insertion is left out for the largest routes once all
     together would take too long. Where the machine states the capacity of a link and ``window`` the
     steps of the window of the rates, routes over links that would carry more take another of the
@@ -104,7 +108,11 @@ def route(
         if machine.link_capacity is not None and window is not None:
             limit = int(machine.link_capacity.value * window)
             _relieve(g, home, end_ptr, ends, groups.rate, insert, choice, limit)
-    trees = _grow(g, home, end_ptr, ends, choice)
+    trees = None
+    if machine.topology == "mesh" and not machine.cyclic and (machine.multicast or machine.absent):
+        trees = _turning(g, home, end_ptr, ends, machine.host)
+    if trees is None:
+        trees = _grow(g, home, end_ptr, ends, choice)
     if trees[0][-1] < 0:
         stuck = int(trees[0][0])
         raise ValueError(f"no way from router {home[stuck]} of '{machine.name}' to all of route")
@@ -120,6 +128,18 @@ def route(
         sink_ptr=groups.ptr,
         sink=core.astype(np.int32),
     )
+
+
+def _turning(
+    g: Geometry, home: Integers, end_ptr: Integers, ends: Integers, root: int
+) -> Trees | None:
+    """Trees by one of the rules of `turns`, all of them: a rule holds for all packets together."""
+    for upper in (None, root):
+        turns = turns_of(g, root=upper)
+        ptr, link = grown_trees(g, turns, home, end_ptr, ends, TURN_STEPS)
+        if ptr[-1] >= 0:
+            return ptr, link, turns.end[link]
+    return None
 
 
 def link_load(routes: Routes, machine: Machine, rate: npt.NDArray[np.integer[Any]]) -> LinkLoad:

@@ -1,0 +1,197 @@
+"""Trees on a mesh that cannot block each other although they turn both ways.
+
+By the odd-even model: packets that wait for each other in a circle have to turn in it, and
+somewhere in its rightmost column from east to north or south and on to west, or the other way
+round. Where no packet turns from east to north or south in an even column, nor from north or south
+to west in an odd one, there is no such column and no such circle (Chiu, "The odd-even turn model
+for adaptive routing", IEEE Trans. Parallel and Distributed Systems 11 (2000) 729-738). That holds
+for all packets together, so also for trees. A shortest way is always left, and trees are much
+nearer to the least ones than those of ways that all go along x first.
+
+Around absent routers that model may leave no way. Then links are up where they lead nearer to one
+router, and no packet that has come down goes up again (Schroeder et al., "Autonet", IEEE J.
+Selected Areas in Communications 9 (1991) 1318-1335): a circle would need both, and a way is left
+wherever there is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from .geometry import Geometry, apart
+
+Integers = npt.NDArray[np.int64]
+
+EAST, NORTH, WEST, SOUTH = range(4)
+
+
+class Turns(NamedTuple):
+    """Links by where they start: ``link[ptr[v]:ptr[v + 1]]``, into `Geometry.source`.
+
+    ``end``, ``heading`` and ``column`` (links,): where each leads, its direction, and whether the
+    column that it ends in is odd. ``up`` (links,) where the second rule holds, else empty.
+    """
+
+    ptr: Integers
+    link: Integers
+    end: Integers
+    heading: Integers
+    column: Integers
+    up: npt.NDArray[np.bool_]
+
+
+def turns_of(g: Geometry, *, root: int | None = None) -> Turns:
+    """The links of a mesh, by the odd-even model or, with a ``root``, up to it and down again."""
+    end = np.repeat(np.arange(g.form.nodes), np.diff(g.ptr))
+    step = end - g.source
+    heading = np.select([step == 1, step == -1, step > 1], [EAST, WEST, NORTH], SOUTH)
+    # A mesh of one column has no links along x.
+    if g.form.width == 1:
+        heading = np.where(step > 0, NORTH, SOUTH)
+    order = np.argsort(g.source, kind="stable")
+    ptr = np.searchsorted(g.source[order], np.arange(g.form.nodes + 1))
+    up = np.zeros(0, np.bool_)
+    if root is not None:
+        # Of two as far the one with the lower number is the upper.
+        depth = _depths(g, root) * g.form.nodes + np.arange(g.form.nodes)
+        up = depth[end] < depth[g.source]
+    return Turns(ptr, order, end, heading, end % g.form.width % 2, up)
+
+
+@numba.njit(cache=True)
+def _depths(g: Any, root: Any) -> Any:
+    out = np.empty(g.form.nodes, np.int64)
+    for v in range(out.size):
+        out[v] = apart(g.form, g.table, root, v)
+    return out
+
+
+@numba.njit(cache=True, inline="always")
+def _turns(t: Any, one: Any, other: Any) -> Any:
+    """Whether a packet may go on from one link by the other."""
+    if t.up.size:
+        return t.up[one] or not t.up[other]
+    a, b = t.heading[one], t.heading[other]
+    if (a + 2) % 4 == b:
+        return False
+    if t.column[one] == 0:
+        return not (a == EAST and b != EAST)
+    return not (b == WEST and a != WEST)
+
+
+@numba.njit(cache=True)
+def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -> Any:
+    """The trees from ``home`` (routes,) to the nodes ``ends``, in rows by route, as rows of links.
+
+    Each takes in the end that is nearest to it by ways that turn as they may, again and again, and
+    then the next; of two, which differ in how ties are broken, the cheaper is taken. Gives up after
+    ``most`` steps, and where an end cannot be reached any more: then the last pointer is -1.
+    """
+    nodes, all_links = g.form.nodes, g.source.size
+    mark = np.full(nodes, -1, np.int64)
+    cost, before = np.empty(all_links, np.int64), np.empty(all_links, np.int64)
+    seen = np.full(all_links, -1, np.int64)
+    queued = np.zeros(all_links, np.bool_)
+    queue = np.empty(all_links + 1, np.int64)
+    way = np.empty(nodes, np.int64)
+    trees = np.empty((2, nodes), np.int64)
+    count = np.zeros(2, np.int64)
+    wanted = np.full(nodes, -1, np.int64)
+    ptr = np.zeros(home.size + 1, np.int64)
+    out = np.empty(1024 + 4 * ends.size, np.int64)
+    steps, stamp, pass_number = 0, 0, 0
+    for r in range(home.size):
+        mine = ends[end_ptr[r] : end_ptr[r + 1]]
+        best, least = -1, np.int64(-1)
+        for variant in range(2 if mine.size > 1 else 1):
+            stamp += 1
+            total, left = np.int64(0), mine.size
+            count[variant] = 0
+            mark[home[r]] = stamp
+            for v in mine:
+                wanted[v] = stamp
+            while left > 0:
+                pass_number += 1
+                head, tail, held = 0, 0, 0
+                # Links that leave the tree, in the order in which the tree has grown or back.
+                for i in range(-1, count[variant]):
+                    into = -1 if i < 0 else trees[variant, i]
+                    v = home[r] if i < 0 else t.end[into]
+                    for j in range(t.ptr[v], t.ptr[v + 1]):
+                        k = t.link[j if variant == 0 else t.ptr[v] + t.ptr[v + 1] - 1 - j]
+                        if mark[t.end[k]] == stamp or (into >= 0 and not _turns(t, into, k)):
+                            continue
+                        if seen[k] != pass_number or g.cost[k] < cost[k]:
+                            seen[k], cost[k], before[k] = pass_number, g.cost[k], -1
+                            if not queued[k]:
+                                queued[k] = True
+                                queue[tail] = k
+                                tail = (tail + 1) % queue.size
+                                held += 1
+                found, nearest = -1, np.int64(-1)
+                while held > 0:
+                    k = queue[head]
+                    head = (head + 1) % queue.size
+                    held -= 1
+                    queued[k] = False
+                    steps += 1
+                    if found >= 0 and cost[k] >= nearest:
+                        continue
+                    v = t.end[k]
+                    if wanted[v] == stamp:
+                        found, nearest = k, cost[k]
+                        continue
+                    for j in range(t.ptr[v], t.ptr[v + 1]):
+                        n = t.link[j if variant == 0 else t.ptr[v] + t.ptr[v + 1] - 1 - j]
+                        if mark[t.end[n]] == stamp or not _turns(t, k, n):
+                            continue
+                        c = cost[k] + g.cost[n]
+                        if seen[n] != pass_number or c < cost[n]:
+                            seen[n], cost[n], before[n] = pass_number, c, k
+                            if not queued[n]:
+                                queued[n] = True
+                                queue[tail] = n
+                                tail = (tail + 1) % queue.size
+                                held += 1
+                if found < 0:
+                    total = np.int64(-1)
+                    break
+                total += nearest
+                n, k = 0, np.int64(found)
+                while k >= 0 and n < nodes:
+                    way[n] = k
+                    n += 1
+                    k = before[k]
+                # Around absent routers a way may have to cross itself, which no tree does.
+                crosses = k >= 0
+                for i in range(n):
+                    k = way[n - 1 - i]
+                    v = t.end[k]
+                    if crosses or mark[v] == stamp:
+                        crosses = True
+                        break
+                    trees[variant, count[variant]] = k
+                    count[variant] += 1
+                    mark[v] = stamp
+                    if wanted[v] == stamp:
+                        wanted[v] = -1
+                        left -= 1
+                if crosses:
+                    total = np.int64(-1)
+                    break
+            if total >= 0 and (least < 0 or total < least):
+                best, least = variant, total
+        if best < 0 or steps > most:
+            ptr[-1] = -1
+            break
+        if ptr[r] + count[best] > out.size:
+            more = np.empty(2 * (ptr[r] + count[best]), np.int64)
+            more[: ptr[r]] = out[: ptr[r]]
+            out = more
+        out[ptr[r] : ptr[r] + count[best]] = trees[best, : count[best]]
+        ptr[r + 1] = ptr[r] + count[best]
+    return ptr, out[: max(ptr[-1], 0)].copy()
