@@ -6,7 +6,7 @@ first case the source or route and two numbers that the kind explains.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -36,6 +36,79 @@ import numpy as np
     UNDELIVERED,  # a: cores reached, b: cores of the route
     KINDS,
 ) = range(20)
+
+
+class Seats(NamedTuple):
+    """The ``part`` of each neuron, the core of each part (``seat``), and the part at each core."""
+
+    part: Any
+    seat: Any
+    part_at: Any
+    host: int
+    cores_per_router: int
+
+
+class Ways(NamedTuple):
+    """The arrays of `Routes`."""
+
+    of: Any
+    origin: Any
+    link_ptr: Any
+    start: Any
+    end: Any
+    sink_ptr: Any
+    sink: Any
+
+
+class Counts(NamedTuple):
+    """What `count_rows` adds to.
+
+    By part ``in_axons``, ``out_axons``, ``fan_out`` and ``bits``; by route its ``owner``, the part
+    that it belongs to (as many as there are parts for the host, -1 where no source takes it), and
+    its ``rate``. ``strays`` (1,) are packets to cores without a target; where it is empty there
+    must be none. ``found`` takes notes.
+    """
+
+    in_axons: Any
+    out_axons: Any
+    fan_out: Any
+    bits: Any
+    owner: Any
+    rate: Any
+    strays: Any
+    found: Any
+
+
+class Entries(NamedTuple):
+    """Entries by router and mask, ascending by key and then by place, as `_first_match` asks.
+
+    Groups of one mask by router in ``group_ptr`` and ``group_mask``, rows by group in ``row_ptr``,
+    ``row_key`` and ``row_at``, the place in the tables, whose ``links`` and ``cores`` these are.
+    """
+
+    group_ptr: Any
+    group_mask: Any
+    row_ptr: Any
+    row_key: Any
+    row_at: Any
+    links: Any
+    cores: Any
+
+
+class _Walk(NamedTuple):
+    """Room for a packet's way.
+
+    The tree of the route in ``parent``, ``of_tree`` and ``wanted``, what a packet has ``entered``
+    and ``reached``, and the routers that it has still to be looked up in, with its ``heading``.
+    """
+
+    parent: Any
+    of_tree: Any
+    wanted: Any
+    entered: Any
+    reached: Any
+    stack: Any
+    heading: Any
 
 
 @numba.njit(cache=True, inline="always")
@@ -88,40 +161,24 @@ def count_rows(
     ptr: Any,
     target: Any,
     shared: bool,
-    part: Any,
     rate: Any,
     layout: Any,
-    host: int,
-    cores_per_router: int,
-    seat: Any,
-    part_at: Any,
-    of: Any,
-    origin: Any,
-    sink_ptr: Any,
-    sink: Any,
+    seats: Any,
+    ways: Any,
+    counts: Any,
     stamp: Any,
     own: Any,
     cores: Any,
-    in_axons: Any,
-    out_axons: Any,
-    fan_out: Any,
-    bits: Any,
-    owner: Any,
-    route_rate: Any,
-    strays: Any,
-    found: Any,
 ) -> Any:
     """Count the rows of sources ``first`` on; returns their packets.
 
     ``layout`` has the bits of an axon, of a synapse and of a word. ``stamp`` (parts,) names the
     source that has last reached a part, ``own`` (parts,) its unshared synapses there, ``cores`` the
-    parts of one source. ``owner`` is the part that a route belongs to, ``seat.size`` for the
-    host and -1 where no source takes it. ``strays`` (1,) counts packets to cores without a target;
-    where it is empty there must be none.
+    parts of one source.
     """
     packets = 0
-    neurons = part.size
-    parts = seat.size
+    part, seat, sink, found = seats.part, seats.seat, ways.sink, counts.found
+    neurons, parts = part.size, seat.size
     axon, synapse, word = layout[0], layout[1], layout[2]
     for row in range(ptr.size - 1):
         source = first + row
@@ -139,42 +196,42 @@ def count_rows(
                 cores[n] = p
                 n += 1
             own[p] += unshared
-        route = of[source]
+        route = ways.of[source]
         if n == 0:
             if route >= 0:
                 _note(found, NO_TARGET, source, route, 0)
             continue
         for i in range(n):
             p = cores[i]
-            in_axons[p] += 1
-            bits[p] += (axon + own[p] * synapse + word - 1) // word * word
-        at, home, others = host, parts, n
+            counts.in_axons[p] += 1
+            counts.bits[p] += (axon + own[p] * synapse + word - 1) // word * word
+        at, home, others = seats.host, parts, n
         if source < neurons:
             home = part[source]
-            at = seat[home] // cores_per_router
-            out_axons[home] += n
-            fan_out[home] = max(fan_out[home], n)
+            at = seat[home] // seats.cores_per_router
+            counts.out_axons[home] += n
+            counts.fan_out[home] = max(counts.fan_out[home], n)
             if stamp[home] == source:
                 others -= 1
         packets += rate[source] * others
         if route < 0:
             _note(found, UNROUTED, source, seat[cores[0]], 0)
             continue
-        route_rate[route] += rate[source]
-        if owner[route] < 0:
-            owner[route] = home
-        elif owner[route] != home:
+        counts.rate[route] += rate[source]
+        if counts.owner[route] < 0:
+            counts.owner[route] = home
+        elif counts.owner[route] != home:
             _note(found, SHARED, source, route, 0)
-        if origin[route] != at:
-            _note(found, ORIGIN, source, origin[route], at)
-        low, high = sink_ptr[route], sink_ptr[route + 1]
+        if ways.origin[route] != at:
+            _note(found, ORIGIN, source, ways.origin[route], at)
+        low, high = ways.sink_ptr[route], ways.sink_ptr[route + 1]
         met = 0
         for k in range(low, high):
-            p = part_at[sink[k]]
+            p = seats.part_at[sink[k]]
             if p >= 0 and stamp[p] == source:
                 met += 1
-            elif strays.size:
-                strays[0] += rate[source]
+            elif counts.strays.size:
+                counts.strays[0] += rate[source]
             else:
                 _note(found, EXTRA, source, sink[k], 0)
         if met < n:
@@ -211,12 +268,7 @@ def walk_routes(
     chip: Any,
     cores_per_router: int,
     multicast: bool,
-    origin: Any,
-    link_ptr: Any,
-    start: Any,
-    end: Any,
-    sink_ptr: Any,
-    sink: Any,
+    ways: Any,
     rate: Any,
     load: Any,
     follows: Any,
@@ -231,6 +283,8 @@ def walk_routes(
     nothing.
     """
     routers, degree = neighbours.shape
+    origin, link_ptr, start, end = ways.origin, ways.link_ptr, ways.start, ways.end
+    sink_ptr, sink = ways.sink_ptr, ways.sink
     seen = np.full(routers, -1, np.int32)
     entry = np.empty(routers, np.int64)  # router * degree + link by which it was entered
     below = np.empty(routers, np.int64)  # cores at the router and behind it
@@ -328,26 +382,17 @@ _ALL = np.uint32(0xFFFFFFFF)
 
 
 @numba.njit(cache=True)
-def _first_match(
-    router: int,
-    key: Any,
-    agree: Any,
-    group_ptr: Any,
-    group_mask: Any,
-    row_ptr: Any,
-    row_key: Any,
-    row_at: Any,
-) -> int:
+def _first_match(router: int, key: Any, agree: Any, entries: Any) -> int:
     """The first entry of a router that all keys match which are as ``key`` in the bits ``agree``.
 
     -1 where none of them matches any, -2 where the first match differs among them or may do so.
-    Entries of a router with one mask are a group, ascending by key and then by place: one search
-    for each mask finds what a walk down the table would.
+    One search for each mask finds what a walk down the table would.
     """
+    row_key, row_at = entries.row_key, entries.row_at
     best = part = row_at.size
-    for group in range(group_ptr[router], group_ptr[router + 1]):
-        mask = group_mask[group]
-        low, high = row_ptr[group], row_ptr[group + 1]
+    for group in range(entries.group_ptr[router], entries.group_ptr[router + 1]):
+        mask = entries.group_mask[group]
+        low, high = entries.row_ptr[group], entries.row_ptr[group + 1]
         wanted = key & mask
         if mask & ~agree:
             for row in range(low, high):
@@ -377,32 +422,21 @@ def _send(
     stamp: int,
     neighbours: Any,
     cores_per_router: int,
-    origin: int,
-    links_of_route: int,
-    cores_of_route: int,
-    parent: Any,
-    of_tree: Any,
-    wanted: Any,
-    entered: Any,
-    reached: Any,
-    stack: Any,
-    heading: Any,
-    group_ptr: Any,
-    group_mask: Any,
-    row_ptr: Any,
-    row_key: Any,
-    row_at: Any,
-    entry_links: Any,
-    entry_cores: Any,
+    ways: Any,
+    walk: Any,
+    entries: Any,
     found: Any,
 ) -> bool:
     """Whether all keys that are as ``key`` in the bits ``agree`` take a route and reach its cores.
 
-    False, with nothing in ``found``, where a router may treat them differently. The tree of the
-    route is in ``parent``, ``of_tree`` and ``wanted``; a packet that leaves it is not followed
-    further, so nothing runs for ever.
+    False, with nothing in ``found``, where a router may treat them differently. A packet that
+    leaves the tree of the route is not followed further, so nothing runs for ever.
     """
     degree = neighbours.shape[1]
+    entered, reached, stack, heading = walk.entered, walk.reached, walk.stack, walk.heading
+    links_of_route = ways.link_ptr[route + 1] - ways.link_ptr[route]
+    cores_of_route = ways.sink_ptr[route + 1] - ways.sink_ptr[route]
+    origin = ways.origin[route]
     before = found[:, 0].sum()
     taken = delivered = 0
     stack[0] = origin
@@ -412,12 +446,12 @@ def _send(
     while size:
         size -= 1
         router, straight = stack[size], heading[size]
-        entry = _first_match(router, key, agree, group_ptr, group_mask, row_ptr, row_key, row_at)
+        entry = _first_match(router, key, agree, entries)
         if entry == -2:
             return False
         if entry >= 0:
-            links = np.int64(entry_links[entry])
-            cores = np.int64(entry_cores[entry])
+            links = np.int64(entries.links[entry])
+            cores = np.int64(entries.cores[entry])
         elif straight >= 0:
             links = np.int64(1) << straight
             cores = np.int64(0)
@@ -428,7 +462,7 @@ def _send(
         while cores >> bit:
             if cores >> bit & 1:
                 core = router * cores_per_router + bit
-                if bit >= cores_per_router or wanted[core] != route:
+                if bit >= cores_per_router or walk.wanted[core] != route:
                     _note(found, WRONG_CORE, source, router, bit)
                 elif reached[core] != stamp:
                     reached[core] = stamp
@@ -442,7 +476,7 @@ def _send(
                     _note(found, OFF_MACHINE, source, router, bit)
                 elif entered[after] == stamp:
                     _note(found, LOOP, source, router, after)
-                elif of_tree[after] != route or parent[after] != router:
+                elif walk.of_tree[after] != route or walk.parent[after] != router:
                     _note(found, STRAYED, source, router, after)
                 else:
                     entered[after] = stamp
@@ -461,24 +495,12 @@ def _send(
 @numba.njit(cache=True)
 def follow_keys(
     order: Any,
-    of: Any,
     key: Any,
     sound: Any,
     neighbours: Any,
     cores_per_router: int,
-    origin: Any,
-    link_ptr: Any,
-    start: Any,
-    end: Any,
-    sink_ptr: Any,
-    sink: Any,
-    group_ptr: Any,
-    group_mask: Any,
-    row_ptr: Any,
-    row_key: Any,
-    row_at: Any,
-    entry_links: Any,
-    entry_cores: Any,
+    ways: Any,
+    entries: Any,
     found: Any,
 ) -> None:
     """Send the key of each source through the tables and hold its way against its route.
@@ -494,26 +516,27 @@ def follow_keys(
     reached = np.full(routers * cores_per_router, -1, np.int64)
     stack = np.empty(routers, np.int32)
     heading = np.empty(routers, np.int32)
+    walk = _Walk(parent, of_tree, wanted, entered, reached, stack, heading)
     together = np.zeros_like(found)
     stamp = 0
     high = 0
     while high < order.size:
         low = high
         first = order[low]
-        route = of[first]
+        route = ways.of[first]
         agree = _ALL
-        while high < order.size and of[order[high]] == route:
+        while high < order.size and ways.of[order[high]] == route:
             agree &= ~(key[order[high]] ^ key[first])
             high += 1
         if not sound[route]:
             continue
-        of_tree[origin[route]] = route
-        parent[origin[route]] = -1
-        for k in range(link_ptr[route], link_ptr[route + 1]):
-            of_tree[end[k]] = route
-            parent[end[k]] = start[k]
-        for k in range(sink_ptr[route], sink_ptr[route + 1]):
-            wanted[sink[k]] = route
+        of_tree[ways.origin[route]] = route
+        parent[ways.origin[route]] = -1
+        for k in range(ways.link_ptr[route], ways.link_ptr[route + 1]):
+            of_tree[ways.end[k]] = route
+            parent[ways.end[k]] = ways.start[k]
+        for k in range(ways.sink_ptr[route], ways.sink_ptr[route + 1]):
+            wanted[ways.sink[k]] = route
         for i in range(low - 1, high):
             # First all keys at once; then, if that does not prove them right, one by one.
             alone = i >= low
@@ -527,23 +550,9 @@ def follow_keys(
                 stamp,
                 neighbours,
                 cores_per_router,
-                origin[route],
-                link_ptr[route + 1] - link_ptr[route],
-                sink_ptr[route + 1] - sink_ptr[route],
-                parent,
-                of_tree,
-                wanted,
-                entered,
-                reached,
-                stack,
-                heading,
-                group_ptr,
-                group_mask,
-                row_ptr,
-                row_key,
-                row_at,
-                entry_links,
-                entry_cores,
+                ways,
+                walk,
+                entries,
                 found if alone else together,
             )
             if good and not alone:

@@ -310,6 +310,10 @@ class _Recount:
         self.counts = {name: np.zeros(parts, np.int64) for name in COUNTED}
         self.owner = np.full(routes.count, -1, np.int32)
         self.route_rate = np.zeros(routes.count, np.int64)
+        self.ways = kernels.Ways(
+            *(routes.of, routes.origin, routes.link_ptr, routes.start, routes.end),
+            *(routes.sink_ptr, routes.sink),
+        )
         self.neighbours = neighbours(self.machine)
         self.load = np.zeros(self.neighbours.shape, np.int64)
         self.sound = np.zeros(routes.count, np.bool_)
@@ -361,40 +365,29 @@ class _Recount:
 
     def _count_rows(self, layout: Integers) -> None:
         axons, mapping, machine = self.axons, self.mapping, self.machine
-        parts, routes = mapping.parts, mapping.routes
+        parts = mapping.parts
         part_at = np.full(machine.seats, -1, np.int32)
         part_at[mapping.seat] = np.arange(parts, dtype=np.int32)
+        seats = kernels.Seats(
+            mapping.part, mapping.seat, part_at, machine.host, machine.cores_per_router
+        )
+        counts = kernels.Counts(
+            self.counts["in_axons"],
+            self.counts["out_axons"],
+            self.counts["fan_out"],
+            self.counts["synapse_bits"],
+            self.owner,
+            self.route_rate,
+            self.strays,
+            self.found,
+        )
         stamp = np.full(parts, -1, np.int32)
         own = np.zeros(parts, np.int64)
         cores = np.zeros(parts, np.int32)
         for first, ptr, target, shared in _blocks(axons, machine.encoding.shared):
             self.packets += kernels.count_rows(
-                first,
-                ptr,
-                target,
-                shared,
-                mapping.part,
-                axons.rate,
-                layout,
-                machine.host,
-                machine.cores_per_router,
-                mapping.seat,
-                part_at,
-                routes.of,
-                routes.origin,
-                routes.sink_ptr,
-                routes.sink,
-                stamp,
-                own,
-                cores,
-                self.counts["in_axons"],
-                self.counts["out_axons"],
-                self.counts["fan_out"],
-                self.counts["synapse_bits"],
-                self.owner,
-                self.route_rate,
-                self.strays,
-                self.found,
+                *(first, ptr, target, shared, axons.rate, layout),
+                *(seats, self.ways, counts, stamp, own, cores),
             )
 
     def _count_neurons(self, fan_in: Ids) -> None:
@@ -430,7 +423,7 @@ class _Recount:
     # Routes.
 
     def walk(self) -> None:
-        machine, routes = self.machine, self.mapping.routes
+        machine = self.machine
         acyclic = machine.topology == "mesh" and not machine.cyclic
         follows = np.zeros(self.neighbours.shape if acyclic else (0, 0), np.int64)
         within, between = kernels.walk_routes(
@@ -438,12 +431,7 @@ class _Recount:
             _chips(machine, len(self.neighbours)),
             machine.cores_per_router,
             machine.multicast,
-            routes.origin,
-            routes.link_ptr,
-            routes.start,
-            routes.end,
-            routes.sink_ptr,
-            routes.sink,
+            self.ways,
             self.route_rate,
             self.load,
             follows,
@@ -475,7 +463,7 @@ class _Recount:
     # Tables.
 
     def follow(self, tables: Tables) -> None:
-        routes, machine = self.mapping.routes, self.machine
+        routes = self.mapping.routes
         key = tables.key
         routed = np.flatnonzero(routes.of >= 0)
         order = routed[np.argsort(routes.of[routed], kind="stable")]
@@ -490,20 +478,12 @@ class _Recount:
             self._add("key", _DELIVERY, message, twice.size, source=one)
         kernels.follow_keys(
             order,
-            routes.of,
             key,
             self.sound,
             self.neighbours,
-            machine.cores_per_router,
-            routes.origin,
-            routes.link_ptr,
-            routes.start,
-            routes.end,
-            routes.sink_ptr,
-            routes.sink,
-            *_index(tables),
-            tables.entry_links,
-            tables.entry_cores,
+            self.machine.cores_per_router,
+            self.ways,
+            _index(tables),
             self.found,
         )
         self._collect(_FOLLOWING, of_source=True)
@@ -633,8 +613,8 @@ def _chips(machine: Machine, routers: int) -> Ids:
     return chip
 
 
-def _index(tables: Tables) -> tuple[Any, Any, Any, Any, Any]:
-    """Entries by router, mask, key and place, as `_first_match` searches them."""
+def _index(tables: Tables) -> kernels.Entries:
+    """Entries by router, mask, key and place."""
     router = np.repeat(np.arange(tables.ptr.size - 1, dtype=np.int32), np.diff(tables.ptr))
     key, mask = tables.entry_key, tables.entry_mask
     order = np.lexsort((key, mask, router))  # stable: of equal ones the first stays the first
@@ -643,7 +623,8 @@ def _index(tables: Tables) -> tuple[Any, Any, Any, Any, Any]:
     fresh[1:] = (router[1:] != router[:-1]) | (mask[1:] != mask[:-1])
     first = np.flatnonzero(fresh)
     group_ptr = np.searchsorted(router[first], np.arange(tables.ptr.size))
-    return group_ptr, mask[first], np.append(first, order.size), key[order], order
+    rows = (np.append(first, order.size), key[order], order)
+    return kernels.Entries(group_ptr, mask[first], *rows, tables.entry_links, tables.entry_cores)
 
 
 # -- faults --------------------------------------------------------------------------------------
