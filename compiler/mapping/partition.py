@@ -35,7 +35,7 @@ _TWINS: Final = 16
 _LEVELS: Final = (64, 16)
 # Coarsening ends at this many vertices a part, or at the fewest that growing takes time for.
 _FEW: Final = 8
-_MOST_GROWN: Final = 12_000
+_MOST_GROWN: Final = 24_000
 _ROUNDS: Final = 3
 # Coarse vertices that have more than this share of all pins left share no axons.
 _LOOSE: Final = 0.8
