@@ -35,7 +35,9 @@ _TWINS: Final = 16
 _LEVELS: Final = (64, 16)
 # Coarsening ends at this many vertices a part, or at the fewest that growing takes time for.
 _FEW: Final = 8
-_MOST_GROWN: Final = 24_000
+_MOST_GROWN: Final = 12_000
+# So many times as many where parts need few axons, which those that are not grown are far from.
+_AXONS_COUNT: Final = 2
 _ROUNDS: Final = 3
 # Coarse vertices that have more than this share of all pins left share no axons.
 _LOOSE: Final = 0.8
@@ -296,7 +298,8 @@ def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple
     while number and levels[number].vertices < _FEW * parts:
         number -= 1
     level = levels[number]
-    if level.vertices > max(_MOST_GROWN, 16 * parts):
+    most = _MOST_GROWN * (_AXONS_COUNT if caps.depend else 1)
+    if level.vertices > max(most, 16 * parts):
         return number, streamed(level, Caps(int(_FILL * goal), mixed=caps.mixed)).part
     return number, numbered(grown(level, parts, caps._replace(neurons=goal), _FILL))
 

@@ -49,7 +49,8 @@ TERMS_PER_PROPOSAL = 40
 NEIGHBOURS = 4
 # With so few routers every one is tried in the end, else those near a part and near its median.
 FEW_ROUTERS = 64
-PASSES = 50
+# Terms that the descent in the end may look at, by those of annealing.
+DESCENT = 1
 
 
 def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> Ids:
@@ -267,7 +268,7 @@ def _improve(
     x, y = routers % g.form.width, routers // g.form.width
     on_grid = g.form.kind not in (RING, TREE)
     grid = local[: machine.router_count].reshape(g.form.height, g.form.width)
-    _descend(t, near_ptr, near, x, y, grid if on_grid else grid[:0], PASSES)
+    _descend(t, near_ptr, near, x, y, grid if on_grid else grid[:0], DESCENT * terms)
     return np.asarray(routers[inside // per] * per + inside % per, np.int32)
 
 
@@ -492,16 +493,19 @@ def _descend(
     x: Any,
     y: Any,
     grid: Any,
-    passes: Any,
+    terms: Any,
 ) -> None:
     """Move each part to the best place near its own and near the weighted median of the parts that
-    it has traffic with, as long as the cost falls.
+    it has traffic with, as long as the cost falls and ``terms`` of it have not been looked at.
     """
     seats, at, per = t.seats, t.at, t.per
     columns, rows = np.empty(grid.shape[1], np.int64), np.empty(grid.shape[0], np.int64)
-    for _ in range(passes):
+    moved = True
+    while moved:
         moved = False
         for p in range(seats.size):
+            if terms < 0:
+                return
             own = np.int64(seats[p]) // per
             middle = _median(t, p, x, y, grid, columns, rows)
             best, best_seat = np.int64(0), np.int64(-1)
@@ -510,9 +514,17 @@ def _descend(
                     to = np.int64(near[k])
                     if to == own:
                         continue
+                    empty: Any = False
                     for seat in range(to * per, to * per + per):
                         q = np.int64(at[seat])
+                        # Cores of a router are alike, so one free core stands for all.
+                        if q < 0 and empty:
+                            continue
+                        empty = empty or q < 0
                         change = _change(t, p, q, to)
+                        terms -= t.ptr[p + 1] - t.ptr[p]
+                        if q >= 0:
+                            terms -= t.ptr[q + 1] - t.ptr[q]
                         if change < best:
                             best, best_seat = change, np.int64(seat)
                 if own == middle:
@@ -520,8 +532,6 @@ def _descend(
             if best_seat >= 0:
                 _move(seats, at, p, best_seat)
                 moved = True
-        if not moved:
-            break
 
 
 @numba.njit(cache=True)
