@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Final, cast
 
 from .features import CHIP_FAMILIES
-from .machine import CoreLimits, Encoding, Machine, Topology
+from .machine import STEPS, CoreLimits, Encoding, Machine, Topology
 from .quantity import Quantity
-from .table import BoardError, Table, check_name, no_such, read_own_file, read_table
+from .table import MOST, BoardError, Table, check_name, no_such, read_own_file, read_table
 
-# Numbers of cores are 32 bits wide wherever a network is mapped.
+# Numbers of cores are 32 bits wide wherever a network is mapped, and so are sets of a router's.
 _MOST_SEATS: Final = 2**31 - 1
+_MOST_OF_ROUTER: Final = 32
+# A million routers are laid out in a second.
+_MOST_ROUTERS: Final = 1 << 20
+_LONGEST_HOP: Final = 1 << 16
 _TOPOLOGIES: Final = ("mesh", "torus", "triads", "ring", "tree")
 _CORE_UNITS: Final = {
     "neurons": "neurons",
@@ -107,6 +111,11 @@ def parse_chip(text: str, origin: str) -> Machine:
             "inputs on cores"
         )
         raise top.error("board-value", "core.sources", message)
+    if core.sources is not None and core.neurons is not None:
+        shared = math.lcm(int(core.sources.value), int(core.neurons.value))
+        if shared > MOST:
+            message = f"and core.neurons have {shared:,} as their least multiple; {MOST:,} is most"
+            raise top.error("board-value", "core.sources", message)
     layout.finish()
     top.finish()
     return machine
@@ -197,6 +206,9 @@ def _check_layout(machine: Machine, table: Table) -> None:
         raise wrong("routers", f"make {rows} rows; a ring is one")
     if table.has("wraps") and machine.topology not in ("mesh", "triads"):
         raise wrong("wraps", f"is of mesh and triads only, not of a {machine.topology}")
+    if machine.router_count > _MOST_ROUTERS:
+        message = f"make {machine.router_count:,} routers; {_MOST_ROUTERS:,} is the most"
+        raise wrong("routers", message)
     if machine.seats > _MOST_SEATS:
         raise wrong("chips", f"make {machine.seats} cores; {_MOST_SEATS} is the most")
     for x, y in sorted(machine.absent):
@@ -209,9 +221,49 @@ def _check_layout(machine: Machine, table: Table) -> None:
         raise wrong("host", message)
     if machine.place(machine.host) in machine.absent:
         raise wrong("host", f"is the absent router at {list(machine.place(machine.host))}")
+    if machine.absent:
+        if machine.topology == "ring":
+            raise wrong("absent", "is not of a ring, which lacks no router")
+        apart = _apart(machine)
+        if apart is not None:
+            raise wrong("absent", f"leaves no way from router {apart[0]} to router {apart[1]}")
+    if machine.routing_entries is not None:
+        if machine.topology == "tree":
+            raise wrong("topology", "is a tree, whose routers look nothing up in tables")
+        if machine.cores_per_router > _MOST_OF_ROUTER:
+            message = f"is {machine.cores_per_router}; {_MOST_OF_ROUTER} is most with tables"
+            raise wrong("cores_per_router", message)
+    if machine.chip_link is not None and machine.chip_link.value > _LONGEST_HOP:
+        message = f"is {machine.chip_link.value:g} hops; {_LONGEST_HOP:,} is the most"
+        raise BoardError("board-value", "network.chip_link", message)
     if machine.max_chips is not None:
         chips = machine.chips[0] * machine.chips[1]
         if machine.absent or machine.topology in ("ring", "tree"):
             raise wrong("max_chips", "is for arrangements that can grow; this one cannot")
+        if machine.max_chips.value * machine.cores_per_chip > _MOST_SEATS:
+            raise wrong("max_chips", f"makes more cores than {_MOST_SEATS:,}, which is the most")
         if machine.max_chips.value < chips:
             raise wrong("max_chips", f"is less than the {chips} chips that there are")
+
+
+def _apart(machine: Machine) -> tuple[int, int] | None:
+    """Two routers that no links join, if there are."""
+    columns, rows = machine.grid
+    there = {(x, y) for y in range(rows) for x in range(columns) if (x, y) not in machine.absent}
+    left = set(there)
+    waiting = [left.pop()]
+    first = waiting[0]
+    while waiting:
+        x, y = waiting.pop()
+        for dx, dy in STEPS.get(machine.topology, ()):
+            for sign in (1, -1):
+                place = (x + sign * dx, y + sign * dy)
+                if machine.cyclic:
+                    place = (place[0] % columns, place[1] % rows)
+                if place in left:
+                    left.remove(place)
+                    waiting.append(place)
+    if not left:
+        return None
+    other = min(left)
+    return first[1] * columns + first[0], other[1] * columns + other[0]

@@ -7,7 +7,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from .quantity import OBTAINED, Obtained, Quantity
 
@@ -66,6 +66,10 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
     """What to say of a key that is none of ``known``."""
     near = difflib.get_close_matches(key, tuple(known), n=1)
     return "is not a known key" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+# Whole numbers go up to here, so that sums over millions of neurons stay within 64 bits.
+MOST: Final = 1 << 40
 
 
 class Table:
@@ -223,6 +227,8 @@ class Table:
             raise table.error("board-value", "value", f"must be {wanted}, not {value!r}")
         if whole and value != int(value):
             raise table.error("board-value", "value", f"must be a whole number, not {value!r}")
+        if whole and value > MOST:
+            raise table.error("board-value", "value", f"must be at most {MOST:,}, not {value!r}")
         found_unit = table.text("unit")
         if unit is not None and found_unit != unit:
             raise table.error("board-value", "unit", f"must be {unit!r}, not {found_unit!r}")

@@ -261,8 +261,10 @@ def find_target(name: str) -> tuple[Backend, Target]:
         for target in backend.targets():
             known[target.name] = (backend, target)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+        near = sorted(difflib.get_close_matches(name, known, n=3, cutoff=0.75))
+        near = near or difflib.get_close_matches(name, known, n=1)
+        meant = " or ".join(f"'{one}'" for one in near)
+        hint = f"did you mean {meant}?" if near else f"known: {', '.join(sorted(known))}"
         raise fail("E0304", f"there is no target '{name}'", hint=hint)
     return known[name]
 

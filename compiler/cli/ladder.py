@@ -30,6 +30,8 @@ from .options import (
     stimulus_option,
 )
 
+# Rungs that count no cycles.
+_COUNTLESS = ("golden", "integer", "cores")
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 
 
@@ -214,18 +216,19 @@ def run_ladder(
 ) -> dict[str, Outcome]:
     """Run several rungs on one stimulus, with every population and every state word.
 
-    The golden rung has a synaptic current only where the model has one.
+    The golden rung has a synaptic current only where the model has one, and no relays.
     """
     graph, source = quantised(artifact), network(artifact)
     populations = [p.name for p in graph.populations]
+    modelled = {p.name: p.neuron.state for p in source.populations}
     words = state_words(graph)
-    real = [(name, word) for name, word in words if word in source.population(name).neuron.state]
+    real = [(name, word) for name, word in words if word in modelled.get(name, ())]
     return {
         name: run_rung(
             artifact,
             name,
             stimulus,
-            populations=populations,
+            populations=list(modelled) if name == "golden" else populations,
             record=real if name == "golden" else words,
             learning=learning,
             progress=progress,
@@ -286,7 +289,7 @@ def profile(
     report = Report(as_json)
     artifact = load_artifact(folder)
     graph = quantised(artifact)
-    own = [r for r in rungs_of(str(artifact.manifest["backend"])) if r not in ("golden", "integer")]
+    own = [r for r in rungs_of(str(artifact.manifest["backend"])) if r not in _COUNTLESS]
     if not own:
         raise fail(
             "E0306",

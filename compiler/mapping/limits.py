@@ -144,28 +144,46 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
         return
     node = max(placed, key=lambda n: n.size)
     limit = limit_of(node, machine)
-    of_each = "" if limit is None else f" of {capacity(node, machine)}"
-    source = "" if limit is None else f" ({limit.obtained}: {limit.source})"
-    lines = any(n.lines for n in placed)
-    nodes = "populations and inputs" if lines else "populations"
-    apart = "" if machine.mixed else f" in {len(placed):,} {nodes}, none of which shares a core,"
-    what = "neurons and lines" if lines else "neurons"
-    excess, of = 0, "neurons"
-    if limit is not None and machine.mixed:
-        excess = axons.neurons - most * int(limit.value)
-    elif limit is not None:
-        # So many cores fewer for the largest, if it has as many.
-        kept = -(-node.size // int(limit.value)) - (needed - most)
-        excess, of = node.size - kept * int(limit.value) if kept > 0 else 0, f"of '{node.name}'"
+    lines = [n for n in placed if n.lines]
+    of_each = source = ""
+    if limit is not None:
+        of_each = f" of {capacity(node, machine)}"
+        source = f" ({limit.obtained}: {limit.source})"
+        if lines and machine.core.sources is not None and limit is machine.core.neurons:
+            of_each += f" or {capacity(lines[0], machine)}"
+    count = f"{len(placed) - len(lines):,} population{'' if len(placed) - len(lines) == 1 else 's'}"
+    count += f" and {len(lines):,} input{'' if len(lines) == 1 else 's'}" if lines else ""
+    apart = "" if machine.mixed else f" in {count}, none of which shares a core,"
     found.add(
         "E0302",
-        f"{axons.neurons:,} {what}{apart} take {needed:,} cores{of_each}{source}, "
-        f"'{machine.name}' has {most:,} at most: {needed - most:,} too few; the largest population "
-        f"is '{node.name}' with {node.size:,}",
+        f"{axons.neurons:,} neurons{' and lines' if lines else ''}{apart} take {needed:,} "
+        f"cores{of_each}{source}, '{machine.name}' has {most:,} at most: {needed - most:,} too "
+        f"few; the largest population is '{node.name}' with {node.size:,}",
         node.at,
-        "choose a larger target, or "
-        + (f"leave out {excess:,} {of}" if excess > 0 else "join populations of one model"),
+        "choose a larger target"
+        + _less(axons, machine, dict(zip((n.name for n in placed), filled, strict=True)), needed),
     )
+
+
+def _less(axons: Axons, machine: Machine, filled: dict[str, int], needed: int) -> str:
+    """What else would do where a network takes too many cores, ``filled`` being their places."""
+    cap, most = caps_of(machine).neurons, most_cores(machine)
+    placed = [node for node in axons.nodes if node.name in filled]
+    node = max(placed, key=lambda n: n.size)
+    limit = limit_of(node, machine)
+    if limit is None:
+        each = 0
+    elif machine.mixed:
+        return f", or leave out {axons.neurons - most * int(limit.value):,} neurons"
+    else:
+        each = int(limit.value)
+    populations = [filled[n.name] for n in placed if not n.lines]
+    alone = sum(-(-size // cap) for size in populations)
+    if needed - alone - (-sum(populations) // cap) <= most:
+        return ", or join populations of one model"
+    # So many cores fewer for the largest, if it has as many.
+    kept = -(-node.size // each) - (needed - most) if each else 0
+    return f", or leave out {node.size - kept * each:,} of '{node.name}'" if kept > 0 else ""
 
 
 def _refuse_neurons(axons: Axons, machine: Machine, found: Diagnostics) -> None:

@@ -465,14 +465,15 @@ def _unfit(
     assert limit is not None
     members = np.flatnonzero(part == worst)
     member = int(members[0])
-    whose = axons.describe(member) + (" alone" if members.size == 1 else " and others with it")
+    alone = members.size == 1
+    whose = axons.describe(member) + (" alone takes" if alone else " and others with it take")
     return fail(
         "E0302",
-        f"no partition found: in one core {whose} take {used:,} {LIMITS[name]}, a core of "
+        f"no partition found: in one core {whose} {used:,} {LIMITS[name]}, a core of "
         f"'{machine.name}' has {int(limit.value):,} ({limit.obtained}: {limit.source}): "
         f"{used - int(limit.value):,} too many",
         axons.node_of(member).at,
-        "remove synapses" if members.size == 1 else f"{_harder(effort)}or remove synapses",
+        "remove synapses" if alone else f"{_harder(effort)}or remove synapses",
     )
 
 

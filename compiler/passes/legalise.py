@@ -64,6 +64,13 @@ class Legalise:
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
         """The legal graph; E0301, E0303 and E0308 for what the target cannot have."""
         graph = _without_dead(graph, found)
+        if not graph.populations:
+            found.add(
+                "E0302",
+                "no population reaches an output: there is nothing to compile",
+                hint="name an output, or what leads to one",
+            )
+            found.raise_errors()
         _check(graph, target, found)
         found.raise_errors()
         projections = tuple(legal for p in graph.projections for legal in _legal(p))

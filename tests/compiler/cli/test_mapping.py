@@ -146,6 +146,26 @@ def test_a_long_delay_of_a_population_becomes_relays(spikec: Spikec, tmp_path: P
     ok(spikec("compile", model, "-t", "loihi1", "-o", tmp_path / "out"))
     found = json.loads((tmp_path / "out" / "mapping.json").read_text())
     assert [node["name"] for node in found["nodes"]] == ["crowd", "crowd.relay1", "in"]
+    spikes = (np.random.default_rng(1).random((2, 130, 2)) < 0.5).astype(np.int64)
+    np.savez(tmp_path / "in.npz", data=spikes)
+    said = ok(spikec("verify", tmp_path / "out", "-s", tmp_path / "in.npz"))
+    assert "golden / integer: measured" in said.out and "integer / cores: equal" in said.out
+
+
+def test_nobody_counts_cycles_of_a_chip_yet(
+    spikec: Spikec, model: Path, stimulus: Path, tmp_path: Path
+) -> None:
+    ok(spikec("compile", model, "-t", "loihi1", "-o", tmp_path / "out", *OPTIONS))
+    said = spikec("profile", tmp_path / "out", "-s", stimulus)
+    assert said.code == 2 and "E0306: target 'loihi1' has no rung that counts" in said.err
+
+
+@pytest.mark.parametrize("target", ["null", "loihi1", "icebreaker"])
+def test_a_network_without_populations(spikec: Spikec, tmp_path: Path, target: str) -> None:
+    graph = Graph("net", 1e-3, (Input("in", (3,)),), (), (), ())
+    (tmp_path / "net.spk").write_text(text(graph), encoding="utf-8")
+    said = spikec("compile", tmp_path / "net.spk", "-t", target, "-o", tmp_path / "out")
+    assert said.code == 2 and "E0302: no population reaches an output" in said.err
 
 
 # -- what is refused ---------------------------------------------------------------------------
@@ -157,9 +177,9 @@ TOO_MANY_INPUTS = (
     "  help: remove 904 of its sources, or train with fewer\n"
 )
 TOO_LARGE = (
-    "error E0302: 5,001 neurons and lines in 2 populations and inputs, none of which shares a "
-    "core, take 21 cores of 256 neurons (stated: sPyNNaker 7.4.1, abstract_pynn_neuron_model.py: "
-    "DEFAULT_MAX_ATOMS_PER_CORE), 'spinnaker1' has 16 at most: 5 too few; the largest population "
+    "error E0302: 5,001 neurons and lines in 1 population and 1 input, none of which shares a "
+    "core, take 21 cores of 256 neurons or 500 lines (stated: sPyNNaker 7.4.1, "
+    "abstract_pynn_neuron_model.py: DEFAULT_MAX_ATOMS_PER_CORE), 'spinnaker1' has 16 at most: 5 too few; the largest population "
     "is 'crowd' with 5,000\n"
     "  help: choose a larger target, or leave out 1,160 of 'crowd'\n"
 )
