@@ -467,10 +467,12 @@ def table(found: dict[str, Any]) -> str:
     def number(x: float | None) -> str:
         return "-" if x is None else f"{x:,}" if isinstance(x, int) else f"{x:.3g}"
 
-    lines = [f"{'':62} {'ours':>10} {'peer':>10} {'unit':>8}"]
+    lines = [f"{'':62} {'ours':>10} {'goal':>10} {'':6} {'peer':>10} {'unit':>8}"]
+    verdict = {True: "met", False: "missed", None: ""}
     for r in found["results"]:
         lines.append(
-            f"{r['name']:62} {number(r['ours']):>10} {number(r['peer_value']):>10} {r['unit']:>8}  "
+            f"{r['name']:62} {number(r['ours']):>10} {number(r['goal']):>10} "
+            f"{verdict[r['meets']]:6} {number(r['peer_value']):>10} {r['unit']:>8}  "
             f"{r['peer'] or ''}"
         )
         lines.append(f"  {r['how']}")

@@ -155,6 +155,10 @@ class Machine:
     source: str = ""
     obtained: Obtained = "recalled"
 
+    def __hash__(self) -> int:
+        # Machines are keys of caches; few of them have these in common and differ elsewhere.
+        return hash((self.name, self.topology, self.chips, self.routers, self.cores_per_router))
+
     @property
     def grid(self) -> tuple[int, int]:
         """Columns and rows of routers in the whole machine, absent ones counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from ...boards.machine import Machine
 from ...ir.records import frozen_array
 from ._xorshift import advance
 from .geometry import RING, TREE, Geometry, apart, curve, distances, geometry
+from .hypergraph import Hypergraph, scaled
+from .refine import Caps, Schedule, refine
 from .traffic import Flows, Traffic, flows
 from .trees import FIRST, ordered_tree
 
@@ -47,6 +50,10 @@ FEW_TRIALS = 10
 TERMS_PER_PROPOSAL = 40
 # So many routers that follow each other on the curve are at most two hops apart.
 NEIGHBOURS = 4
+# Pins that may be visited to refine which parts share a router, for each unit of effort; sweeps.
+ROUTER_WORK = 20_000_000
+FEW_SWEEPS, MOST_SWEEPS = 4, 200
+ROUTER_HOT = 1.5
 # With so few routers every one is tried in the end, else those near a part and near its median.
 FEW_ROUTERS = 64
 # Terms that the descent in the end may look at, by those of annealing.
@@ -86,8 +93,55 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
         _improve(links, machine, g, first, seed * runs + run, terms, start)
         for run, start in enumerate(starts)
     ]
+    if machine.multicast and machine.cores_per_router > 1:
+        results.append(_by_routers(groups, machine, first, seed, effort))
     best = min((first, *results), key=lambda each: _cost(groups, f, machine, g, each))
     return _descend_trees(groups, machine, g, best, TREE_LINKS * effort)
+
+
+def _by_routers(groups: Traffic, machine: Machine, seats: Ids, seed: int, effort: int) -> Ids:
+    """Which parts share a router first, then where: a packet for several cores of one goes once.
+
+    Parts are to routers what neurons are to cores, so the same refinement makes them better.
+    """
+    per = machine.cores_per_router
+    router = np.unique(seats // per, return_inverse=True)[1].astype(np.int32)
+    count = int(router.max()) + 1
+    graph = _hypergraph(groups)
+    sweeps = min(max(ROUTER_WORK * effort // max(graph.pins.size, 1), FEW_SWEEPS), MOST_SWEEPS)
+    refine(graph, router, count, Caps(per), Schedule(sweeps, ROUTER_HOT), seed)
+    # A group as a router sees it: where it starts, and the routers that it leads to.
+    pairs = np.unique(
+        np.repeat(np.arange(groups.groups), np.diff(groups.ptr)) * count + router[groups.target]
+    )
+    ptr = np.searchsorted(pairs, np.arange(groups.groups + 1) * count)
+    origin = np.where(groups.origin < 0, -1, router[np.maximum(groups.origin, 0)])
+    whole = Traffic(count, groups.of, origin, ptr, pairs % count, groups.rate)
+    at = place(whole, replace(machine, cores_per_router=1), seed, effort)
+    order = np.argsort(router, kind="stable")
+    within = np.empty(router.size, np.int32)
+    within[order] = np.arange(router.size) - np.searchsorted(router[order], router[order])
+    return np.asarray(at[router] * np.int32(per) + within, np.int32)
+
+
+def _hypergraph(groups: Traffic) -> Hypergraph:
+    """The parts as vertices, each group as a net of the part that it starts in and its targets."""
+    size = np.diff(groups.ptr)
+    group = np.repeat(np.arange(groups.groups), size)
+    placed = groups.origin >= 0
+    own = np.zeros(groups.groups, np.bool_)
+    own[group[groups.target == groups.origin[group]]] = True
+    lone = placed & ~own
+    ptr = np.concatenate([[0], np.cumsum(size + lone)])
+    pins = np.empty(int(ptr[-1]), np.int32)
+    pins[np.arange(group.size) + (np.cumsum(lone) - lone)[group]] = groups.target
+    pins[ptr[1:][lone] - 1] = groups.origin[lone]
+    none, one = np.zeros(groups.parts, np.int64), np.ones(groups.parts, np.int64)
+    return Hypergraph(
+        *(ptr, pins, groups.origin, lone, scaled(groups.rate)),
+        *(np.ones(groups.groups, np.int32), np.zeros(groups.groups, np.int64)),
+        *(one, np.zeros(groups.parts, np.int32), none, none),
+    )
 
 
 def place_along_curve(groups: Traffic, machine: Machine) -> Ids:

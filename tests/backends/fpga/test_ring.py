@@ -36,6 +36,8 @@ def test_tables_of_random_networks_send_to_exactly_the_targets(name: str, number
         axons, mapped = ring_mapping(core, BOARD.target)
         mapping, usage = mapped.mapping, mapped.checked.usage
         assert mapping.parts == number and mapping.machine.cores == number
+        limit = mapping.machine.core.neurons
+        assert limit is not None and limit.value == max(c.neurons for c in core.shape.cores)
         # A packet passes every station on its way, and goes in one copy to as many as want it.
         lines = [core.placement.inputs[n.name] + np.arange(n.size) for n in case.graph.inputs]
         places = [core.shape.inputs + core.placement.places(p) for p in case.graph.populations]

@@ -179,8 +179,8 @@ TOO_MANY_INPUTS = (
 TOO_LARGE = (
     "error E0302: 5,001 neurons and lines in 1 population and 1 input, none of which shares a "
     "core, take 21 cores of 256 neurons or 500 lines (stated: sPyNNaker 7.4.1, "
-    "abstract_pynn_neuron_model.py: DEFAULT_MAX_ATOMS_PER_CORE), 'spinnaker1' has 16 at most: 5 too few; the largest population "
-    "is 'crowd' with 5,000\n"
+    "abstract_pynn_neuron_model.py: DEFAULT_MAX_ATOMS_PER_CORE), 'spinnaker1' has 16 at most: "
+    "5 too few; the largest population is 'crowd' with 5,000\n"
     "  help: choose a larger target, or leave out 1,160 of 'crowd'\n"
 )
 TOO_LATE = (

@@ -31,6 +31,16 @@ def test_thousands_of_sets_of_targets_take_one_route_a_core(effort: int) -> None
     assert usage.table_entries.sum() == 4
 
 
+@pytest.mark.parametrize("effort", [0, 1])
+def test_a_route_a_core_where_next_to_no_packets_are_lost(effort: int) -> None:
+    axons = scattered(5000, 100)
+    mapped = map_network(axons, load_chip("spinnaker1-board"), effort=effort)
+    usage = mapped.checked.usage
+    assert mapped.mapping.routes.count == 10
+    assert 0 < usage.strays <= 0.02 * usage.packets
+    assert usage.table_entries.sum() <= 10
+
+
 def test_where_few_cores_are_reached_each_set_keeps_its_route() -> None:
     axons = scattered(4000, 2)
     mapped = map_network(axons, load_chip("spinnaker1-board"), effort=0)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from spikec.boards.machine import Machine
+from spikec.compiler.mapping import place as place_module
 from spikec.compiler.mapping.geometry import curve
 from spikec.compiler.mapping.place import place, place_along_curve, placement_cost
 from spikec.compiler.mapping.traffic import Traffic
@@ -120,6 +121,38 @@ def test_multicast_counts_links_not_packets() -> None:
     cost = placement_cost(t, m, place(t, m))
     assert cost <= placement_cost(t, m, place(t, alone))
     assert cost < placement_cost(t, alone, place(t, alone))
+
+
+def planted(m: Machine, seed: int) -> Traffic:
+    """Parts that send to all others of their group, a group a router, numbered at random."""
+    rng = np.random.default_rng(seed)
+    per = m.cores_per_router
+    name = rng.permutation(m.cores).astype(np.int32)
+    rows = [np.sort(name[p // per * per : p // per * per + per]) for p in range(m.cores)]
+    ptr = np.arange(m.cores + 1) * per
+    order = np.argsort(name)
+    target = np.concatenate([rows[p] for p in order])
+    one = np.ones(m.cores, np.int64)
+    return Traffic(m.cores, np.arange(m.cores), np.arange(m.cores), ptr, target, one)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_of_one_group_share_a_router(seed: int) -> None:
+    m = machine("triads", (3, 3), cores=16, multicast=True)
+    t = planted(m, seed)
+    assert placement_cost(t, m, place(t, m, seed)) == 0
+    alone = place_module._by_routers(t, m, place_along_curve(t, m), seed, 1)
+    assert sorted(alone.tolist()) == list(range(m.cores))
+
+
+def test_trees_are_looked_at_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    m = machine("triads", (5, 5), cores=2, multicast=True)
+    cases = [groups(seed, 45, 120, most=8) for seed in range(4)]
+    found = [placement_cost(t, m, place(t, m)) for t in cases]
+    monkeypatch.setattr(place_module, "_descend_trees", lambda _, __, ___, seats, ____: seats)
+    pairs_only = [placement_cost(t, m, place(t, m)) for t in cases]
+    assert all(a <= b for a, b in zip(found, pairs_only, strict=True))
+    assert sum(found) < sum(pairs_only)
 
 
 def test_traffic_stays_within_chips() -> None:

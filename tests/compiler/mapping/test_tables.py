@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spikec.compiler.mapping import table_kernels as kernels
 from spikec.compiler.mapping import tables as tables_module
 from spikec.compiler.mapping.mapping import Tables
-from spikec.compiler.mapping.tables import Effort, key_tables
+from spikec.compiler.mapping.tables import Effort, assign_keys, key_tables
 from spikec.ir.diagnostics import SpikecError
 
 from .table_cases import (
@@ -147,6 +147,19 @@ def test_links_that_wrap_are_numbered_as_the_machine_does() -> None:
 
 
 # --- refusals ----------------------------------------------------------------------------------
+
+
+def test_the_best_order_of_the_cores_is_taken() -> None:
+    # Cores 1 and 3 send to one place, 0 and 2 to another: in their own order nothing is a prefix.
+    trees = [Tree(0, ((0, 1),) if k % 2 else (), (4,) if k % 2 else (0,)) for k in range(8)]
+    case = row_case(*trees)
+
+    def entries(orders: int | None) -> int:
+        found = assign_keys(case.axons, case.part, case.routes, case.on, orders=orders).lookups
+        arrays = (found.ptr, found.key, found.mask, found.action, found.straight)
+        return int(kernels.prefix_sizes(*arrays).sum())
+
+    assert entries(None) == 3 < entries(1)
 
 
 def test_a_table_that_is_too_long_is_refused() -> None:

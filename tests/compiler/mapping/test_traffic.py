@@ -1,8 +1,10 @@
+from collections import defaultdict
+
 import numpy as np
 import pytest
 
 from spikec.compiler.mapping.axons import Axons, Bundle, Node
-from spikec.compiler.mapping.traffic import flows, traffic
+from spikec.compiler.mapping.traffic import flows, traffic, widened
 
 from .nets import groups, network
 
@@ -72,3 +74,27 @@ def test_flows_are_those_of_a_naive_count(seed: int) -> None:
         found[a, f.target[f.ptr[a] : f.ptr[a + 1]]] = f.rate[f.ptr[a] : f.ptr[a + 1]]
     assert np.array_equal(found, want) and np.array_equal(f.host, host)
     assert np.all(f.rate > 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_wide_groups_send_what_those_of_their_part_sent(seed: int) -> None:
+    axons = network(seed)
+    part = np.random.default_rng(seed).integers(0, 9, axons.neurons)
+    part[:9] = np.arange(9)
+    groups = traffic(axons, part)
+    wide = widened(groups)
+    rate: dict[int, int] = defaultdict(int)
+    ends: dict[int, set[int]] = defaultdict(set)
+    for g in range(groups.groups):
+        rate[int(groups.origin[g])] += int(groups.rate[g])
+        ends[int(groups.origin[g])] |= set(
+            groups.target[groups.ptr[g] : groups.ptr[g + 1]].tolist()
+        )
+    assert sorted(wide.origin.tolist()) == sorted(rate)
+    for g in range(wide.groups):
+        assert wide.rate[g] == rate[int(wide.origin[g])]
+        row = wide.target[wide.ptr[g] : wide.ptr[g + 1]].tolist()
+        assert row == sorted(ends[int(wide.origin[g])])
+    sends = groups.of >= 0
+    assert np.array_equal(wide.origin[wide.of[sends]], groups.origin[groups.of[sends]])
+    assert np.array_equal(wide.of < 0, ~sends)
