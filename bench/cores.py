@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from _measured import measured
 
+from spikec.backends.chips.execute import CoreExecutor
 from spikec.boards.chip import load_chip
 from spikec.boards.machine import CoreLimits, Machine
 from spikec.compiler.integer.executor import Executor
-from spikec.compiler.mapping.execute import CoreExecutor
 from spikec.compiler.mapping.map import map_network
 from spikec.compiler.mapping.network import axons_of
 from spikec.compiler.passes.quantise import Quantise, quantise

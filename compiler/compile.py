@@ -100,7 +100,7 @@ class Compilation:
             from .mapping.to_json import mapping_facts
 
             options = {} if self.mapping_options is None else asdict(self.mapping_options)
-            facts["mapping"] = options | mapping_facts(self.mapping, self._window)
+            facts["mapping"] = options | mapping_facts(self.mapping, self.window)
         return facts
 
     def artifact(self, more: Mapping[str, bytes] | None = None) -> Artifact:
@@ -119,10 +119,11 @@ class Compilation:
             return {}
         from .mapping.to_json import mapping_json
 
-        return {MAPPING: mapping_json(self.axons, self.mapping, self._window)}
+        return {MAPPING: mapping_json(self.axons, self.mapping, self.window)}
 
     @property
-    def _window(self) -> int | None:
+    def window(self) -> int | None:
+        """Steps in which the rates of the mapping were counted, ``None`` where they were not."""
         return None if self.mapping_options is None else self.mapping_options.window
 
 

@@ -11,10 +11,11 @@ from .mapping.map import Mapped
 from .report.data import LimitUse, MappingView
 
 
-def mapping_view(axons: Axons, mapped: Mapped) -> MappingView:
+def mapping_view(axons: Axons, mapped: Mapped, *, counted: bool) -> MappingView:
     """The record of ``mapped``, a mapping of ``axons``; nothing is counted that the check has not.
 
-    Time is linear in neurons, memory in neurons and in pairs of a core and a population in it.
+    ``counted`` says whether the rates were, in a calibration. Time is linear in neurons, memory in
+    neurons and in pairs of a core and a population in it.
     """
     mapping, usage = mapped.mapping, mapped.checked.usage
     placed = [node for node in axons.nodes if node.first < axons.neurons and node.size]
@@ -51,5 +52,5 @@ def mapping_view(axons: Axons, mapped: Mapped) -> MappingView:
         hops=usage.hops,
         spikes=usage.spikes,
         strays=usage.strays,
-        counted=bool((axons.rate != 1).any()),
+        counted=counted,
     )

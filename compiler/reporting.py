@@ -113,7 +113,8 @@ def compile_report(
     if compilation.mapping is not None and compilation.axons is not None:
         from .mapping_view import mapping_view
 
-        mapping = mapping_view(compilation.axons, compilation.mapping)
+        counted = compilation.window is not None
+        mapping = mapping_view(compilation.axons, compilation.mapping, counted=counted)
     verdict = f"compiled for {target.title}"
     if fmax is not None:
         verdict += f"; timing met: {fmax:.1f} MHz of {facts['emission']['clock_mhz']:.1f} MHz"

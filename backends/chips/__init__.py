@@ -63,9 +63,9 @@ class ChipsBackend:
         E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged, E0305
         for a chip's file that is.
         """
-        from ...compiler.mapping.execute import run_cores
         from ...compiler.mapping.network import axons_of
         from ...compiler.mapping.to_json import read_mapping
+        from .execute import run_cores
 
         facts = run.artifact.manifest
         graph = quantised(run.artifact)

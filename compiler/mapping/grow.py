@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .coarsen import edges
 from .hypergraph import Hypergraph, incidence
-from .refine import Caps
+from .limits import Caps
 
 Array = npt.NDArray[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,11 @@ from ...boards.machine import Machine
 from ...boards.quantity import Quantity
 from ...ir.diagnostics import Diagnostics, Location
 from .axons import Axons, Node
-from .refine import UNLIMITED, Caps
 
 Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 
+UNLIMITED: Final = 1 << 62
 # What one neuron, or projection, has of a limit, and what the machine allows for.
 _SENTENCES: Final = {
     "fan_in": ("{} has {} synapses onto it", "a neuron of '{}' takes {}"),
@@ -27,6 +27,22 @@ _SENTENCES: Final = {
     "out_axons": ("{} takes {} out-axons at least", "a core of '{}' has {}"),
     "delay_steps": ("{} has a delay of {} steps", "'{}' delays by {} at most"),
 }
+
+
+class Caps(NamedTuple):
+    """The limits of a core as numbers; `UNLIMITED` where there is none."""
+
+    neurons: int = UNLIMITED
+    in_axons: int = UNLIMITED
+    out_axons: int = UNLIMITED
+    bits: int = UNLIMITED
+    fan_out: int = UNLIMITED
+    mixed: bool = True
+
+    @property
+    def depend(self) -> bool:
+        """Whether a limit depends on where other neurons are."""
+        return min(self.in_axons, self.out_axons, self.bits, self.fan_out) < UNLIMITED
 
 
 def caps_of(machine: Machine) -> Caps:

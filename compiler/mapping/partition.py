@@ -21,8 +21,18 @@ from .axons import Axons
 from .coarsen import coarsened
 from .grow import grown, streamed
 from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, numbered, twins
-from .limits import axon_bits, capacity, caps_of, limit_of, most_cores, places, refuse
-from .refine import UNLIMITED, Caps, Schedule, fan_out, packets, refine, usage
+from .limits import (
+    UNLIMITED,
+    Caps,
+    axon_bits,
+    capacity,
+    caps_of,
+    limit_of,
+    most_cores,
+    places,
+    refuse,
+)
+from .refine import Schedule, fan_out, packets, refine, usage
 from .seeds import Start, seeded
 
 Array = npt.NDArray[Any]

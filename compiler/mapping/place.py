@@ -16,7 +16,8 @@ from ...ir.records import frozen_array
 from ._xorshift import advance
 from .geometry import RING, TREE, Geometry, apart, curve, distances, geometry
 from .hypergraph import Hypergraph, scaled
-from .refine import Caps, Schedule, refine
+from .limits import Caps
+from .refine import Schedule, refine
 from .traffic import Flows, Traffic, flows
 from .trees import FIRST, ordered_tree
 

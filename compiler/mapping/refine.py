@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from ._xorshift import advance
 from .hypergraph import Hypergraph, incidence, reordered
+from .limits import UNLIMITED, Caps
 
 Array = npt.NDArray[Any]
 
-UNLIMITED: Final = 1 << 62
 # What a core too many costs a net beyond the limit of its fan-out, in packets of its weight.
 _FAN_OUT_PRICE: Final = 64
 # When parts have no more room than their limit, as a share of all sweeps.
@@ -28,22 +28,6 @@ _ROOM_ENDS: Final = 0.7
 _RETURNS: Final = 4
 # Parts whose vertices are visited in turns, so that their nets stay in the cache.
 _TOGETHER: Final = 8
-
-
-class Caps(NamedTuple):
-    """The limits of a core as numbers; `UNLIMITED` where there is none."""
-
-    neurons: int = UNLIMITED
-    in_axons: int = UNLIMITED
-    out_axons: int = UNLIMITED
-    bits: int = UNLIMITED
-    fan_out: int = UNLIMITED
-    mixed: bool = True
-
-    @property
-    def depend(self) -> bool:
-        """Whether a limit depends on where other neurons are."""
-        return min(self.in_axons, self.out_axons, self.bits, self.fan_out) < UNLIMITED
 
 
 class _State(NamedTuple):

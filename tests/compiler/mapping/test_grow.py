@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from spikec.compiler.mapping.grow import grown, streamed
 from spikec.compiler.mapping.hypergraph import hypergraph
-from spikec.compiler.mapping.refine import UNLIMITED, Caps, usage
+from spikec.compiler.mapping.limits import UNLIMITED, Caps
+from spikec.compiler.mapping.refine import usage
 
 from .wild import wild
 

@@ -12,9 +12,8 @@ import pytest
 from spikec.boards.chip import load_chip
 from spikec.boards.machine import Encoding, Machine
 from spikec.compiler.mapping.axons import Axons, Bundle, Node
-from spikec.compiler.mapping.limits import caps_of, most_cores, places, refuse
+from spikec.compiler.mapping.limits import UNLIMITED, caps_of, most_cores, places, refuse
 from spikec.compiler.mapping.partition import partition
-from spikec.compiler.mapping.refine import UNLIMITED
 from spikec.ir.diagnostics import Location, SpikecError
 
 from .simple import axons, bundle, machine, quantity

@@ -12,9 +12,8 @@ from spikec.compiler.mapping import refine as module
 from spikec.compiler.mapping.axons import Axons
 from spikec.compiler.mapping.grow import streamed
 from spikec.compiler.mapping.hypergraph import Hypergraph, hypergraph
+from spikec.compiler.mapping.limits import UNLIMITED, Caps
 from spikec.compiler.mapping.refine import (
-    UNLIMITED,
-    Caps,
     Schedule,
     fan_out,
     packets,

@@ -359,7 +359,7 @@ def machine() -> Machine:
 def test_the_view_repeats_what_the_check_counted(machine: Machine) -> None:
     axons = layers((100, 70, 30))
     mapped = map_network(axons, machine, effort=0)
-    view = mapping_view(axons, mapped)
+    view = mapping_view(axons, mapped, counted=True)
     usage = mapped.checked.usage
     assert view.populations == ("L0", "L1", "L2")
     assert view.neurons == 200 == int(usage.neurons.sum())

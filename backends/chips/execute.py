@@ -23,12 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.machine import Machine
-from ...ir.diagnostics import fail
-from ...ir.events import Recording, Stimulus
-from ...ir.graph import Graph, Population
-from ...ir.numerics import Rounding
-from ..backend import Outcome, Run
-from ..integer.population import (
+from ...compiler.backend import Outcome, Run
+from ...compiler.integer.population import (
     PopulationState,
     Sink,
     integer_neuron,
@@ -37,11 +33,15 @@ from ..integer.population import (
     sorted_counts,
     taken,
 )
+from ...compiler.mapping.axons import Axons
+from ...compiler.mapping.check import neighbours
+from ...compiler.mapping.mapping import Ids, Mapping, Tables
+from ...ir.diagnostics import fail
+from ...ir.events import Recording, Stimulus
+from ...ir.graph import Graph, Population
+from ...ir.numerics import Rounding
 from . import core_kernels as kernels
-from .axons import Axons
-from .check import neighbours
 from .cores import Cores, Narrow, cores_of
-from .mapping import Ids, Mapping, Tables
 
 CORES = "cores"
 Integers = npt.NDArray[np.int64]

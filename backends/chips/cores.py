@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...compiler.connectivity import to_sparse
+from ...compiler.integer.population import registered
+from ...compiler.mapping.axons import Axons
+from ...compiler.mapping.check import check_form
+from ...compiler.mapping.mapping import Mapping
+from ...compiler.mapping.network import synapse_delays
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph, Projection
 from ...ir.records import Record, frozen_array
-from ..connectivity import to_sparse
-from ..integer.population import registered
 from . import core_kernels as kernels
-from .axons import Axons
-from .check import check_form
-from .mapping import Mapping
-from .network import synapse_delays
 
 Integers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikec.backends.chips.cores import Cores, cores_of
+from spikec.backends.chips.execute import CoreExecutor, run_cores
 from spikec.boards.chip import load_chip
 from spikec.boards.machine import Machine
 from spikec.compiler.artifact import Artifact
@@ -20,8 +22,6 @@ from spikec.compiler.connectivity import to_sparse
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.ladder import state_words
 from spikec.compiler.mapping.axons import Axons
-from spikec.compiler.mapping.cores import Cores, cores_of
-from spikec.compiler.mapping.execute import CoreExecutor, run_cores
 from spikec.compiler.mapping.map import map_network
 from spikec.compiler.mapping.mapping import Mapping
 from spikec.compiler.mapping.network import axons_of
@@ -38,10 +38,10 @@ from spikec.ir.neurons import IntegerNeuron
 from spikec.ir.numerics import Format, Numerics, Rounding
 from spikec.ir.plasticity import SDSP, Plasticity
 
-from ...backends.fpga.networks import Case, random_case
-from ..integer.test_executor import any_connection, between, networks, neuron
-from ..passes.networks import target
-from . import simple
+from ...compiler.integer.test_executor import any_connection, between, networks, neuron
+from ...compiler.mapping import simple
+from ...compiler.passes.networks import target
+from ..fpga.networks import Case, random_case
 
 SEEDS = st.integers(0, 2**20)
 
