@@ -368,6 +368,30 @@ def first_pins(graph: Hypergraph) -> Array:
     return np.append(graph.pins, np.int32(0))[graph.ptr[:-1]]
 
 
+def first_ends(graph: Hypergraph) -> Array:
+    """The lowest source of each vertex but itself or, of one that has none, its lowest target."""
+    found: Array = _first_ends(graph, *incidence(graph))
+    return found
+
+
+@numba.njit(cache=True)
+def _first_ends(graph: Any, start: Any, net: Any) -> Any:
+    source, vertices = graph.source, graph.size.size
+    out = np.full(vertices, vertices, np.int64)
+    for v in range(vertices):
+        low = np.int64(vertices)
+        for q in range(start[v], start[v + 1]):
+            e = net[q]
+            if source[e] == v:
+                for j in range(graph.ptr[e], graph.ptr[e + 1] - graph.lone[e]):
+                    low = min(low, np.int64(graph.pins[j]))
+            elif source[e] >= 0:
+                out[v] = min(out[v], np.int64(source[e]))
+        if out[v] == vertices:
+            out[v] = low
+    return out
+
+
 def reordered(graph: Hypergraph, order: Array) -> Hypergraph:
     """The same hypergraph with its vertices in ``order``, and its nets in that of their sources.
 

@@ -20,7 +20,15 @@ from ...ir.diagnostics import SpikecError, fail
 from .axons import Axons
 from .coarsen import coarsened
 from .grow import grown, streamed
-from .hypergraph import Hypergraph, contracted, first_pins, hypergraph, numbered, twins
+from .hypergraph import (
+    Hypergraph,
+    contracted,
+    first_ends,
+    first_pins,
+    hypergraph,
+    numbered,
+    twins,
+)
 from .limits import (
     UNLIMITED,
     Caps,
@@ -68,6 +76,7 @@ _LARGE: Final = 20_000
 _SMALL: Final = 0.1
 _LEAST_SWEEPS: Final = 4
 _MOST_SWEEPS: Final = 400
+_GAINING_SWEEPS: Final = 8
 # Axons that reach this share of what they can reach anyway are left as they are by effort 1, where
 # every part is of one node.
 _EVERYWHERE: Final = 0.85
@@ -112,11 +121,15 @@ def partition(
     progress(0.1)
     whole, vertex = graph, np.arange(graph.vertices)
     # Twins are searched for where they are certain to be, or where there is time.
-    if effort or caps.fan_out == 1 or any(bundle.kernel for bundle in axons.bundles):
+    kernels = any(bundle.kernel for bundle in axons.bundles)
+    if effort or caps.fan_out == 1 or kernels:
         whole, vertex = _bound(graph, caps, axons, machine)
     cores = most_cores(machine)
     if effort:
         part = _multilevel(whole, vertex, caps, cores, effort, seed, progress, start)
+    elif kernels and not machine.mixed and caps.fan_out > 1:
+        ways = (streamed(whole, caps).part, _sliced(whole, min(caps.neurons, size.sum()), False))
+        part = min(ways, key=lambda way: packets(whole, way, int(way.max()) + 1))[vertex]
     else:
         part, _, within = streamed(whole, caps)
         sends = min(caps.out_axons, caps.fan_out) < UNLIMITED
@@ -251,7 +264,9 @@ def _multilevel(
         worth = _worth(vertex.size) * (_COARSE_SHARE if level else 1.0)
         schedule = _schedule(graph, part, parts, caps, worth, effort)
         if level == 0 or schedule.sweeps > _LEAST_SWEEPS:
-            refine(graph, part, parts, caps, schedule, seed)
+            # A first partition that is grown is for annealing to leave; one in order may be good.
+            improve = refine if caps.mixed else _refined
+            part = improve(graph, part, parts, caps, schedule, seed)
         progress(0.9 - 0.6 * level / len(levels))
         if level:
             part = part[maps[level - 1]]
@@ -314,6 +329,17 @@ def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple
     return number, numbered(grown(level, parts, caps._replace(neurons=goal), _FILL))
 
 
+def _refined(
+    graph: Hypergraph, part: Array, parts: int, caps: Caps, schedule: Schedule, seed: int
+) -> Array:
+    """The parts made better; where annealing loses a good start, by moves that gain only."""
+    found = refine(graph, part.copy(), parts, caps, schedule, seed)
+    if packets(graph, found, parts) <= packets(graph, part, parts):
+        return found
+    gaining = Schedule(min(schedule.sweeps, _GAINING_SWEEPS), 0.0)
+    return refine(graph, part, parts, caps, gaining, seed)
+
+
 def _worth(neurons: int) -> float:
     """The share of the work: nobody waits for a small network as long as for a large one."""
     return min(max(neurons / _LARGE, _SMALL), 1.0)
@@ -331,11 +357,23 @@ def _schedule(
 
 
 def _sliced(graph: Hypergraph, goal: int, mixed: bool) -> Array:
-    """Vertices in their own order, in parts of about ``goal`` neurons, of one node unless mixed."""
+    """Vertices in an order, in parts of about ``goal`` neurons, of one node unless mixed.
+
+    It is their own or, unless mixed, that of their lowest sources: channels of one place of a
+    convolution have these in common, whatever weights are zero.
+    """
+    own = _in_slices(graph, np.arange(graph.vertices), goal, mixed)
+    if mixed:
+        return own
+    other = _in_slices(graph, np.argsort(first_ends(graph), kind="stable"), goal, mixed)
+    return min(own, other, key=lambda part: packets(graph, part, int(part.max()) + 1))
+
+
+def _in_slices(graph: Hypergraph, order: Array, goal: int, mixed: bool) -> Array:
     part, base = np.empty(graph.vertices, np.int32), 0
     colour = np.zeros(graph.vertices, np.int32) if mixed else graph.colour
     for one in np.unique(colour):
-        own = np.flatnonzero(colour == one)
+        own = order[colour[order] == one]
         size = graph.size[own]
         if mixed:
             # Filled one by one: a free core is worth more than equal ones.

@@ -14,6 +14,7 @@ from spikec.compiler.mapping.axons import Axons
 from spikec.compiler.mapping.hypergraph import (
     Hypergraph,
     contracted,
+    first_ends,
     first_pins,
     hypergraph,
     incidence,
@@ -129,6 +130,21 @@ def test_twins_have_the_same_sources_and_targets(seed: int, most: int) -> None:
     found = [np.flatnonzero(number == k).tolist() for k in range(int(number.max()) + 1)]
     # In the order of their first members.
     assert found == sorted(expected)
+
+
+@given(seed=SEEDS)
+@settings(max_examples=60)
+def test_first_ends_are_lowest_sources_or_else_targets(seed: int) -> None:
+    network, graph = made(seed)
+    found = first_ends(graph)
+    for v in range(graph.vertices):
+        sources = [
+            s
+            for s in range(graph.vertices)
+            if s != v and v in {t for _, t, _ in synapses_of(network, s)}
+        ]
+        targets = [t for _, t, _ in synapses_of(network, v)]
+        assert found[v] == min(sources or targets or [graph.vertices])
 
 
 def test_twins_take_a_limit_for_each_vertex() -> None:

@@ -20,10 +20,10 @@ from spikec.boards.machine import Encoding, Machine
 from spikec.compiler.mapping.axons import Axons, Bundle, Node
 from spikec.compiler.mapping.check import check
 from spikec.compiler.mapping.hypergraph import hypergraph
-from spikec.compiler.mapping.limits import most_cores
+from spikec.compiler.mapping.limits import Caps, most_cores
 from spikec.compiler.mapping.map import map_network
-from spikec.compiler.mapping.partition import _filled, partition
-from spikec.compiler.mapping.refine import packets
+from spikec.compiler.mapping.partition import _filled, _refined, partition
+from spikec.compiler.mapping.refine import Schedule, packets
 from spikec.ir.diagnostics import SpikecError
 
 from .recount import Count, delivers, recount
@@ -290,6 +290,36 @@ def test_maps_on_unmixed_cores_are_cut_by_place_and_not_by_channel(
     assert ours <= share * by_order
     # Few cores more than neurons in order take.
     assert part.max() <= 1.1 * simple.max()
+
+
+@pytest.mark.parametrize(("effort", "share"), [(0, 0.55), (1, 0.5)])
+def test_maps_whose_kernels_have_zeros_are_cut_by_place_too(effort: int, share: float) -> None:
+    """Channels of one place are no twins then: a third of the synapses of each is gone."""
+    plain = conv(4000, 50, 1)
+    rng = np.random.default_rng(2)
+    bundles = []
+    for each in plain.bundles:
+        kept = rng.random(each.target.size) < 0.67
+        row = np.repeat(np.arange(each.ptr.size - 1), np.diff(each.ptr))[kept]
+        ptr = np.searchsorted(row, np.arange(each.ptr.size))
+        bundles.append(replace(each, ptr=ptr, target=each.target[kept], kernel=150))
+    nodes = tuple(Node(f"map {k}", k * plain.neurons // 5, plain.neurons // 5) for k in range(5))
+    network = replace(plain, nodes=nodes, bundles=tuple(bundles))
+    m = machine("mesh", (12, 12), limits={"neurons": 50}, mixed=False)
+    part = partition(network, m, effort)
+    graph = hypergraph(network, 0, 0, shared=False)
+    simple = np.array(in_order(network, m))
+    ours, by_order = (packets(graph, each, int(each.max()) + 1) for each in (part, simple))
+    assert ours <= share * by_order and part.max() <= 1.1 * simple.max()
+
+
+def test_a_start_that_annealing_loses_is_kept() -> None:
+    # Full parts of neurons that belong together: hot moves lose what few sweeps never find again.
+    rows = [list(range(i // 8 * 8, i // 8 * 8 + 8)) for i in range(96)]
+    graph = hypergraph(axons([96], 0, [bundle("b", 0, rows)]), 0, 0, shared=False)
+    start = np.arange(96, dtype=np.int32) // 8
+    found = _refined(graph, start.copy(), 12, Caps(8), Schedule(4, 1000.0), 1)
+    assert packets(graph, found, 12) == 0
 
 
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=40), goal=st.integers(1, 30))
