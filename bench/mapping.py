@@ -366,7 +366,7 @@ def tree_cost(machine: Machine, cases: int) -> tuple[int, int]:
 
 
 def route_rows(quick: bool) -> Iterator[Row]:
-    cases = 10 if quick else CASES
+    cases = 40 if quick else CASES
     for title, machine, goal in (
         ("triads", grid("triads"), STEINER),
         ("triads that wrap", grid("triads", wraps=True), STEINER),

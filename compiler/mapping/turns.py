@@ -16,7 +16,7 @@ wherever there is one.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -27,6 +27,8 @@ from .geometry import Geometry, apart
 Integers = npt.NDArray[np.int64]
 
 EAST, NORTH, WEST, SOUTH = range(4)
+# So many ends are tried as the first of a tree, beside the nearest.
+_FIRSTS: Final = 6
 
 
 class Turns(NamedTuple):
@@ -88,8 +90,9 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
     """The trees from ``home`` (routes,) to the nodes ``ends``, in rows by route, as rows of links.
 
     Each takes in the end that is nearest to it by ways that turn as they may, again and again, and
-    then the next; of two, which differ in how ties are broken, the cheaper is taken. Gives up after
-    ``most`` steps, and where an end cannot be reached any more: then the last pointer is -1.
+    then the next; of several, which differ in how ties are broken and in which end is the first,
+    the cheapest is taken. Gives up after ``most`` steps, and where an end cannot be reached any
+    more: then the last pointer is -1.
     """
     nodes, all_links = g.form.nodes, g.source.size
     mark = np.full(nodes, -1, np.int64)
@@ -98,8 +101,8 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
     queued = np.zeros(all_links, np.bool_)
     queue = np.empty(all_links + 1, np.int64)
     way = np.empty(nodes, np.int64)
-    trees = np.empty((2, nodes), np.int64)
-    count = np.zeros(2, np.int64)
+    trees = np.empty((2 + _FIRSTS, nodes), np.int64)
+    count = np.zeros(2 + _FIRSTS, np.int64)
     wanted = np.full(nodes, -1, np.int64)
     ptr = np.zeros(home.size + 1, np.int64)
     out = np.empty(1024 + 4 * ends.size, np.int64)
@@ -107,13 +110,17 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
     for r in range(home.size):
         mine = ends[end_ptr[r] : end_ptr[r + 1]]
         best, least = -1, np.int64(-1)
-        for variant in range(2 if mine.size > 1 else 1):
+        for variant in range(2 + min(mine.size, _FIRSTS) if mine.size > 1 else 1):
+            back = variant % 2 == 1
             stamp += 1
             total, left = np.int64(0), mine.size
             count[variant] = 0
             mark[home[r]] = stamp
-            for v in mine:
-                wanted[v] = stamp
+            # Later variants take in one of the ends first, wherever it is.
+            first = variant - 2
+            for i in range(mine.size):
+                if first < 0 or i == first:
+                    wanted[mine[i]] = stamp
             while left > 0:
                 pass_number += 1
                 head, tail, held = 0, 0, 0
@@ -122,7 +129,7 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
                     into = -1 if i < 0 else trees[variant, i]
                     v = home[r] if i < 0 else t.end[into]
                     for j in range(t.ptr[v], t.ptr[v + 1]):
-                        k = t.link[j if variant == 0 else t.ptr[v] + t.ptr[v + 1] - 1 - j]
+                        k = t.link[t.ptr[v] + t.ptr[v + 1] - 1 - j if back else j]
                         if mark[t.end[k]] == stamp or (into >= 0 and not _turns(t, into, k)):
                             continue
                         if seen[k] != pass_number or g.cost[k] < cost[k]:
@@ -146,7 +153,7 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
                         found, nearest = k, cost[k]
                         continue
                     for j in range(t.ptr[v], t.ptr[v + 1]):
-                        n = t.link[j if variant == 0 else t.ptr[v] + t.ptr[v + 1] - 1 - j]
+                        n = t.link[t.ptr[v] + t.ptr[v + 1] - 1 - j if back else j]
                         if mark[t.end[n]] == stamp or not _turns(t, k, n):
                             continue
                         c = cost[k] + g.cost[n]
@@ -183,6 +190,16 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
                 if crosses:
                     total = np.int64(-1)
                     break
+                if first >= 0:
+                    first = -1
+                    for v in mine:
+                        if mark[v] != stamp:
+                            wanted[v] = stamp
+                        elif wanted[v] != -1:
+                            wanted[v] = -1
+                    left = 0
+                    for v in mine:
+                        left += wanted[v] == stamp
             if total >= 0 and (least < 0 or total < least):
                 best, least = variant, total
         if best < 0 or steps > most:
