@@ -17,8 +17,11 @@ from .table import MOST, BoardError, Table, check_name, no_such, read_own_file, 
 # Numbers of cores are 32 bits wide wherever a network is mapped, and so are sets of a router's.
 _MOST_SEATS: Final = 2**31 - 1
 _MOST_OF_ROUTER: Final = 32
-# A million routers are laid out in a second.
-_MOST_ROUTERS: Final = 1 << 20
+# A quarter of a million routers are laid out in ten seconds. Where distances follow no formula all
+# pairs have one in a table.
+_MOST_ROUTERS: Final = 1 << 18
+_MOST_UNEVEN: Final = 1 << 12
+_DEEPEST_TREE: Final = 10
 _LONGEST_HOP: Final = 1 << 16
 _TOPOLOGIES: Final = ("mesh", "torus", "triads", "ring", "tree")
 _CORE_UNITS: Final = {
@@ -197,6 +200,8 @@ def _check_layout(machine: Machine, table: Table) -> None:
             raise wrong("arity", "is missing: a tree has children at each level", "board-missing")
         if machine.chips != (1, 1):
             raise wrong("chips", "must be [1, 1]: a tree is one chip")
+        if len(machine.arity) > _DEEPEST_TREE:
+            raise wrong("arity", f"has {len(machine.arity)} levels; {_DEEPEST_TREE} is the most")
         leaves = math.prod(machine.arity)
         if machine.routers != (leaves, 1):
             raise wrong("routers", f"must be [{leaves}, 1], one for each leaf of the tree")
@@ -221,7 +226,11 @@ def _check_layout(machine: Machine, table: Table) -> None:
         raise wrong("host", message)
     if machine.place(machine.host) in machine.absent:
         raise wrong("host", f"is the absent router at {list(machine.place(machine.host))}")
-    if machine.absent:
+    if machine.router_count > _MOST_UNEVEN and (machine.absent or machine.chip_link is not None):
+        key = "absent" if machine.absent else "routers"
+        message = f"is for up to {_MOST_UNEVEN:,} routers, like network.chip_link: there are "
+        raise wrong(key, message + f"{machine.router_count:,}")
+    if machine.absent and machine.topology != "tree":
         if machine.topology == "ring":
             raise wrong("absent", "is not of a ring, which lacks no router")
         apart = _apart(machine)
@@ -256,13 +265,12 @@ def _apart(machine: Machine) -> tuple[int, int] | None:
     while waiting:
         x, y = waiting.pop()
         for dx, dy in STEPS.get(machine.topology, ()):
-            for sign in (1, -1):
-                place = (x + sign * dx, y + sign * dy)
-                if machine.cyclic:
-                    place = (place[0] % columns, place[1] % rows)
-                if place in left:
-                    left.remove(place)
-                    waiting.append(place)
+            place = (x + dx, y + dy)
+            if machine.cyclic:
+                place = (place[0] % columns, place[1] % rows)
+            if place in left:
+                left.remove(place)
+                waiting.append(place)
     if not left:
         return None
     other = min(left)

@@ -39,6 +39,17 @@ LIMITS: Final[Mapping[str, str]] = {
     "routing_entries": "routing entries",
 }
 
+# What fills up as neurons are put into a core, or routes into a router. Other limits are of one
+# neuron or synapse: that a neuron reaches the one core it may reach says nothing of room.
+CAPACITIES: Final[tuple[str, ...]] = (
+    "neurons",
+    "sources",
+    "in_axons",
+    "out_axons",
+    "synapse_bits",
+    "routing_entries",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class CoreLimits:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ...boards.board import Target
+from ...boards.machine import CAPACITIES
 from ...ir.connections import stages
 from ...ir.diagnostics import Diagnostics, Location, SpikecError, fail
 from ...ir.dialects import DIALECTS
@@ -521,7 +522,9 @@ def _tell_mapping(report: Report, facts: Mapping[str, Any], seconds: Mapping[str
         ],
     )
     if facts["limits"]:
-        near = facts["limits"][0]
+        # That every neuron reaches the one core it may reach says nothing of room.
+        filling = [one for one in facts["limits"] if one["limit"] in CAPACITIES]
+        near = (filling or facts["limits"])[0]
         report.line(f"nearest limit: {near['limit']} ({near['obtained']}: {near['source']})")
     chips = f"{facts['chips']} chip" + ("s" if facts["chips"] > 1 else "")
     report.line(f"cores: {facts['cores']:,} of {facts['of_cores']:,} on {chips}")

@@ -158,7 +158,7 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
     most = most_cores(machine)
     if needed <= most:
         return
-    node = max(placed, key=lambda n: n.size)
+    node = _largest(placed, machine)
     limit = limit_of(node, machine)
     lines = [n for n in placed if n.lines]
     of_each = source = ""
@@ -174,18 +174,30 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
         "E0302",
         f"{axons.neurons:,} neurons{' and lines' if lines else ''}{apart} take {needed:,} "
         f"cores{of_each}{source}, '{machine.name}' has {most:,} at most: {needed - most:,} too "
-        f"few; the largest population is '{node.name}' with {node.size:,}",
+        f"few; the largest {'input' if node.lines else 'population'} is '{node.name}' with "
+        f"{node.size:,}",
         node.at,
         "choose a larger target"
         + _less(axons, machine, dict(zip((n.name for n in placed), filled, strict=True)), needed),
     )
 
 
+def _largest(placed: list[Node], machine: Machine) -> Node:
+    """The node that takes the most cores, a population if there is one of as many."""
+
+    def takes(node: Node) -> tuple[int, bool, int]:
+        limit = limit_of(node, machine)
+        cores = 1 if limit is None else -(-node.size // int(limit.value))
+        return cores, not node.lines, node.size
+
+    return max(placed, key=takes)
+
+
 def _less(axons: Axons, machine: Machine, filled: dict[str, int], needed: int) -> str:
     """What else would do where a network takes too many cores, ``filled`` being their places."""
     cap, most = caps_of(machine).neurons, most_cores(machine)
     placed = [node for node in axons.nodes if node.name in filled]
-    node = max(placed, key=lambda n: n.size)
+    node = _largest(placed, machine)
     limit = limit_of(node, machine)
     if limit is None:
         each = 0

@@ -315,7 +315,10 @@ def _first(levels: list[Hypergraph], caps: Caps, cores: int) -> tuple[int, Array
 def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple[int, Array]:
     """Parts of about ``goal`` neurons, of the vertices of the coarsest level that has enough."""
     fine = levels[0]
-    if not caps.mixed or len(levels) == 1:
+    if not caps.mixed:
+        ways = (_sliced(fine, goal, False), streamed(fine, Caps(goal, mixed=False)).part)
+        return 0, min(ways, key=lambda way: packets(fine, way, int(way.max()) + 1))
+    if len(levels) == 1:
         return 0, _sliced(fine, goal, caps.mixed)
     neurons = int(fine.size.sum())
     parts = max(_with_room(neurons / goal, cores), 1)

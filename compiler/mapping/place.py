@@ -79,7 +79,8 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
             f"{groups.parts} parts do not fit into {machine.cores} cores of '{machine.name}'"
         )
     few = groups.parts <= NEIGHBOURS * machine.cores_per_router
-    if groups.parts == 0 or (effort <= 0 and few):
+    alone = machine.cores == machine.cores_per_router
+    if groups.parts == 0 or alone or (effort <= 0 and few):
         return _line(machine)[: groups.parts]
     f = flows(groups)
     first = _along_curve(groups, f, machine)

@@ -27,7 +27,7 @@ from .join import Trees, joined
 from .mapping import Routes
 from .traffic import Traffic
 from .trees import FIRST, LAST, inserted_tree, ordered_tree
-from .turns import grown_trees, turns_of
+from .turns import grown_trees, spanning_trees, turns_of
 
 Integers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
@@ -110,7 +110,7 @@ def route(
             _relieve(g, home, end_ptr, ends, groups.rate, insert, choice, limit)
     trees = None
     if machine.topology == "mesh" and not machine.cyclic and (machine.multicast or machine.absent):
-        trees = _turning(g, home, end_ptr, ends, machine.host)
+        trees = _turning(g, home, end_ptr, ends, machine)
     if trees is None:
         trees = _grow(g, home, end_ptr, ends, choice)
     if trees[0][-1] < 0:
@@ -131,15 +131,22 @@ def route(
 
 
 def _turning(
-    g: Geometry, home: Integers, end_ptr: Integers, ends: Integers, root: int
+    g: Geometry, home: Integers, end_ptr: Integers, ends: Integers, machine: Machine
 ) -> Trees | None:
-    """Trees by one of the rules of `turns`, all of them: a rule holds for all packets together."""
-    for upper in (None, root):
-        turns = turns_of(g, root=upper)
-        ptr, link = grown_trees(g, turns, home, end_ptr, ends, TURN_STEPS)
+    """Trees by one of the rules of `turns`, all of them: a rule holds for all packets together.
+
+    ``None`` where these would take too long and ways along x first are safe, too.
+    """
+    alone = not machine.multicast
+    for root in (None, machine.host):
+        turns = turns_of(g, root=root)
+        ptr, link = grown_trees(g, turns, home, end_ptr, ends, alone, TURN_STEPS)
         if ptr[-1] >= 0:
             return ptr, link, turns.end[link]
-    return None
+        if not machine.absent:
+            return None
+    ptr, link = spanning_trees(g, turns, home, end_ptr, ends)
+    return ptr, link, turns.end[link]
 
 
 def link_load(routes: Routes, machine: Machine, rate: npt.NDArray[np.integer[Any]]) -> LinkLoad:

@@ -348,7 +348,7 @@ def _too_many(
         f"router {router} at ({x}, {y}) of '{machine.name}' needs {int(sizes[router]):,} routing "
         f"entries for {blocks:,} blocks of keys, {bound}; the limit is "
         f"{machine.routing_entries}{others}",
-        hint="every set of target cores that neurons of a core have takes a block of its own: "
-        "let all neurons of a core share one route to the cores that any of them reaches, "
-        "put neurons with like targets into the same core, or spread the network over more chips",
+        hint="every set of target cores that neurons of a core have takes a block of its own, and "
+        "one route for all neurons of a core was tried, too: give neurons of a population like "
+        "targets, or spread the network over more chips",
     )

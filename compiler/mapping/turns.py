@@ -86,7 +86,7 @@ def _turns(t: Any, one: Any, other: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -> Any:
+def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, alone: Any, most: Any) -> Any:
     """The trees from ``home`` (routes,) to the nodes ``ends``, in rows by route, as rows of links.
 
     Each takes in the end that is nearest to it by ways that turn as they may, again and again, and
@@ -98,6 +98,8 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
     mark = np.full(nodes, -1, np.int64)
     cost, before = np.empty(all_links, np.int64), np.empty(all_links, np.int64)
     seen = np.full(all_links, -1, np.int64)
+    # How far each node of the tree is from where it starts, which counts if packets go ``alone``.
+    depth = np.zeros(nodes, np.int64)
     queued = np.zeros(all_links, np.bool_)
     queue = np.empty(all_links + 1, np.int64)
     way = np.empty(nodes, np.int64)
@@ -116,6 +118,7 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
             total, left = np.int64(0), mine.size
             count[variant] = 0
             mark[home[r]] = stamp
+            depth[home[r]] = 0
             # Later variants take in one of the ends first, wherever it is.
             first = variant - 2
             for i in range(mine.size):
@@ -132,8 +135,9 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
                         k = t.link[t.ptr[v] + t.ptr[v + 1] - 1 - j if back else j]
                         if mark[t.end[k]] == stamp or (into >= 0 and not _turns(t, into, k)):
                             continue
-                        if seen[k] != pass_number or g.cost[k] < cost[k]:
-                            seen[k], cost[k], before[k] = pass_number, g.cost[k], -1
+                        c = g.cost[k] + (depth[v] if alone else 0)
+                        if seen[k] != pass_number or c < cost[k]:
+                            seen[k], cost[k], before[k] = pass_number, c, -1
                             if not queued[k]:
                                 queued[k] = True
                                 queue[tail] = k
@@ -184,6 +188,7 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
                     trees[variant, count[variant]] = k
                     count[variant] += 1
                     mark[v] = stamp
+                    depth[v] = depth[g.source[k]] + g.cost[k]
                     if wanted[v] == stamp:
                         wanted[v] = -1
                         left -= 1
@@ -212,3 +217,63 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, most: Any) -
         out[ptr[r] : ptr[r] + count[best]] = trees[best, : count[best]]
         ptr[r + 1] = ptr[r] + count[best]
     return ptr, out[: max(ptr[-1], 0)].copy()
+
+
+@numba.njit(cache=True)
+def spanning_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any) -> Any:
+    """The same by the ways of one tree over all nodes, whose links lead up: never the shortest.
+
+    The last pointer is -1 where there is no way.
+    """
+    nodes = g.form.nodes
+    up = np.full(nodes, -1, np.int64)
+    down = np.full(nodes, -1, np.int64)
+    for u in range(nodes):
+        for j in range(t.ptr[u], t.ptr[u + 1]):
+            k = t.link[j]
+            if t.up[k] and (up[u] < 0 or t.end[k] < t.end[up[u]]):
+                up[u] = k
+    for u in range(nodes):
+        if up[u] >= 0:
+            for j in range(g.ptr[u], g.ptr[u + 1]):
+                if g.source[j] == t.end[up[u]]:
+                    down[u] = j
+    mark = np.full(nodes, -1, np.int64)
+    above = np.full(nodes, -1, np.int64)
+    way = np.empty(nodes, np.int64)
+    ptr = np.zeros(home.size + 1, np.int64)
+    out = np.empty(1024 + 4 * ends.size, np.int64)
+    for r in range(home.size):
+        at = ptr[r]
+        v = np.int64(home[r])
+        mark[v] = r
+        while up[v] >= 0:
+            above[v] = r
+            v = t.end[up[v]]
+        above[v] = r
+        top = np.int64(home[r])
+        for i in range(end_ptr[r], end_ptr[r + 1]):
+            if at + 2 * nodes > out.size:
+                more = np.empty(2 * (at + 2 * nodes), np.int64)
+                more[:at] = out[:at]
+                out = more
+            n, v = 0, np.int64(ends[i])
+            while mark[v] != r and above[v] != r:
+                way[n] = down[v]
+                n += 1
+                if up[v] < 0:
+                    ptr[-1] = -1
+                    return ptr, out[:0].copy()
+                v = t.end[up[v]]
+            # As far up from the start as this end needs.
+            while mark[v] != r:
+                out[at] = up[top]
+                at += 1
+                top = t.end[up[top]]
+                mark[top] = r
+            for k in range(n):
+                out[at] = way[n - 1 - k]
+                at += 1
+                mark[t.end[way[n - 1 - k]]] = r
+        ptr[r + 1] = at
+    return ptr, out[: ptr[-1]].copy()

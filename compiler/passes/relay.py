@@ -42,6 +42,7 @@ class RelayDelays:
         if limit is None:
             return graph
         most = int(limit.value)
+        taken = {p.name for p in graph.populations} | {i.name for i in graph.inputs}
         relays: dict[str, list[Population]] = {}
         projections: list[Projection] = []
         for p in graph.projections:
@@ -52,7 +53,7 @@ class RelayDelays:
                 continue
             chain = relays.setdefault(p.pre, [])
             while len(chain) < hops:
-                chain.append(_relay(pre, len(chain) + 1))
+                chain.append(_relay(pre, len(chain) + 1, taken))
             projections.append(replace(p, pre=chain[hops - 1].name, delay=p.delay - hops * most))
         for name, chain in relays.items():
             before = name
@@ -75,9 +76,10 @@ def _relayed(pre: Input | Population) -> bool:
     return isinstance(pre.neuron, Threshold) or pre.semantics.max_spikes == 1
 
 
-def _relay(pre: Input | Population, number: int) -> Population:
+def _relay(pre: Input | Population, number: int, taken: set[str]) -> Population:
     assert isinstance(pre, Population)
+    name = f"{pre.name}.relay{number}"
+    while name in taken:
+        name += "_"
     neuron = Threshold(np.asarray(_HALF))
-    return Population(
-        f"{pre.name}.relay{number}", (pre.size,), neuron, Semantics(), pre.lag, pre.at
-    )
+    return Population(name, (pre.size,), neuron, Semantics(), pre.lag, pre.at)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.machine import Machine
+from ...boards.machine import CAPACITIES, Machine
 from ...boards.quantity import Obtained, Quantity
 from ...ir.diagnostics import Diagnostic
 from ...ir.events import Recording
@@ -21,17 +21,6 @@ from ..passes.quantise import LayerError
 from .tables import population_rows, projection_rows
 
 SCHEMA = "spikec-report-1"
-
-# What fills up as neurons are put into a core, or routes into a router. Other limits are of one
-# neuron or synapse: that a neuron reaches the one core it may reach says nothing of room.
-CAPACITIES: Final = (
-    "neurons",
-    "sources",
-    "in_axons",
-    "out_axons",
-    "synapse_bits",
-    "routing_entries",
-)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -350,6 +351,8 @@ def test_a_tree_states_its_levels() -> None:
             "board-value",
             "core.sources: is",
         ),
+        ("loihi1", '"mesh"', f'"tree"\narity = {[2] * 11}', "board-value", "arity: has 11 levels"),
+        ("spinnaker1-board", "[8, 8]", "[80, 80]", "board-value", "absent: is for up to 4,096"),
         (
             "loihi1",
             '"mesh"',
@@ -404,3 +407,20 @@ def test_no_damaged_file_raises_anything_else(data: st.DataObject) -> None:
         parse_chip(text[:start] + filler + text[start + length :], "damaged.toml")
     except BoardError as error:
         assert error.code.startswith("board-")
+
+
+def test_links_that_wrap_lead_round_what_is_absent() -> None:
+    text = (resources.files("spikec.boards") / "chips" / "loihi1.toml").read_text("utf-8")
+    gone = "absent = [[1, 0], [1, 1], [1, 2], [1, 3]]"
+    text = re.sub(r"max_chips .*\n", "", text)
+    torus = parse_chip(text.replace('"mesh"', f'"torus"\n{gone}'), "mine.toml")
+    assert len(torus.absent) == 4
+    with pytest.raises(BoardError, match="leaves no way from router"):
+        parse_chip(text.replace('"mesh"', f'"mesh"\n{gone}'), "mine.toml")
+
+
+def test_leaves_of_a_tree_may_be_absent() -> None:
+    text = (resources.files("spikec.boards") / "chips" / "loihi1.toml").read_text("utf-8")
+    text = re.sub(r"max_chips .*\n", "", text).replace("[8, 4]", "[16, 1]")
+    tree = parse_chip(text.replace('"mesh"', '"tree"\narity = [4, 4]\nabsent = [[1, 0]]'), "x.toml")
+    assert tree.cores == 15 * tree.cores_per_router

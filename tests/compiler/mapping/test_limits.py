@@ -211,6 +211,20 @@ def test_pairs_count_once_where_it_is_close() -> None:
         refuse(axons([3, 4], 0, pairs), less)
 
 
+def test_what_joining_populations_saves() -> None:
+    # Four cores of five: three and three and ... share cores if they are one population.
+    def said(*sizes: int, lines: int = 0) -> str:
+        network = axons([*sizes], lines, [])
+        network = replace(network, neurons=network.sources)
+        return refused(network, on_cores({"neurons": 5, "sources": 5}))
+
+    assert "or join populations of one model" in said(3, 3, 3, 3, 3)
+    assert "join" in said(6, 6, 6, 2) and "join" not in said(6, 6, 6, 3)
+    # Lines take a core that populations cannot have, nor are they joined.
+    assert "join" not in said(3, 3, 3, 3, 4, lines=2)
+    assert "the largest population is 'p0' with 3" in said(3, 1, 1, 1, 1, lines=4)
+
+
 def on_cores(limits: dict[str, float]) -> Machine:
     return replace(small(limits, mixed=False), inputs_on_cores=True)
 

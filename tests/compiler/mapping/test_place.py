@@ -145,6 +145,20 @@ def test_parts_of_one_group_share_a_router(seed: int) -> None:
     assert sorted(alone.tolist()) == list(range(m.cores))
 
 
+def test_sharing_routers_saves_hops(monkeypatch: pytest.MonkeyPatch) -> None:
+    m = machine("triads", (4, 4), cores=8, multicast=True)
+    cases = [groups(seed, 110, 400, most=20) for seed in range(4)]
+    found = [placement_cost(t, m, place(t, m)) for t in cases]
+    monkeypatch.setattr(place_module, "_by_routers", lambda _, __, seats, ___, ____: seats)
+    without = [placement_cost(t, m, place(t, m)) for t in cases]
+    assert sum(found) < sum(without)
+
+
+def test_one_router_has_nothing_to_place() -> None:
+    m = machine("mesh", (1, 1), cores=20, multicast=True)
+    assert place(groups(1, 12, 100), m, effort=2).tolist() == list(range(12))
+
+
 def test_trees_are_looked_at_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     m = machine("triads", (5, 5), cores=2, multicast=True)
     cases = [groups(seed, 45, 120, most=8) for seed in range(4)]

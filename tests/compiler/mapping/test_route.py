@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -6,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from spikec.boards.machine import Machine
+from spikec.compiler.mapping import route as route_module
 from spikec.compiler.mapping.geometry import curve, distances, geometry
 from spikec.compiler.mapping.mapping import Routes
 from spikec.compiler.mapping.place import placement_cost
@@ -156,6 +158,13 @@ def test_no_packets_on_a_mesh_wait_for_each_other_in_a_circle(name: str) -> None
     seats = seats_of(m, m.cores, 2)
     routes = route(t, m, seats)
     walk(routes, t, m, seats)
+    waits = waiting(routes)
+    assert waits.number_of_edges() > 50
+    assert nx.is_directed_acyclic_graph(waits)
+
+
+def waiting(routes: Routes) -> Any:
+    """Each link of a route, and those by which it goes on."""
     waits = nx.DiGraph()
     for r in range(routes.count):
         into: dict[int, tuple[int, int]] = {}
@@ -164,8 +173,28 @@ def test_no_packets_on_a_mesh_wait_for_each_other_in_a_circle(name: str) -> None
             if link[0] in into:
                 waits.add_edge(into[link[0]], link)
             into[link[1]] = link
-    assert waits.number_of_edges() > 50
-    assert nx.is_directed_acyclic_graph(waits)
+    return waits
+
+
+@pytest.mark.parametrize("multicast", [False, True])
+def test_where_all_rules_take_too_long_ways_go_by_one_tree(
+    multicast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route_module, "TURN_STEPS", 100)
+    m = replace(MESHES["a hole"], multicast=multicast, host=31)
+    t = groups(4, m.cores, 800, most=9)
+    seats = seats_of(m, m.cores, 2)
+    routes = route(t, m, seats)
+    walk(routes, t, m, seats)
+    assert nx.is_directed_acyclic_graph(waiting(routes))
+
+
+def test_packets_for_one_core_each_go_round_a_hole_by_short_ways() -> None:
+    m = replace(MESHES["a hole"], multicast=False)
+    t = groups(1, m.cores, 1000, most=9)
+    seats = seats_of(m, m.cores, 2)
+    sent = link_load(route(t, m, seats), m, t.rate).packets.sum()
+    assert placement_cost(t, m, seats) <= sent <= 1.1 * placement_cost(t, m, seats)
 
 
 def test_where_turns_of_one_rule_leave_no_way_the_other_has_one() -> None:

@@ -172,7 +172,7 @@ def test_a_table_that_is_too_long_is_refused() -> None:
         "router 1 at (1, 0) of 'small' needs 3 routing entries for 3 blocks of keys, at "
         "least; the limit is 1 entries (recalled: the test), and 1 other router is too full"
     )
-    assert diagnostic.hint is not None and "share one route" in diagnostic.hint
+    assert diagnostic.hint is not None and "one route for all neurons" in diagnostic.hint
 
 
 def test_the_limit_counts_after_minimisation() -> None:

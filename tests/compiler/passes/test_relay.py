@@ -84,6 +84,28 @@ def test_relays_are_needed_and_shared() -> None:
     )
 
 
+def test_relays_take_no_name_that_there_is() -> None:
+    graph = delayed(3, 12)
+    names = [p.name for p in graph.populations]
+    other = f"{names[0]}.relay1"
+
+    def renamed(name: str) -> str:
+        return other if name == names[-1] else name
+
+    graph = replace(
+        graph,
+        populations=tuple(replace(p, name=renamed(p.name)) for p in graph.populations),
+        projections=tuple(
+            replace(p, pre=renamed(p.pre), post=renamed(p.post)) for p in graph.projections
+        ),
+        outputs=tuple(replace(o, source=renamed(o.source)) for o in graph.outputs),
+        probes=(),
+    )
+    legal = relayed(graph, delaying(4))
+    found = [p.name for p in legal.populations]
+    assert len(set(found)) == len(found) and {other, f"{other}_"} <= set(found)
+
+
 def test_without_the_last_step_the_network_differs() -> None:
     """The property above sees a relay that is a step too fast."""
     graph = delayed(3, 12)
