@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
 
@@ -18,6 +19,8 @@ Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 
 UNLIMITED: Final = 1 << 62
+# What `RelayDelays` calls its populations.
+_RELAY: Final = re.compile(r"\.relay\d+_*$")
 # What one neuron, or projection, has of a limit, and what the machine allows for.
 _SENTENCES: Final = {
     "fan_in": ("{} has {} synapses onto it", "a neuron of '{}' takes {}"),
@@ -168,6 +171,8 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
         if lines and machine.core.sources is not None and limit is machine.core.neurons:
             of_each += f" or {capacity(lines[0], machine)}"
     count = f"{len(placed) - len(lines):,} population{'' if len(placed) - len(lines) == 1 else 's'}"
+    relays = sum(bool(_RELAY.search(n.name)) for n in placed)
+    count += f" ({relays:,} of them relays of long delays)" if relays else ""
     count += f" and {len(lines):,} input{'' if len(lines) == 1 else 's'}" if lines else ""
     apart = "" if machine.mixed else f" in {count}, none of which shares a core,"
     found.add(
@@ -177,7 +182,8 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
         f"few; the largest {'input' if node.lines else 'population'} is '{node.name}' with "
         f"{node.size:,}",
         node.at,
-        "choose a larger target"
+        ("shorten the longest delays, " if relays else "")
+        + "choose a larger target"
         + _less(axons, machine, dict(zip((n.name for n in placed), filled, strict=True)), needed),
     )
 

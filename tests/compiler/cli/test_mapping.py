@@ -152,6 +152,14 @@ def test_a_long_delay_of_a_population_becomes_relays(spikec: Spikec, tmp_path: P
     assert "golden / integer: measured" in said.out and "integer / cores: equal" in said.out
 
 
+def test_relays_are_named_where_they_are_too_many(spikec: Spikec, tmp_path: Path) -> None:
+    model = save(tmp_path / "net.spk", 2, 300, back=400)
+    said = spikec("compile", model, "-t", "spinnaker1", "-o", tmp_path / "out")
+    assert said.code == 2
+    assert "in 13 populations (12 of them relays of long delays) and 1 input" in said.err
+    assert "shorten the longest delays, choose a larger target" in said.err
+
+
 def test_nobody_counts_cycles_of_a_chip_yet(
     spikec: Spikec, model: Path, stimulus: Path, tmp_path: Path
 ) -> None:
