@@ -148,7 +148,7 @@ STAGES = ("partition", "traffic", "place", "route", "tables", "check")
 FASTER = 20.0
 LARGE_ENOUGH = 10_000
 # Ours is run so often, and the median taken: stages of microseconds vary.
-RUNS = 3
+RUNS = 5
 
 
 def ours(axons: Axons, effort: int) -> dict[str, Any]:

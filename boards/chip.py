@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -49,8 +50,9 @@ def chip_names() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in _folder().iterdir() if f.name.endswith(".toml")))
 
 
+@cache
 def load_chip(name: str) -> Machine:
-    """Return the chip of this name.
+    """Return the chip of this name, read once.
 
     Raises :class:`BoardError` ``board-unknown`` with the closest names if there is none.
     """

@@ -74,14 +74,14 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
 
     Raises ``ValueError`` where the machine has fewer cores than there are parts.
     """
-    if groups.parts > machine.cores:
+    line, per = _line(machine), machine.cores_per_router
+    if groups.parts > line.size:
         raise ValueError(
-            f"{groups.parts} parts do not fit into {machine.cores} cores of '{machine.name}'"
+            f"{groups.parts} parts do not fit into {line.size} cores of '{machine.name}'"
         )
-    few = groups.parts <= NEIGHBOURS * machine.cores_per_router
-    alone = machine.cores == machine.cores_per_router
-    if groups.parts == 0 or alone or (effort <= 0 and few):
-        return _line(machine)[: groups.parts]
+    few = effort <= 0 and groups.parts <= NEIGHBOURS * per
+    if few or line.size <= per or groups.parts == 0:
+        return line[: groups.parts]
     f = flows(groups)
     first = _along_curve(groups, f, machine)
     if effort <= 0:
