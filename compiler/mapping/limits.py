@@ -184,7 +184,7 @@ def _refuse_size(axons: Axons, machine: Machine, found: Diagnostics) -> None:
         node.at,
         ("shorten the longest delays, " if relays else "")
         + "choose a larger target"
-        + _less(axons, machine, dict(zip((n.name for n in placed), filled, strict=True)), needed),
+        + _less(machine, placed, filled, needed, node),
     )
 
 
@@ -199,25 +199,24 @@ def _largest(placed: list[Node], machine: Machine) -> Node:
     return max(placed, key=takes)
 
 
-def _less(axons: Axons, machine: Machine, filled: dict[str, int], needed: int) -> str:
-    """What else would do where a network takes too many cores, ``filled`` being their places."""
+def _less(
+    machine: Machine, placed: list[Node], filled: list[int], needed: int, largest: Node
+) -> str:
+    """What else would do where nodes that fill so many places ``needed`` too many cores."""
     cap, most = caps_of(machine).neurons, most_cores(machine)
-    placed = [node for node in axons.nodes if node.name in filled]
-    node = _largest(placed, machine)
-    limit = limit_of(node, machine)
-    if limit is None:
-        each = 0
-    elif machine.mixed:
-        return f", or leave out {axons.neurons - most * int(limit.value):,} neurons"
-    else:
-        each = int(limit.value)
-    populations = [filled[n.name] for n in placed if not n.lines]
+    limit = limit_of(largest, machine)
+    if limit is not None and machine.mixed:
+        return f", or leave out {sum(n.size for n in placed) - most * int(limit.value):,} neurons"
+    populations = [size for node, size in zip(placed, filled, strict=True) if not node.lines]
     alone = sum(-(-size // cap) for size in populations)
-    if needed - alone - (-sum(populations) // cap) <= most:
+    if needed - alone + -(-sum(populations) // cap) <= most:
         return ", or join populations of one model"
+    if limit is None:
+        return ""
     # So many cores fewer for the largest, if it has as many.
-    kept = -(-node.size // each) - (needed - most) if each else 0
-    return f", or leave out {node.size - kept * each:,} of '{node.name}'" if kept > 0 else ""
+    each = int(limit.value)
+    kept = -(-largest.size // each) - (needed - most)
+    return f", or leave out {largest.size - kept * each:,} of '{largest.name}'" if kept > 0 else ""
 
 
 def _refuse_neurons(axons: Axons, machine: Machine, found: Diagnostics) -> None:

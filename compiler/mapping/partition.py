@@ -128,8 +128,8 @@ def partition(
     if effort:
         part = _multilevel(whole, vertex, caps, cores, effort, seed, progress, start)
     elif kernels and not machine.mixed and caps.fan_out > 1:
-        ways = (streamed(whole, caps).part, _sliced(whole, min(caps.neurons, size.sum()), False))
-        part = min(ways, key=lambda way: packets(whole, way, int(way.max()) + 1))[vertex]
+        goal = min(caps.neurons, size.sum())
+        part = _fewest(whole, streamed(whole, caps).part, _sliced(whole, goal, False))[vertex]
     else:
         part, _, within = streamed(whole, caps)
         sends = min(caps.out_axons, caps.fan_out) < UNLIMITED
@@ -316,8 +316,8 @@ def _grown(levels: list[Hypergraph], caps: Caps, goal: int, cores: int) -> tuple
     """Parts of about ``goal`` neurons, of the vertices of the coarsest level that has enough."""
     fine = levels[0]
     if not caps.mixed:
-        ways = (_sliced(fine, goal, False), streamed(fine, Caps(goal, mixed=False)).part)
-        return 0, min(ways, key=lambda way: packets(fine, way, int(way.max()) + 1))
+        unmixed = streamed(fine, Caps(goal, mixed=False)).part
+        return 0, _fewest(fine, _sliced(fine, goal, False), unmixed)
     if len(levels) == 1:
         return 0, _sliced(fine, goal, caps.mixed)
     neurons = int(fine.size.sum())
@@ -369,7 +369,12 @@ def _sliced(graph: Hypergraph, goal: int, mixed: bool) -> Array:
     if mixed:
         return own
     other = _in_slices(graph, np.argsort(first_ends(graph), kind="stable"), goal, mixed)
-    return min(own, other, key=lambda part: packets(graph, part, int(part.max()) + 1))
+    return _fewest(graph, own, other)
+
+
+def _fewest(graph: Hypergraph, *ways: Array) -> Array:
+    """That of several partitions with the fewest packets, the first of equals."""
+    return min(ways, key=lambda part: packets(graph, part, int(part.max()) + 1))
 
 
 def _in_slices(graph: Hypergraph, order: Array, goal: int, mixed: bool) -> Array:

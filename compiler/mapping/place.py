@@ -82,12 +82,11 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
     few = effort <= 0 and groups.parts <= NEIGHBOURS * per
     if few or line.size <= per or groups.parts == 0:
         return line[: groups.parts]
-    f = flows(groups)
-    first = _along_curve(groups, f, machine)
+    f, g = flows(groups), geometry(machine)
+    links = _attraction(f, g)
+    first = _along_curve(groups, f, links, machine, g)
     if effort <= 0:
         return first
-    g = geometry(machine)
-    links = _attraction(f, g)
     starts = STARTS if groups.parts <= FEW_PARTS else STARTS[:RUNS_OF_MANY]
     runs = len(starts)
     terms = min(TERMS_PER_PART * groups.parts, TERMS) * effort // runs
@@ -95,7 +94,7 @@ def place(groups: Traffic, machine: Machine, seed: int = 0, effort: int = 1) -> 
         _improve(links, machine, g, first, seed * runs + run, terms, start)
         for run, start in enumerate(starts)
     ]
-    if machine.multicast and machine.cores_per_router > 1:
+    if machine.multicast and per > 1:
         results.append(_by_routers(groups, machine, first, seed, effort))
     best = min((first, *results), key=lambda each: _cost(groups, f, machine, g, each))
     return _descend_trees(groups, machine, g, best, TREE_LINKS * effort)
@@ -151,12 +150,14 @@ def place_along_curve(groups: Traffic, machine: Machine) -> Ids:
 
     The line is that of `_arrange` or that of their numbers, whichever costs less.
     """
-    return _along_curve(groups, flows(groups), machine)
+    f, g = flows(groups), geometry(machine)
+    return _along_curve(groups, f, _attraction(f, g), machine, g)
 
 
-def _along_curve(groups: Traffic, f: Flows, machine: Machine) -> Ids:
-    g = geometry(machine)
-    ptr, other, sent, received, _ = _attraction(f, g)
+def _along_curve(
+    groups: Traffic, f: Flows, links: Attraction, machine: Machine, g: Geometry
+) -> Ids:
+    ptr, other, sent, received, _ = links
     order = np.arange(groups.parts)
     _arrange(ptr, other, sent + received, order)
     cores = _line(machine)[: groups.parts]

@@ -47,13 +47,13 @@ class Turns(NamedTuple):
 
 
 def turns_of(g: Geometry, *, root: int | None = None) -> Turns:
-    """The links of a mesh, by the odd-even model or, with a ``root``, up to it and down again."""
+    """The links of a mesh, by the odd-even model or, with a ``root``, up to it and down again.
+
+    In a mesh of one column north counts as east: there is nothing to turn to.
+    """
     end = np.repeat(np.arange(g.form.nodes), np.diff(g.ptr))
     step = end - g.source
     heading = np.select([step == 1, step == -1, step > 1], [EAST, WEST, NORTH], SOUTH)
-    # A mesh of one column has no links along x.
-    if g.form.width == 1:
-        heading = np.where(step > 0, NORTH, SOUTH)
     order = np.argsort(g.source, kind="stable")
     ptr = np.searchsorted(g.source[order], np.arange(g.form.nodes + 1))
     up = np.zeros(0, np.bool_)
@@ -196,15 +196,11 @@ def grown_trees(g: Any, t: Any, home: Any, end_ptr: Any, ends: Any, alone: Any, 
                     total = np.int64(-1)
                     break
                 if first >= 0:
-                    first = -1
+                    first, left = -1, 0
                     for v in mine:
                         if mark[v] != stamp:
                             wanted[v] = stamp
-                        elif wanted[v] != -1:
-                            wanted[v] = -1
-                    left = 0
-                    for v in mine:
-                        left += wanted[v] == stamp
+                            left += 1
             if total >= 0 and (least < 0 or total < least):
                 best, least = variant, total
         if best < 0 or steps > most:

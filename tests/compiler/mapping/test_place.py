@@ -1,3 +1,4 @@
+import inspect
 import os
 import subprocess
 import sys
@@ -145,12 +146,20 @@ def test_parts_of_one_group_share_a_router(seed: int) -> None:
     assert sorted(alone.tolist()) == list(range(m.cores))
 
 
+def with_and_without(
+    name: str, m: Machine, cases: list[Traffic], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[float], list[float]]:
+    """What places cost, and what they cost where a step of the way leaves them as they are."""
+    found = [placement_cost(t, m, place(t, m)) for t in cases]
+    at = list(inspect.signature(getattr(place_module, name)).parameters).index("seats")
+    monkeypatch.setattr(place_module, name, lambda *given: given[at])
+    return found, [placement_cost(t, m, place(t, m)) for t in cases]
+
+
 def test_sharing_routers_saves_hops(monkeypatch: pytest.MonkeyPatch) -> None:
     m = machine("triads", (4, 4), cores=8, multicast=True)
     cases = [groups(seed, 110, 400, most=20) for seed in range(4)]
-    found = [placement_cost(t, m, place(t, m)) for t in cases]
-    monkeypatch.setattr(place_module, "_by_routers", lambda _, __, seats, ___, ____: seats)
-    without = [placement_cost(t, m, place(t, m)) for t in cases]
+    found, without = with_and_without("_by_routers", m, cases, monkeypatch)
     assert sum(found) < sum(without)
 
 
@@ -162,9 +171,7 @@ def test_one_router_has_nothing_to_place() -> None:
 def test_trees_are_looked_at_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     m = machine("triads", (5, 5), cores=2, multicast=True)
     cases = [groups(seed, 45, 120, most=8) for seed in range(4)]
-    found = [placement_cost(t, m, place(t, m)) for t in cases]
-    monkeypatch.setattr(place_module, "_descend_trees", lambda _, __, ___, seats, ____: seats)
-    pairs_only = [placement_cost(t, m, place(t, m)) for t in cases]
+    found, pairs_only = with_and_without("_descend_trees", m, cases, monkeypatch)
     assert all(a <= b for a, b in zip(found, pairs_only, strict=True))
     assert sum(found) < sum(pairs_only)
 
