@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Literal, cast
 
+from .costs import (
+    CORE_COUNTS,
+    HOLDERS,
+    MACHINE_COUNTS,
+    Barrier,
+    CostLine,
+    CostModel,
+    Interconnect,
+    Pace,
+)
 from .features import CHIP_FAMILIES
 from .machine import STEPS, CoreLimits, Encoding, Machine, Topology
 from .quantity import Quantity
-from .table import MOST, BoardError, Table, check_name, no_such, read_own_file, read_table
+from .table import (
+    MOST,
+    BoardError,
+    Table,
+    check_name,
+    did_you_mean,
+    no_such,
+    read_own_file,
+    read_table,
+)
 
 # Numbers of cores are 32 bits wide wherever a network is mapped, and so are sets of a router's.
 _MOST_SEATS: Final = 2**31 - 1
@@ -42,7 +62,9 @@ _COST_UNITS: Final = {
     "power": "W",
     "frequency": "Hz",
     "rate": "1/s",
+    "cycles": "cycles",
 }
+_TIMES: Final = ("s", "cycles")
 
 
 def chip_names() -> tuple[str, ...]:
@@ -80,7 +102,8 @@ def parse_chip(text: str, origin: str) -> Machine:
     core = _core(top.table("core"))
     encoding = _encoding(top, core)
     network = _network(top.optional_table("network"))
-    costs = top.optional_table("costs")
+    table = top.optional_table("costs")
+    costs = {} if table is None else {key: _cost(table, key) for key in table.names}
     machine = Machine(
         name=top.text("name"),
         title=top.text("title"),
@@ -100,7 +123,9 @@ def parse_chip(text: str, origin: str) -> Machine:
         routing_entries=network["routing_entries"],
         link_capacity=network["link_capacity"],
         chip_link=network["chip_link"],
-        costs={} if costs is None else {key: _cost(costs, key) for key in costs.names},
+        costs=costs,
+        models=_models(top.optional_table("models"), costs),
+        interconnect=_interconnect(top.optional_table("interconnect")),
         note=top.optional_text("note") or "",
         family=top.choice("family", tuple(CHIP_FAMILIES)),
         max_chips=layout.optional_quantity("max_chips", unit="chips", whole=True),
@@ -188,6 +213,104 @@ def _cost(table: Table, key: str) -> Quantity:
         known = ", ".join(f"_{k}" for k in _COST_UNITS)
         raise table.error("board-unknown-key", key, f"must end with one of {known}")
     return table.quantity(key, unit=_COST_UNITS[kind])
+
+
+def _models(table: Table | None, costs: Mapping[str, Quantity]) -> dict[str, CostModel]:
+    return {} if table is None else {name: _model(table, name, costs) for name in table.names}
+
+
+def _model(table: Table, name: str, costs: Mapping[str, Quantity]) -> CostModel:
+    model = table.table(name)
+
+    def cost(line: Table, units: tuple[str, ...]) -> str:
+        key = line.text("cost")
+        if key not in costs:
+            raise line.error("board-value", "cost", f"costs.{key} {did_you_mean(key, costs)}")
+        if costs[key].unit not in units:
+            wanted = " or ".join(units)
+            raise line.error(
+                "board-value", "cost", f"'{key}' is in {costs[key].unit}, not {wanted}"
+            )
+        if costs[key].unit == "cycles" and "clock_frequency" not in costs:
+            raise line.error("board-value", "cost", f"'{key}' needs costs.clock_frequency")
+        return key
+
+    def lines(key: str, counts: Iterable[str], *units: str) -> tuple[CostLine, ...]:
+        found = []
+        for line in model.tables(key, required=False):
+            times = line.number("times") if line.has("times") else 1.0
+            count = line.choice("count", tuple(counts))
+            unit = ("J",) if count == "clock" else units
+            found.append(CostLine(count, cost(line, unit), times))
+            if count == "clock" and "clock_frequency" not in costs:
+                raise line.error("board-value", "count", "'clock' needs costs.clock_frequency")
+            line.finish()
+        return tuple(found)
+
+    points = []
+    for line in model.tables("barrier", required=False):
+        points.append(Barrier(line.integer("tiles", 1), cost(line, _TIMES)))
+        line.finish()
+    if [point.tiles for point in points] != sorted({point.tiles for point in points}):
+        raise model.error("board-value", "barrier", "must be of ascending numbers of tiles")
+    pace = model.choice("pace", ("barrier", "tick", "free"))
+    if (pace == "barrier") != bool(points):
+        raise model.error("board-value", "pace", "is 'barrier' where there are barriers, else not")
+    tick = model.optional_text("tick")
+    if tick is not None:
+        if pace != "tick":
+            raise model.error("board-value", "tick", f"is for the pace 'tick', not '{pace}'")
+        if tick not in costs or costs[tick].unit != "s":
+            raise model.error("board-value", "tick", f"'{tick}' is no time in costs")
+    between = "last" if not model.has("between") else model.choice("between", ("linear", "last"))
+    every = (*CORE_COUNTS, *MACHINE_COUNTS)
+    found = CostModel(
+        name=name,
+        title=model.text("title"),
+        pace=cast("Pace", pace),
+        overlap=model.boolean("overlap") if model.has("overlap") else False,
+        network=model.boolean("network") if model.has("network") else True,
+        energy=lines("energy", every, "J"),
+        power=lines("power", HOLDERS, "W"),
+        send=lines("send", CORE_COUNTS, *_TIMES),
+        receive=lines("receive", CORE_COUNTS, *_TIMES),
+        barrier=tuple(points),
+        between=cast("Literal['linear', 'last']", between),
+        tick=tick,
+        unknown=model.texts("unknown") if model.has("unknown") else (),
+    )
+    model.finish()
+    return found
+
+
+def _interconnect(table: Table | None) -> Interconnect | None:
+    if table is None:
+        return None
+
+    def cycles(key: str) -> Quantity:
+        return table.quantity(key, unit="cycles", whole=True)
+
+    def perhaps(key: str) -> Quantity | None:
+        return table.optional_quantity(key, unit="cycles", whole=True)
+
+    found = Interconnect(
+        cycle_time=table.quantity("cycle_time", unit="s"),
+        flits=table.quantity("flits", unit="flits", whole=True),
+        buffer=table.quantity("buffer", unit="flits", whole=True),
+        hop_x=cycles("hop_x"),
+        hop_y=cycles("hop_y"),
+        gap=cycles("gap"),
+        inject=cycles("inject"),
+        eject=cycles("eject"),
+        chip_hop=perhaps("chip_hop"),
+        chip_gap=perhaps("chip_gap"),
+        drop_after=perhaps("drop_after"),
+    )
+    table.finish()
+    if found.buffer.value < found.flits.value:
+        message = f"holds {found.buffer.value:g} flits, a packet has {found.flits.value:g}"
+        raise table.error("board-value", "buffer", message)
+    return found
 
 
 def _check_layout(machine: Machine, table: Table) -> None:

@@ -55,8 +55,16 @@ SPINNAKER = Features(input_hop=1, hop=1, max_spikes=1, learns=())
 # DYNAP-SE runs in continuous time: a step is as long as one likes, so that what a spike causes
 # counts as the next one.
 DYNAP_SE = Features(input_hop=1, hop=1, learns=())
+# ODIN works on events as they come, which only its one core sends.
+ODIN = Features(input_hop=1, hop=1, max_spikes=1, learns=())
 
 # By the ``family`` of a chip's file.
 CHIP_FAMILIES: Final[Mapping[str, Features]] = MappingProxyType(
-    {"loihi": LOIHI, "truenorth": TRUENORTH, "spinnaker": SPINNAKER, "dynap-se": DYNAP_SE}
+    {
+        "loihi": LOIHI,
+        "truenorth": TRUENORTH,
+        "spinnaker": SPINNAKER,
+        "dynap-se": DYNAP_SE,
+        "odin": ODIN,
+    }
 )

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
+from .costs import CostModel, Interconnect
 from .quantity import Obtained, Quantity
 
 Topology = Literal["mesh", "torus", "triads", "ring", "tree"]
@@ -133,7 +134,8 @@ class Machine:
     ``routing_entries`` limits the key/mask table of a router, ``link_capacity`` the packets of a
     link in a step, ``chip_link`` the cost of a hop from chip to chip in hops within one. ``costs``
     are energies in joule, times in second, powers in watt and so on by name; the name ends with
-    what it is (``hop_energy``).
+    what it is (``hop_energy``). ``models`` say what they are multiplied with, the usual one first,
+    and ``interconnect`` how fast packets are.
 
     ``max_chips`` is how many chips the largest machine of its kind has; ``None`` says that the
     arrangement is as it is. ``source`` and ``obtained`` are where the arrangement is written and
@@ -160,6 +162,8 @@ class Machine:
     link_capacity: Quantity | None = None
     chip_link: Quantity | None = None
     costs: Mapping[str, Quantity] = field(default_factory=dict, hash=False)
+    models: Mapping[str, CostModel] = field(default_factory=dict, hash=False)
+    interconnect: Interconnect | None = None
     note: str = ""
     family: str = ""
     max_chips: Quantity | None = None
@@ -261,4 +265,6 @@ class Machine:
             "layout.max_chips": self.max_chips,
         }
         found |= {key: q for key, q in optional.items() if q is not None}
+        if self.interconnect is not None:
+            found |= {f"interconnect.{key}": q for key, q in self.interconnect.stated.items()}
         return found | {f"costs.{key}": q for key, q in self.costs.items()}

@@ -112,6 +112,22 @@ class Table:
         self._asked.add(key)
         return self.text(key) if key in self._data else None
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of non-empty strings."""
+        found = self._get(key)
+        if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
+            raise self._wrong(key, "a list of non-empty strings", found)
+        return tuple(found)
+
+    def number(self, key: str) -> float:
+        """A finite number above zero."""
+        found = self._get(key)
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            raise self._wrong(key, "a number", found)
+        if not 0 < found < math.inf:
+            raise self.error("board-value", key, f"must be above zero and finite, not {found!r}")
+        return float(found)
+
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
         """One of ``choices``."""
         found = self.text(key)

@@ -156,24 +156,27 @@ def link_load(routes: Routes, machine: Machine, rate: npt.NDArray[np.integer[Any
     one packet for each.
     """
     nodes = int(max(routes.origin.max(initial=0), routes.end.max(initial=0))) + 1
-    router = routes.sink // machine.cores_per_router
-    times = np.ones(routes.start.size, np.int64)
-    if not machine.multicast:
-        _behind(
-            routes.link_ptr,
-            routes.start,
-            routes.end,
-            routes.sink_ptr,
-            router,
-            np.zeros(nodes, np.int64),
-            times,
-        )
+    times = copies(routes, machine)
     weight = times * np.repeat(np.asarray(rate, np.int64), np.diff(routes.link_ptr))
     key = routes.start.astype(np.int64) * nodes + routes.end
     links, which = np.unique(key, return_inverse=True)
     packets = np.zeros(links.size, np.int64)
     np.add.at(packets, which, weight)
     return LinkLoad(links // nodes, links % nodes, packets)
+
+
+def copies(routes: Routes, machine: Machine) -> Integers:
+    """Packets that a spike puts on each link of its route, shape (links,).
+
+    One with multicast, else the number of cores behind the link: one packet for each.
+    """
+    times = np.ones(routes.start.size, np.int64)
+    if not machine.multicast:
+        nodes = int(max(routes.origin.max(initial=0), routes.end.max(initial=0))) + 1
+        router = routes.sink // machine.cores_per_router
+        count = np.zeros(nodes, np.int64)
+        _behind(routes.link_ptr, routes.start, routes.end, routes.sink_ptr, router, count, times)
+    return times
 
 
 @numba.njit(cache=True)

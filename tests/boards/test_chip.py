@@ -21,7 +21,14 @@ from spikec.boards.table import BoardError
 
 NAMES = chip_names()
 SPINNAKERS = [name for name in NAMES if name.startswith("spinnaker1")]
-UNITS = {"energy": "J", "time": "s", "power": "W", "frequency": "Hz", "rate": "1/s"}
+UNITS = {
+    "energy": "J",
+    "time": "s",
+    "power": "W",
+    "frequency": "Hz",
+    "rate": "1/s",
+    "cycles": "cycles",
+}
 
 
 def source(name: str) -> str:
@@ -34,6 +41,7 @@ SHAPES = {
     "dynap-se": ("mesh", (1, 1), (1, 1), 4, 4),
     "loihi1": ("mesh", (1, 1), (8, 4), 4, 128),
     "loihi2": ("mesh", (1, 1), (8, 4), 4, 128),
+    "odin": ("mesh", (1, 1), (1, 1), 1, 1),
     "spinnaker1": ("triads", (1, 1), (1, 1), 16, 16),
     "spinnaker1-board": ("triads", (8, 8), (1, 1), 16, 48 * 16),
     "spinnaker1-triad": ("triads", (12, 12), (1, 1), 16, 144 * 16),
@@ -61,6 +69,7 @@ CORES = {
         "synapse_bits": 192 * 1024 * 8,
         "delay_steps": 62,
     },
+    "odin": {"neurons": 256, "in_axons": 256, "delay_steps": 1},
     "spinnaker1": SPINNAKER,
     "spinnaker1-board": SPINNAKER,
     "spinnaker1-triad": SPINNAKER,
@@ -71,6 +80,7 @@ RULES = {
     "dynap-se": (False, False, False),
     "loihi1": (False, True, False),
     "loihi2": (False, True, False),
+    "odin": (False, True, False),
     "spinnaker1": (True, False, True),
     "spinnaker1-board": (True, False, True),
     "spinnaker1-triad": (True, False, True),

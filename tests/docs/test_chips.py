@@ -27,7 +27,7 @@ def limits(machine: Machine) -> list[str]:
     of_router = f"{machine.cores_per_router} per router"
     lines = [f"| arrangement | {of_router} | cores | {machine.obtained} | {machine.source} |"]
     for key, q in machine.quantities.items():
-        if not key.startswith("costs."):
+        if not key.startswith(("costs.", "interconnect.")):
             value = f"{int(q.value):,}"
             lines.append(f"| `{key}` | {value} | {q.unit} | {q.obtained} | {q.source} |")
     return lines

@@ -1,0 +1,94 @@
+r"""What a run costs, line by line: a count, times a constant of the chip's file, with its source.
+
+.. math::
+    E = \sum_{l} m_l\, n_l\, k_l + T \sum_{p} m_p\, n_p\, P_p
+
+Nothing is added that no constant was found for; `CostModel.unknown` says what that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ...boards.costs import CORE_COUNTS, HOLDERS, MACHINE_COUNTS, CostLine, CostModel
+from ...boards.machine import Machine
+from ...boards.quantity import Quantity, engineering
+
+Kind = Literal["dynamic", "host", "static"]
+
+_HOST: Final = ("host_packets",)
+_WORDS: Final = {**CORE_COUNTS, **MACHINE_COUNTS, **HOLDERS}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a ledger: ``joules`` = ``times`` x ``amount`` x ``constant`` (x seconds).
+
+    ``kind`` is ``static`` for what is there whatever happens, ``host`` for what enters and leaves,
+    ``dynamic`` for the rest; ``seconds`` is how long a power was taken, ``None`` for energies.
+    """
+
+    kind: Kind
+    count: str
+    amount: float
+    cost: str
+    constant: Quantity
+    times: float
+    joules: float
+    seconds: float | None = None
+
+    @property
+    def words(self) -> str:
+        """What is counted, in words."""
+        return _WORDS[self.count]
+
+    @property
+    def formula(self) -> str:
+        """``1,114,500 x 33.6 pJ``."""
+        factors = [f"{self.amount:,.0f}"]
+        if self.times != 1:
+            factors.append(f"{self.times:g}")
+        factors.append(engineering(self.constant.value, self.constant.unit))
+        if self.seconds is not None:
+            factors.append(engineering(self.seconds, "s"))
+        return " x ".join(factors)
+
+
+def ledger(
+    model: CostModel, machine: Machine, totals: Mapping[str, int], cores: int, seconds: float
+) -> tuple[Line, ...]:
+    """The lines of a run with these counts in total, on so many cores, that takes ``seconds``."""
+    lines = [_energy(line, machine, totals[line.count]) for line in model.energy]
+    held = holders(machine, cores)
+    return (*lines, *(_power(line, machine, held[line.count], seconds) for line in model.power))
+
+
+def joules(lines: Iterable[Line]) -> float:
+    """The sum of all lines."""
+    return sum(line.joules for line in lines)
+
+
+def holders(machine: Machine, cores: int) -> dict[str, float]:
+    """How many there are of what takes power."""
+    clock = machine.costs.get("clock_frequency")
+    return {
+        "machine": 1,
+        "chips": machine.chip_count,
+        "cores": cores,
+        "clock": 0.0 if clock is None else clock.value,
+    }
+
+
+def _energy(line: CostLine, machine: Machine, amount: int) -> Line:
+    constant = machine.costs[line.cost]
+    kind: Kind = "host" if line.count in _HOST else "dynamic"
+    energy = line.times * amount * constant.value
+    return Line(kind, line.count, amount, line.cost, constant, line.times, energy)
+
+
+def _power(line: CostLine, machine: Machine, amount: float, seconds: float) -> Line:
+    constant = machine.costs[line.cost]
+    energy = line.times * amount * constant.value * seconds
+    return Line("static", line.count, amount, line.cost, constant, line.times, energy, seconds)

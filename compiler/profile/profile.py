@@ -1,0 +1,277 @@
+"""The profile of a mapped network: counts, ledger, timing and critical path of a stimulus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...boards.costs import CostModel
+from ...ir.events import Events
+from ...ir.records import Record
+from ..mapping.axons import Axons
+from ..mapping.mapping import Mapping as Placement
+from .count import Counts, Spikes, count, spikes_of
+from .critical import Cause, add_up, causes, core_name, link_name
+from .ledger import Line, joules, ledger
+from .reach import Reach, reach
+from .timing import LINK, NOBODY, timing
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+# What is counted in each core, in the order of `Profile.core_counts`.
+CORES: Final = ("spikes", "packets_out", "packets_in", "synaptic_operations")
+
+
+@dataclass(frozen=True, eq=False)
+class Waits(Record):
+    """Every output spike, and what it waited for most.
+
+    Spike k left neuron ``index[k]`` of ``populations[population[k]]`` in step ``step[k]`` (of the
+    hardware) of ``sample[k]``, ``seconds[k]`` after the sample began; of these it waited
+    ``share[k]`` (0 to 1) for ``causes[cause[k]]``, more than for anything else.
+    """
+
+    populations: tuple[str, ...]
+    causes: tuple[str, ...]
+    sample: Integers
+    population: Integers
+    step: Integers
+    index: Integers
+    seconds: Floats
+    cause: Integers
+    share: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Profile(Record):
+    """What a stimulus takes of a mapped network.
+
+    Arrays are of all samples: ``length``, ``lead``, ``way``, ``rest`` and ``leader`` (samples,
+    steps) as in `Timing`, steps those of the hardware, lags included. ``core_counts`` (counts,
+    parts) has the sums of `CORES`; ``core_busy`` (2, parts) the seconds of sending and receiving.
+    ``timeline`` (steps, parts) is how long each core is busy in each step of the sample
+    ``slowest``. ``link_load`` (links,) are packets on the links ``link_start -> link_end``.
+    ``ledger`` is of all samples, ``totals`` its counts, ``causes`` the critical path, the largest
+    gain first. ``tick`` is that of a model that ticks, in seconds.
+    """
+
+    machine: str
+    title: str
+    model: CostModel
+    seat: Integers
+    cores_per_router: int
+    grid: tuple[int, int]
+    length: Floats
+    lead: Floats
+    way: Floats
+    rest: Floats
+    leader: Integers
+    core_names: tuple[str, ...]
+    core_counts: Integers
+    core_busy: Floats
+    slowest: int
+    timeline: Floats
+    link_start: Integers
+    link_end: Integers
+    link_load: Integers
+    totals: dict[str, int]
+    ledger: tuple[Line, ...]
+    causes: tuple[Cause, ...]
+    waits: Waits
+    tick: float | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return int(self.length.shape[0])
+
+    @property
+    def steps(self) -> int:
+        """Steps of the hardware in each sample."""
+        return int(self.length.shape[1])
+
+    @property
+    def cores(self) -> int:
+        """Cores in use."""
+        return self.seat.size
+
+    @property
+    def latency(self) -> float:
+        """Seconds a sample, the mean."""
+        return float(self.length.sum(axis=1).mean())
+
+    @property
+    def energy(self) -> float:
+        """Joules a sample, the mean; of all that there is a constant for."""
+        return joules(self.ledger) / max(self.samples, 1)
+
+    @property
+    def late(self) -> int:
+        """Steps whose work exceeds their tick."""
+        return int((self.rest < 0).sum())
+
+
+def profile(
+    axons: Axons,
+    placement: Placement,
+    model: CostModel,
+    events: Mapping[str, Events],
+    outputs: Sequence[str],
+    *,
+    tick: float | None = None,
+) -> Profile:
+    """The profile of a network whose nodes send ``events``, in the steps of the hardware.
+
+    ``outputs`` are populations whose spikes are to be explained.
+    """
+    known = reach(axons, placement)
+    steps = max((e.steps for e in events.values()), default=0)
+    gathered = _Gathered(axons, placement, model, known, tick)
+    for spikes in spikes_of(axons, events, steps):
+        gathered.take(spikes)
+    return gathered.profile(events, outputs)
+
+
+class _Gathered:
+    """What is kept of each sample: its counts (steps, cells) are dropped once they are used."""
+
+    def __init__(
+        self, axons: Axons, placement: Placement, model: CostModel, known: Reach, tick: float | None
+    ) -> None:
+        self.axons, self.placement, self.model = axons, placement, model
+        self.known, self.tick = known, tick
+        self.timings: list[tuple[Floats, Floats, Floats, Integers]] = []
+        self.links: list[npt.NDArray[np.int32]] = []
+        self.causes: list[tuple[Cause, ...]] = []
+        self.totals: dict[str, int] = {}
+        self.core_counts = np.zeros((len(CORES), placement.parts), np.int64)
+        self.core_busy = np.zeros((2, placement.parts))
+        self.load = np.zeros(known.start.size, np.int64)
+        self.timeline = np.zeros((0, placement.parts))
+        self.slowest, self.longest = 0, -1.0
+
+    def take(self, spikes: Spikes) -> None:
+        counts = count(self.known, spikes)
+        found = timing(self.model, self.placement, self.known, counts, self.tick)
+        self.causes.append(
+            causes(self.model, self.axons, self.placement, self.known, counts, found)
+        )
+        for name, amount in counts.totals(self.known).items():
+            self.totals[name] = self.totals.get(name, 0) + amount
+        self.core_counts += self._of_parts(counts)
+        self.core_busy += np.stack([found.send.sum(axis=0), found.receive.sum(axis=0)])
+        self.load += counts.link_load
+        self.links.append(counts.busiest_link)
+        work = float((found.lead + found.way).sum())
+        if work > self.longest:
+            self.slowest, self.longest = len(self.timings), work
+            self.timeline = found.send + found.receive
+        self.timings.append((found.lead, found.way, found.rest, found.leader))
+
+    def _of_parts(self, counts: Counts) -> Integers:
+        begin = self.known.part_ptr[:-1]
+        rows = [
+            counts.packets_in.sum(axis=0)
+            if name == "packets_in"
+            else np.add.reduceat(getattr(counts, name).sum(axis=0), begin)
+            for name in CORES
+        ]
+        return np.stack(rows)
+
+    def profile(self, events: Mapping[str, Events], outputs: Sequence[str]) -> Profile:
+        placement, machine = self.placement, self.placement.machine
+        lead, way, rest = (
+            np.stack([np.asarray(t[k], np.float64) for t in self.timings]) for k in range(3)
+        )
+        leader = np.stack([t[3] for t in self.timings])
+        length = lead + way + rest
+        seconds = float(length.sum())
+        return Profile(
+            machine=machine.name,
+            title=machine.title,
+            model=self.model,
+            seat=placement.seat.astype(np.int64),
+            cores_per_router=machine.cores_per_router,
+            grid=machine.grid,
+            length=length,
+            lead=lead,
+            way=way,
+            rest=rest,
+            leader=leader,
+            core_names=tuple(core_name(placement, part) for part in range(placement.parts)),
+            core_counts=self.core_counts,
+            core_busy=self.core_busy,
+            slowest=self.slowest,
+            timeline=self.timeline,
+            link_start=self.known.start.astype(np.int64),
+            link_end=self.known.end.astype(np.int64),
+            link_load=self.load,
+            totals=self.totals,
+            ledger=ledger(self.model, machine, self.totals, placement.parts, seconds),
+            causes=add_up(self.causes),
+            waits=self._waits(events, outputs, lead, way, rest, leader),
+            tick=self.tick,
+        )
+
+    def _waits(
+        self,
+        events: Mapping[str, Events],
+        outputs: Sequence[str],
+        lead: Floats,
+        way: Floats,
+        rest: Floats,
+        leader: Integers,
+    ) -> Waits:
+        link = np.stack(self.links).astype(np.int64)
+        # Cores first, then links, then the way of packets and what is left.
+        parts = self.placement.parts
+        who = np.where(leader == LINK, parts + link, leader).astype(np.int64)
+        used, place = np.unique(who[leader != NOBODY], return_inverse=True)
+        where = np.full(who.shape, -1, np.int64)
+        where[leader != NOBODY] = place
+        rows = np.arange(who.size).reshape(who.shape)
+        total = np.zeros((who.size, used.size + 2))
+        led = where >= 0
+        total[rows[led], where[led]] = lead[led]
+        total[:, -2], total[:, -1] = way.ravel(), np.maximum(rest, 0.0).ravel()
+        waited = np.cumsum(total.reshape(*who.shape, -1), axis=1)
+        when = np.cumsum(lead + way + rest, axis=1)
+        samples, steps, indices, owners = [], [], [], []
+        for number, name in enumerate(outputs):
+            found = events[name]
+            samples.append(found.sample.astype(np.int64))
+            steps.append(found.step.astype(np.int64))
+            indices.append(found.index.astype(np.int64))
+            owners.append(np.full(found.sample.size, number))
+        sample, step, index, owner = (
+            np.concatenate([np.zeros(0, np.int64), *arrays])
+            for arrays in (samples, steps, indices, owners)
+        )
+        seconds = when[sample, step]
+        most = waited[sample, step].argmax(axis=1) if sample.size else np.zeros(0, np.int64)
+        share = waited[sample, step, most] / np.where(seconds > 0, seconds, 1.0)
+        names = [
+            core_name(self.placement, n)
+            if n < parts
+            else link_name(
+                self.placement, int(self.known.start[n - parts]), int(self.known.end[n - parts])
+            )
+            for n in used.tolist()
+        ]
+        last = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
+        return Waits(
+            populations=tuple(outputs),
+            causes=(*names, "way of packets", last[self.model.pace]),
+            sample=sample,
+            population=owner,
+            step=step,
+            index=index,
+            seconds=seconds,
+            cause=most,
+            share=np.minimum(share, 1.0),
+        )
