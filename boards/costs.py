@@ -25,9 +25,9 @@ CORE_COUNTS: Final[Mapping[str, str]] = {
 MACHINE_COUNTS: Final[Mapping[str, str]] = {
     "near_packets": "packets to a core of the same router",
     "hops": "hops of packets within a chip",
-    "hops_x": "of them along x",
-    "hops_y": "of them along y",
-    "hops_diagonal": "of them along both",
+    "hops_x": "hops along x within a chip",
+    "hops_y": "hops along y within a chip",
+    "hops_diagonal": "hops along both within a chip",
     "chip_hops": "hops of packets from chip to chip",
     "visits": "routers that packets enter, the first among them",
     "host_packets": "packets from the host into the machine",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
     from .mapping.axons import Axons
     from .mapping.map import Mapped
+    from .profile.profile import Profile
 
 GROUP = "spikec.backends"
 Progress = Callable[[str, float], None]
@@ -189,6 +190,36 @@ class Deployer(Protocol):
     def deploy(self, request: Deployment) -> Deployed:
         """Program, connect, run."""
         ...
+
+
+@dataclass(frozen=True)
+class ProfileRequest:
+    """A request to say what a stimulus takes of the hardware, before there is any.
+
+    ``model`` names one of the cost models of its chip, ``None`` the usual one. ``tick`` is the
+    length of a step in seconds where that is not the hardware's own.
+    """
+
+    artifact: Artifact
+    stimulus: Stimulus
+    model: str | None = None
+    tick: float | None = None
+    progress: Progress = no_progress
+
+
+@runtime_checkable
+class Profiler(Protocol):
+    """A backend that knows what its targets' work costs."""
+
+    def profile(self, request: ProfileRequest) -> Profile:
+        """Counts, energy and time of every step; E0326 where the model is none of the chip's."""
+        ...
+
+
+def find_profiler(artifact: Artifact) -> Profiler | None:
+    """The backend that knows what an artefact's target costs, if it does."""
+    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    return backend if isinstance(backend, Profiler) else None
 
 
 def find_deployer(artifact: Artifact) -> Deployer:

@@ -14,11 +14,11 @@ from ..boards.board import Target
 from ..ir.diagnostics import Diagnostics, Location, fail
 from ..ir.events import Events, Stimulus
 from ..ir.graph import Graph
-from ..ir.neurons import IntegerNeuron
 from ..ir.text import digest, text
 from .artifact import Artifact
 from .backend import Backend, Emission, Progress, check_options, no_progress
 from .integer.executor import Executor
+from .integer.population import spiking_populations
 from .passes.base import Pass, run_pipeline
 from .passes.legalise import Legalise
 from .passes.quantise import LayerError, Quantise, layer_errors
@@ -218,11 +218,7 @@ def _rates(
     quantised: Graph, calibration: Stimulus, progress: Progress
 ) -> dict[str, npt.NDArray[np.int64]]:
     """Spikes of every neuron and line under a stimulus, by node; readouts send none."""
-    spiking = [
-        p.name
-        for p in quantised.populations
-        if isinstance(p.neuron, IntegerNeuron) and p.neuron.reset != "none"
-    ]
+    spiking = spiking_populations(quantised)
     recording = Executor(quantised).run(
         calibration, populations=spiking, progress=lambda share: progress("rates", share)
     )

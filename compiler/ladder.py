@@ -80,11 +80,7 @@ def run_rung(
     if populations is None:
         populations = list(dict.fromkeys(o.source for o in graph.outputs))
     check_populations(graph, populations)
-    for node in graph.inputs:
-        events = stimulus.inputs.get(node.name)
-        if events is None or events.size != node.size:
-            size = "nothing" if events is None else f"{events.size} lines"
-            raise fail("E0702", f"input '{node.name}' has {node.size} lines, the stimulus {size}")
+    _check_lines(graph, stimulus)
     if rung == INTEGER:
         _check_counts(artifact, stimulus)
         recording = Executor(graph, seed).run(
@@ -109,6 +105,20 @@ def run_rung(
         pace=pace,
     )
     return backend.run(rung, run)
+
+
+def check_stimulus(artifact: Artifact, stimulus: Stimulus) -> None:
+    """E0702 for a stimulus of other inputs, E0703 for counts that the network was not made for."""
+    _check_lines(quantised(artifact), stimulus)
+    _check_counts(artifact, stimulus)
+
+
+def _check_lines(graph: Graph, stimulus: Stimulus) -> None:
+    for node in graph.inputs:
+        events = stimulus.inputs.get(node.name)
+        if events is None or events.size != node.size:
+            size = "nothing" if events is None else f"{events.size} lines"
+            raise fail("E0702", f"input '{node.name}' has {node.size} lines, the stimulus {size}")
 
 
 def _check_counts(artifact: Artifact, stimulus: Stimulus) -> None:

@@ -318,6 +318,12 @@ CODES: dict[str, Code] = {
         "The file mapping.json has to be as compiler/mapping/mapping.schema.json describes it, and "
         "of the machine and network it is read for. Compile again.",
     ),
+    "E0326": Code(
+        "a chip has no such cost model",
+        "What work costs on a chip stands in its file, in tables [models.NAME]; without one nothing "
+        "can be said of its latency and energy. Name one that there is, or write your own: "
+        "docs/costs.md has those of every chip.",
+    ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
         "the format cannot hold the network",

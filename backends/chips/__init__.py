@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...boards.board import Target
 from ...boards.chip import chip_names, load_chip, parse_chip
@@ -17,11 +17,17 @@ from ...boards.features import CHIP_FAMILIES
 from ...boards.machine import Machine
 from ...boards.table import BoardError, read_own_file
 from ...compiler.artifact import Artifact
-from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run
+from ...compiler.backend import Emission, Outcome, ProfileRequest, Progress, Requirement, Run
 from ...compiler.compile import MAPPING
 from ...compiler.ladder import quantised
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
+
+if TYPE_CHECKING:
+    # The mapper's kernels are loaded where they are needed.
+    from ...compiler.mapping.axons import Axons
+    from ...compiler.mapping.mapping import Mapping as Placement
+    from ...compiler.profile.profile import Profile
 
 CHIP = "chip.toml"
 
@@ -57,22 +63,31 @@ class ChipsBackend:
         files = {CHIP: target.text.encode()} if target.text else {}
         return Emission(files, {"not_built": said}, {})
 
+    def profile(self, request: ProfileRequest) -> Profile:
+        """What a stimulus takes of the chip; E0326 for a model that the chip does not have."""
+        from .profile import profile_artifact
+
+        return profile_artifact(request, *mapped(request.artifact))
+
     def run(self, rung: str, run: Run) -> Outcome:
         """The rung ``cores``: the integer rung, core by core, along the routes of the mapping.
 
         E0308 and E0301 as `CoreExecutor` raises them, E0324 for a mapping that is damaged, E0305
         for a chip's file that is.
         """
-        from ...compiler.mapping.network import axons_of
-        from ...compiler.mapping.to_json import read_mapping
         from .execute import run_cores
 
-        facts = run.artifact.manifest
-        graph = quantised(run.artifact)
-        machine = _machine(run.artifact)
-        axons = axons_of(graph, machine, int(facts["quantise"]["weight_bits"]))
-        mapping = read_mapping(run.artifact.files[MAPPING], machine, axons)
-        return run_cores(graph, axons, mapping, run)
+        return run_cores(*mapped(run.artifact), run)
+
+
+def mapped(artifact: Artifact) -> tuple[Graph, Axons, Placement]:
+    """The network of an artefact and where it is on its chip; E0324 where that is damaged."""
+    from ...compiler.mapping.network import axons_of
+    from ...compiler.mapping.to_json import read_mapping
+
+    graph, machine = quantised(artifact), _machine(artifact)
+    axons = axons_of(graph, machine, int(artifact.manifest["quantise"]["weight_bits"]))
+    return graph, axons, read_mapping(artifact.files[MAPPING], machine, axons)
 
 
 def _target(machine: Machine, text: str = "") -> Target:

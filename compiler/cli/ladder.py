@@ -1,4 +1,4 @@
-"""Verbs that run an artefact: run, verify, profile."""
+"""Verbs that run an artefact: run, verify."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ from .options import (
     stimulus_option,
 )
 
-# Rungs that count no cycles.
-_COUNTLESS = ("golden", "integer", "cores")
-_folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 
 
 def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recording:
@@ -48,7 +46,7 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
 
 
 @click.command()
-@_folder
+@folder_argument
 @click.option("--on", "rung", default="integer", show_default=True, help="golden, integer, rtl ...")
 @stimulus_option
 @click.option(
@@ -165,7 +163,7 @@ def _tell_cycles(report: Report, data: dict[str, Any], outcome: Outcome) -> None
 
 
 @click.command()
-@_folder
+@folder_argument
 @stimulus_option
 @click.option("--rungs", help="Comma-separated, from the top; default: all that the target has.")
 @click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
@@ -206,7 +204,7 @@ def verify(
     equal, data = judge(report, graph, network(artifact), names, outcomes, labelled)
     if page is not None:
         files = ladder_report(artifact, outcomes, labelled)
-        _write_report(report, page, files)
+        write_report(report, page, files)
     report.data(data)
     return 0 if equal else 1
 
@@ -270,105 +268,7 @@ def judge(
     return equal, data
 
 
-@click.command()
-@_folder
-@stimulus_option
-@click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
-@steps_option
-@samples_option
-@json_option
-def profile(
-    folder: Path,
-    stimulus: Path,
-    page: Path | None,
-    steps: int | None,
-    samples: int | None,
-    as_json: bool,
-) -> int:
-    """Latency of a compiled network: exact cycles of each step, and where they go."""
-    report = Report(as_json)
-    artifact = load_artifact(folder)
-    graph = quantised(artifact)
-    own = [r for r in rungs_of(str(artifact.manifest["backend"])) if r not in _COUNTLESS]
-    if not own:
-        raise fail(
-            "E0306",
-            f"target '{artifact.manifest['target']}' has no rung that counts cycles",
-            hint="compile for a board: 'spikec targets'",
-        )
-    labelled = load_stimulus(stimulus, graph, steps).take(samples)
-    with report.progress() as progress:
-        outcome = run_rung(artifact, own[0], labelled.stimulus, pace=True, progress=progress)
-    data = cycle_profile(report, outcome, artifact)
-    if page is not None:
-        _write_report(report, page, ladder_report(artifact, {own[0]: outcome}, labelled))
-    report.data(data)
-    return 0
-
-
-def cycle_profile(report: Report, outcome: Outcome, artifact: Artifact) -> dict[str, Any]:
-    """Cycles by phase and step, and the time they take at the clock."""
-    clock = outcome.clock_hz or 1.0
-    facts = artifact.manifest["emission"]
-    total = np.sum(list(outcome.cycles.values()), axis=0)
-    everything = float(total.sum()) or 1.0
-    samples = total.shape[0]
-    rows, phases = [], {}
-    for phase, cycles in outcome.cycles.items():
-        mean = float(cycles.sum()) / samples
-        share = 100.0 * float(cycles.sum()) / everything
-        rows.append((phase, f"{mean:,.0f}", f"{mean / clock * 1e6:,.1f}", f"{share:.1f} %"))
-        phases[phase] = {"cycles_per_sample": mean, "share": share / 100.0}
-    mean = everything / samples
-    rows.append(("all", f"{mean:,.0f}", f"{mean / clock * 1e6:,.1f}", "100 %"))
-    report.table(
-        f"{samples} sample(s) of {total.shape[1]} steps at {clock / 1e6:g} MHz",
-        ("phase", "cycles a sample", "us a sample", "share"),
-        rows,
-    )
-    worst = np.unravel_index(int(np.argmax(total)), total.shape)
-    report.line(
-        f"a step takes {total.min():,} to {total.max():,} cycles "
-        f"({total.max() / clock * 1e6:,.2f} us); the longest is step {worst[1]} of "
-        f"sample {worst[0]}"
-    )
-    data: dict[str, Any] = {
-        "clock_hz": clock,
-        "samples": samples,
-        "steps": int(total.shape[1]),
-        "phases": phases,
-        "cycles_per_sample": mean,
-        "microseconds_per_sample": mean / clock * 1e6,
-        "cycles_per_step": {"min": int(total.min()), "max": int(total.max())},
-        "cycles": {phase: cycles.tolist() for phase, cycles in outcome.cycles.items()},
-    }
-    if outcome.pace is not None:
-        own = float(outcome.pace.sum()) / samples
-        # The last step has no next one.
-        ticks = outcome.pace[:, 1:-1] if outcome.pace.shape[1] > 2 else outcome.pace[:, 1:]
-        report.line(
-            f"if each step's events are at hand: {own:,.0f} cycles, {own / clock * 1e6:,.1f} us a "
-            f"sample; from tick to tick {ticks.min():,} to {ticks.max():,} cycles, "
-            f"{ticks.mean():,.1f} in the mean"
-        )
-        data["own_pace"] = {
-            "cycles_per_sample": own,
-            "microseconds_per_sample": own / clock * 1e6,
-            "cycles_per_step": float(ticks.mean()),
-            "cycles": outcome.pace.tolist(),
-        }
-    if outcome.link_seconds is not None:
-        link = outcome.link_seconds / samples
-        report.line(f"the link takes {link * 1e3:,.1f} ms a sample, or more")
-        data["link_milliseconds_per_sample"] = link * 1e3
-    if "fmax_mhz" in facts:
-        fmax = facts["fmax_mhz"]
-        report.line(f"at the achieved Fmax of {fmax:.1f} MHz: {mean / fmax:,.1f} us a sample")
-        data |= {"fmax_mhz": fmax, "microseconds_per_sample_at_fmax": mean / fmax}
-    return data
-
-
-def _write_report(report: Report, page: Path, files: Mapping[str, bytes]) -> None:
+def write_report(report: Report, page: Path, files: Mapping[str, bytes]) -> None:
     """The page and its JSON beside each other, whatever suffix was said."""
     places = [page.with_suffix(Path(name).suffix) for name in files]
     for place, content in zip(places, files.values(), strict=True):

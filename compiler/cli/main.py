@@ -13,8 +13,9 @@ from ...ir.diagnostics import SpikecError, fail
 from .console import Report
 from .deploy import deploy
 from .info import doctor, explain, targets
-from .ladder import profile, run, verify
+from .ladder import run, verify
 from .model import compare, compile_, show
+from .profile import profile
 from .showcase import demo
 
 

@@ -21,9 +21,10 @@ from ..passes.quantise import Quantise
 from ..reporting import compile_report, ladder_report
 from ..stimulus import stimulus_bytes
 from .console import Report
-from .ladder import cycle_profile, judge, run_ladder
+from .ladder import judge, run_ladder
 from .model import make_folder, write_file
 from .options import json_option, read_model
+from .profile import cycle_profile
 
 _RTL_IMAGES = 100
 

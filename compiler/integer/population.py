@@ -165,6 +165,11 @@ def integer_neuron(population: Population) -> IntegerNeuron:
     return population.neuron
 
 
+def spiking_populations(graph: Graph) -> list[str]:
+    """The populations of a quantised graph that send spikes: all but readouts."""
+    return [p.name for p in graph.populations if integer_neuron(p).reset != "none"]
+
+
 def taken(
     neuron: IntegerNeuron, population: Population, members: npt.NDArray[np.integer[Any]]
 ) -> IntegerNeuron:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -124,6 +124,7 @@ def profile(
     outputs: Sequence[str],
     *,
     tick: float | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Profile:
     """The profile of a network whose nodes send ``events``, in the steps of the hardware.
 
@@ -132,8 +133,10 @@ def profile(
     known = reach(axons, placement)
     steps = max((e.steps for e in events.values()), default=0)
     gathered = _Gathered(axons, placement, model, known, tick)
-    for spikes in spikes_of(axons, events, steps):
+    samples = max((e.samples for e in events.values()), default=0)
+    for number, spikes in enumerate(spikes_of(axons, events, steps)):
         gathered.take(spikes)
+        progress((number + 1) / samples)
     return gathered.profile(events, outputs)
 
 

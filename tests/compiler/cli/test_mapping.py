@@ -160,14 +160,6 @@ def test_relays_are_named_where_they_are_too_many(spikec: Spikec, tmp_path: Path
     assert "shorten the longest delays, choose a larger target" in said.err
 
 
-def test_nobody_counts_cycles_of_a_chip_yet(
-    spikec: Spikec, model: Path, stimulus: Path, tmp_path: Path
-) -> None:
-    ok(spikec("compile", model, "-t", "loihi1", "-o", tmp_path / "out", *OPTIONS))
-    said = spikec("profile", tmp_path / "out", "-s", stimulus)
-    assert said.code == 2 and "E0306: target 'loihi1' has no rung that counts" in said.err
-
-
 @pytest.mark.parametrize("target", ["null", "loihi1", "icebreaker"])
 def test_a_network_without_populations(spikec: Spikec, tmp_path: Path, target: str) -> None:
     graph = Graph("net", 1e-3, (Input("in", (3,)),), (), (), ())

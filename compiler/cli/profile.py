@@ -1,0 +1,276 @@
+"""The verb profile: latency and energy of a compiled network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import numpy as np
+
+from ...boards.quantity import engineering
+from ...ir.diagnostics import fail
+from ..artifact import Artifact, load_artifact
+from ..backend import Outcome, ProfileRequest, find_profiler, rungs_of
+from ..ladder import check_stimulus, quantised, run_rung
+from ..reporting import ladder_report
+from ..stimulus import LabelledStimulus, load_stimulus
+from .console import Report
+from .ladder import folder_argument, write_report
+from .model import make_folder, write_file
+from .options import json_option, samples_option, steps_option, stimulus_option
+
+if TYPE_CHECKING:
+    # The kernels that count are loaded where something is counted: not every verb waits for them.
+    from ..profile.profile import Profile
+
+# Rungs that count no cycles.
+_COUNTLESS: Final = ("golden", "integer", "cores")
+# Lines of the critical path that a screen has.
+_TOP: Final = 8
+_REST: Final = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
+
+
+@click.command()
+@folder_argument
+@stimulus_option
+@click.option("--model", metavar="NAME", help="Chip: which of its cost models; default: its first.")
+@click.option(
+    "--tick",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Chip that ticks: the length of a step; default: its own, or the network's dt.",
+)
+@click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    help="Write the slowest sample as a trace for https://ui.perfetto.dev (.json).",
+)
+@click.option(
+    "--csv", "tables", type=click.Path(path_type=Path), help="Chip: write tables to this folder."
+)
+@steps_option
+@samples_option
+@json_option
+def profile(
+    folder: Path,
+    stimulus: Path,
+    model: str | None,
+    tick: float | None,
+    page: Path | None,
+    trace: Path | None,
+    tables: Path | None,
+    steps: int | None,
+    samples: int | None,
+    as_json: bool,
+) -> int:
+    """Latency and energy of a compiled network: where they go, and what to change."""
+    report = Report(as_json)
+    artifact = load_artifact(folder)
+    labelled = load_stimulus(stimulus, quantised(artifact), steps).take(samples)
+    profiler = find_profiler(artifact)
+    if profiler is not None:
+        check_stimulus(artifact, labelled.stimulus)
+        with report.progress() as progress:
+            request = ProfileRequest(artifact, labelled.stimulus, model, tick, progress)
+            found = profiler.profile(request)
+        from ..profile.to_json import profile_tables
+        from ..profile.trace import profile_trace
+
+        data = tell_profile(report, found)
+        if tables is not None:
+            written = profile_tables(found)
+            make_folder(tables)
+            for name, content in written.items():
+                write_file(tables / name, content)
+            report.line(f"wrote {', '.join(written)} to {tables}")
+        if trace is not None:
+            write_file(trace, profile_trace(found))
+    else:
+        data = _profile_board(report, artifact, labelled, model, tick, tables, page, trace)
+    if trace is not None:
+        report.line(f"wrote {trace}: open it at https://ui.perfetto.dev")
+    report.data(data)
+    return 0
+
+
+# -- chips -----------------------------------------------------------------------------------------
+
+
+def tell_profile(report: Report, found: Profile) -> dict[str, Any]:
+    """A screenful: latency, energy, the ledger, and what steps wait for."""
+    from ..profile.to_json import energy_by_kind, profile_facts
+
+    samples = max(found.samples, 1)
+    report.line(f"{found.title}: {found.model.title}")
+    length = found.length.sum(axis=1)
+    report.line(
+        f"latency {engineering(found.latency, 's')} a sample "
+        f"({engineering(float(length.min()), 's')} to {engineering(float(length.max()), 's')}; "
+        f"{_many(found.samples, 'sample')} of {_many(found.steps, 'step')}), "
+        f"{engineering(float(found.length.mean()), 's')} a step, "
+        f"at most {engineering(float(found.length.max()), 's')}"
+    )
+    shares = _shares(found)
+    if shares:
+        report.line("  of it " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
+    if found.late:
+        worst = float(-found.rest.min())
+        report.line(
+            f"  {found.late} of {found.length.size} steps have more work than their tick of "
+            f"{engineering(found.tick or 0.0, 's')} holds, by up to {engineering(worst, 's')}: "
+            "spikes are late or lost"
+        )
+    kinds = ", ".join(
+        f"{kind} {engineering(joules, 'J')}" for kind, joules in energy_by_kind(found).items()
+    )
+    report.line(
+        f"energy {engineering(found.energy, 'J')} a sample ({kinds}) on "
+        f"{_many(found.cores, 'core')}"
+    )
+    total = found.energy or 1.0
+    report.table(
+        "energy a sample",
+        ("of", "how many", "each", "energy", "share", "constant is"),
+        [
+            (
+                line.words,
+                f"{line.amount / (samples if line.seconds is None else 1):,.0f}",
+                engineering(line.times * line.constant.value, line.constant.unit),
+                engineering(line.joules / samples, "J"),
+                f"{line.joules / samples / total:.1%}",
+                line.constant.obtained,
+            )
+            for line in found.ledger
+        ],
+    )
+    whole = found.latency or 1.0
+    report.table(
+        "what steps wait for, and what halving it would save",
+        ("kind", "what", "a sample", "share", "saves"),
+        [
+            (
+                cause.kind,
+                cause.name,
+                engineering(cause.seconds / samples, "s"),
+                f"{cause.seconds / samples / whole:.1%}",
+                f"{cause.gain / samples / whole:.1%}",
+            )
+            for cause in found.causes[:_TOP]
+        ],
+    )
+    report.line("not in these sums, since no constant is known: " + "; ".join(found.model.unknown))
+    return profile_facts(found)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _shares(found: Profile) -> dict[str, float]:
+    whole = float(found.length.sum())
+    parts = {
+        "cores and links": float(found.lead.sum()),
+        "way of packets": float(found.way.sum()),
+        _REST[found.model.pace]: float(np.maximum(found.rest, 0.0).sum()),
+    }
+    return {name: part / whole for name, part in parts.items() if part > 0} if whole else {}
+
+
+# -- boards ----------------------------------------------------------------------------------------
+
+
+def _profile_board(
+    report: Report,
+    artifact: Artifact,
+    labelled: LabelledStimulus,
+    model: str | None,
+    tick: float | None,
+    tables: Path | None,
+    page: Path | None,
+    trace: Path | None,
+) -> dict[str, Any]:
+    target = artifact.manifest["target"]
+    own = [r for r in rungs_of(str(artifact.manifest["backend"])) if r not in _COUNTLESS]
+    if not own:
+        raise fail(
+            "E0306",
+            f"target '{target}' has no rung that counts cycles",
+            hint="compile for a board or a chip: 'spikec targets'",
+        )
+    for option, value in (("--model", model), ("--tick", tick), ("--csv", tables)):
+        if value is not None:
+            raise fail("E0707", f"'{target}' is no chip: profile takes no {option} for it")
+    with report.progress() as progress:
+        outcome = run_rung(artifact, own[0], labelled.stimulus, pace=True, progress=progress)
+    data = cycle_profile(report, outcome, artifact)
+    if page is not None:
+        write_report(report, page, ladder_report(artifact, {own[0]: outcome}, labelled))
+    if trace is not None:
+        from ..profile.trace import cycle_trace
+
+        write_file(trace, cycle_trace(dict(outcome.cycles), outcome.clock_hz or 1.0, str(target)))
+    return data
+
+
+def cycle_profile(report: Report, outcome: Outcome, artifact: Artifact) -> dict[str, Any]:
+    """Cycles by phase and step, and the time they take at the clock."""
+    clock = outcome.clock_hz or 1.0
+    facts = artifact.manifest["emission"]
+    total = np.sum(list(outcome.cycles.values()), axis=0)
+    everything = float(total.sum()) or 1.0
+    samples = total.shape[0]
+    rows, phases = [], {}
+    for phase, cycles in outcome.cycles.items():
+        mean = float(cycles.sum()) / samples
+        share = 100.0 * float(cycles.sum()) / everything
+        rows.append((phase, f"{mean:,.0f}", f"{mean / clock * 1e6:,.1f}", f"{share:.1f} %"))
+        phases[phase] = {"cycles_per_sample": mean, "share": share / 100.0}
+    mean = everything / samples
+    rows.append(("all", f"{mean:,.0f}", f"{mean / clock * 1e6:,.1f}", "100 %"))
+    report.table(
+        f"{samples} sample(s) of {total.shape[1]} steps at {clock / 1e6:g} MHz",
+        ("phase", "cycles a sample", "us a sample", "share"),
+        rows,
+    )
+    worst = np.unravel_index(int(np.argmax(total)), total.shape)
+    report.line(
+        f"a step takes {total.min():,} to {total.max():,} cycles "
+        f"({total.max() / clock * 1e6:,.2f} us); the longest is step {worst[1]} of "
+        f"sample {worst[0]}"
+    )
+    data: dict[str, Any] = {
+        "clock_hz": clock,
+        "samples": samples,
+        "steps": int(total.shape[1]),
+        "phases": phases,
+        "cycles_per_sample": mean,
+        "microseconds_per_sample": mean / clock * 1e6,
+        "cycles_per_step": {"min": int(total.min()), "max": int(total.max())},
+        "cycles": {phase: cycles.tolist() for phase, cycles in outcome.cycles.items()},
+    }
+    if outcome.pace is not None:
+        own = float(outcome.pace.sum()) / samples
+        # The last step has no next one.
+        ticks = outcome.pace[:, 1:-1] if outcome.pace.shape[1] > 2 else outcome.pace[:, 1:]
+        report.line(
+            f"if each step's events are at hand: {own:,.0f} cycles, {own / clock * 1e6:,.1f} us a "
+            f"sample; from tick to tick {ticks.min():,} to {ticks.max():,} cycles, "
+            f"{ticks.mean():,.1f} in the mean"
+        )
+        data["own_pace"] = {
+            "cycles_per_sample": own,
+            "microseconds_per_sample": own / clock * 1e6,
+            "cycles_per_step": float(ticks.mean()),
+            "cycles": outcome.pace.tolist(),
+        }
+    if outcome.link_seconds is not None:
+        link = outcome.link_seconds / samples
+        report.line(f"the link takes {link * 1e3:,.1f} ms a sample, or more")
+        data["link_milliseconds_per_sample"] = link * 1e3
+    if "fmax_mhz" in facts:
+        fmax = facts["fmax_mhz"]
+        report.line(f"at the achieved Fmax of {fmax:.1f} MHz: {mean / fmax:,.1f} us a sample")
+        data |= {"fmax_mhz": fmax, "microseconds_per_sample_at_fmax": mean / fmax}
+    return data

@@ -1,0 +1,190 @@
+"""A profile as JSON and as tables for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+
+from .ledger import Line
+from .profile import CORES, Profile
+
+SCHEMA: Final = "spikec-profile-1"
+
+
+def profile_facts(profile: Profile) -> dict[str, Any]:
+    """All of a profile but its arrays by sample, step and core; seconds and joules a sample."""
+    samples = max(profile.samples, 1)
+    length = profile.length.sum(axis=1)
+    return {
+        "schema": SCHEMA,
+        "machine": profile.machine,
+        "model": profile.model.name,
+        "model_title": profile.model.title,
+        "pace": profile.model.pace,
+        "tick_seconds": profile.tick,
+        "samples": profile.samples,
+        "steps": profile.steps,
+        "cores": profile.cores,
+        "latency": {
+            "seconds_per_sample": profile.latency,
+            "least": float(length.min()),
+            "most": float(length.max()),
+            "seconds_per_step": float(profile.length.mean()),
+            "longest_step": float(profile.length.max()),
+            "cores_and_links": float(profile.lead.sum()) / samples,
+            "way_of_packets": float(profile.way.sum()) / samples,
+            "rest": float(profile.rest.sum()) / samples,
+            "late_steps": profile.late,
+        },
+        "energy": {
+            "joules_per_sample": profile.energy,
+            "by_kind": energy_by_kind(profile),
+            "unknown": list(profile.model.unknown),
+        },
+        "counts": dict(profile.totals),
+        "ledger": [ledger_line(line, samples) for line in profile.ledger],
+        "causes": [
+            asdict(cause) | {"seconds": cause.seconds / samples, "gain": cause.gain / samples}
+            for cause in profile.causes
+        ],
+    }
+
+
+def energy_by_kind(profile: Profile) -> dict[str, float]:
+    """Joules a sample of each kind of ledger line."""
+    found: dict[str, float] = {}
+    for line in profile.ledger:
+        found[line.kind] = found.get(line.kind, 0.0) + line.joules / max(profile.samples, 1)
+    return found
+
+
+def ledger_line(line: Line, samples: int) -> dict[str, Any]:
+    """One line with its formula, constant and source; joules of a sample and of all."""
+    return {
+        "kind": line.kind,
+        "count": line.count,
+        "what": line.words,
+        "amount": line.amount,
+        "times": line.times,
+        "cost": line.cost,
+        "constant": asdict(line.constant),
+        "seconds": line.seconds,
+        "formula": line.formula,
+        "joules": line.joules,
+        "joules_per_sample": line.joules / samples,
+    }
+
+
+def profile_tables(profile: Profile) -> dict[str, bytes]:
+    """Steps, cores, links, ledger, causes and waits, each a file of comma-separated values."""
+    samples = max(profile.samples, 1)
+    return {
+        "steps.csv": _csv(
+            ("sample", "step", "seconds", "lead_seconds", "leader", "way_seconds", "rest_seconds"),
+            _steps(profile),
+        ),
+        "cores.csv": _csv(
+            ("core", "x", "y", "send_seconds", "receive_seconds", *CORES), _cores(profile)
+        ),
+        "links.csv": _csv(
+            ("start", "end", "packets"),
+            zip(
+                profile.link_start.tolist(),
+                profile.link_end.tolist(),
+                profile.link_load.tolist(),
+                strict=True,
+            ),
+        ),
+        "ledger.csv": _csv(
+            (
+                "kind",
+                "what",
+                "amount",
+                "times",
+                "cost",
+                "value",
+                "unit",
+                "joules",
+                "obtained",
+                "source",
+            ),
+            (
+                (
+                    line.kind,
+                    line.words,
+                    line.amount,
+                    line.times,
+                    line.cost,
+                    line.constant.value,
+                    line.constant.unit,
+                    line.joules,
+                    line.constant.obtained,
+                    line.constant.source,
+                )
+                for line in profile.ledger
+            ),
+        ),
+        "causes.csv": _csv(
+            ("kind", "name", "seconds_per_sample", "steps", "gain_per_sample_if_halved"),
+            (
+                (c.kind, c.name, c.seconds / samples, c.steps, c.gain / samples)
+                for c in profile.causes
+            ),
+        ),
+        "waits.csv": _csv(
+            ("sample", "population", "neuron", "step", "seconds", "waited_most_for", "share"),
+            _waits(profile),
+        ),
+    }
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def leader_name(profile: Profile, leader: int) -> str:
+    """The core that leads a step, ``link`` or nothing."""
+    return profile.core_names[leader] if leader >= 0 else {-1: "link"}.get(leader, "")
+
+
+def _steps(profile: Profile) -> Iterator[tuple[Any, ...]]:
+    for sample, step in np.ndindex(profile.length.shape):
+        yield (
+            sample,
+            step,
+            float(profile.length[sample, step]),
+            float(profile.lead[sample, step]),
+            leader_name(profile, int(profile.leader[sample, step])),
+            float(profile.way[sample, step]),
+            float(profile.rest[sample, step]),
+        )
+
+
+def _cores(profile: Profile) -> Iterator[tuple[Any, ...]]:
+    for part, core in enumerate(profile.seat.tolist()):
+        y, x = divmod(core // profile.cores_per_router, profile.grid[0])
+        send, receive = profile.core_busy[:, part].tolist()
+        yield (core, x, y, send, receive, *profile.core_counts[:, part].tolist())
+
+
+def _waits(profile: Profile) -> Iterator[tuple[Any, ...]]:
+    w = profile.waits
+    for k in range(w.sample.size):
+        yield (
+            int(w.sample[k]),
+            w.populations[int(w.population[k])],
+            int(w.index[k]),
+            int(w.step[k]),
+            float(w.seconds[k]),
+            w.causes[int(w.cause[k])],
+            float(w.share[k]),
+        )
