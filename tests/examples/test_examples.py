@@ -53,6 +53,11 @@ def mnist() -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def silicon() -> Iterator[ModuleType]:
+    yield from script("silicon/measure.py")
+
+
+@pytest.fixture
 def stdp() -> Iterator[ModuleType]:
     yield from script("stdp_digits/learn.py")
 
@@ -264,3 +269,41 @@ class TestCortex:
         assert "at least 5 neurons" in capsys.readouterr().err
         assert cortex.main(["--target", "abacus"]) == 2
         assert "abacus" in capsys.readouterr().err
+
+
+class TestSilicon:
+    def test_loihi_is_within_a_fifth_of_the_machine_of_32_chips(self, silicon: ModuleType) -> None:
+        few, central, many, step = silicon.nearest_neighbours()
+        assert central.tolerance == 0.20 and central.meets
+        # By hand: every spike reaches every neuron, every neuron is updated in 60 steps.
+        for point, count in ((few, 667), (central, 708.5), (many, 750)):
+            without_mesh = count * 76_800 * 23.6e-12 + 76_800 * 60 * 52e-12
+            assert without_mesh < point.predicted < without_mesh * 1.05
+            assert point.error < 0.25
+        assert step.published == 5.8e-6
+
+    def test_truenorth_meets_the_point_that_was_held_out(self, silicon: ModuleType) -> None:
+        first, held_out, last = silicon.sweep(cores=64, ticks=1000)
+        assert held_out.what == "power at 20.07 Hz"
+        for point in (first, held_out, last):
+            assert point.tolerance == 0.01 and point.meets
+
+    def test_odin_at_two_clocks(self, silicon: ModuleType) -> None:
+        points = silicon.crossbar()
+        assert len(points) == 2
+        for point, hertz in zip(points, (75e6, 1.3e6), strict=True):
+            by_hand = 27.3e-6 + 1.78e-12 * hertz + 8.43e-12 * hertz / 2
+            assert point.predicted == pytest.approx(by_hand, rel=1e-3)
+            assert point.tolerance == 0.01 and point.meets
+
+    def test_a_missed_bar_is_an_error(
+        self,
+        silicon: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", ["measure.py", "--only", "odin", "--json"])
+        assert silicon.main() == 0
+        assert all(p["meets"] for p in json.loads(capsys.readouterr().out)["points"])
+        monkeypatch.setattr(silicon, "CLOCKS", ((75e6, 400e-6),))
+        assert silicon.main() == 1
