@@ -15,18 +15,29 @@ import numba
 import numpy as np
 
 # Columns of a port on its way in: branches of the first packet that have not left, those not yet
-# granted, packets present, place of the first, cycle it is dropped in, neighbours in that order.
-LEFT, WAITING, PRESENT, FIRST, DUE, BEFORE, AFTER = range(7)
+# granted, packets present, place of the first, cycle it is dropped in, neighbours in the order of
+# that, the event after that of its release.
+LEFT, WAITING, PRESENT, FIRST, DUE, BEFORE, AFTER, NEXT_FREE = range(8)
 IN_COLUMNS: Final = 8
 # Columns of a port on its way out: bits of ports that ask for it, the port that has it or -1, free
 # places behind it, the port that is asked first, the cycle since when one waits or -1, whether it
-# is listed, the way-in port behind it or -1, cycles it is taken, cycles of the hop.
-WANT, HOLDER, CREDIT, TURN, SINCE, LISTED, BEHIND, SPAN, HOP = range(9)
-OUT_COLUMNS: Final = 16
+# is listed, the event after that of its end.
+WANT, HOLDER, CREDIT, TURN, SINCE, LISTED, NEXT_END = range(7)
+OUT_COLUMNS: Final = 8
+# Columns of what never changes: first port of the router, way in that the way out leads to or -1,
+# way out that leads to the way in or -1, cycles that the way out is taken, cycles of the hop, core.
+BASE, BEHIND, FEEDER, SPAN, HOP, CORE = range(6)
+PATH_COLUMNS: Final = 8
+# Columns of a node: the port out towards it, the node behind all that lies behind it, and the sinks
+# behind those at the node, and behind all that lie behind it.
+WAY, END, HERE, LAST = range(4)
 # Columns of what a port out was used for.
 PACKETS, BUSY, STALL, PEAK = range(4)
-# Columns of a packet in a buffer.
-IDENT, SENT, NODE, TARGET, TAIL = range(5)
+# Columns of a place in a buffer: packet, cycle it was sent in, node, sink or -1, when its last flit
+# is in, the event after that of its arrival, the port, which never changes, and the node that it
+# goes on to, -1 where these are several.
+IDENT, SENT, NODE, TARGET, TAIL, NEXT_IN, PORT, CHILD = range(8)
+PLACE_COLUMNS: Final = 8
 # Columns of a packet that is to enter: when it is at the router, and the port.
 READY, IDENT_IN, SENT_IN, NODE_IN, TARGET_IN, PORT_IN = range(6)
 # Places of the clock: the cycle that comes next, packets to enter that have come to their port,
@@ -42,28 +53,37 @@ class Form(NamedTuple):
     """Sizes, in numbers only; ``drop_after`` is -1 where a packet waits for ever."""
 
     degree: int
-    cores: int
     ports: int
     places: int
     mask: int
     drop_after: int
 
 
+# The place of a lone bit, by the upper six of its product with a de Bruijn sequence.
+_SEQUENCE: Final = 0x03F79D71B4CB0A89
+_PLACES: Final = np.zeros(64, np.int64)
+_PLACES[[(_SEQUENCE << p) % 2**64 >> 58 for p in range(64)]] = np.arange(64)
+
+
+@numba.njit(cache=True)
+def lowest_bit(word: int) -> int:
+    """The place of the lowest bit that is set in ``word``, which is not 0."""
+    lone = np.uint64(word & -word)
+    place: int = _PLACES[(lone * np.uint64(_SEQUENCE)) >> np.uint64(58)]
+    return place
+
+
 @numba.njit(cache=True)
 def advance(
     form: Form,
     until: int,
-    end: Any,
-    way: Any,
-    sink_ptr: Any,
-    sink: Any,
-    feeder: Any,
+    tree: Any,
+    exit: Any,
+    path: Any,
     into: Any,
     out: Any,
     use: Any,
     buffer: Any,
-    next_end: Any,
-    next_arrival: Any,
     ends: Any,
     arrivals: Any,
     line: Any,
@@ -78,15 +98,14 @@ def advance(
 ) -> int:
     """Go through all cycles before ``until``, or to where nothing happens any more.
 
-    ``end``, ``sink_ptr``, ``sink`` are those of `Ways`, ``way`` (nodes,) the port out towards a
-    node. ``feeder`` is the port out that leads to a port in. ``into``, ``out``, ``use`` have a row
-    a port, ``buffer`` one a place. ``ends`` and ``arrivals`` are wheels of lists of events,
-    ``next_end`` and ``next_arrival`` the links of these. ``line`` (ports, 2) is the first and the
-    last packet waiting at a core's port, ``behind`` the one after each, ``entering`` all that are
-    to enter, by cycle, ``begun`` whether they have left that list. ``arrived`` and ``dropped``
-    (copies, 4) take what is known of each copy: packet, core, cycle, cycle it was sent in.
+    ``tree`` has a row a node of the ways, ``exit`` (sinks,) the ports out to cores. ``path``,
+    ``into``, ``out``, ``use`` have a row a port, ``buffer`` one a place. ``ends`` and ``arrivals``
+    are wheels of lists of events. ``line`` (ports, 2) is the first and the last packet waiting at a
+    core's port, ``behind`` the one after each, ``entering`` all that are to enter, by cycle,
+    ``begun`` whether they have left that list. ``arrived`` and ``dropped`` (copies, 4) take what is
+    known of each copy: packet, core, cycle, cycle it was sent in.
     """
-    degree, per, ports, places, mask = form.degree, form.cores, form.ports, form.places, form.mask
+    degree, ports, places, mask = form.degree, form.ports, form.places, form.mask
     total = out.shape[0]
     now, entered, events, held = clock[NOW], clock[ENTERED], clock[EVENTS], clock[HELD]
     earliest, latest = clock[EARLIEST], clock[LATEST]
@@ -119,25 +138,27 @@ def advance(
             if e < total:
                 i = out[e, HOLDER]
                 out[e, HOLDER] = -1
+                following = out[e, NEXT_END]
                 if out[e, WANT] != 0 and out[e, LISTED] == 0:
                     out[e, LISTED] = 1
                     active[n_active] = e
                     n_active += 1
-                if out[e, BEHIND] < 0:
+                if path[e, BEHIND] < 0:
                     place = i * places + into[i, FIRST]
                     arrived[n_arrived, 0] = buffer[place, IDENT]
-                    arrived[n_arrived, 1] = e // ports * per + e % ports - degree
+                    arrived[n_arrived, 1] = path[e, CORE]
                     arrived[n_arrived, 2] = t
                     arrived[n_arrived, 3] = buffer[place, SENT]
                     n_arrived += 1
             else:
                 i = e - total
-            e = next_end[e]
+                following = into[i, NEXT_FREE]
+            e = following
             into[i, LEFT] -= 1
             if into[i, LEFT] > 0:
                 continue
             into[i, PRESENT] -= 1
-            o = feeder[i]
+            o = np.int64(path[i, FEEDER])
             if o >= 0:
                 into[i, FIRST] += 1
                 if into[i, FIRST] == places:
@@ -156,13 +177,13 @@ def advance(
         arrivals[t & mask] = -1
         while place >= 0:
             events -= 1
-            i = place // places
+            i = buffer[place, PORT]
             into[i, PRESENT] += 1
             if into[i, PRESENT] == 1:
                 held += 1
                 fresh[n_fresh] = i
                 n_fresh += 1
-            place = next_arrival[place]
+            place = buffer[place, NEXT_IN]
         while entered < entering.shape[0] and entering[entered, READY] == t:
             i = entering[entered, PORT_IN]
             if line[i, 0] < 0:
@@ -179,7 +200,7 @@ def advance(
         for f in range(n_fresh):
             i = fresh[f]
             place = i * places + into[i, FIRST]
-            if feeder[i] < 0:
+            if path[i, FEEDER] < 0:
                 k = line[i, 0]
                 line[i, 0] = behind[k]
                 begun[k] = True
@@ -189,22 +210,23 @@ def advance(
                 buffer[place, TARGET] = entering[k, TARGET_IN]
                 buffer[place, TAIL] = t
             node, target = buffer[place, NODE], buffer[place, TARGET]
-            base = i // ports * ports
+            base = np.int64(path[i, BASE])
             bit = np.int64(1) << (i - base)
             branches = 0
             if target < 0:
+                buffer[place, CHILD] = -1
                 child = node + 1
-                while child < end[node]:
-                    o = way[child]
+                while child < tree[node, END]:
+                    o = np.int64(tree[child, WAY])
                     out[o, WANT] |= bit
                     if out[o, LISTED] == 0:
                         out[o, LISTED] = 1
                         active[n_active] = o
                         n_active += 1
                     branches += 1
-                    child = end[child]
-                for k in range(sink_ptr[node], sink_ptr[node + 1]):
-                    o = base + degree + sink[k] % per
+                    child = np.int64(tree[child, END])
+                for k in range(tree[node - 1, HERE] if node > 0 else 0, tree[node, HERE]):
+                    o = np.int64(exit[k])
                     out[o, WANT] |= bit
                     if out[o, LISTED] == 0:
                         out[o, LISTED] = 1
@@ -212,13 +234,14 @@ def advance(
                         n_active += 1
                     branches += 1
             else:
-                if target < sink_ptr[node + 1]:
-                    o = base + degree + sink[target] % per
+                if target < tree[node, HERE]:
+                    o = np.int64(exit[target])
                 else:
                     child = node + 1
-                    while target >= sink_ptr[end[child]]:
-                        child = end[child]
-                    o = np.int64(way[child])
+                    while target >= tree[child, LAST]:
+                        child = np.int64(tree[child, END])
+                    buffer[place, CHILD] = child
+                    o = np.int64(tree[child, WAY])
                 out[o, WANT] |= bit
                 if out[o, LISTED] == 0:
                     out[o, LISTED] = 1
@@ -245,20 +268,17 @@ def advance(
             if out[o, SINCE] >= 0:
                 use[o, STALL] += t - out[o, SINCE]
                 out[o, SINCE] = -1
-            if out[o, HOLDER] < 0 and (out[o, BEHIND] < 0 or out[o, CREDIT] > 0):
-                p = out[o, TURN]
-                while want >> p & 1 == 0:
-                    p += 1
-                    if p == ports:
-                        p = 0
+            if out[o, HOLDER] < 0 and (path[o, BEHIND] < 0 or out[o, CREDIT] > 0):
+                later = want >> out[o, TURN] << out[o, TURN]
+                p = lowest_bit(later if later != 0 else want)
                 want ^= np.int64(1) << p
                 out[o, WANT] = want
                 out[o, TURN] = p + 1 if p + 1 < ports else 0
-                i = o // ports * ports + p
+                i = path[o, BASE] + p
                 place = i * places + into[i, FIRST]
-                finish = max(t + out[o, SPAN], buffer[place, TAIL])
+                finish = max(t + path[o, SPAN], buffer[place, TAIL])
                 out[o, HOLDER] = i
-                next_end[o] = ends[finish & mask]
+                out[o, NEXT_END] = ends[finish & mask]
                 ends[finish & mask] = o
                 events += 1
                 use[o, PACKETS] += 1
@@ -273,7 +293,7 @@ def advance(
                         into[into[i, AFTER], BEFORE] = into[i, BEFORE]
                     else:
                         latest = into[i, BEFORE]
-                j = out[o, BEHIND]
+                j = np.int64(path[o, BEHIND])
                 if j >= 0:
                     taken = places - out[o, CREDIT]
                     out[o, CREDIT] -= 1
@@ -283,16 +303,18 @@ def advance(
                     if goal >= places:
                         goal -= places
                     goal += j * places
-                    child = buffer[place, NODE] + 1
-                    while way[child] != o:
-                        child = end[child]
+                    child = buffer[place, CHILD]
+                    if child < 0:
+                        child = buffer[place, NODE] + 1
+                        while tree[child, WAY] != o:
+                            child = np.int64(tree[child, END])
                     buffer[goal, IDENT] = buffer[place, IDENT]
                     buffer[goal, SENT] = buffer[place, SENT]
                     buffer[goal, NODE] = child
                     buffer[goal, TARGET] = buffer[place, TARGET]
-                    buffer[goal, TAIL] = finish + out[o, HOP]
-                    when = t + out[o, HOP]
-                    next_arrival[goal] = arrivals[when & mask]
+                    buffer[goal, TAIL] = finish + path[o, HOP]
+                    when = t + path[o, HOP]
+                    buffer[goal, NEXT_IN] = arrivals[when & mask]
                     arrivals[when & mask] = goal
                     events += 1
             if want != 0:
@@ -308,7 +330,7 @@ def advance(
                 latest = -1
             place = i * places + into[i, FIRST]
             node, target = buffer[place, NODE], buffer[place, TARGET]
-            base = i // ports * ports
+            base = np.int64(path[i, BASE])
             bit = np.int64(1) << (i - base)
             for p in range(ports - 1):
                 o = base + p
@@ -323,16 +345,17 @@ def advance(
                     high = target + 1
                 elif p < degree:
                     child = node + 1
-                    while way[child] != o:
-                        child = end[child]
-                    low, high = np.int64(sink_ptr[child]), np.int64(sink_ptr[end[child]])
+                    while tree[child, WAY] != o:
+                        child = np.int64(tree[child, END])
+                    low, high = np.int64(tree[child - 1, HERE]), np.int64(tree[child, LAST])
                 else:
-                    low, high = np.int64(sink_ptr[node]), np.int64(sink_ptr[node + 1])
+                    low = np.int64(tree[node - 1, HERE]) if node > 0 else np.int64(0)
+                    high = np.int64(tree[node, HERE])
                 for k in range(low, high):
-                    if target < 0 and p >= degree and sink[k] % per != p - degree:
+                    if target < 0 and p >= degree and exit[k] != o:
                         continue
                     dropped[n_dropped, 0] = buffer[place, IDENT]
-                    dropped[n_dropped, 1] = sink[k]
+                    dropped[n_dropped, 1] = path[exit[k], CORE]
                     dropped[n_dropped, 2] = t
                     dropped[n_dropped, 3] = buffer[place, SENT]
                     n_dropped += 1
@@ -340,7 +363,7 @@ def advance(
             into[i, LEFT] += 1 - into[i, WAITING]
             into[i, WAITING] = 0
             finish = max(t + 1, buffer[place, TAIL])
-            next_end[total + i] = ends[finish & mask]
+            into[i, NEXT_FREE] = ends[finish & mask]
             ends[finish & mask] = total + i
             events += 1
     if status == DONE and until < NEVER:

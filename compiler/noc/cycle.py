@@ -79,7 +79,7 @@ class LinkUse(Record):
 class Network:
     """An interconnect with packets on it; cycles begin at 0.
 
-    Takes memory for every place of every buffer: about 50 bytes each. Raises ``ValueError`` where
+    Takes memory for every place of every buffer: 64 bytes each. Raises ``ValueError`` where
     ``ways`` are of another machine than ``fabric``.
     """
 
@@ -107,32 +107,38 @@ class Network:
         entrance = entrances(machine)
         there = entrance >= 0
         behind = _port(entrance[there], degree, ports)
-        self._out = np.zeros((total, k.OUT_COLUMNS), np.int64)
-        self._out[:, [k.HOLDER, k.SINCE, k.BEHIND]] = -1
-        self._out[:, k.SPAN] = fabric.eject
-        links = self._link_port[there]
         places = fabric.packets()
-        self._out[links, k.BEHIND] = behind
+        links = self._link_port[there]
+        self._path = np.full((total, k.PATH_COLUMNS), -1, np.int32)
+        self._path[:, k.BASE] = np.arange(total) // ports * ports
+        self._path[:, k.SPAN] = fabric.eject
+        self._path[links, k.BEHIND] = behind
+        self._path[links, k.SPAN] = fabric.spans()[there]
+        self._path[links, k.HOP] = fabric.hops()[there]
+        self._path[behind, k.FEEDER] = links
+        cores = np.arange(routers * per)
+        self._path[_port(cores, per, ports) + degree, k.CORE] = cores
+        self._out = np.zeros((total, k.OUT_COLUMNS), np.int64)
+        self._out[:, [k.HOLDER, k.SINCE]] = -1
         self._out[links, k.CREDIT] = places
-        self._out[links, k.SPAN] = fabric.spans()[there]
-        self._out[links, k.HOP] = fabric.hops()[there]
-        self._feeder = np.full(total, -1, np.int64)
-        self._feeder[behind] = links
         self._into = np.zeros((total, k.IN_COLUMNS), np.int64)
         self._use = np.zeros((total, 4), np.int64)
         self._line = np.full((total, 2), -1, np.int64)
         self._last = np.zeros(total, np.int64)
-        self._buffer = np.zeros((total * places, 5), np.int64)
-        self._next_arrival = np.zeros(total * places, np.int64)
-        self._next_end = np.zeros(2 * total, np.int64)
+        self._buffer = np.zeros((total * places, k.PLACE_COLUMNS), np.int64)
+        self._buffer[:, k.PORT] = np.repeat(np.arange(total), places)
         self._fresh, self._active = np.zeros(total, np.int64), np.zeros(total, np.int64)
         # No event is further off than this: what is taken longest, or a hop.
         reach = max(fabric.eject, *fabric.spans().tolist(), *fabric.hops().tolist(), 1) + 2
         wheel = 1 << int(reach).bit_length()
         self._wheels = np.full((2, wheel), -1, np.int64)
         drop = -1 if fabric.drop_after is None else fabric.drop_after
-        self._form = k.Form(degree, per, ports, places, wheel - 1, drop)
-        self._way = np.where(ways.link >= 0, _port(ways.link, degree, ports), -1).astype(np.int32)
+        self._form = k.Form(degree, ports, places, wheel - 1, drop)
+        way = np.where(ways.link >= 0, _port(ways.link, degree, ports), -1)
+        self._tree = np.empty((ways.link.size, 4), np.int32)
+        self._tree[:, k.WAY], self._tree[:, k.END] = way, ways.end
+        self._tree[:, k.HERE], self._tree[:, k.LAST] = ways.sink_ptr[1:], ways.sink_ptr[ways.end]
+        self._exit = (_port(ways.sink, per, ports) + degree).astype(np.int32)
 
     @property
     def now(self) -> int:
@@ -185,7 +191,7 @@ class Network:
         self._behind = np.full(order.size, -1, np.int64)
         entered = int(np.searchsorted(self._entering[:, k.READY], self.now))
         self._clock[k.ENTERED] = entered
-        lines = self._feeder < 0
+        lines = self._path[:, k.FEEDER] < 0
         inside = np.where(lines, np.minimum(self._into[:, k.PRESENT], 1), 0)
         self._into[lines, k.PRESENT] = inside[lines]
         self._line[:] = -1
@@ -206,17 +212,13 @@ class Network:
         status = k.advance(
             self._form,
             max(stop, self.now),
-            self.ways.end,
-            self._way,
-            self.ways.sink_ptr,
-            self.ways.sink,
-            self._feeder,
+            self._tree,
+            self._exit,
+            self._path,
             self._into,
             self._out,
             self._use,
             self._buffer,
-            self._next_end,
-            self._next_arrival,
             self._wheels[0],
             self._wheels[1],
             self._line,
@@ -266,7 +268,7 @@ class Network:
     def _locked(self) -> SpikecError:
         """E0325, with a circle: nothing is taken, so whoever is asked for has a full buffer."""
         ports = self.fabric.ports
-        want, behind = self._out[:, k.WANT], self._out[:, k.BEHIND]
+        want, behind = self._out[:, k.WANT], self._path[:, k.BEHIND]
         asks: dict[int, int] = {}
         for o in np.flatnonzero((want != 0) & (behind >= 0)).tolist():
             base = o // ports * ports
@@ -289,5 +291,5 @@ class Network:
 
 
 def _port(link: npt.NDArray[np.integer[Any]], degree: int, ports: int) -> Integers:
-    """The port of each link by its number."""
+    """The port of each link, or core, by its number and how many a router has."""
     return link.astype(np.int64) // degree * ports + link % degree
