@@ -393,12 +393,41 @@ def stand_in_line(
 
 
 @numba.njit(cache=True)
-def ready_times(sent: Any, port: Any, inject: int, last: Any, out: Any) -> None:
-    """When each packet is at the router, r_k = max(sent_k, r of the one before) + ``inject``.
+def new_rows(
+    time: Any,
+    route: Any,
+    core: Any,
+    packet: Any,
+    ptr: Any,
+    router: Any,
+    sink_ptr: Any,
+    each: bool,
+    cores: int,
+    form: Form,
+    inject: int,
+    last: Any,
+    out: Any,
+) -> None:
+    """Fill the rows of packets that are to enter: one of each spike, or one of ``each`` sink.
 
-    ``last`` (ports,) is when that was of the last packet of each port; it goes on.
+    ``last`` (ports,) is when the last packet of each port was at the router; it goes on.
     """
-    for k in range(sent.size):
-        begin = max(sent[k], last[port[k]])
-        out[k] = begin + inject
-        last[port[k]] = out[k]
+    n = 0
+    for k in range(time.size):
+        node = ptr[route[k]]
+        first, behind = np.int64(sink_ptr[node]), np.int64(sink_ptr[ptr[route[k] + 1]])
+        if first == behind:
+            continue
+        own = core[k] % cores if core[k] >= 0 else cores
+        port = np.int64(router[node]) * form.ports + form.degree + own
+        ready = last[port]
+        for sink in range(first, behind if each else first + 1):
+            ready = max(time[k], ready) + inject
+            out[n, READY] = ready
+            out[n, IDENT_IN] = packet[k]
+            out[n, SENT_IN] = time[k]
+            out[n, NODE_IN] = node
+            out[n, TARGET_IN] = sink if each else -1
+            out[n, PORT_IN] = port
+            n += 1
+        last[port] = ready

@@ -157,28 +157,25 @@ class Network:
         core that is not at the origin of its route.
         """
         packets.check(self.fabric, self.ways, self.now)
-        first, last = self._sinks[packets.route], self._sinks[packets.route + 1]
-        counts = last - first
+        counts = np.diff(self._sinks)[packets.route]
         self._copies += int(counts.sum())
-        which = np.flatnonzero(counts)
-        target = np.full(which.size, -1, np.int64)
-        if self.fabric.instant or not self.fabric.machine.multicast:
-            which = np.repeat(np.arange(packets.count), counts)
-            target = np.arange(which.size) - np.repeat(np.cumsum(counts) - counts - first, counts)
-        new = np.empty((which.size, 6), np.int64)
-        node = self.ways.ptr[packets.route[which]]
-        core = packets.core[which]
-        per, ports = self.fabric.machine.cores_per_router, self.fabric.ports
-        own = np.where(core >= 0, core % per, per)
-        new[:, k.IDENT_IN] = packets.packet[which]
-        new[:, k.SENT_IN] = packets.time[which]
-        new[:, k.NODE_IN] = node
-        new[:, k.TARGET_IN] = target
-        new[:, k.PORT_IN] = self.ways.router[node].astype(np.int64) * ports + self.fabric.degree
-        new[:, k.PORT_IN] += own
-        ready = np.empty(which.size, np.int64)
-        k.ready_times(new[:, k.SENT_IN], new[:, k.PORT_IN], self.fabric.inject, self._last, ready)
-        new[:, k.READY] = ready
+        each = self.fabric.instant or not self.fabric.machine.multicast
+        new = np.empty((int(counts.sum() if each else np.count_nonzero(counts)), 6), np.int64)
+        k.new_rows(
+            packets.time,
+            packets.route,
+            packets.core,
+            packets.packet,
+            self.ways.ptr,
+            self.ways.router,
+            self.ways.sink_ptr,
+            each,
+            self.fabric.machine.cores_per_router,
+            self._form,
+            self.fabric.inject,
+            self._last,
+            new,
+        )
         self._enter(new)
 
     def _enter(self, new: Integers) -> None:
