@@ -146,6 +146,17 @@ class Network:
         return int(self._clock[k.NOW])
 
     @property
+    def entering(self) -> Integers:
+        """Packets that have not left the lines of their cores, in the rows of the kernels."""
+        rows: Integers = self._entering[~self._begun]
+        return rows
+
+    @property
+    def tables(self) -> tuple[Ids, Ids, Ids]:
+        """Nodes, the ports of sinks, and ports, in the rows of the kernels."""
+        return self._tree, self._exit, self._path
+
+    @property
     def copies(self) -> int:
         """Copies that were sent and have neither arrived nor been dropped."""
         return self._copies
@@ -179,7 +190,7 @@ class Network:
         self._enter(new)
 
     def _enter(self, new: Integers) -> None:
-        entering = np.concatenate([self._entering[~self._begun], new])
+        entering = np.concatenate([self.entering, new])
         order = np.argsort(entering[:, k.READY], kind="stable")
         self._entering = entering[order]
         self._begun = np.zeros(order.size, np.bool_)
@@ -281,7 +292,8 @@ class Network:
         return fail(
             "E0325",
             f"in cycle {self.now} of '{self.fabric.machine.name}' nothing moves any more: {held} "
-            f"packets wait, some of them in the circle of routers {named}{more}",
+            f"packets wait, some of them in the circle of routers {named}{more}; {self._copies} "
+            "copies have not arrived",
             hint="buffers with more room, fewer packets at a time, or routers that drop a packet "
             "that is blocked",
         )

@@ -21,6 +21,8 @@ class Packets(Record):
     ``core`` is the core that sends it, at the origin of the route, or -1 for the host. ``packet``
     is what copies of it are known by: 0, 1, ... unless given. Spikes of a core with equal times
     queue up in the order they have here. All arrays (packets,).
+
+    Raises ``ValueError`` where lengths differ or a number is no integer.
     """
 
     time: Integers
@@ -33,10 +35,24 @@ class Packets(Record):
         if not self.packet.size:
             object.__setattr__(self, "packet", np.arange(np.size(self.time)))
         for name in ("time", "route", "core", "packet"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+            value = np.asarray(getattr(self, name))
+            if value.size and value.dtype.kind not in "iu":
+                raise ValueError(f"{name} of packets holds {value.dtype}, not integers")
+            object.__setattr__(self, name, frozen_array(value, np.int64))
         sizes = {self.time.shape, self.route.shape, self.core.shape, self.packet.shape}
         if len(sizes) > 1 or self.time.ndim != 1:
             raise ValueError(f"arrays of packets have the shapes {sorted(sizes)}, not one length")
+
+    @classmethod
+    def of(
+        cls,
+        time: npt.ArrayLike,
+        route: npt.ArrayLike,
+        core: npt.ArrayLike,
+        packet: npt.ArrayLike = (),
+    ) -> Packets:
+        """The same from anything that numpy makes arrays of."""
+        return cls(np.asarray(time), np.asarray(route), np.asarray(core), np.asarray(packet))
 
     @property
     def count(self) -> int:

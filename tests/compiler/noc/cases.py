@@ -55,7 +55,7 @@ def case(m: Machine, seed: int, spikes: int, span: int, most: int = 4, **fabric:
     return Case(
         Fabric(m, 1e-9, **fabric),
         routes,
-        Packets(np.sort(rng.integers(0, span, spikes)), taken, core),
+        Packets.of(np.sort(rng.integers(0, span, spikes)), taken, core),
     )
 
 

@@ -130,8 +130,12 @@ class Simulator:
         return max(f.hop_x if dx else 0, f.hop_y if dy else 0), f.gap
 
     def run(self, routes: Routes, packets: Packets, cycles: int) -> None:
+        """Until nothing is on the way any more, or for so many cycles."""
         entering = self.entering(routes, packets)
+        last = max((when for when, _, _ in entering), default=-1)
         for t in range(cycles):
+            if t > last and not self.busy_still:
+                break
             # What is in, and what has left.
             self.arrived += [row for row in self.landing if row[2] == t]
             self.landing = [row for row in self.landing if row[2] != t]
