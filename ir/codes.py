@@ -318,6 +318,13 @@ CODES: dict[str, Code] = {
         "The file mapping.json has to be as compiler/mapping/mapping.schema.json describes it, and "
         "of the machine and network it is read for. Compile again.",
     ),
+    "E0325": Code(
+        "the interconnect locks up",
+        "Packets wait for each other in a circle: each needs room in a buffer that is full of "
+        "others of the circle, and nothing moves any more. On a torus, a ring or SpiNNaker's mesh "
+        "any routes can do so. Give the buffers more room, send fewer packets at a time, or let "
+        "routers drop a packet that is blocked, as SpiNNaker's do.",
+    ),
     "E0326": Code(
         "a chip has no such cost model",
         "What work costs on a chip stands in its file, in tables [models.NAME]; without one, its "

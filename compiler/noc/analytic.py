@@ -1,0 +1,295 @@
+r"""When packets arrive, from the loads of links: an estimate, without simulation.
+
+Over a window of W cycles let the port out o (a link, or a core) carry :math:`n_o` packets of
+:math:`S_o` cycles each, of which the share :math:`p_{io}` comes in by port i. Its load is
+:math:`\rho_o = n_o S_o / W`, and a packet that asks for it waits on average
+
+.. math::
+    w_o = \frac{\rho_o S_o}{2 (1 - \rho_o)} \Bigl(1 - \sum_i p_{io}^2\Bigr),
+
+the wait of M/D/1 less what packets that came one after the other through one port do not do to each
+other; for N equal ports that is (N - 1) / N (Karol, Hluchyj and Morgan, 1987). Behind the first
+packet of a buffer the others wait, too. A packet holds the buffer i for
+:math:`x = S_o + w_o` cycles; those behind it came at least :math:`S_i` apart, so
+
+.. math::
+    v_i = \frac{\lambda_i (\langle x^2 \rangle - S_i \langle x \rangle)_+}
+               {2 (1 - \lambda_i \langle x \rangle)},
+    \qquad \langle x^2 \rangle = \langle S_o^2 + 2 S_o w_o + 2 w_o^2 \rangle.
+
+The line of a core is followed packet by packet, each holding it for its first x. Loads count as at
+most `FULL`; above 1 a backlog grows by :math:`\rho_o - 1` cycles a cycle and is worked off in later
+windows, and a packet waits for the largest on its way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ...ir.records import Record
+from . import _kernels as k
+from .cycle import Network
+from .fabric import Fabric
+from .packets import Arrivals, Packets
+from .trees import Ways
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+# Loads above this count as this in waits: near 1 these grow without bound, buffers do not.
+FULL: Final = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Error(Record):
+    r"""How far the latencies of an estimate are from those of a simulation.
+
+    ``mean`` is :math:`\langle e \rangle / \langle c \rangle - 1` of the latencies e and c of all
+    copies, ``copy`` the mean of :math:`|e_j / c_j - 1|` over copies j, ``q95`` its quantile of 95 %
+    and ``most`` its largest value. All are 0 without copies.
+    """
+
+    mean: float
+    copy: float
+    q95: float
+    most: float
+
+
+def error(cycle: Arrivals, analytic: Arrivals) -> Error:
+    """The error of an estimate, over the copies that arrived in both.
+
+    Copies are matched by packet and core, those of one packet number to one core by order of time.
+    """
+    a, b = (np.lexsort((x.time, x.core, x.packet)) for x in (cycle, analytic))
+    first, second = (
+        np.stack([x.packet[o], x.core[o]], axis=1) for x, o in ((cycle, a), (analytic, b))
+    )
+    if first.shape != second.shape or not np.array_equal(first, second):
+        b = b[_matched(second, first)]
+        a = a[_matched(first, second)]
+    if not a.size:
+        return Error(0.0, 0.0, 0.0, 0.0)
+    truth, guess = cycle.latency[a].astype(np.float64), analytic.latency[b].astype(np.float64)
+    apart = np.abs(guess - truth) / np.maximum(truth, 1)
+    mean = float(guess.mean() / truth.mean() - 1) if truth.any() else float(guess.any())
+    return Error(mean, float(apart.mean()), float(np.quantile(apart, 0.95)), float(apart.max()))
+
+
+def _matched(rows: Integers, others: Integers) -> npt.NDArray[np.bool_]:
+    """Which of the sorted ``rows`` the sorted ``others`` have, too, each as often."""
+    both = np.concatenate([rows, others])
+    _, number = np.unique(both, axis=0, return_inverse=True)
+    number = number.ravel()
+    mine, theirs = number[: rows.shape[0]], number[rows.shape[0] :]
+    nth = np.arange(mine.size) - np.searchsorted(mine, mine)
+    found: npt.NDArray[np.bool_] = (
+        nth < np.bincount(theirs, minlength=number.max(initial=0) + 1)[mine]
+    )
+    return found
+
+
+def estimate(fabric: Fabric, ways: Ways, packets: Packets, window: int | None = None) -> Arrivals:
+    """When every copy of ``packets`` arrives, about; none is dropped.
+
+    Loads are taken over windows of ``window`` cycles from the first packet on; ``None`` is one
+    window, for traffic that is even. Takes time in proportion to packets, copies and, in each
+    window, nodes of the routes. Raises ``ValueError`` like `Network.send`, and where ``window`` is
+    less than 1.
+    """
+    if window is not None and window < 1:
+        raise ValueError(f"window is {window} cycles, {1 - window} below 1")
+    network = Network(fabric, ways)
+    network.send(packets)
+    if fabric.instant or not packets.count:
+        return network.run()
+    model = _Model(network)
+    rows = network.entering
+    # A row belongs to the window in which it was sent, and these are in order of that.
+    rows = rows[np.argsort(rows[:, k.SENT_IN], kind="stable")]
+    first = int(rows[0, k.SENT_IN])
+    span = int(rows[-1, k.SENT_IN]) - first + 1
+    length = span if window is None else window
+    edges = np.arange(first, first + span, length)
+    cuts = np.append(np.searchsorted(rows[:, k.SENT_IN], edges), rows.shape[0])
+    found = [
+        model.window(rows[low:high], int(edge), length)
+        for edge, low, high in zip(edges, cuts[:-1], cuts[1:], strict=True)
+    ]
+    return Arrivals.of(np.concatenate(found), np.zeros((0, 4), np.int64))
+
+
+class _Model:
+    """What waits depend on, and backlogs from window to window."""
+
+    def __init__(self, network: Network) -> None:
+        ways, fabric = network.ways, network.fabric
+        self.tree, self.exit, self.path = network.tables
+        self.ways, self.ports, self.eject = ways, fabric.ports, fabric.eject
+        self.each = not fabric.machine.multicast
+        self.parent = np.full(ways.link.size, -1, np.int64)
+        _parents(self.tree, self.parent)
+        self.node_of = np.repeat(np.arange(ways.link.size), np.diff(ways.sink_ptr))
+        self.sinks = ways.sinks
+        self.span = self.path[:, k.SPAN].astype(np.float64)
+        self.backlog = np.zeros(self.path.shape[0])
+        self.free = np.zeros(self.path.shape[0])
+
+    def window(self, rows: Integers, begin: int, length: int) -> Integers:
+        """Arrivals (copies, 4) of the rows sent in the window that begins in cycle ``begin``."""
+        total = self.path.shape[0]
+        nodes = self.tree.shape[0]
+        # Packets to each node, and to each sink, and the port that they come to a node by.
+        passing, ending = np.zeros(nodes), np.zeros(self.exit.size)
+        _passing(self.tree, rows, self.each, passing, ending)
+        arrive = np.full(nodes, -1, np.int64)
+        arrive[rows[:, k.NODE_IN]] = rows[:, k.PORT_IN]
+        inner = np.flatnonzero(self.parent >= 0)
+        arrive[inner] = self.path[self.tree[inner, k.WAY], k.BEHIND]
+        used = inner[passing[inner] > 0]
+        heard = np.flatnonzero(ending)
+        out = np.concatenate([self.tree[used, k.WAY], self.exit[heard]]).astype(np.int64)
+        come = np.concatenate([arrive[self.parent[used]], arrive[self.node_of[heard]]])
+        flow = np.concatenate([passing[used], ending[heard]])
+        pair, which = np.unique(out * self.ports + come % self.ports, return_inverse=True)
+        pair_flow = np.bincount(which, flow)
+        o = pair // self.ports
+        i = self.path[o, k.BASE] + pair % self.ports
+        # Waits for ports out.
+        n = np.bincount(o, pair_flow, total)
+        alike = np.bincount(o, pair_flow**2, total) / np.maximum(n, 1) ** 2
+        load = n * self.span / length
+        rho = np.minimum(load, FULL)
+        wait = rho * self.span / (2 * (1 - rho)) * (1 - alike)
+        # Waits behind the first packet of a buffer.
+        m = np.bincount(i, pair_flow, total)
+        some = np.maximum(m, 1)
+        hold = np.bincount(i, pair_flow * (self.span + wait)[o], total) / some
+        square = (self.span**2 + 2 * self.span * wait + 2 * wait**2)[o]
+        square = np.bincount(i, pair_flow * square, total) / some
+        feeder = self.path[:, k.FEEDER]
+        linked = feeder >= 0
+        apart = np.where(linked, self.span[feeder], 0)
+        rate = np.where(linked, n[feeder], 0) / length
+        busy = np.minimum(rate * hold, FULL)
+        behind = rate * np.maximum(square - apart * hold, 0) / (2 * (1 - busy))
+        # Along the ways.
+        along, slowest, piled = np.zeros(nodes), np.zeros(nodes), np.zeros(nodes)
+        grow = load - 1
+        cost = self.path[:, k.HOP] + wait
+        link = self.path[:, k.BEHIND] >= 0
+        cost[link] += behind[self.path[link, k.BEHIND]]
+        _along(self.tree, cost, self.span, self.backlog, along, slowest, piled)
+        growth = np.zeros(nodes)
+        _along(self.tree, cost, self.span, grow, np.zeros(nodes), np.zeros(nodes), growth)
+        # The lines of cores, packet by packet.
+        enter = np.empty(rows.shape[0])
+        _lines(self.tree, self.exit, rows, self.span, wait, self.free, enter)
+        if self.each:
+            row, sink = np.arange(rows.shape[0]), rows[:, k.TARGET_IN]
+        else:
+            counts = self.tree[rows[:, k.NODE_IN], k.LAST] - self._first(rows)
+            row = np.repeat(np.arange(rows.shape[0]), counts)
+            offset = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
+            sink = self._first(rows)[row] + offset
+        node = self.node_of[sink]
+        gone = rows[row, k.SENT_IN] - begin
+        late = np.maximum(piled[node] + growth[node] * gone, 0)
+        port = self.exit[sink]
+        end = np.maximum(self.backlog[port] + grow[port] * gone, 0)
+        wait_out = wait[port] + np.maximum(end - late, 0)
+        time = enter[row] + along[node] + late + wait_out + np.maximum(self.eject, slowest[node])
+        self.backlog = np.maximum(self.backlog + grow * length, 0)
+        core = self.path[port, k.CORE].astype(np.int64)
+        when = np.rint(time).astype(np.int64)
+        return np.stack([rows[row, k.IDENT_IN], core, when, rows[row, k.SENT_IN]], axis=1)
+
+    def _first(self, rows: Integers) -> Integers:
+        """The first sink of the route of each row."""
+        first: Integers = self.ways.sink_ptr[rows[:, k.NODE_IN]].astype(np.int64)
+        return first
+
+
+@numba.njit(cache=True)
+def _parents(tree: Any, out: Any) -> None:
+    for node in range(tree.shape[0]):
+        child = node + 1
+        while child < tree[node, k.END]:
+            out[child] = node
+            child = tree[child, k.END]
+
+
+@numba.njit(cache=True)
+def _passing(tree: Any, rows: Any, each: bool, passing: Any, ending: Any) -> None:
+    """Packets that come to each node (nodes,) and to each sink (sinks,)."""
+    spikes = np.zeros(tree.shape[0])
+    for r in range(rows.shape[0]):
+        if each:
+            ending[rows[r, k.TARGET_IN]] += 1
+        else:
+            spikes[rows[r, k.NODE_IN]] += 1
+    root = 0
+    while root < tree.shape[0]:
+        last = tree[root, k.END]
+        first = tree[root - 1, k.HERE] if root > 0 else 0
+        if not each:
+            passing[root:last] = spikes[root]
+            ending[first : tree[root, k.LAST]] = spikes[root]
+        root = last
+    if each:
+        before = np.zeros(ending.size + 1)
+        for s in range(ending.size):
+            before[s + 1] = before[s] + ending[s]
+        for node in range(tree.shape[0]):
+            low = tree[node - 1, k.HERE] if node > 0 else 0
+            passing[node] = before[tree[node, k.LAST]] - before[low]
+
+
+@numba.njit(cache=True)
+def _along(
+    tree: Any, cost: Any, span: Any, pile: Any, along: Any, slowest: Any, piled: Any
+) -> None:
+    """Of the way to each node (nodes,): the sum of costs, the largest span, the largest pile.
+
+    Costs, spans and piles are those of ports out (ports,).
+    """
+    for node in range(tree.shape[0]):
+        child = node + 1
+        while child < tree[node, k.END]:
+            o = tree[child, k.WAY]
+            along[child] = along[node] + cost[o]
+            slowest[child] = max(slowest[node], span[o])
+            piled[child] = max(piled[node], pile[o])
+            child = tree[child, k.END]
+
+
+@numba.njit(cache=True)
+def _lines(tree: Any, exit: Any, rows: Any, span: Any, wait: Any, free: Any, enter: Any) -> None:
+    """When each packet is the first of its line; it goes once the one before has left.
+
+    ``free`` (ports,) is when each line's last packet has left; it goes on.
+    """
+    for r in range(rows.shape[0]):
+        node, target, port = rows[r, k.NODE_IN], rows[r, k.TARGET_IN], rows[r, k.PORT_IN]
+        enter[r] = max(float(rows[r, k.READY]), free[port])
+        hold = 0.0
+        if target >= 0 and target < tree[node, k.HERE]:
+            o = exit[target]
+            hold = span[o] + wait[o]
+        else:
+            child = node + 1
+            while child < tree[node, k.END]:
+                if target < 0 or target < tree[child, k.LAST]:
+                    o = tree[child, k.WAY]
+                    hold = max(hold, span[o] + wait[o])
+                    if target >= 0:
+                        break
+                child = tree[child, k.END]
+            if target < 0:
+                for s in range(tree[node - 1, k.HERE] if node > 0 else 0, tree[node, k.HERE]):
+                    hold = max(hold, span[exit[s]] + wait[exit[s]])
+        free[port] = enter[r] + hold
