@@ -264,3 +264,46 @@ def deliver(
                 turn -= pages
             wheel[turn, slot[s]] += weight[s] * factor
     return done
+
+
+@numba.njit(cache=True)
+def receive(
+    source: Any,
+    core: Any,
+    neuron_ptr: Any,
+    axon_ptr: Any,
+    axon_source: Any,
+    synapse_ptr: Any,
+    target: Any,
+    weight: Any,
+    delay: Any,
+    slot: Any,
+    wheel: Any,
+    step: int,
+) -> int:
+    """Add what each packet does in the one core that received it; returns the synapses.
+
+    Packet k is of ``source[k]``, received by ``core[k]`` (-1: none of those in use) in ``step``.
+    ``wheel`` and ``slot`` are as in `deliver` and `link`.
+    """
+    pages = wheel.shape[0]
+    done = 0
+    for k in range(source.size):
+        c = core[k]
+        if c < 0:
+            continue
+        low, high = axon_ptr[c], axon_ptr[c + 1]
+        end = high
+        while low < high:
+            middle = (low + high) >> 1
+            if axon_source[middle] < source[k]:
+                low = middle + 1
+            else:
+                high = middle
+        if low == end or axon_source[low] != source[k]:
+            continue
+        done += synapse_ptr[low + 1] - synapse_ptr[low]
+        for s in range(synapse_ptr[low], synapse_ptr[low + 1]):
+            at = slot[neuron_ptr[c] + np.int64(target[s])]
+            wheel[(step + np.int64(delay[s])) % pages, at] += weight[s]
+    return done

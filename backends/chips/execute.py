@@ -147,6 +147,7 @@ class CoreExecutor:
         for sample in range(stimulus.samples):
             for state in self._states.values():
                 state.clear()
+            self._begin(sample, length)
             for step in range(length):
                 if step < stimulus.steps:
                     self._feed(lines, sample, step, stimulus.steps)
@@ -160,6 +161,7 @@ class CoreExecutor:
                         self._deliver(name, state.index, state.value, count, step)
                     if name in sinks:
                         sinks[name].take(sample, step, count)
+                self._settle(step)
                 for (name, variable), store in states.items():
                     at = step if raw else step - self._states[name].population.lag
                     if 0 <= at < store.shape[1]:
@@ -180,6 +182,12 @@ class CoreExecutor:
             low, high = starts[sample * steps + step], starts[sample * steps + step + 1]
             if high > low:
                 self._deliver(name, index[low:high], value[low:high], high - low, step)
+
+    def _begin(self, sample: int, length: int) -> None:
+        """What has to be done before a sample of ``length`` steps of the hardware."""
+
+    def _settle(self, step: int) -> None:
+        """What has to be done at the end of a step."""
 
     def _deliver(self, name: str, index: Any, value: Any, count: int, step: int) -> None:
         links = self._links

@@ -84,6 +84,20 @@ class Fabric(Record):
             )
 
     @classmethod
+    def of(cls, machine: Machine) -> Fabric:
+        """The interconnect that a chip's file describes; ``ValueError`` where it has none.
+
+        Hops between chips take as long as others where the file does not say.
+        """
+        net = machine.interconnect
+        if net is None:
+            raise ValueError(f"the file of '{machine.name}' has no [interconnect]")
+        found = {name: int(q.value) for name, q in net.stated.items() if name != "cycle_time"}
+        found.setdefault("chip_hop", max(found["hop_x"], found["hop_y"]))
+        found.setdefault("chip_gap", found["gap"])
+        return cls(machine, net.cycle_time.value, **found)
+
+    @classmethod
     def ideal(cls, machine: Machine, cycle: float = 1.0) -> Fabric:
         """An interconnect on which every copy arrives in the cycle it was sent in."""
         return cls(machine, cycle, **dict.fromkeys(_DELAYS, 0))

@@ -232,7 +232,11 @@ def directions(
 
 
 def paths(routes: Routes, machine: Machine) -> Integers:
-    """Cycles from the origin of each route to its farthest core, without any waiting."""
+    """Cycles from the origin of each route to its farthest core, without any waiting.
+
+    As `noc.fabric.Fabric` has it: into the first router, hop by hop, and out of the last one, which
+    takes as long as the last flit is behind the first.
+    """
     net = machine.interconnect
     found = np.zeros(routes.count, np.int64)
     if net is None:
@@ -246,8 +250,13 @@ def paths(routes: Routes, machine: Machine) -> Integers:
     if net.chip_hop is not None:
         hop[between] = int(net.chip_hop.value)
     _depths(routes.origin, routes.link_ptr, routes.start, routes.end, hop, nodes, found)
-    once = net.inject.value + net.eject.value + (net.flits.value - 1) * net.gap.value
-    found += int(once)
+    gap = np.full(hop.size, int(net.gap.value))
+    if net.chip_gap is not None:
+        gap[between] = int(net.chip_gap.value)
+    last = np.full(routes.count, int(net.eject.value))
+    every = np.repeat(np.arange(routes.count), np.diff(routes.link_ptr))
+    np.maximum.at(last, every, int(net.flits.value) * gap)
+    found += int(net.inject.value) + last
     return found
 
 

@@ -1,0 +1,157 @@
+r"""What an interconnect does to spike trains: latency, distortion of intervals, disorder.
+
+For the k-th spike that a core receives from one source, sent at :math:`s_k` and received at
+:math:`r_k`, the distortion of the inter-spike interval is
+
+.. math::
+    d_k = (r_k - r_{k-1}) - (s_k - s_{k-1})
+
+and a spike is out of order where the one that the same core received before it, from whichever
+source, was sent later. Both are those of the simulator behind PyCARL (SpiNeMap's snnNoxim,
+BusStats.cpp), which averages :math:`d_k` with its sign; both means are here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...ir.records import Record, frozen_array
+
+Integers = npt.NDArray[np.int64]
+
+QUANTILES: Final = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, eq=False)
+class Journeys(Record):
+    """Copies of packets that arrived in one sample, in the order in which they did.
+
+    Source, core, and the cycles in which each was sent and received, all (copies,).
+    """
+
+    source: Integers
+    core: Integers
+    sent: Integers
+    received: Integers
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("source", "core", "sent", "received"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+
+    @property
+    def latency(self) -> Integers:
+        """Cycles from sending to receiving (copies,)."""
+        return self.received - self.sent
+
+
+def interval_distortion(journeys: Journeys) -> Integers:
+    """:math:`d_k` in cycles, of every copy but the first of each source and core."""
+    order = np.lexsort((journeys.received, journeys.core, journeys.source))
+    source, core = journeys.source[order], journeys.core[order]
+    same = (source[1:] == source[:-1]) & (core[1:] == core[:-1])
+    received, sent = (np.diff(a[order]) for a in (journeys.received, journeys.sent))
+    found: Integers = (received - sent)[same]
+    return found
+
+
+def out_of_order(journeys: Journeys) -> int:
+    """How many copies a core received after one that was sent later than they."""
+    order = np.argsort(journeys.core, kind="stable")
+    core, sent = journeys.core[order], journeys.sent[order]
+    return int(((core[1:] == core[:-1]) & (sent[1:] < sent[:-1])).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Distortion(Record):
+    """Figures of many copies, in cycles of ``cycle`` seconds.
+
+    ``late`` copies arrived in a later step than that in which they were sent, ``dropped`` ones
+    never. Intervals: their number, the mean distortion with and without signs, the least and the
+    most. ``disorder`` copies were out of order. ``latency`` has the mean, the quantiles of
+    `QUANTILES` and the most; ``histogram`` (bins,) counts latencies between ``edges`` (bins + 1,).
+    """
+
+    cycle: float
+    copies: int
+    late: int
+    dropped: int
+    disorder: int
+    intervals: int
+    mean: float
+    mean_absolute: float
+    least: int
+    most: int
+    latency_mean: float
+    latency_quantiles: tuple[float, ...]
+    latency_most: int
+    histogram: Integers
+    edges: npt.NDArray[np.float64]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON: times in seconds beside cycles."""
+        return {
+            "cycle_seconds": self.cycle,
+            "copies": self.copies,
+            "late": self.late,
+            "dropped": self.dropped,
+            "disorder": self.disorder,
+            "disorder_share": self.disorder / max(self.copies, 1),
+            "intervals": self.intervals,
+            "interval_distortion_cycles": {
+                "mean": self.mean,
+                "mean_absolute": self.mean_absolute,
+                "least": self.least,
+                "most": self.most,
+            },
+            "interval_distortion_seconds": {
+                "mean": self.mean * self.cycle,
+                "mean_absolute": self.mean_absolute * self.cycle,
+            },
+            "latency_cycles": {
+                "mean": self.latency_mean,
+                **{
+                    f"quantile_{q:g}": value
+                    for q, value in zip(QUANTILES, self.latency_quantiles, strict=True)
+                },
+                "most": self.latency_most,
+            },
+            "latency_seconds": {
+                "mean": self.latency_mean * self.cycle,
+                "most": self.latency_most * self.cycle,
+            },
+            "histogram": {"counts": self.histogram.tolist(), "edges": self.edges.tolist()},
+        }
+
+
+def distortion(
+    samples: list[Journeys], cycle: float, *, late: int = 0, dropped: int = 0, bins: int = 40
+) -> Distortion:
+    """The figures of several samples, whose intervals and orders are each their own."""
+    every = [interval_distortion(journeys) for journeys in samples]
+    change = np.concatenate([np.zeros(0, np.int64), *every])
+    latency = np.concatenate([np.zeros(0, np.int64), *(j.latency for j in samples)])
+    top = int(latency.max(initial=0))
+    histogram, edges = np.histogram(latency, bins=min(bins, top + 1), range=(0, top + 1))
+    quantiles = np.quantile(latency, QUANTILES) if latency.size else np.zeros(len(QUANTILES))
+    return Distortion(
+        cycle=cycle,
+        copies=latency.size,
+        late=late,
+        dropped=dropped,
+        disorder=sum(out_of_order(journeys) for journeys in samples),
+        intervals=change.size,
+        mean=float(change.mean()) if change.size else 0.0,
+        mean_absolute=float(np.abs(change).mean()) if change.size else 0.0,
+        least=int(change.min(initial=0)),
+        most=int(change.max(initial=0)),
+        latency_mean=float(latency.mean()) if latency.size else 0.0,
+        latency_quantiles=tuple(quantiles.tolist()),
+        latency_most=top,
+        histogram=histogram.astype(np.int64),
+        edges=edges.astype(np.float64),
+    )

@@ -1,0 +1,269 @@
+"""Co-simulation: equal where the interconnect is fast enough, late by as much as it is slow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikec.backends.chips.cosim import TimedExecutor
+from spikec.boards.costs import CostLine, CostModel
+from spikec.boards.machine import Machine
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.integer.population import spiking_populations
+from spikec.compiler.mapping.axons import Axons
+from spikec.compiler.mapping.mapping import Mapping
+from spikec.compiler.mapping.network import axons_of
+from spikec.compiler.noc.fabric import Fabric
+from spikec.compiler.profile.count import count, spikes_of
+from spikec.compiler.profile.reach import reach
+from spikec.ir.connections import Dense
+from spikec.ir.diagnostics import SpikecError
+from spikec.ir.events import Stimulus
+from spikec.ir.graph import Graph, Input, Output, Population, Projection
+
+from ...compiler.integer.test_executor import networks, neuron
+from ...compiler.mapping import simple
+from ...compiler.profile.nets import priced
+from .test_execute import GRIDS, SEEDS, counts, scattered
+
+
+def delayed(graph: Graph) -> Graph:
+    """Every projection a step later: as chips need it."""
+    later = tuple(replace(p, delay=p.delay + 1) for p in graph.projections)
+    return replace(graph, projections=later)
+
+
+def everything(graph: Graph) -> list[str]:
+    return [p.name for p in graph.populations]
+
+
+def chain(neurons: int = 6, delay: int = 1) -> Graph:
+    """A line of inputs, neurons that pass each spike on, and neurons that get it."""
+    one = np.eye(neurons, dtype=np.int64) * 50
+    cell = neuron("zero", 40, max_spikes=1)
+    return Graph(
+        "chain",
+        1e-3,
+        (Input("in", (neurons,)),),
+        (Population("a", (neurons,), cell), Population("b", (neurons,), cell)),
+        (
+            Projection("p", "in", "a", Dense(one), 1),
+            Projection("q", "a", "b", Dense(one), delay),
+        ),
+        (Output("out", "b"),),
+    )
+
+
+def placed(
+    graph: Graph, machine: Machine, part: list[int], seat: list[int]
+) -> tuple[Axons, Mapping]:
+    axons = axons_of(graph, machine, 8)
+    return axons, simple.map_simply(axons, machine, part, seat)
+
+
+@settings(max_examples=40)
+@given(networks(), st.sampled_from(sorted(GRIDS)), SEEDS)
+def test_without_latency_everything_is_as_on_the_integer_rung(
+    graph: Graph, name: str, seed: int
+) -> None:
+    graph, rng = delayed(graph), np.random.default_rng(seed)
+    axons, mapping = scattered(graph, name, rng)
+    stimulus = counts(rng.integers(0, 3, (2, 10, 3)))
+    wanted = Executor(graph).run(stimulus, populations=everything(graph)).spikes
+    fabric = Fabric.ideal(mapping.machine)
+    for tick in (1, 100, None):
+        executor = TimedExecutor(graph, axons, mapping, fabric, tick)
+        found = executor.timed(stimulus, populations=everything(graph))
+        assert found.recording.spikes == wanted
+        d = found.distortion
+        assert (d.late, d.dropped, d.disorder) == (0, 0, 0)
+        assert (d.mean_absolute, d.least, d.most, d.latency_most) == (0, 0, 0, 0)
+
+
+@settings(max_examples=25)
+@given(networks(), st.sampled_from(["ring", "tree", "triads"]), SEEDS)
+def test_steps_that_wait_for_their_packets_lose_none(graph: Graph, name: str, seed: int) -> None:
+    """Also where a tick is long enough: equal spikes, nothing late, what the profile counts."""
+    graph, rng = delayed(graph), np.random.default_rng(seed)
+    axons, mapping = scattered(graph, name, rng)
+    stimulus = counts(rng.integers(0, 3, (2, 8, 3)))
+    fabric = Fabric(mapping.machine, 1e-9, hop_x=3, hop_y=5, drop_after=None, buffer=64)
+    wanted = Executor(graph).run(stimulus, populations=everything(graph))
+    raw = Executor(graph).run(stimulus, populations=spiking_populations(graph), raw=True).spikes
+    known = reach(axons, mapping)
+    operations = sum(
+        int(count(known, spikes).synaptic_operations.sum())
+        for spikes in spikes_of(axons, raw | stimulus.inputs, 8)
+    )
+    for tick in (None, 100_000):
+        executor = TimedExecutor(graph, axons, mapping, fabric, tick)
+        found = executor.timed(stimulus, populations=everything(graph))
+        assert found.recording.spikes == wanted.spikes
+        # What a register holds in the last step is in no recording.
+        if not any(p.semantics.registered for p in graph.populations):
+            assert executor.synaptic_operations == operations
+        assert found.distortion.late == found.distortion.dropped == 0
+        if found.distortion.copies:
+            assert found.distortion.latency_most >= 2  # into a router and out of it
+
+
+def test_a_spike_that_takes_two_ticks_arrives_two_steps_later() -> None:
+    """One spike over two hops of 10 cycles: 1 + 20 + 1 cycles, at ticks of 10, 11, 22 and 23."""
+    graph = chain(1)
+    m = simple.machine("mesh", (3, 1), multicast=False)
+    axons, mapping = placed(graph, m, [0, 1], [0, 2])
+    fabric = Fabric(m, 1e-9, hop_x=10)
+    spike = np.zeros((1, 12, 1), np.int64)
+    spike[0, 2, 0] = 1
+    for tick, late in ((10, 2), (11, 2), (22, 1), (23, 0)):
+        found = TimedExecutor(graph, axons, mapping, fabric, tick).timed(
+            counts(spike), populations=["a", "b"]
+        )
+        # The input is at the router of a's core: in and out in 2 cycles.
+        assert found.recording.spikes["a"].step.tolist() == [3]
+        assert found.recording.spikes["b"].step.tolist() == [4 + late], tick
+        assert found.distortion.late == (late > 0)
+
+
+def test_intervals_are_distorted_where_packets_wait() -> None:
+    """Two neurons spike in every other step; their packets share one link of 4 cycles a flit."""
+    graph = chain(2)
+    m = simple.machine("mesh", (2, 1), multicast=False)
+    axons, mapping = placed(graph, m, [0, 0, 1, 1], [0, 1])
+    dense = np.zeros((1, 12, 2), np.int64)
+    dense[0, ::2, 0] = 1
+    dense[0, ::4, 1] = 1
+    fabric = Fabric(m, 1e-9, hop_x=4, gap=4)
+    found = TimedExecutor(graph, axons, mapping, fabric, 100).timed(counts(dense))
+    d = found.distortion
+    # The second neuron's packet always waits for the first's: its intervals stay what they are.
+    assert (d.mean_absolute, d.disorder, d.late) == (0, 0, 0)
+    dense[0, 4, 0] = 0  # once there is nobody in front of it
+    found = TimedExecutor(graph, axons, mapping, fabric, 100).timed(counts(dense))
+    d = found.distortion
+    assert d.least < 0 < d.most and d.mean_absolute > 0
+    assert d.disorder == 0
+
+
+def test_spikes_overtake_each_other_on_ways_of_different_length() -> None:
+    graph = Graph(
+        "fork",
+        1e-3,
+        (Input("in", (2,)),),
+        (
+            Population("far", (1,), neuron("zero", 40, max_spikes=1)),
+            Population("near", (1,), neuron("zero", 40, max_spikes=1)),
+            Population("end", (1,), neuron("zero", 40, max_spikes=1)),
+        ),
+        (
+            Projection("p", "in", "far", Dense(np.array([[50, 0]])), 1),
+            Projection("q", "in", "near", Dense(np.array([[0, 50]])), 1),
+            Projection("r", "far", "end", Dense(np.array([[50]])), 1),
+            Projection("s", "near", "end", Dense(np.array([[50]])), 1),
+        ),
+        (Output("out", "end"),),
+    )
+    m = simple.machine("mesh", (8, 1), multicast=False, host=1)
+    axons, mapping = placed(graph, m, [0, 1, 2], [7, 1, 0])
+    dense = np.zeros((1, 20, 2), np.int64)
+    dense[0, 1, 0] = dense[0, 8, 1] = 1
+    # Far spikes while its packet is on the way for long; near, later, is there before it.
+    fabric = Fabric(m, 1e-9, hop_x=20)
+    found = TimedExecutor(graph, axons, mapping, fabric, 20).timed(counts(dense))
+    assert found.distortion.disorder == 1
+    slow = TimedExecutor(graph, axons, mapping, fabric, 2000).timed(counts(dense))
+    assert slow.distortion.disorder == 0
+
+
+def test_latency_and_distortion_grow_with_the_latency_of_a_hop() -> None:
+    rng = np.random.default_rng(3)
+    graph = chain(12)
+    m = simple.machine("mesh", (4, 3), multicast=False)
+    axons, mapping = placed(graph, m, [k // 2 for k in range(24)], list(range(12)))
+    stimulus = counts(rng.random((2, 40, 12)) < 0.4)
+    before = (-1.0, -1.0, -1)
+    base = Fabric(m, 1e-9, hop_x=2, hop_y=3, buffer=32)
+    for scale in (0, 1, 2, 4, 8):
+        found = TimedExecutor(graph, axons, mapping, base.scaled(scale), 400).timed(stimulus)
+        d = found.distortion
+        now = (d.latency_mean, float(d.latency_most), d.late)
+        assert all(b <= n for b, n in zip(before, now, strict=True)), scale
+        before = now
+    assert before[0] > 20
+
+
+def test_when_spikes_leave_depends_on_their_place_in_the_core() -> None:
+    graph = chain(4)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
+    model = CostModel(
+        "m",
+        "m",
+        "free",
+        send=(
+            CostLine("quiet_updates", "update_time"),
+            CostLine("spikes", "spike_time"),
+            CostLine("packets_out", "packet_time"),
+        ),
+    )
+    dense = np.zeros((1, 8, 4), np.int64)
+    dense[0, 1, [1, 3]] = 1
+    executor = TimedExecutor(graph, axons, mapping, Fabric.ideal(m, 1e-9), 1000, model=model)
+    found = executor.timed(counts(dense))
+    [journeys] = executor._journeys
+    from_a = journeys.source < 4
+    # Neuron 1: two updates of 2 ns, 2 more for its spike, 6 for its packet; neuron 3 the same again
+    # and two more updates.
+    assert journeys.source[from_a].tolist() == [1, 3]
+    assert (journeys.sent[from_a] - 2000).tolist() == [12, 24]
+    assert found.recording.spikes["b"].step.tolist() == [3, 3]
+    with_lines = journeys.sent[~from_a]
+    assert with_lines.tolist() == [1000, 1000]
+
+
+def test_copies_that_never_arrive_are_late_and_counted() -> None:
+    graph = chain(1)
+    m = simple.machine("mesh", (3, 1), multicast=False)
+    axons, mapping = placed(graph, m, [0, 1], [0, 2])
+    spike = np.zeros((1, 4, 1), np.int64)
+    spike[0, 2, 0] = 1
+    found = TimedExecutor(graph, axons, mapping, Fabric(m, 1e-9, hop_x=1000), 10).timed(
+        counts(spike)
+    )
+    assert found.recording.spikes["b"].step.size == 0
+    assert (found.distortion.late, found.distortion.latency_most) == (1, 2002)
+
+
+def test_packets_that_routers_drop_are_counted() -> None:
+    graph = chain(8)
+    m = simple.machine("ring", (4, 1), cores=2, multicast=False)
+    axons, mapping = placed(graph, m, [k // 2 for k in range(16)], list(range(8)))
+    fabric = Fabric(m, 1e-9, hop_x=2, gap=40, buffer=1, drop_after=10)
+    stimulus: Stimulus = counts(np.ones((1, 12, 8), np.int64))
+    found = TimedExecutor(graph, axons, mapping, fabric, 100).timed(
+        stimulus, populations=["a", "b"]
+    )
+    d = found.distortion
+    assert d.dropped > 0
+    # Every spike of the inputs and of a is one packet, which arrives or does not.
+    a = Executor(graph).run(stimulus, populations=["a"]).spikes["a"]
+    sent = 12 * 8 + found.recording.spikes["a"].step.size
+    assert found.recording.spikes["a"].step.size <= a.step.size
+    assert d.copies + d.dropped == sent
+
+
+def test_what_cannot_be_simulated_is_refused() -> None:
+    graph = replace(
+        chain(1), projections=(replace(chain(1).projections[0], delay=0), chain(1).projections[1])
+    )
+    m = simple.machine("mesh", (3, 1), multicast=False)
+    axons, mapping = placed(graph, m, [0, 1], [0, 2])
+    with pytest.raises(SpikecError, match="E0307"):
+        TimedExecutor(graph, axons, mapping, Fabric(m, 1e-9), 10)
+    axons, mapping = placed(chain(1), m, [0, 1], [0, 2])
+    with pytest.raises(ValueError, match="tick of 0 cycles"):
+        TimedExecutor(chain(1), axons, mapping, Fabric(m, 1e-9), 0)
