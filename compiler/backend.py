@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
     from .mapping.axons import Axons
     from .mapping.map import Mapped
+    from .profile.distortion import CoSimulated
     from .profile.profile import Profile
 
 GROUP = "spikec.backends"
@@ -207,12 +208,34 @@ class ProfileRequest:
     progress: Progress = no_progress
 
 
+@dataclass(frozen=True)
+class CoSimulationRequest:
+    """A request to let spikes arrive when the interconnect delivers them.
+
+    ``tick`` is the length of a step in seconds; ``None``: the chip's own, or until all packets have
+    arrived where steps wait. ``hops`` times the latency of each hop; with 0 packets take no time.
+    ``populations`` are recorded.
+    """
+
+    artifact: Artifact
+    stimulus: Stimulus
+    populations: tuple[str, ...]
+    model: str | None = None
+    tick: float | None = None
+    hops: float = 1.0
+    progress: Progress = no_progress
+
+
 @runtime_checkable
 class Profiler(Protocol):
     """A backend that knows what its targets' work costs."""
 
     def profile(self, request: ProfileRequest) -> Profile:
         """Counts, energy and time of every step; E0326 where the model is none of the chip's."""
+        ...
+
+    def cosimulate(self, request: CoSimulationRequest) -> CoSimulated:
+        """The spikes, and what their way does to them; E0326 as `profile`, E0327 without a net."""
         ...
 
 

@@ -331,6 +331,11 @@ CODES: dict[str, Code] = {
         "latency and energy are unknown. Name one that there is, or write your own: docs/costs.md "
         "has those of every chip.",
     ),
+    "E0327": Code(
+        "a chip's interconnect is unknown",
+        "Co-simulation needs to know how long packets take. A chip's file says so in a table "
+        "[interconnect], in cycles; docs/costs.md has those of every chip.",
+    ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
         "the format cannot hold the network",

@@ -17,7 +17,15 @@ from ...boards.features import CHIP_FAMILIES
 from ...boards.machine import Machine
 from ...boards.table import BoardError, read_own_file
 from ...compiler.artifact import Artifact
-from ...compiler.backend import Emission, Outcome, ProfileRequest, Progress, Requirement, Run
+from ...compiler.backend import (
+    CoSimulationRequest,
+    Emission,
+    Outcome,
+    ProfileRequest,
+    Progress,
+    Requirement,
+    Run,
+)
 from ...compiler.compile import MAPPING
 from ...compiler.ladder import quantised
 from ...ir.diagnostics import fail
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     # The mapper's kernels are loaded where they are needed.
     from ...compiler.mapping.axons import Axons
     from ...compiler.mapping.mapping import Mapping as Placement
+    from ...compiler.profile.distortion import CoSimulated
     from ...compiler.profile.profile import Profile
 
 CHIP = "chip.toml"
@@ -68,6 +77,15 @@ class ChipsBackend:
         from .profile import profile_artifact
 
         return profile_artifact(request, *mapped(request.artifact))
+
+    def cosimulate(self, request: CoSimulationRequest) -> CoSimulated:
+        """Spikes that arrive when the interconnect delivers them.
+
+        E0326 for a model that the chip does not have, E0327 where its file has no interconnect.
+        """
+        from .profile import cosimulate_artifact
+
+        return cosimulate_artifact(request, *mapped(request.artifact))
 
     def run(self, rung: str, run: Run) -> Outcome:
         """The rung ``cores``: the integer rung, core by core, along the routes of the mapping.

@@ -23,7 +23,7 @@ from ...compiler.noc.cycle import Network
 from ...compiler.noc.fabric import Fabric
 from ...compiler.noc.packets import Arrivals, Packets
 from ...compiler.noc.trees import Ways
-from ...compiler.profile.distortion import Distortion, Journeys, distortion
+from ...compiler.profile.distortion import CoSimulated, Journeys, distortion
 from ...compiler.profile.timing import cost_seconds
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
@@ -34,21 +34,6 @@ from .execute import CoreExecutor
 Integers = npt.NDArray[np.int64]
 
 TIMED = "timed"
-
-
-@dataclass(frozen=True)
-class CoSimulated:
-    """What a network did on an interconnect that takes time.
-
-    ``links`` are the cycles in which links were taken and those in which packets waited for them,
-    summed over samples: rows (start, end, flits, busy, stall).
-    """
-
-    recording: Recording
-    distortion: Distortion
-    fabric: Fabric
-    tick: int | None
-    links: Integers
 
 
 @dataclass(frozen=True)
@@ -161,8 +146,7 @@ class TimedExecutor(CoreExecutor):
         return CoSimulated(
             Recording(TIMED, recording.dt, recording.spikes, recording.states),
             found,
-            self.fabric,
-            self.tick,
+            None if self.tick is None else self.tick * self.fabric.cycle,
             total,
         )
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...boards.costs import CostModel
 from ...boards.machine import Machine
-from ...compiler.backend import ProfileRequest
+from ...compiler.backend import CoSimulationRequest, ProfileRequest
 from ...compiler.integer.executor import Executor
 from ...compiler.integer.population import spiking_populations
 from ...compiler.mapping.axons import Axons
 from ...compiler.mapping.mapping import Mapping
+from ...compiler.noc.fabric import Fabric
+from ...compiler.profile.distortion import CoSimulated
 from ...compiler.profile.profile import Profile, profile
+from ...compiler.profile.timing import barrier_seconds
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
 
@@ -35,6 +40,38 @@ def profile_artifact(
         tuple(dict.fromkeys(outputs)),
         tick=step_seconds(model, mapping.machine, graph, request.tick),
         progress=lambda share: request.progress("counting", share),
+    )
+
+
+def cosimulate_artifact(
+    request: CoSimulationRequest, graph: Graph, axons: Axons, mapping: Mapping
+) -> CoSimulated:
+    """A mapped graph on its chip's interconnect; E0326, E0327 where its file lacks what it takes.
+
+    Steps last as long as asked for, or a tick of the chip; else until all packets have arrived, and
+    a barrier has passed.
+    """
+    from .cosim import TimedExecutor
+
+    machine = mapping.machine
+    model = find_model(machine, request.model)
+    if machine.interconnect is None:
+        raise fail(
+            "E0327",
+            f"the file of {machine.title} says nothing of its interconnect",
+            hint="add a table [interconnect] to it",
+        )
+    fabric = Fabric.of(machine).scaled(request.hops)
+    seconds = request.tick
+    if seconds is None:
+        seconds = step_seconds(model, machine, graph, None)
+    tick = None if seconds is None else max(1, round(seconds / fabric.cycle))
+    routers = np.unique(mapping.seat // machine.cores_per_router).size
+    least = max(1, round(barrier_seconds(model, machine, routers) / fabric.cycle))
+    return TimedExecutor(graph, axons, mapping, fabric, tick, model=model, least=least).timed(
+        request.stimulus,
+        populations=request.populations,
+        progress=lambda share: request.progress("co-simulation", share),
     )
 
 

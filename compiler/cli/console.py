@@ -84,6 +84,11 @@ class Report:
             yield watch
 
 
+def many(count: int, what: str) -> str:
+    """``1 core``, ``1,024 cores``."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()

@@ -11,6 +11,7 @@ import click
 
 from ...ir.diagnostics import SpikecError, fail
 from .console import Report
+from .cosim import cosim
 from .deploy import deploy
 from .info import doctor, explain, targets
 from .ladder import run, verify
@@ -26,7 +27,7 @@ def spikec() -> None:
 
 
 _VERBS = (
-    *(show, compile_, run, verify, profile, deploy),
+    *(show, compile_, run, verify, profile, cosim, deploy),
     *(compare, targets, explain, doctor, demo),
 )
 for verb in _VERBS:

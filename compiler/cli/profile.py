@@ -15,7 +15,7 @@ from ..backend import Outcome, ProfileRequest, find_profiler, rungs_of
 from ..ladder import check_stimulus, quantised, run_rung
 from ..reporting import ladder_report
 from ..stimulus import LabelledStimulus, load_stimulus
-from .console import Report
+from .console import Report, many
 from .ladder import folder_argument, write_report
 from .model import make_folder, write_file
 from .options import json_option, samples_option, steps_option, stimulus_option
@@ -108,7 +108,7 @@ def tell_profile(report: Report, found: Profile) -> dict[str, Any]:
     report.line(
         f"latency {engineering(found.latency, 's')} a sample "
         f"({engineering(float(length.min()), 's')} to {engineering(float(length.max()), 's')}; "
-        f"{_many(found.samples, 'sample')} of {_many(found.steps, 'step')}), "
+        f"{many(found.samples, 'sample')} of {many(found.steps, 'step')}), "
         f"{engineering(float(found.length.mean()), 's')} a step, "
         f"at most {engineering(float(found.length.max()), 's')}"
     )
@@ -126,8 +126,7 @@ def tell_profile(report: Report, found: Profile) -> dict[str, Any]:
         f"{kind} {engineering(joules, 'J')}" for kind, joules in energy_by_kind(found).items()
     )
     report.line(
-        f"energy {engineering(found.energy, 'J')} a sample ({kinds}) on "
-        f"{_many(found.cores, 'core')}"
+        f"energy {engineering(found.energy, 'J')} a sample ({kinds}) on {many(found.cores, 'core')}"
     )
     total = found.energy or 1.0
     report.table(
@@ -162,10 +161,6 @@ def tell_profile(report: Report, found: Profile) -> dict[str, Any]:
     )
     report.line("not in these sums, since no constant is known: " + "; ".join(found.model.unknown))
     return profile_facts(found)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _shares(found: Profile) -> dict[str, float]:

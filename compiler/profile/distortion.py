@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ...ir.events import Recording
 from ...ir.records import Record, frozen_array
 
 Integers = npt.NDArray[np.int64]
@@ -126,6 +127,21 @@ class Distortion(Record):
             },
             "histogram": {"counts": self.histogram.tolist(), "edges": self.edges.tolist()},
         }
+
+
+@dataclass(frozen=True, eq=False)
+class CoSimulated(Record):
+    """What a network did on an interconnect that takes time.
+
+    ``recording`` has its spikes, ``tick`` the seconds of a step, ``None`` where steps wait for
+    their packets. ``links`` (links, 5), summed over samples: start, end, flits, and the cycles in
+    which each link was taken, and in which packets waited for it.
+    """
+
+    recording: Recording
+    distortion: Distortion
+    tick: float | None
+    links: Integers
 
 
 def distortion(

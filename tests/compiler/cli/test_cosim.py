@@ -1,0 +1,114 @@
+"""``cosim``: what it says, what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikec.compiler.artifact import load_artifact
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.ladder import quantised
+from spikec.compiler.stimulus import load_recording, load_stimulus
+
+from .conftest import OPTIONS, SAMPLES, Said, Spikec
+from .test_mapping import chip_text, ok
+
+
+@pytest.fixture
+def chip(spikec: Spikec, model: Path, tmp_path: Path) -> Path:
+    """Two neurons a core and a core a router, so that spikes travel."""
+    own = tmp_path / "mine.toml"
+    text = chip_text("mine", 2).replace("cores_per_router = 4", "cores_per_router = 1")
+    own.write_text(text, encoding="utf-8")
+    ok(spikec("compile", model, "-t", own, "-o", tmp_path / "chip", *OPTIONS))
+    return tmp_path / "chip"
+
+
+def simulated(spikec: Spikec, folder: Path, stimulus: Path, *more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = ok(spikec("cosim", folder, "-s", stimulus, "--json", *more)).data
+    return found
+
+
+def test_packets_that_take_no_time_change_nothing(
+    spikec: Spikec, chip: Path, stimulus: Path
+) -> None:
+    for more in ((), ("--tick", "1e-6")):
+        found = simulated(spikec, chip, stimulus, "--hops", 0, *more)
+        assert found["comparison"]["equal"]
+        assert found["copies"] > 0
+        assert (found["late"], found["dropped"], found["disorder"]) == (0, 0, 0)
+        assert set(found["interval_distortion_cycles"].values()) == {0}
+        assert found["latency_cycles"]["most"] == 0
+
+
+def test_steps_that_wait_lose_nothing_but_time(
+    spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path
+) -> None:
+    found = simulated(spikec, chip, stimulus, "-o", tmp_path / "r.npz")
+    assert found["comparison"]["equal"] and found["tick_seconds"] is None
+    assert found["latency_cycles"]["mean"] >= 7  # into a router and out of it
+    assert sum(found["histogram"]["counts"]) == found["copies"]
+    graph = quantised(load_artifact(chip))
+    given = load_stimulus(stimulus, graph).stimulus
+    wanted = Executor(graph).run(given, populations=["hidden", "out"]).spikes
+    recording = load_recording(tmp_path / "r.npz")
+    assert recording.rung == "timed" and recording.spikes == wanted
+    assert found["links"]
+    assert {abs(row["start"] - row["end"]) for row in found["links"]} <= {1, 8}
+
+
+def test_a_tick_that_is_too_short_changes_spikes_and_says_which(
+    spikec: Spikec, chip: Path, stimulus: Path
+) -> None:
+    found = simulated(spikec, chip, stimulus, "--tick", "3e-9", "--hops", 20)
+    assert found["late"] > 0 and not found["comparison"]["equal"]
+    assert found["tick_seconds"] == pytest.approx(3e-9, rel=0.1)
+    assert found["labelled"] == SAMPLES
+    said = ok(spikec("cosim", chip, "-s", stimulus, "--tick", "3e-9", "--hops", 20))
+    for words in (
+        "a step lasts 2.9 ns; a cycle of the interconnect is 290 ps",
+        "in a later step, 0 never",
+        "between spikes of one source: distorted by",
+        "out of order",
+        "integer against timed",
+        "first difference: sample",
+        "software-only,",
+    ):
+        assert words in said.out, words
+
+
+def test_latency_grows_with_that_of_a_hop(spikec: Spikec, chip: Path, stimulus: Path) -> None:
+    means, distortions = [], []
+    for hops in (0, 1, 5, 25):
+        found = simulated(spikec, chip, stimulus, "--hops", hops, "--tick", "1e-6")
+        means.append(found["latency_cycles"]["mean"])
+        distortions.append(found["interval_distortion_cycles"]["mean_absolute"])
+    assert means == sorted(means) and means[0] == 0 < means[1] < means[-1]
+    assert distortions[0] == 0 <= min(distortions[1:])
+
+
+def test_what_cannot_be_simulated_is_refused(
+    spikec: Spikec, chip: Path, model: Path, stimulus: Path, tmp_path: Path
+) -> None:
+    def refused(folder: Path, *more: Any) -> str:
+        said: Said = spikec("cosim", folder, "-s", stimulus, *more)
+        assert said.code == 2, said.out
+        return said.err
+
+    assert "E0326" in refused(chip, "--model", "davis")
+    assert "Invalid value for '--tick'" in refused(chip, "--tick", "0")
+    ok(spikec("compile", model, "-t", "null", "-o", tmp_path / "null", *OPTIONS))
+    assert "E0306: target 'null' has no interconnect to simulate" in refused(tmp_path / "null")
+    own = tmp_path / "deaf.toml"
+    plain = chip_text("deaf")
+    own.write_text(plain[: plain.index("\n[interconnect]")], encoding="utf-8")
+    ok(spikec("compile", model, "-t", own, "-o", tmp_path / "deaf", *OPTIONS))
+    assert "E0327: the file of Intel Loihi says nothing of its interconnect" in refused(
+        tmp_path / "deaf"
+    )
+    np.savez(tmp_path / "wrong.npz", data=np.zeros((1, 5, 7), np.int64))
+    said = spikec("cosim", chip, "-s", tmp_path / "wrong.npz")
+    assert said.code == 2 and "E0702" in said.err
