@@ -25,8 +25,9 @@ IN_COLUMNS: Final = 8
 WANT, HOLDER, CREDIT, TURN, SINCE, LISTED, NEXT_END = range(7)
 OUT_COLUMNS: Final = 8
 # Columns of what never changes: first port of the router, way in that the way out leads to or -1,
-# way out that leads to the way in or -1, cycles that the way out is taken, cycles of the hop, core.
-BASE, BEHIND, FEEDER, SPAN, HOP, CORE = range(6)
+# way out that leads to the way in or -1, cycles that the way out is taken, cycles of the hop, core,
+# first place of the way in.
+BASE, BEHIND, FEEDER, SPAN, HOP, CORE, START = range(7)
 PATH_COLUMNS: Final = 8
 # Columns of a node: the port out towards it, the node behind all that lies behind it, and the sinks
 # behind those at the node, and behind all that lie behind it.
@@ -144,7 +145,7 @@ def advance(
                     active[n_active] = e
                     n_active += 1
                 if path[e, BEHIND] < 0:
-                    place = i * places + into[i, FIRST]
+                    place = path[i, START] + into[i, FIRST]
                     arrived[n_arrived, 0] = buffer[place, IDENT]
                     arrived[n_arrived, 1] = path[e, CORE]
                     arrived[n_arrived, 2] = t
@@ -199,7 +200,7 @@ def advance(
             entered += 1
         for f in range(n_fresh):
             i = fresh[f]
-            place = i * places + into[i, FIRST]
+            place = path[i, START] + into[i, FIRST]
             if path[i, FEEDER] < 0:
                 k = line[i, 0]
                 line[i, 0] = behind[k]
@@ -275,7 +276,7 @@ def advance(
                 out[o, WANT] = want
                 out[o, TURN] = p + 1 if p + 1 < ports else 0
                 i = path[o, BASE] + p
-                place = i * places + into[i, FIRST]
+                place = path[i, START] + into[i, FIRST]
                 finish = max(t + path[o, SPAN], buffer[place, TAIL])
                 out[o, HOLDER] = i
                 out[o, NEXT_END] = ends[finish & mask]
@@ -302,7 +303,7 @@ def advance(
                     goal = into[j, FIRST] + taken
                     if goal >= places:
                         goal -= places
-                    goal += j * places
+                    goal += path[j, START]
                     child = buffer[place, CHILD]
                     if child < 0:
                         child = buffer[place, NODE] + 1
@@ -328,7 +329,7 @@ def advance(
                 into[earliest, BEFORE] = -1
             else:
                 latest = -1
-            place = i * places + into[i, FIRST]
+            place = path[i, START] + into[i, FIRST]
             node, target = buffer[place, NODE], buffer[place, TARGET]
             base = np.int64(path[i, BASE])
             bit = np.int64(1) << (i - base)
@@ -375,21 +376,20 @@ def advance(
 
 
 @numba.njit(cache=True)
-def stand_in_line(
-    entering: Any, entered: int, first_inside: Any, into: Any, line: Any, behind: Any
-) -> None:
-    """Make the lines at the cores' ports again, of the ``entered`` packets that came first.
+def stand_in_line(entering: Any, entered: int, line: Any, behind: Any) -> None:
+    """Make the lines at the cores' ports again, of the first ``entered`` of ``entering``.
 
-    ``first_inside`` (ports,) is 1 where a packet of the port has left its line and is in it still.
+    They are the same packets as before, which have other numbers now.
     """
     for k in range(entered):
+        line[entering[k, PORT_IN], 0] = -1
+    for k in range(entered):
         i = entering[k, PORT_IN]
-        if into[i, PRESENT] == first_inside[i]:
+        if line[i, 0] < 0:
             line[i, 0] = k
         else:
             behind[line[i, 1]] = k
         line[i, 1] = k
-        into[i, PRESENT] += 1
 
 
 @numba.njit(cache=True)

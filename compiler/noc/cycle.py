@@ -125,8 +125,11 @@ class Network:
         self._use = np.zeros((total, 4), np.int64)
         self._line = np.full((total, 2), -1, np.int64)
         self._last = np.zeros(total, np.int64)
-        self._buffer = np.zeros((total * places, k.PLACE_COLUMNS), np.int64)
-        self._buffer[:, k.PORT] = np.repeat(np.arange(total), places)
+        room = np.ones(total, np.int64)
+        room[behind] = places
+        self._path[:, k.START] = np.cumsum(room) - room
+        self._buffer = np.zeros((room.sum(), k.PLACE_COLUMNS), np.int64)
+        self._buffer[:, k.PORT] = np.repeat(np.arange(total), room)
         self._fresh, self._active = np.zeros(total, np.int64), np.zeros(total, np.int64)
         # No event is further off than this: what is taken longest, or a hop.
         reach = max(fabric.eject, *fabric.spans().tolist(), *fabric.hops().tolist(), 1) + 2
@@ -168,7 +171,7 @@ class Network:
         core that is not at the origin of its route.
         """
         packets.check(self.fabric, self.ways, self.now)
-        counts = np.diff(self._sinks)[packets.route]
+        counts = self._sinks[packets.route + 1] - self._sinks[packets.route]
         self._copies += int(counts.sum())
         each = self.fabric.instant or not self.fabric.machine.multicast
         new = np.empty((int(counts.sum() if each else np.count_nonzero(counts)), 6), np.int64)
@@ -199,11 +202,7 @@ class Network:
         self._behind = np.full(order.size, -1, np.int64)
         entered = int(np.searchsorted(self._entering[:, k.READY], self.now))
         self._clock[k.ENTERED] = entered
-        lines = self._path[:, k.FEEDER] < 0
-        inside = np.where(lines, np.minimum(self._into[:, k.PRESENT], 1), 0)
-        self._into[lines, k.PRESENT] = inside[lines]
-        self._line[:] = -1
-        k.stand_in_line(self._entering, entered, inside, self._into, self._line, self._behind)
+        k.stand_in_line(self._entering, entered, self._line, self._behind)
 
     def run(self, until: int | None = None) -> Arrivals:
         """All that arrives, or is dropped, from now to before cycle ``until``; ``None``: all.
