@@ -19,9 +19,10 @@ from ...boards.costs import CostModel
 from ...boards.machine import Machine
 from ...compiler.mapping.axons import Axons
 from ...compiler.mapping.mapping import Mapping
+from ...compiler.noc.analytic import Error, error, estimate
 from ...compiler.noc.cycle import Network
 from ...compiler.noc.fabric import Fabric
-from ...compiler.noc.packets import Arrivals, Packets
+from ...compiler.noc.packets import Arrivals, Copies, Packets
 from ...compiler.noc.trees import Ways
 from ...compiler.profile.distortion import CoSimulated, Journeys, distortion
 from ...compiler.profile.timing import cost_seconds
@@ -120,6 +121,7 @@ class TimedExecutor(CoreExecutor):
         self._journeys: list[Journeys] = []
         self._link_use: list[Integers] = []
         self._late = self._dropped = 0
+        self._error: Error | None = None
 
     def timed(
         self,
@@ -148,6 +150,7 @@ class TimedExecutor(CoreExecutor):
             found,
             None if self.tick is None else self.tick * self.fabric.cycle,
             total,
+            self._error,
         )
 
     def _begin(self, sample: int, length: int) -> None:
@@ -156,7 +159,9 @@ class TimedExecutor(CoreExecutor):
         self._start = 0
         self._waiting: list[tuple[Integers, Integers]] = []
         self._source = np.zeros(0, np.int64)
-        self._log: list[tuple[Integers, Integers, Integers, Integers]] = []
+        self._log: list[Arrivals] = []
+        # The estimate is made of one sample only: it takes nearly as long as the simulation.
+        self._kept: list[tuple[int, Packets]] | None = None if self._journeys else []
 
     def _deliver(self, name: str, index: Any, value: Any, count: int, step: int) -> None:
         source = self._sources[name][index[:count]]
@@ -178,12 +183,16 @@ class TimedExecutor(CoreExecutor):
                     np.int64
                 )
             )
-            rows = (
-                [np.concatenate([row[k] for row in self._log]) for k in range(4)]
-                if (self._log)
-                else [np.zeros(0, np.int64)] * 4
-            )
-            self._journeys.append(Journeys(*rows))
+            every = _joined(self._log)
+            source = self._source[every.packet]
+            self._journeys.append(Journeys(source, every.core, every.sent, every.time))
+            if self._kept:
+                last = max(int(packets.time[-1]) - start for start, packets in self._kept)
+                length = last + int(every.latency.max(initial=0)) + 1
+                if self.tick is not None:
+                    length = min(length, self.tick)
+                sent = _drawn_together(self._kept, length)
+                self._error = error(every, estimate(self.fabric, self._ways, sent, length))
 
     def _send(self, start: int) -> None:
         if not self._waiting:
@@ -193,12 +202,17 @@ class TimedExecutor(CoreExecutor):
         self._waiting = []
         source = np.repeat(source, np.abs(count))
         source = source[self._route[source] >= 0]
+        if not source.size:
+            return
         time = start + self._offsets(source)
         order = np.argsort(time, kind="stable")
         source, time = source[order], time[order]
         number = np.arange(self._source.size, self._source.size + source.size)
         self._source = np.concatenate([self._source, source])
-        self._network.send(Packets(time, self._route[source], self._core[source], number))
+        packets = Packets(time, self._route[source], self._core[source], number)
+        self._network.send(packets)
+        if self._kept is not None:
+            self._kept.append((start, packets))
 
     def _offsets(self, source: Integers) -> Integers:
         """Cycles from the begin of the step until each of these spikes leaves its core."""
@@ -224,14 +238,13 @@ class TimedExecutor(CoreExecutor):
 
     def _receive(self, arrivals: Arrivals, step: int, start: int, *, deliver: bool = True) -> None:
         self._dropped += arrivals.drops.count
-        source = self._source[arrivals.packet]
-        self._log.append((source, arrivals.core, arrivals.sent, arrivals.time))
+        self._log.append(arrivals)
         self._late += int((arrivals.sent < start).sum()) if deliver else arrivals.count
         if not deliver or not arrivals.count:
             return
         cores = self.cores
         self.synaptic_operations += kernels.receive(
-            source,
+            self._source[arrivals.packet],
             self._tenant[arrivals.core],
             cores.neuron_ptr,
             cores.axon_ptr,
@@ -244,3 +257,32 @@ class TimedExecutor(CoreExecutor):
             self._wheel,
             step,
         )
+
+
+def _joined(parts: list[Arrivals]) -> Arrivals:
+    """All arrivals of runs that followed each other."""
+
+    def column(name: str, every: Sequence[Copies]) -> Integers:
+        return np.concatenate([np.zeros(0, np.int64), *(getattr(one, name) for one in every)])
+
+    def columns(every: Sequence[Copies]) -> dict[str, Integers]:
+        return {name: column(name, every) for name in ("packet", "core", "time", "sent")}
+
+    drops = Copies(**columns([part.drops for part in parts]))
+    return Arrivals(**columns(parts), drops=drops)
+
+
+def _drawn_together(steps: list[tuple[int, Packets]], length: int) -> Packets:
+    """All packets, each step of them ``length`` cycles after the one before.
+
+    An estimate takes loads over windows; steps whose packets are gone long before the next ones
+    come would have them diluted.
+    """
+    time = np.concatenate(
+        [number * length + p.time - start for number, (start, p) in enumerate(steps)]
+    )
+    route, core, packet = (
+        np.concatenate([getattr(p, name) for _, p in steps]) for name in ("route", "core", "packet")
+    )
+    order = np.argsort(time, kind="stable")
+    return Packets(time[order], route[order], core[order], packet[order])

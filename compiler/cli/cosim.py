@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -130,6 +131,11 @@ def _tell(report: Report, found: CoSimulated) -> dict[str, Any]:
         f"{cycles(d.mean_absolute)} in the mean ({cycles(d.mean)} with signs, {cycles(d.least)} to "
         f"{cycles(d.most)})"
     )
+    if found.estimate is not None:
+        report.line(
+            f"an estimate from the loads of links would have the mean latency "
+            f"{abs(found.estimate.mean):.1%} too {'low' if found.estimate.mean < 0 else 'high'}"
+        )
     share = d.disorder / max(d.copies, 1)
     report.line(f"{many(d.disorder, 'packet')} out of order ({share:.2%})")
     links = sorted(found.links.tolist(), key=lambda row: (-row[4], -row[3], row[0], row[1]))
@@ -148,4 +154,5 @@ def _tell(report: Report, found: CoSimulated) -> dict[str, Any]:
         for row in links
         if row[2]
     ]
-    return {"tick_seconds": found.tick, **d.as_dict(), "links": rows}
+    guess = None if found.estimate is None else asdict(found.estimate)
+    return {"tick_seconds": found.tick, **d.as_dict(), "links": rows, "estimate_error": guess}

@@ -15,24 +15,24 @@ import numba
 import numpy as np
 
 # Columns of a port on its way in: branches of the first packet that have not left, those not yet
-# granted, packets present, place of the first, cycle it is dropped in, neighbours in the order of
-# that, the event after that of its release.
-LEFT, WAITING, PRESENT, FIRST, DUE, BEFORE, AFTER, NEXT_FREE = range(8)
+# granted, packets present, place of the first, neighbours in the order of being dropped, the event
+# after that of its release.
+LEFT, WAITING, PRESENT, FIRST, BEFORE, AFTER, NEXT_FREE = range(7)
 IN_COLUMNS: Final = 8
-# Columns of a port on its way out: bits of ports that ask for it, the port that has it or -1, free
-# places behind it, the port that is asked first, the cycle since when one waits or -1, whether it
-# is listed, the event after that of its end.
-WANT, HOLDER, CREDIT, TURN, SINCE, LISTED, NEXT_END = range(7)
+# Columns of a port on its way out: the port that has it or -1, free places behind it, the port that
+# is asked first, whether it is listed, the event after that of its end, most places taken.
+HOLDER, CREDIT, TURN, LISTED, NEXT_END, PEAK = range(6)
 OUT_COLUMNS: Final = 8
 # Columns of what never changes: first port of the router, way in that the way out leads to or -1,
-# way out that leads to the way in or -1, cycles that the way out is taken, cycles of the hop, core.
-BASE, BEHIND, FEEDER, SPAN, HOP, CORE = range(6)
+# way out that leads to the way in or -1, cycles that the way out is taken, cycles of the hop, core,
+# first place of the way in.
+BASE, BEHIND, FEEDER, SPAN, HOP, CORE, START = range(7)
 PATH_COLUMNS: Final = 8
 # Columns of a node: the port out towards it, the node behind all that lies behind it, and the sinks
 # behind those at the node, and behind all that lie behind it.
 WAY, END, HERE, LAST = range(4)
-# Columns of what a port out was used for.
-PACKETS, BUSY, STALL, PEAK = range(4)
+# Columns of what a port out was used for, and the cycle since when a packet waits for it, or -1.
+PACKETS, BUSY, STALL, SINCE = range(4)
 # Columns of a place in a buffer: packet, cycle it was sent in, node, sink or -1, when its last flit
 # is in, the event after that of its arrival, the port, which never changes, and the node that it
 # goes on to, -1 where these are several.
@@ -82,6 +82,8 @@ def advance(
     path: Any,
     into: Any,
     out: Any,
+    want: Any,
+    due: Any,
     use: Any,
     buffer: Any,
     ends: Any,
@@ -99,11 +101,13 @@ def advance(
     """Go through all cycles before ``until``, or to where nothing happens any more.
 
     ``tree`` has a row a node of the ways, ``exit`` (sinks,) the ports out to cores. ``path``,
-    ``into``, ``out``, ``use`` have a row a port, ``buffer`` one a place. ``ends`` and ``arrivals``
-    are wheels of lists of events. ``line`` (ports, 2) is the first and the last packet waiting at a
-    core's port, ``behind`` the one after each, ``entering`` all that are to enter, by cycle,
-    ``begun`` whether they have left that list. ``arrived`` and ``dropped`` (copies, 4) take what is
-    known of each copy: packet, core, cycle, cycle it was sent in.
+    ``into``, ``out``, ``use`` have a row a port, ``buffer`` one a place. ``want`` (ports,) has the
+    bits of the ports in that ask for a port out, ``due`` (ports,) the cycle in which the first
+    packet of a port in is dropped. ``ends`` and ``arrivals`` are wheels of lists of events.
+    ``line`` (ports, 2) is the first and the last packet waiting at a core's port, ``behind`` the
+    one after each, ``entering`` all that are to enter, by cycle, ``begun`` whether they have left
+    that list. ``arrived`` and ``dropped`` (copies, 4) take what is known of each copy: packet,
+    core, cycle, cycle it was sent in.
     """
     degree, ports, places, mask = form.degree, form.ports, form.places, form.mask
     total = out.shape[0]
@@ -118,8 +122,8 @@ def advance(
         t = np.int64(NEVER)
         if entered < entering.shape[0]:
             t = entering[entered, READY]
-        if earliest >= 0 and into[earliest, DUE] < t:
-            t = into[earliest, DUE]
+        if earliest >= 0 and due[earliest] < t:
+            t = due[earliest]
         if events > 0:
             limit = min(t, until)
             t = now
@@ -139,12 +143,13 @@ def advance(
                 i = out[e, HOLDER]
                 out[e, HOLDER] = -1
                 following = out[e, NEXT_END]
-                if out[e, WANT] != 0 and out[e, LISTED] == 0:
+                roomy = path[e, BEHIND] < 0 or out[e, CREDIT] > 0
+                if want[e] != 0 and roomy and out[e, LISTED] == 0:
                     out[e, LISTED] = 1
                     active[n_active] = e
                     n_active += 1
                 if path[e, BEHIND] < 0:
-                    place = i * places + into[i, FIRST]
+                    place = path[i, START] + into[i, FIRST]
                     arrived[n_arrived, 0] = buffer[place, IDENT]
                     arrived[n_arrived, 1] = path[e, CORE]
                     arrived[n_arrived, 2] = t
@@ -164,7 +169,7 @@ def advance(
                 if into[i, FIRST] == places:
                     into[i, FIRST] = 0
                 out[o, CREDIT] += 1
-                if out[o, WANT] != 0 and out[o, HOLDER] < 0 and out[o, LISTED] == 0:
+                if want[o] != 0 and out[o, HOLDER] < 0 and out[o, LISTED] == 0:
                     out[o, LISTED] = 1
                     active[n_active] = o
                     n_active += 1
@@ -199,7 +204,7 @@ def advance(
             entered += 1
         for f in range(n_fresh):
             i = fresh[f]
-            place = i * places + into[i, FIRST]
+            place = path[i, START] + into[i, FIRST]
             if path[i, FEEDER] < 0:
                 k = line[i, 0]
                 line[i, 0] = behind[k]
@@ -218,8 +223,11 @@ def advance(
                 child = node + 1
                 while child < tree[node, END]:
                     o = np.int64(tree[child, WAY])
-                    out[o, WANT] |= bit
-                    if out[o, LISTED] == 0:
+                    want[o] |= bit
+                    if out[o, HOLDER] >= 0 or (path[o, BEHIND] >= 0 and out[o, CREDIT] == 0):
+                        if use[o, SINCE] < 0:
+                            use[o, SINCE] = t
+                    elif out[o, LISTED] == 0:
                         out[o, LISTED] = 1
                         active[n_active] = o
                         n_active += 1
@@ -227,8 +235,11 @@ def advance(
                     child = np.int64(tree[child, END])
                 for k in range(tree[node - 1, HERE] if node > 0 else 0, tree[node, HERE]):
                     o = np.int64(exit[k])
-                    out[o, WANT] |= bit
-                    if out[o, LISTED] == 0:
+                    want[o] |= bit
+                    if out[o, HOLDER] >= 0 or (path[o, BEHIND] >= 0 and out[o, CREDIT] == 0):
+                        if use[o, SINCE] < 0:
+                            use[o, SINCE] = t
+                    elif out[o, LISTED] == 0:
                         out[o, LISTED] = 1
                         active[n_active] = o
                         n_active += 1
@@ -242,8 +253,11 @@ def advance(
                         child = np.int64(tree[child, END])
                     buffer[place, CHILD] = child
                     o = np.int64(tree[child, WAY])
-                out[o, WANT] |= bit
-                if out[o, LISTED] == 0:
+                want[o] |= bit
+                if out[o, HOLDER] >= 0 or (path[o, BEHIND] >= 0 and out[o, CREDIT] == 0):
+                    if use[o, SINCE] < 0:
+                        use[o, SINCE] = t
+                elif out[o, LISTED] == 0:
                     out[o, LISTED] = 1
                     active[n_active] = o
                     n_active += 1
@@ -251,7 +265,7 @@ def advance(
             into[i, LEFT] = branches
             into[i, WAITING] = branches
             if form.drop_after >= 0:
-                into[i, DUE] = t + form.drop_after
+                due[i] = t + form.drop_after
                 into[i, BEFORE] = latest
                 into[i, AFTER] = -1
                 if latest >= 0:
@@ -260,86 +274,87 @@ def advance(
                     earliest = i
                 latest = i
 
-        # 2: each port out that is free, and has room behind it, takes the next that asks for it.
+        # 2: each port out that is asked, free, and has room behind it takes the next that asks.
         for a in range(n_active):
             o = active[a]
             out[o, LISTED] = 0
-            want = out[o, WANT]
-            if out[o, SINCE] >= 0:
-                use[o, STALL] += t - out[o, SINCE]
-                out[o, SINCE] = -1
-            if out[o, HOLDER] < 0 and (path[o, BEHIND] < 0 or out[o, CREDIT] > 0):
-                later = want >> out[o, TURN] << out[o, TURN]
-                p = lowest_bit(later if later != 0 else want)
-                want ^= np.int64(1) << p
-                out[o, WANT] = want
-                out[o, TURN] = p + 1 if p + 1 < ports else 0
-                i = path[o, BASE] + p
-                place = i * places + into[i, FIRST]
-                finish = max(t + path[o, SPAN], buffer[place, TAIL])
-                out[o, HOLDER] = i
-                out[o, NEXT_END] = ends[finish & mask]
-                ends[finish & mask] = o
+            asked = want[o]
+            if use[o, SINCE] >= 0:
+                use[o, STALL] += t - use[o, SINCE]
+                use[o, SINCE] = -1
+            later = asked >> out[o, TURN] << out[o, TURN]
+            p = lowest_bit(later if later != 0 else asked)
+            asked ^= np.int64(1) << p
+            want[o] = asked
+            out[o, TURN] = p + 1 if p + 1 < ports else 0
+            i = path[o, BASE] + p
+            place = path[i, START] + into[i, FIRST]
+            finish = max(t + path[o, SPAN], buffer[place, TAIL])
+            out[o, HOLDER] = i
+            out[o, NEXT_END] = ends[finish & mask]
+            ends[finish & mask] = o
+            events += 1
+            use[o, PACKETS] += 1
+            use[o, BUSY] += finish - t
+            into[i, WAITING] -= 1
+            if form.drop_after >= 0 and into[i, WAITING] == 0:
+                if into[i, BEFORE] >= 0:
+                    into[into[i, BEFORE], AFTER] = into[i, AFTER]
+                else:
+                    earliest = into[i, AFTER]
+                if into[i, AFTER] >= 0:
+                    into[into[i, AFTER], BEFORE] = into[i, BEFORE]
+                else:
+                    latest = into[i, BEFORE]
+            j = np.int64(path[o, BEHIND])
+            if j >= 0:
+                taken = places - out[o, CREDIT]
+                out[o, CREDIT] -= 1
+                if taken == 0:
+                    into[j, FIRST] = 0  # few places in use are few lines of cache in use
+                if taken + 1 > out[o, PEAK]:
+                    out[o, PEAK] = taken + 1
+                goal = into[j, FIRST] + taken
+                if goal >= places:
+                    goal -= places
+                goal += path[j, START]
+                child = buffer[place, CHILD]
+                if child < 0:
+                    child = buffer[place, NODE] + 1
+                    while tree[child, WAY] != o:
+                        child = np.int64(tree[child, END])
+                buffer[goal, IDENT] = buffer[place, IDENT]
+                buffer[goal, SENT] = buffer[place, SENT]
+                buffer[goal, NODE] = child
+                buffer[goal, TARGET] = buffer[place, TARGET]
+                buffer[goal, TAIL] = finish + path[o, HOP]
+                when = t + path[o, HOP]
+                buffer[goal, NEXT_IN] = arrivals[when & mask]
+                arrivals[when & mask] = goal
                 events += 1
-                use[o, PACKETS] += 1
-                use[o, BUSY] += finish - t
-                into[i, WAITING] -= 1
-                if form.drop_after >= 0 and into[i, WAITING] == 0:
-                    if into[i, BEFORE] >= 0:
-                        into[into[i, BEFORE], AFTER] = into[i, AFTER]
-                    else:
-                        earliest = into[i, AFTER]
-                    if into[i, AFTER] >= 0:
-                        into[into[i, AFTER], BEFORE] = into[i, BEFORE]
-                    else:
-                        latest = into[i, BEFORE]
-                j = np.int64(path[o, BEHIND])
-                if j >= 0:
-                    taken = places - out[o, CREDIT]
-                    out[o, CREDIT] -= 1
-                    if taken + 1 > use[o, PEAK]:
-                        use[o, PEAK] = taken + 1
-                    goal = into[j, FIRST] + taken
-                    if goal >= places:
-                        goal -= places
-                    goal += j * places
-                    child = buffer[place, CHILD]
-                    if child < 0:
-                        child = buffer[place, NODE] + 1
-                        while tree[child, WAY] != o:
-                            child = np.int64(tree[child, END])
-                    buffer[goal, IDENT] = buffer[place, IDENT]
-                    buffer[goal, SENT] = buffer[place, SENT]
-                    buffer[goal, NODE] = child
-                    buffer[goal, TARGET] = buffer[place, TARGET]
-                    buffer[goal, TAIL] = finish + path[o, HOP]
-                    when = t + path[o, HOP]
-                    buffer[goal, NEXT_IN] = arrivals[when & mask]
-                    arrivals[when & mask] = goal
-                    events += 1
-            if want != 0:
-                out[o, SINCE] = t
+            if asked != 0:
+                use[o, SINCE] = t
 
         # 3: what was first for too long goes no further, as far as it was not granted.
-        while earliest >= 0 and into[earliest, DUE] <= t:
+        while earliest >= 0 and due[earliest] <= t:
             i = earliest
             earliest = into[i, AFTER]
             if earliest >= 0:
                 into[earliest, BEFORE] = -1
             else:
                 latest = -1
-            place = i * places + into[i, FIRST]
+            place = path[i, START] + into[i, FIRST]
             node, target = buffer[place, NODE], buffer[place, TARGET]
             base = np.int64(path[i, BASE])
             bit = np.int64(1) << (i - base)
             for p in range(ports - 1):
                 o = base + p
-                if out[o, WANT] & bit == 0:
+                if want[o] & bit == 0:
                     continue
-                out[o, WANT] ^= bit
-                if out[o, WANT] == 0:
-                    use[o, STALL] += t + 1 - out[o, SINCE]
-                    out[o, SINCE] = -1
+                want[o] ^= bit
+                if want[o] == 0:
+                    use[o, STALL] += t + 1 - use[o, SINCE]
+                    use[o, SINCE] = -1
                 low = high = target
                 if target >= 0:
                     high = target + 1
@@ -375,21 +390,20 @@ def advance(
 
 
 @numba.njit(cache=True)
-def stand_in_line(
-    entering: Any, entered: int, first_inside: Any, into: Any, line: Any, behind: Any
-) -> None:
-    """Make the lines at the cores' ports again, of the ``entered`` packets that came first.
+def stand_in_line(entering: Any, entered: int, line: Any, behind: Any) -> None:
+    """Make the lines at the cores' ports again, of the first ``entered`` of ``entering``.
 
-    ``first_inside`` (ports,) is 1 where a packet of the port has left its line and is in it still.
+    They are the same packets as before, which have other numbers now.
     """
     for k in range(entered):
+        line[entering[k, PORT_IN], 0] = -1
+    for k in range(entered):
         i = entering[k, PORT_IN]
-        if into[i, PRESENT] == first_inside[i]:
+        if line[i, 0] < 0:
             line[i, 0] = k
         else:
             behind[line[i, 1]] = k
         line[i, 1] = k
-        into[i, PRESENT] += 1
 
 
 @numba.njit(cache=True)

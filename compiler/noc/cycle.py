@@ -118,15 +118,20 @@ class Network:
         self._path[behind, k.FEEDER] = links
         cores = np.arange(routers * per)
         self._path[_port(cores, per, ports) + degree, k.CORE] = cores
-        self._out = np.zeros((total, k.OUT_COLUMNS), np.int64)
-        self._out[:, [k.HOLDER, k.SINCE]] = -1
+        self._out = np.zeros((total, k.OUT_COLUMNS), np.int32)
+        self._out[:, k.HOLDER] = -1
         self._out[links, k.CREDIT] = places
-        self._into = np.zeros((total, k.IN_COLUMNS), np.int64)
+        self._into = np.zeros((total, k.IN_COLUMNS), np.int32)
+        self._want, self._due = np.zeros(total, np.int64), np.zeros(total, np.int64)
         self._use = np.zeros((total, 4), np.int64)
+        self._use[:, k.SINCE] = -1
         self._line = np.full((total, 2), -1, np.int64)
         self._last = np.zeros(total, np.int64)
-        self._buffer = np.zeros((total * places, k.PLACE_COLUMNS), np.int64)
-        self._buffer[:, k.PORT] = np.repeat(np.arange(total), places)
+        room = np.ones(total, np.int64)
+        room[behind] = places
+        self._path[:, k.START] = np.cumsum(room) - room
+        self._buffer = np.zeros((room.sum(), k.PLACE_COLUMNS), np.int64)
+        self._buffer[:, k.PORT] = np.repeat(np.arange(total), room)
         self._fresh, self._active = np.zeros(total, np.int64), np.zeros(total, np.int64)
         # No event is further off than this: what is taken longest, or a hop.
         reach = max(fabric.eject, *fabric.spans().tolist(), *fabric.hops().tolist(), 1) + 2
@@ -168,7 +173,7 @@ class Network:
         core that is not at the origin of its route.
         """
         packets.check(self.fabric, self.ways, self.now)
-        counts = np.diff(self._sinks)[packets.route]
+        counts = self._sinks[packets.route + 1] - self._sinks[packets.route]
         self._copies += int(counts.sum())
         each = self.fabric.instant or not self.fabric.machine.multicast
         new = np.empty((int(counts.sum() if each else np.count_nonzero(counts)), 6), np.int64)
@@ -190,7 +195,8 @@ class Network:
         self._enter(new)
 
     def _enter(self, new: Integers) -> None:
-        entering = np.concatenate([self.entering, new])
+        left = self.entering
+        entering = np.concatenate([left, new]) if left.size else new
         order = np.argsort(entering[:, k.READY], kind="stable")
         self._entering = entering[order]
         self._begun = np.zeros(order.size, np.bool_)
@@ -199,11 +205,7 @@ class Network:
         self._behind = np.full(order.size, -1, np.int64)
         entered = int(np.searchsorted(self._entering[:, k.READY], self.now))
         self._clock[k.ENTERED] = entered
-        lines = self._path[:, k.FEEDER] < 0
-        inside = np.where(lines, np.minimum(self._into[:, k.PRESENT], 1), 0)
-        self._into[lines, k.PRESENT] = inside[lines]
-        self._line[:] = -1
-        k.stand_in_line(self._entering, entered, inside, self._into, self._line, self._behind)
+        k.stand_in_line(self._entering, entered, self._line, self._behind)
 
     def run(self, until: int | None = None) -> Arrivals:
         """All that arrives, or is dropped, from now to before cycle ``until``; ``None``: all.
@@ -225,6 +227,8 @@ class Network:
             self._path,
             self._into,
             self._out,
+            self._want,
+            self._due,
             self._use,
             self._buffer,
             self._wheels[0],
@@ -263,20 +267,21 @@ class Network:
         """What the links were used for, up to now."""
         start, d = np.nonzero(self._ends >= 0)
         port = self._link_port[start * self.fabric.degree + d]
-        use, since = self._use[port], self._out[port, k.SINCE]
+        use = self._use[port]
+        since = use[:, k.SINCE]
         return LinkUse(
             start.astype(np.int32),
             self._ends[start, d],
             use[:, k.PACKETS] * self.fabric.flits,
             use[:, k.BUSY],
             use[:, k.STALL] + np.where(since >= 0, self.now - since, 0),
-            use[:, k.PEAK] * self.fabric.flits,
+            self._out[port, k.PEAK].astype(np.int64) * self.fabric.flits,
         )
 
     def _locked(self) -> SpikecError:
         """E0325, with a circle: nothing is taken, so whoever is asked for has a full buffer."""
         ports = self.fabric.ports
-        want, behind = self._out[:, k.WANT], self._path[:, k.BEHIND]
+        want, behind = self._want, self._path[:, k.BEHIND]
         asks: dict[int, int] = {}
         for o in np.flatnonzero((want != 0) & (behind >= 0)).tolist():
             base = o // ports * ports

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from ...ir.events import Recording
 from ...ir.records import Record, frozen_array
+from ..noc.analytic import Error
 
 Integers = npt.NDArray[np.int64]
 
@@ -135,13 +136,15 @@ class CoSimulated(Record):
 
     ``recording`` has its spikes, ``tick`` the seconds of a step, ``None`` where steps wait for
     their packets. ``links`` (links, 5), summed over samples: start, end, flits, and the cycles in
-    which each link was taken, and in which packets waited for it.
+    which each link was taken, and in which packets waited for it. ``estimate`` is by how much the
+    analytic estimate of latencies was off in the first sample.
     """
 
     recording: Recording
     distortion: Distortion
     tick: float | None
     links: Integers
+    estimate: Error | None = None
 
 
 def distortion(

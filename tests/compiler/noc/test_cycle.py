@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikec.boards.machine import Machine
+from spikec.compiler.mapping.map import map_network
 from spikec.compiler.mapping.mapping import Routes
 from spikec.compiler.mapping.route import link_load
 from spikec.compiler.noc.cycle import Network
@@ -16,7 +17,8 @@ from spikec.compiler.noc.packets import Arrivals, Copies, Packets
 from spikec.compiler.noc.trees import Ways
 from spikec.ir.diagnostics import SpikecError
 
-from ..mapping.machines import machine
+from ..mapping.machines import loihi, machine, quantity, spinnaker
+from ..mapping.nets import network
 from .cases import SMALL, Case, case, cases
 from .reference import Row, Simulator, tree_of
 
@@ -181,6 +183,32 @@ def test_the_host_has_a_port_of_its_own() -> None:
     packets = Packets.of([0, 0], np.arange(2), np.array([0, -1]))
     arrivals, _ = simulate(Case(Fabric(m, 1e-9), routes, packets))
     assert rows(arrivals) == [(0, 1, 3, 0), (1, 1, 4, 0)]  # the core's port is asked first
+
+
+@pytest.mark.parametrize("m", [loihi(2, 1), spinnaker(3, 2)], ids=["loihi", "spinnaker"])
+def test_a_mapped_network_sends_a_spike_from_every_source(m: Machine) -> None:
+    axons = network(5, neurons=300, lines=20, bundles=4)
+    limit = replace(m.core, neurons=quantity(16, "neurons"))
+    mapping = map_network(axons, replace(m, core=limit), effort=0).mapping
+    source = np.flatnonzero(mapping.routes.of >= 0)
+    core = np.full(axons.sources, -1)
+    core[: axons.neurons] = mapping.seat[mapping.part]
+    taken = mapping.routes.of[source]
+    c = Case(
+        Fabric(mapping.machine, 1e-9, chip_hop=30, chip_gap=4, buffer=400),
+        mapping.routes,
+        Packets.of(np.sort(source % 50), taken, core[source], source),
+    )
+    sent = Network(c.fabric, Ways.of(mapping))
+    sent.send(c.packets)
+    arrivals = sent.run()
+    wanted = [
+        (int(s), int(sink))
+        for s, r in zip(source, taken, strict=True)
+        for sink in mapping.routes.sink[mapping.routes.sink_ptr[r] : mapping.routes.sink_ptr[r + 1]]
+    ]
+    assert sorted(zip(arrivals.packet.tolist(), arrivals.core.tolist(), strict=True)) == wanted
+    assert (core == -1).sum() >= 20 and mapping.parts > 10
 
 
 # -- lock-up and dropping ------------------------------------------------------------------------
