@@ -213,8 +213,8 @@ class CoSimulationRequest:
     """A request to let spikes arrive when the interconnect delivers them.
 
     ``tick`` is the length of a step in seconds; ``None``: the chip's own, or until all packets have
-    arrived where steps wait. ``hops`` times the latency of each hop; with 0 packets take no time.
-    ``populations`` are recorded.
+    arrived where steps wait. The interconnect is ``slower`` by this factor; with 0 packets take no
+    time. ``populations`` are recorded.
     """
 
     artifact: Artifact
@@ -222,7 +222,7 @@ class CoSimulationRequest:
     populations: tuple[str, ...]
     model: str | None = None
     tick: float | None = None
-    hops: float = 1.0
+    slower: float = 1.0
     progress: Progress = no_progress
 
 

@@ -61,7 +61,7 @@ def cosimulate_artifact(
             f"the file of {machine.title} says nothing of its interconnect",
             hint="add a table [interconnect] to it",
         )
-    fabric = Fabric.of(machine).scaled(request.hops)
+    fabric = Fabric.of(machine).slowed(request.slower)
     seconds = request.tick
     if seconds is None:
         seconds = step_seconds(model, machine, graph, None)

@@ -41,12 +41,12 @@ _TOP: Final = 5
     "or, where steps wait for their packets, as long as these take.",
 )
 @click.option(
-    "--hops",
+    "--slower",
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
     metavar="FACTOR",
-    help="So many times the latency of each hop; with 0 packets take no time.",
+    help="An interconnect so many times slower; with 0 packets take no time.",
 )
 @click.option(
     "--output",
@@ -62,7 +62,7 @@ def cosim(
     stimulus: Path,
     model: str | None,
     tick: float | None,
-    hops: float,
+    slower: float,
     output: Path | None,
     steps: int | None,
     samples: int | None,
@@ -85,7 +85,7 @@ def cosim(
     check_stimulus(artifact, labelled.stimulus)
     with report.progress() as progress:
         request = CoSimulationRequest(
-            artifact, labelled.stimulus, names, model, tick, hops, progress
+            artifact, labelled.stimulus, names, model, tick, slower, progress
         )
         found = profiler.cosimulate(request)
         software = run_rung(

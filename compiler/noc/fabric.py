@@ -122,6 +122,17 @@ class Fabric(Record):
         }
         return replace(self, **hops)
 
+    def slowed(self, factor: float) -> Fabric:
+        """The same at a clock so many times slower: every time in seconds is longer by ``factor``.
+
+        With 0 it is `ideal`. Raises ``ValueError`` where ``factor`` is negative or not finite.
+        """
+        if not (math.isfinite(factor) and factor >= 0):
+            raise ValueError(f"it is slowed by {factor}, not by a finite number from 0 on")
+        if factor == 0:
+            return Fabric.ideal(self.machine, self.cycle)
+        return replace(self, cycle=self.cycle * factor)
+
     @property
     def degree(self) -> int:
         """Links that leave a router at most: link d of router r has the number r degree + d."""
