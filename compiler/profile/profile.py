@@ -234,30 +234,34 @@ class _Gathered:
         # Cores first, then links, then the way of packets and what is left.
         parts = self.placement.parts
         who = np.where(leader == LINK, parts + link, leader).astype(np.int64)
-        used, place = np.unique(who[leader != NOBODY], return_inverse=True)
-        where = np.full(who.shape, -1, np.int64)
-        where[leader != NOBODY] = place
-        rows = np.arange(who.size).reshape(who.shape)
-        total = np.zeros((who.size, used.size + 2))
-        led = where >= 0
-        total[rows[led], where[led]] = lead[led]
-        total[:, -2], total[:, -1] = way.ravel(), np.maximum(rest, 0.0).ravel()
-        waited = np.cumsum(total.reshape(*who.shape, -1), axis=1)
+        used = np.unique(who[leader != NOBODY])
+        where = np.where(leader == NOBODY, -1, np.searchsorted(used, who))
         when = np.cumsum(lead + way + rest, axis=1)
-        samples, steps, indices, owners = [], [], [], []
-        for number, name in enumerate(outputs):
-            found = events[name]
-            samples.append(found.sample.astype(np.int64))
-            steps.append(found.step.astype(np.int64))
-            indices.append(found.index.astype(np.int64))
-            owners.append(np.full(found.sample.size, number))
-        sample, step, index, owner = (
+        every = [events[name] for name in outputs]
+        owner, sample, step, index = (
             np.concatenate([np.zeros(0, np.int64), *arrays])
-            for arrays in (samples, steps, indices, owners)
+            for arrays in (
+                [np.full(e.sample.size, k) for k, e in enumerate(every)],
+                [e.sample for e in every],
+                [e.step for e in every],
+                [e.index for e in every],
+            )
         )
         seconds = when[sample, step]
-        most = waited[sample, step].argmax(axis=1) if sample.size else np.zeros(0, np.int64)
-        share = waited[sample, step, most] / np.where(seconds > 0, seconds, 1.0)
+        most, longest = np.zeros(sample.size, np.int64), np.zeros(sample.size)
+        order = np.argsort(sample, kind="stable")
+        bounds = np.searchsorted(sample[order], np.arange(who.shape[0] + 1))
+        for one in range(who.shape[0]):
+            of_sample = order[bounds[one] : bounds[one + 1]]
+            rows, total = np.arange(who.shape[1]), np.zeros((who.shape[1], used.size + 2))
+            led = where[one] >= 0
+            total[rows[led], where[one, led]] = lead[one, led]
+            total[:, -2], total[:, -1] = way[one], np.maximum(rest[one], 0.0)
+            waited = np.cumsum(total, axis=0)
+            longest_yet = waited.argmax(axis=1)
+            most[of_sample] = longest_yet[step[of_sample]]
+            longest[of_sample] = waited[step[of_sample], most[of_sample]]
+        share = longest / np.where(seconds > 0, seconds, 1.0)
         names = [
             core_name(self.placement, n)
             if n < parts
