@@ -74,7 +74,7 @@ class Counts(Record):
 
     ``spikes``, ``packets_out``, ``synaptic_operations`` have shape (steps, cells), as `Reach` has
     cells; ``packets_in`` (steps, parts): a packet is its core's, whatever it finds there.
-    ``machine`` (counts, steps) has the counts of `MACHINE`. ``link_load`` (links,) are the packets
+    ``machine`` (steps, counts) has the counts of `MACHINE`. ``link_load`` (links,) are the packets
     on each link, ``busiest`` (steps,) those on the link ``busiest_link`` (steps,) that has most in
     a step, -1 where there are none; ``second_link`` those on the next. ``path`` (steps,): cycles
     that the longest way of a packet of the step takes without waiting.
@@ -108,7 +108,7 @@ class Counts(Record):
             "packets_out": int(self.packets_out.sum()),
             "packets_in": int(self.packets_in.sum()),
         }
-        return found | dict(zip(MACHINE, self.machine.sum(axis=1).tolist(), strict=True))
+        return found | dict(zip(MACHINE, self.machine.sum(axis=0).tolist(), strict=True))
 
     def of_cells(self, name: str, reach: Reach) -> Integers:
         """A count of cells by name, shape (steps, cells); E.g. ``updates``, the same each step."""
@@ -142,7 +142,7 @@ def count(reach: Reach, spikes: Spikes) -> Counts:
         got,
         synops,
     )
-    machine = np.zeros((len(MACHINE), steps), np.int64)
+    machine = np.zeros((steps, len(MACHINE)), np.int64)
     path = np.zeros(steps, np.int64)
     load = np.zeros(reach.start.size, np.int64)
     busiest, second = np.zeros((2, steps), np.int64)
@@ -206,8 +206,8 @@ def _count_machine(
 ) -> None:
     for e in range(step.size):
         t, a = step[e], source[e]
-        for k in range(each.shape[0]):
-            out[k, t] += count[e] * each[k, a]
+        for k in range(each.shape[1]):
+            out[t, k] += count[e] * each[a, k]
         if route[a] >= 0:
             longest[t] = max(longest[t], path[route[a]])
 

@@ -20,7 +20,7 @@ from ..mapping.route import copies
 Integers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
 
-# Counts of the machine that a spike of a source causes, in the order of rows of `Reach.machine`.
+# Counts of the machine that a spike of a source causes, in the order of columns of `Reach.machine`.
 MACHINE: Final[tuple[str, ...]] = tuple(MACHINE_COUNTS)
 
 
@@ -35,7 +35,7 @@ class Reach(Record):
     brings ``synapses[k]`` synaptic operations to the cell ``cell[k]``, and a packet to its part
     where ``packet[k]`` is 1; a part gets one packet, the source's own among them.
 
-    ``machine`` (counts, sources) has the counts of `MACHINE` a spike, ``route`` (sources,) the
+    ``machine`` (sources, counts) has the counts of `MACHINE` a spike, ``route`` (sources,) the
     route that it takes, -1 for none. Route r takes the links ``link[j]``, ``copies[j]`` times each,
     for j from ``link_ptr[r]`` to ``link_ptr[r + 1]``; link i leads from ``start[i]`` to ``end[i]``.
     ``path`` (routes,) are the cycles from its origin to its farthest core, without any waiting; 0
@@ -185,7 +185,7 @@ def _machine_counts(
     cell: Ids,
     packet: npt.NDArray[np.int8],
 ) -> Integers:
-    """Counts of the machine a spike, in the order of `MACHINE`, shape (counts, sources)."""
+    """Counts of the machine a spike, in the order of `MACHINE`, shape (sources, counts)."""
     machine, routes = mapping.machine, mapping.routes
     x_step, y_step, between = directions(machine, routes.start, routes.end)
     within = ~between
@@ -213,7 +213,7 @@ def _machine_counts(
     found["near_packets"] = np.bincount(source[near], minlength=axons.sources)
     found["visits"] = sent + found["hops"] + found["chip_hops"]
     found["host_packets"] = np.where(home < 0, sent, 0)
-    return np.stack([found[name] for name in MACHINE]).astype(np.int64)
+    return np.stack([found[name] for name in MACHINE], axis=1).astype(np.int64)
 
 
 def directions(
