@@ -320,8 +320,8 @@ CODES: dict[str, Code] = {
     ),
     "E0326": Code(
         "a chip has no such cost model",
-        "What work costs on a chip stands in its file, in tables [models.NAME]; without one nothing "
-        "can be said of its latency and energy. Name one that there is, or write your own: "
+        "What work costs on a chip stands in its file, in tables [models.NAME]; without one "
+        "nothing can be said of its latency and energy. Name one that there is, or write your own: "
         "docs/costs.md has those of every chip.",
     ),
     # -- E04: quantisation ------------------------------------------------------------------

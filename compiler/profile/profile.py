@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.costs import CostModel
+from ...boards.machine import Machine
 from ...ir.events import Events
 from ...ir.records import Record
 from ..mapping.axons import Axons
@@ -57,7 +58,8 @@ class Profile(Record):
     ``timeline`` (steps, parts) is how long each core is busy in each step of the sample
     ``slowest``. ``link_load`` (links,) are packets on the links ``link_start -> link_end``.
     ``ledger`` is of all samples, ``totals`` its counts, ``causes`` the critical path, the largest
-    gain first. ``tick`` is that of a model that ticks, in seconds.
+    gain first. ``tick`` is that of a model that ticks, in seconds. ``layout`` is the machine
+    itself, for those who draw it.
     """
 
     machine: str
@@ -83,6 +85,7 @@ class Profile(Record):
     ledger: tuple[Line, ...]
     causes: tuple[Cause, ...]
     waits: Waits
+    layout: Machine
     tick: float | None = None
 
     @property
@@ -218,6 +221,7 @@ class _Gathered:
             ledger=ledger(self.model, machine, self.totals, placement.parts, seconds),
             causes=add_up(self.causes),
             waits=self._waits(events, outputs, lead, way, rest, leader),
+            layout=machine,
             tick=self.tick,
         )
 
