@@ -8,7 +8,7 @@ from ..boards.costs import CORE_COUNTS
 from .profile.critical import Cause
 from .profile.ledger import Line
 from .profile.profile import CORES, Profile
-from .report.profile_data import LINK, EnergyLine, ProfileView, Wait
+from .report.profile_data import LINK, REST, EnergyLine, ProfileView, Wait
 
 
 def profile_view(profile: Profile) -> ProfileView:
@@ -18,9 +18,8 @@ def profile_view(profile: Profile) -> ProfileView:
         "cores": float(profile.lead[~by_link].sum()),
         "links": float(profile.lead[by_link].sum()),
     }
-    last = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
     rest = float(np.maximum(profile.rest, 0.0).sum())
-    waits = lead | {"way of packets": float(profile.way.sum()), last[profile.model.pace]: rest}
+    waits = lead | {"way of packets": float(profile.way.sum()), REST[profile.model.pace]: rest}
     carries = profile.link_load > 0
     slowest = profile.slowest
     return ProfileView(
@@ -28,6 +27,7 @@ def profile_view(profile: Profile) -> ProfileView:
         model=profile.model.name,
         model_title=profile.model.title,
         pace=profile.model.pace,
+        overlap=profile.model.overlap,
         unknown=profile.model.unknown,
         seconds=profile.length.sum(axis=1),
         work=(profile.lead + profile.way).sum(axis=1),

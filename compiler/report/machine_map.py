@@ -225,10 +225,15 @@ def draw_shares(
     image = grid.blank()
     image[grid.pixel(seat)] = colours(np.minimum(share, 1.0))
     draw_cells(axis, grid, image, side)
-    points = side * 72 / grid.cells[0]
-    if seat.size <= _MOST_LABELS and points > 15:
+    if labelled(grid, seat, side):
         labels = share if said is None else said
-        _percentages(axis, grid, seat, share, labels, min(8.0, points * 0.42))
+        size = min(8.0, side * 72 / grid.cells[0] * 0.42)
+        _percentages(axis, grid, seat, share, labels, size)
+
+
+def labelled(grid: Grid, seat: Array, side: float) -> bool:
+    """Whether cells have room for numbers where a router is ``side`` inches wide."""
+    return seat.size <= _MOST_LABELS and side * 72 / grid.cells[0] > 15
 
 
 def _percentages(

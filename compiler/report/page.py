@@ -316,8 +316,8 @@ def _missing(data: ReportData) -> list[str]:
         "the choice of a core": data.choice is not None,
         "a mapping to cores": data.mapping is not None,
         "timing": data.timing is not None,
-        "latency": data.latency is not None,
-        "a profile of latency and energy": data.profile is not None,
+        "latency": data.latency is not None or data.profile is not None,
+        "energy": data.profile is not None,
         "accuracy": bool(data.accuracies),
         "tool versions": bool(data.tools),
     }

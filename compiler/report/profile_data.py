@@ -22,7 +22,8 @@ LINK: Final = -1
 NOBODY: Final = -2
 _MOST_ROWS: Final = 60  # cores of the heat map
 _MOST_COLUMNS: Final = 240  # steps, or bins of them
-_REST: Final = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
+# What follows the work of a step, by pace.
+REST: Final = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,20 @@ class ProfileView(Record):
 
     ``seconds`` and ``work`` (samples,) are how long each sample takes, and how long without the
     barrier or the rest of its ticks. ``waits`` are what all steps wait for, which adds up to all
-    seconds but those that are late. Of the sample ``slowest`` ``lead``, ``way``, ``rest`` and
-    ``leader`` (steps,): who leads is a part, `LINK` or `NOBODY`; ``timeline`` (steps, parts) is how
-    long each core is busy. Part p sits in core ``seat[p]``; ``core_busy`` (2, parts) are seconds of
-    sending and receiving, ``core_counts`` (names, parts) what ``count_names`` say. Links are those
-    that carried packets. ``late`` steps of all have more work than their tick holds, ``overdue`` is
-    the most that one has, in seconds. Raises ValueError where arrays do not belong together.
+    seconds but those that are late. Of the sample ``slowest`` there are ``lead``, ``way``, ``rest``
+    and ``leader`` (steps,), a part, `LINK` or `NOBODY`, and ``timeline`` (steps, parts), how long
+    each core is busy. Part p sits in core ``seat[p]``; ``core_busy`` (2, parts) are seconds of
+    sending and receiving, which go on at once with ``overlap``; ``core_counts`` (names, parts) are
+    what ``count_names`` say. Links are those that carried packets. ``late`` steps of all have more
+    work than their tick holds, ``overdue`` is the most that one has, in seconds. Raises ValueError
+    where arrays do not belong together.
     """
 
     machine: Machine
     model: str
     model_title: str
     pace: Pace
+    overlap: bool
     unknown: tuple[str, ...]
     seconds: Floats
     work: Floats
@@ -185,7 +188,7 @@ class ProfileView(Record):
     @property
     def rest_name(self) -> str:
         """What follows the work of a step."""
-        return _REST[self.pace]
+        return REST[self.pace]
 
     def core_count(self, name: str) -> Integers:
         """One of the counts of ``count_names``, shape (parts,); 0 where there is none."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...boards.quantity import engineering
 from . import machine_map
-from .machine_map import WIDTH, Array, Grid, colour_bar, draw_shares, palette, window
+from .machine_map import WIDTH, Array, Grid, colour_bar, draw_shares, labelled, palette, window
 from .profile_data import Busy, EnergyLine, ProfileView, Wait, bins
 from .style import BAR, BOX, GRID, INK, MUTED, PHASES, WINNER, WRONG, Plot, clip, style, to_svg
 
@@ -97,8 +97,9 @@ def busy_plot(view: ProfileView) -> Plot | None:
     if not timed and not operations.any():
         return None
     box, part = window(view)
+    grid = Grid(view.machine, box)
     with style("profile-busy"):
-        svg = to_svg(_busy_figure(view, Grid(view.machine, box), timed), "profile-busy")
+        svg = to_svg(_busy_figure(view, grid, timed), "profile-busy")
     share = view.core_share if timed else operations / operations.sum()
     what, of = ("busy", "the run") if timed else ("at work", "all synaptic operations")
     most = int(share.argmax())
@@ -110,14 +111,14 @@ def busy_plot(view: ProfileView) -> Plot | None:
     notes = [part] if part else []
     if timed:
         notes.append(
-            "A core is busy while it sends and while it receives, all samples taken together; "
-            "numbers in cells are percent of the run."
+            "A core is busy while it sends and while it receives, all samples taken together."
         )
+        if view.overlap:
+            notes.append("Both go on at once in this model, so that they may exceed the run.")
     else:
-        notes.append(
-            "How long cores are busy is not known; numbers in cells are percent of all synaptic "
-            "operations."
-        )
+        notes.append("How long cores are busy is not known.")
+    if labelled(grid, view.seat, _side(grid)):
+        notes.append(f"Numbers in cells are percent of {of}.")
     title = "Where cores are busy" if timed else "Where synaptic operations are done"
     return Plot("profile-busy", title, svg, alt, tuple(notes))
 
@@ -320,7 +321,7 @@ def _stacks(axis: Axes, view: ProfileView) -> None:
     if view.tick is not None and _rest_drawn(view):
         late = view.late > 0
         axis.axhline(
-            view.tick * factor, color=WRONG if late else INK, linewidth=1.2,
+            view.tick * factor, color=WRONG if late else INK, linewidth=1.6,
             linestyle=(0, (4, 2)), label="tick", zorder=3,
         )  # fmt: skip
         ceiling = max(ceiling, view.tick * factor * 1.06)
@@ -365,11 +366,17 @@ def _heat(axis: Axes, view: ProfileView, busy: Busy, row: float) -> None:
 # -- the machine -----------------------------------------------------------------------------------
 
 
+def _side(grid: Grid) -> float:
+    """How wide a router is, in inches."""
+    wide, high = grid.size
+    return min(8.2 / wide, 4.6 / high, max(0.55 * grid.cells[0], 0.9))
+
+
 def _busy_figure(view: ProfileView, grid: Grid, timed: bool) -> Figure:
     from matplotlib.figure import Figure
 
     wide, high = grid.size
-    side = min(8.2 / wide, 4.6 / high, max(0.55 * grid.cells[0], 0.9))
+    side = _side(grid)
     panel = (max(side * wide, 0.55), max(side * high, 0.55))
     top = 0.3
     figure = Figure(figsize=(WIDTH, top + panel[1] + 0.5))
