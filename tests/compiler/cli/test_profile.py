@@ -126,10 +126,13 @@ def test_tables_add_up_to_the_totals(
         assert row["waited_most_for"]
 
 
+# Of the second a core sends and receives at once.
+@pytest.mark.parametrize("costs", ["davies", "sanafe"])
 def test_a_trace_has_every_step_and_core_in_order(
-    spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path
+    spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path, costs: str
 ) -> None:
-    found = profiled(spikec, chip, stimulus, "--trace", tmp_path / "trace.json")
+    place = tmp_path / "trace.json"
+    found = profiled(spikec, chip, stimulus, "--model", costs, "--trace", place)
     trace = json.loads((tmp_path / "trace.json").read_text())
     names = {
         (e["pid"], e["tid"]): e["args"]["name"]
