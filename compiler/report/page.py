@@ -257,6 +257,9 @@ def _mapping(view: MappingView) -> dict[str, Any]:
 def _profile(view: ProfileView) -> dict[str, Any]:
     """Rows of the tables of the ledger and of causes; amounts of a sample, powers as they are."""
     total, whole = view.energy or 1.0, view.latency or 1.0
+    # More than the run where work exceeds its tick.
+    waited = sum(seconds for _, seconds in view.waits)
+    seconds = spread(view.seconds)
 
     def energy(line: EnergyLine) -> tuple[EnergyLine, float, float, float]:
         each = line.joules / view.samples
@@ -267,11 +270,10 @@ def _profile(view: ProfileView) -> dict[str, Any]:
         return one, seconds, seconds / whole, gain, gain / whole
 
     return {
-        "waits": [
-            (name, seconds / view.samples, seconds / view.samples / whole)
-            for name, seconds in view.waits
-        ],
-        "seconds": spread(view.seconds),
+        "waits": [(name, seconds / view.samples, seconds / waited) for name, seconds in view.waits],
+        "seconds": seconds,
+        # Sums of as many ticks differ in their last digits, which nobody is shown.
+        "varied": len({profile_plots.amount(seconds[end], "s") for end in ("min", "max")}) > 1,
         "work": spread(view.work),
         "ledger": [energy(line) for line in view.ledger],
         "causes": [cause(one) for one in view.causes[:_MOST_CAUSES]],

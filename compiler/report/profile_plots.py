@@ -166,7 +166,7 @@ def causes_plot(view: ProfileView) -> Plot | None:
 def histogram_plot(view: ProfileView) -> Plot | None:
     """How long samples take; ``None`` for few of them, and where all take as long."""
     what, seconds = _spread(view)
-    if view.samples < _LEAST_SAMPLES or seconds.min() == seconds.max():
+    if view.samples < _LEAST_SAMPLES or np.ptp(seconds) <= 1e-9 * seconds.max():
         return None
     with style("profile-samples"):
         svg = to_svg(_histogram_figure(view, what, seconds), "profile-samples")

@@ -202,6 +202,8 @@ def test_late_steps_are_said_aloud() -> None:
     late = replace(view, rest=view.rest - 1.9e-6, late=3, overdue=1.2e-6)
     text = text_of(page_and_json(late)[0])
     assert "3 of 20 steps have more work than their tick holds, by up to 1.2 µs" in text
+    shares = [float(n) for n in re.findall(r"\(([\d.]+) %\)", text[: text.index("tick 2 µs")])]
+    assert len(shares) == 2 and sum(shares) == pytest.approx(100, abs=0.11)
     assert report_style.WRONG in figures(late)["profile-timeline"].svg
     assert report_style.WRONG not in figures(view)["profile-timeline"].svg
 
@@ -252,7 +254,9 @@ def test_samples_that_take_as_long_have_no_histogram() -> None:
     view = make_view(samples=12)
     plot = histogram_plot(view)
     assert plot is not None and plot.title == "Latency of samples"
-    assert histogram_plot(replace(view, seconds=np.ones(12))) is None
+    noise = np.where(np.arange(12) % 2, 1.0, 1.0 + 1e-15)
+    assert histogram_plot(replace(view, seconds=noise)) is None
+    assert "1 s a sample; the longest" in text_of(page_and_json(replace(view, seconds=noise))[0])
     ticking = histogram_plot(make_view(samples=12, pace="tick"))
     assert ticking is not None and ticking.title == "Work of samples"
 
