@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..boards.board import Target, load_board
-from ..boards.quantity import Quantity
+from ..boards.quantity import Quantity, engineering
 from ..ir.diagnostics import Diagnostics, SpikecError
 from ..ir.events import Recording
 from ..ir.graph import Graph
@@ -34,6 +34,9 @@ from .report.data import (
     Timing,
 )
 from .stimulus import LabelledStimulus
+
+if TYPE_CHECKING:
+    from .profile.profile import Profile
 
 _COUNTED = "spikec's count before synthesis"
 _PNR = "report of the place-and-route tool"
@@ -175,6 +178,30 @@ def ladder_report(
     )
 
 
+def profile_report(artifact: Artifact, found: Profile) -> dict[str, bytes]:
+    """``report.html`` and ``report.json`` of what a stimulus takes of a chip."""
+    from .profile_view import profile_view
+
+    view = profile_view(found)
+    graph = network(artifact)
+    target = _target(str(artifact.manifest["target"]))
+    verdict = f"forecast: {engineering(view.latency, 's')}"
+    if view.ledger:
+        verdict += f" and {engineering(view.energy, 'J')}"
+    verdict += " a sample"
+    if view.late:
+        verdict += f"; {view.late:,} steps have more work than their tick holds"
+    return render(
+        ReportData(
+            verdict=verdict.replace(" u", " µ"),
+            passed=False if view.late else None,
+            graph=graph,
+            profile=view,
+            **_common(artifact.manifest, target, graph, compared=False, profiled=True),
+        )
+    )
+
+
 def _target(name: str) -> Target:
     """The target of an artefact; one without limits for a chip of the user's own."""
     try:
@@ -215,7 +242,13 @@ def _accuracies(
 
 
 def _common(
-    facts: Mapping[str, Any], target: Target, graph: Graph, *, compared: bool, mapped: bool = False
+    facts: Mapping[str, Any],
+    target: Target,
+    graph: Graph,
+    *,
+    compared: bool,
+    mapped: bool = False,
+    profiled: bool = False,
 ) -> dict[str, Any]:
     emission = facts["emission"]
     source = next((p.at.file for p in graph.populations if p.at.file), None)
@@ -230,7 +263,7 @@ def _common(
         "choice": _choice(emission),
         "timing": _timing(emission, target),
         "tools": tuple(sorted(emission.get("tools", {}).items())),
-        "provenance": _provenance(emission, compared, mapped),
+        "provenance": _provenance(emission, compared, mapped, profiled),
     }
 
 
@@ -291,7 +324,7 @@ def _timing(emission: Mapping[str, Any], target: Target) -> Timing | None:
 
 
 def _provenance(
-    emission: Mapping[str, Any], compared: bool, mapped: bool
+    emission: Mapping[str, Any], compared: bool, mapped: bool, profiled: bool
 ) -> tuple[Provenance, ...]:
     found = []
     if compared:
@@ -303,6 +336,11 @@ def _provenance(
     if mapped:
         how = "counted again from the synapses, by a check that shares no code with the mapper"
         found.append(Provenance("mapping", how, "spikec compile"))
+    if profiled:
+        how = (
+            "counts of the integer rung's spikes where they are mapped, times the chip's constants"
+        )
+        found.append(Provenance("latency and energy", how, "spikec profile"))
     if "core" in emission:
         core = emission["core"]
         found.append(Provenance("core", f"{core['kind']}: {core['why']}", "spikec compile"))

@@ -13,7 +13,7 @@ from ...ir.diagnostics import fail
 from ..artifact import Artifact, load_artifact
 from ..backend import Outcome, ProfileRequest, find_profiler, rungs_of
 from ..ladder import check_stimulus, quantised, run_rung
-from ..reporting import ladder_report
+from ..reporting import ladder_report, profile_report
 from ..stimulus import LabelledStimulus, load_stimulus
 from .console import Report, many
 from .ladder import folder_argument, write_report
@@ -87,6 +87,8 @@ def profile(
             report.line(f"wrote {', '.join(written)} to {tables}")
         if trace is not None:
             write_file(trace, profile_trace(found))
+        if page is not None:
+            write_report(report, page, profile_report(artifact, found))
     else:
         data = _profile_board(report, artifact, labelled, model, tick, tables, page, trace)
     if trace is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.costs import CostModel
+from ...boards.machine import Machine
 from ...ir.events import Events
 from ...ir.records import Record
 from ..mapping.axons import Axons
@@ -18,7 +19,7 @@ from .count import Counts, Spikes, count, spikes_of
 from .critical import Cause, add_up, causes, core_name, link_name
 from .ledger import Line, joules, ledger
 from .reach import Reach, reach
-from .timing import LINK, NOBODY, timing
+from .timing import LINK, NOBODY, core_seconds, timing
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -55,9 +56,10 @@ class Profile(Record):
     steps) as in `Timing`, steps those of the hardware, lags included. ``core_counts`` (counts,
     parts) has the sums of `CORES`; ``core_busy`` (2, parts) the seconds of sending and receiving.
     ``timeline`` (steps, parts) is how long each core is busy in each step of the sample
-    ``slowest``. ``link_load`` (links,) are packets on the links ``link_start -> link_end``.
-    ``ledger`` is of all samples, ``totals`` its counts, ``causes`` the critical path, the largest
-    gain first. ``tick`` is that of a model that ticks, in seconds.
+    ``slowest``, the longer of both where it sends and receives at once. ``link_load`` (links,) are
+    packets on the links ``link_start -> link_end``. ``ledger`` is of all samples, ``totals`` its
+    counts, ``causes`` the critical path, the largest gain first. ``tick`` is that of a model that
+    ticks, in seconds. ``layout`` is the machine itself, for those who draw it.
     """
 
     machine: str
@@ -83,6 +85,7 @@ class Profile(Record):
     ledger: tuple[Line, ...]
     causes: tuple[Cause, ...]
     waits: Waits
+    layout: Machine
     tick: float | None = None
 
     @property
@@ -173,7 +176,7 @@ class _Gathered:
         work = float((found.lead + found.way).sum())
         if work > self.longest:
             self.slowest, self.longest = len(self.timings), work
-            self.timeline = found.send + found.receive
+            self.timeline = core_seconds(self.model, found.send, found.receive)
         self.timings.append((found.lead, found.way, found.rest, found.leader))
 
     def _of_parts(self, counts: Counts) -> Integers:
@@ -218,6 +221,7 @@ class _Gathered:
             ledger=ledger(self.model, machine, self.totals, placement.parts, seconds),
             causes=add_up(self.causes),
             waits=self._waits(events, outputs, lead, way, rest, leader),
+            layout=machine,
             tick=self.tick,
         )
 

@@ -18,6 +18,7 @@ from ...ir.graph import Graph
 from ...ir.records import Record, frozen_array
 from ..comparison import Comparison
 from ..passes.quantise import LayerError
+from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
 
 SCHEMA = "spikec-report-1"
@@ -360,6 +361,7 @@ class ReportData(Record):
     mapping: MappingView | None = None
     timing: Timing | None = None
     latency: Latency | None = None
+    profile: ProfileView | None = None
     accuracies: tuple[Accuracy, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     tools: tuple[tuple[str, str], ...] = ()
@@ -407,6 +409,7 @@ class ReportData(Record):
             "mapping": None if self.mapping is None else _mapping(self.mapping),
             "timing": None if self.timing is None else _timing(self.timing),
             "latency": None if self.latency is None else _latency(self.latency, self),
+            "profile": None if self.profile is None else profile_json(self.profile),
             "accuracies": [asdict(a) | {"interval_95": list(a.interval)} for a in self.accuracies],
             "diagnostics": [
                 d.as_dict() | {"file": portable(d.where.file)} for d in self.diagnostics

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -12,13 +13,15 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from ...boards.quantity import Quantity
-from . import placement, plots, style
+from . import placement, plots, profile_plots, style
 from .data import Latency, MappingView, ReportData, Resource, microseconds, portable, spread
+from .profile_data import EnergyLine, ProfileView, Wait
 from .style import Plot
 from .tables import population_rows, projection_rows
 
 _MOST_RASTERS = 8
 _MOST_CORES = 50  # rows of the table; report.json has all
+_MOST_CAUSES = 25
 _NO_MATPLOTLIB = "all figures: matplotlib is not installed; get it with: pip install 'spikec[plot]'"
 
 
@@ -45,6 +48,8 @@ def to_html(data: ReportData) -> bytes:
         size=_size,
         seconds=_seconds,
         quantity=_quantity,
+        si=profile_plots.amount,
+        share=profile_plots.percent,
         portable=portable,
     )
     source = resources.files(__package__) / "report.html.jinja"
@@ -57,6 +62,7 @@ def to_html(data: ReportData) -> bytes:
         cards=_cards(data),
         mapping=None if data.mapping is None else _mapping(data.mapping),
         latency=None if data.latency is None else _latency(data.latency, data),
+        profile=None if data.profile is None else _profile(data.profile),
         rates=data.layer_rate_errors,
         differences=[
             (f"{c.rungs[0]} against {c.rungs[1]}", c.first.describe(c.rungs))
@@ -84,6 +90,8 @@ class _Figures:
     choice: Plot | None = None
     mapping: tuple[Plot, ...] = ()
     latency: Plot | None = None
+    profile: tuple[Plot, ...] = ()
+    energy: tuple[Plot, ...] = ()
     unshown: tuple[str, ...] = ()
 
     @classmethod
@@ -106,6 +114,8 @@ class _Figures:
             choice=None if data.choice is None else plots.choice_plot(data.choice),
             mapping=() if data.mapping is None else _mapping_figures(data.mapping),
             latency=latency,
+            profile=_profile_figures(profile_plots.LATENCY, data.profile),
+            energy=_profile_figures(profile_plots.ENERGY, data.profile),
             unshown=tuple(names[_MOST_RASTERS:]),
         )
 
@@ -122,6 +132,14 @@ def _mapping_figures(view: MappingView) -> tuple[Plot, ...]:
         placement.limits_plot(view),
     )
     return tuple(plot for plot in every if plot is not None)
+
+
+def _profile_figures(
+    drawings: Iterable[profile_plots.Drawing], view: ProfileView | None
+) -> tuple[Plot, ...]:
+    if view is None:
+        return ()
+    return tuple(plot for draw in drawings if (plot := draw(view)) is not None)
 
 
 def _raster_names(data: ReportData) -> list[str]:
@@ -159,6 +177,17 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
         mean = float(data.latency.per_sample.mean())
         time = _number(microseconds(mean, data.timing.clock))
         cards.append((f"{time} µs", "per sample, mean", f"{mean:,.0f} cycles"))
+    if data.profile is not None:
+        profile = data.profile
+        each = profile_plots.amount(profile.latency / profile.steps, "s")
+        cards.append(
+            (profile_plots.amount(profile.latency, "s"), "latency a sample", f"{each} a step")
+        )
+        kinds = ", ".join(
+            f"{kind} {profile_plots.amount(e, 'J')}" for kind, e in profile.by_kind.items()
+        )
+        if profile.ledger:
+            cards.append((profile_plots.amount(profile.energy, "J"), "energy a sample", kinds))
     if data.timing is not None and data.timing.fmax is not None:
         fmax, clock = data.timing.fmax.value / 1e6, data.timing.clock.value / 1e6
         cards.append((f"{fmax:.1f} MHz", "highest clock", f"runs at {clock:g} MHz"))
@@ -225,6 +254,33 @@ def _mapping(view: MappingView) -> dict[str, Any]:
     }
 
 
+def _profile(view: ProfileView) -> dict[str, Any]:
+    """Rows of the tables of the ledger and of causes; amounts of a sample, powers as they are."""
+    total, whole = view.energy or 1.0, view.latency or 1.0
+    # More than the run where work exceeds its tick.
+    waited = sum(seconds for _, seconds in view.waits)
+    seconds = spread(view.seconds)
+
+    def energy(line: EnergyLine) -> tuple[EnergyLine, float, float, float]:
+        each = line.joules / view.samples
+        return line, line.amount / (view.samples if line.seconds is None else 1), each, each / total
+
+    def cause(one: Wait) -> tuple[Wait, float, float, float, float]:
+        seconds, gain = one.seconds / view.samples, one.gain / view.samples
+        return one, seconds, seconds / whole, gain, gain / whole
+
+    return {
+        "waits": [(name, seconds / view.samples, seconds / waited) for name, seconds in view.waits],
+        "seconds": seconds,
+        # Sums of as many ticks differ in their last digits, which nobody is shown.
+        "varied": len({profile_plots.amount(seconds[end], "s") for end in ("min", "max")}) > 1,
+        "work": spread(view.work),
+        "ledger": [energy(line) for line in view.ledger],
+        "causes": [cause(one) for one in view.causes[:_MOST_CAUSES]],
+        "more": max(len(view.causes) - _MOST_CAUSES, 0),
+    }
+
+
 def _bar(resource: Resource) -> tuple[float, str]:
     """Width of the bar in percent, and its kind."""
     return _meter(resource.share)
@@ -244,6 +300,8 @@ def _recalled(data: ReportData) -> bool:
     found = [q.obtained for q in quantities]
     if data.mapping is not None:
         found += [data.mapping.machine.obtained, *(u.bound.obtained for u in data.mapping.limits)]
+    if data.profile is not None:
+        found += [line.constant.obtained for line in data.profile.ledger]
     if data.latency is not None:
         found.append(data.latency.obtained)
     return "recalled" in found
@@ -260,7 +318,8 @@ def _missing(data: ReportData) -> list[str]:
         "the choice of a core": data.choice is not None,
         "a mapping to cores": data.mapping is not None,
         "timing": data.timing is not None,
-        "latency": data.latency is not None,
+        "latency": data.latency is not None or data.profile is not None,
+        "energy": data.profile is not None,
         "accuracy": bool(data.accuracies),
         "tool versions": bool(data.tools),
     }

@@ -126,10 +126,13 @@ def test_tables_add_up_to_the_totals(
         assert row["waited_most_for"]
 
 
+# Of the second a core sends and receives at once.
+@pytest.mark.parametrize("costs", ["davies", "sanafe"])
 def test_a_trace_has_every_step_and_core_in_order(
-    spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path
+    spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path, costs: str
 ) -> None:
-    found = profiled(spikec, chip, stimulus, "--trace", tmp_path / "trace.json")
+    place = tmp_path / "trace.json"
+    found = profiled(spikec, chip, stimulus, "--model", costs, "--trace", place)
     trace = json.loads((tmp_path / "trace.json").read_text())
     names = {
         (e["pid"], e["tid"]): e["args"]["name"]
@@ -149,6 +152,28 @@ def test_a_trace_has_every_step_and_core_in_order(
     for every in by_track.values():
         for one, after in itertools.pairwise(every):
             assert one["ts"] + one["dur"] <= after["ts"] * (1 + 1e-9) + 1e-9
+
+
+def test_a_page_and_its_json_have_the_same_numbers(
+    spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path
+) -> None:
+    found = profiled(spikec, chip, stimulus, "--report", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<section id="profile"' in page and "<svg" in page
+    report = json.loads((tmp_path / "page.json").read_text(encoding="utf-8"))
+    view = report["profile"]
+    assert view["machine"]["name"] == found["machine"] == "loihi1"
+    for part, name in (("latency", "seconds_per_sample"), ("energy", "joules_per_sample")):
+        assert view[part][name] == pytest.approx(found[part][name])
+    assert len(view["energy"]["ledger"]) == len(found["ledger"])
+    assert len(view["causes"]) == len(found["causes"])
+    said = ok(spikec("profile", chip, "-s", stimulus, "--report", tmp_path / "again.html"))
+    assert f"wrote {tmp_path / 'again.html'}, {tmp_path / 'again.json'}" in said.out.replace(
+        "\n", ""
+    )
+    for suffix in ("html", "json"):
+        one, again = (tmp_path / f"{name}.{suffix}" for name in ("page", "again"))
+        assert one.read_bytes() == again.read_bytes()
 
 
 def test_a_tick_of_ones_own_and_what_is_late(
