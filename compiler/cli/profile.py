@@ -202,6 +202,7 @@ def _profile_board(
     with report.progress() as progress:
         outcome = run_rung(artifact, own[0], labelled.stimulus, pace=True, progress=progress)
     data = cycle_profile(report, outcome, artifact)
+    report.line("of energy nothing is said: no constant is known for boards")
     if page is not None:
         write_report(report, page, ladder_report(artifact, {own[0]: outcome}, labelled))
     if trace is not None:
