@@ -41,6 +41,12 @@ HOLDERS: Final[Mapping[str, str]] = {
 }
 
 Pace = Literal["barrier", "tick", "free"]
+# What is left of a step when its work is done.
+REST: Final[Mapping[Pace, str]] = {
+    "barrier": "barrier",
+    "tick": "rest of the tick",
+    "free": "nothing",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import numpy as np
 
+from ...boards.costs import REST
 from ...boards.quantity import engineering
 from ...ir.diagnostics import fail
 from ..artifact import Artifact, load_artifact
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _COUNTLESS: Final = ("golden", "integer", "cores")
 # Lines of the critical path that a screen has.
 _TOP: Final = 8
-_REST: Final = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
 
 
 @click.command()
@@ -170,7 +170,7 @@ def _shares(found: Profile) -> dict[str, float]:
     parts = {
         "cores and links": float(found.lead.sum()),
         "way of packets": float(found.way.sum()),
-        _REST[found.model.pace]: float(np.maximum(found.rest, 0.0).sum()),
+        REST[found.model.pace]: float(np.maximum(found.rest, 0.0).sum()),
     }
     return {name: part / whole for name, part in parts.items() if part > 0} if whole else {}
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.costs import CostModel
+from ...boards.costs import REST, CostModel
 from ...boards.machine import Machine
 from ...ir.events import Events
 from ...ir.records import Record
@@ -274,10 +274,9 @@ class _Gathered:
             )
             for n in used.tolist()
         ]
-        last = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
         return Waits(
             populations=tuple(outputs),
-            causes=(*names, "way of packets", last[self.model.pace]),
+            causes=(*names, "way of packets", REST[self.model.pace]),
             sample=sample,
             population=owner,
             step=step,

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ...boards.costs import REST
 from .profile import Profile
 from .to_json import leader_name
 
@@ -96,7 +97,7 @@ def _tracks(profile: Profile) -> Iterator[Track]:
         ),
     )
     waits = []
-    last = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}[profile.model.pace]
+    last = REST[profile.model.pace]
     for t in range(profile.steps):
         now = float(begin[t])
         for name, seconds in (

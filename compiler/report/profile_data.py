@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.costs import Pace
+from ...boards.costs import REST, Pace
 from ...boards.machine import Machine
 from ...boards.quantity import Quantity
 from ...ir.records import Record, frozen_array
@@ -22,8 +22,6 @@ LINK: Final = -1
 NOBODY: Final = -2
 _MOST_ROWS: Final = 60  # cores of the heat map
 _MOST_COLUMNS: Final = 240  # steps, or bins of them
-# What follows the work of a step, by pace.
-REST: Final = {"barrier": "barrier", "tick": "rest of the tick", "free": "nothing"}
 
 
 @dataclass(frozen=True)
