@@ -12,6 +12,7 @@ import click
 from ...ir.diagnostics import SpikecError, fail
 from .console import Report
 from .deploy import deploy
+from .explore import explore_
 from .info import doctor, explain, targets
 from .ladder import profile, run, verify
 from .model import compare, compile_, show
@@ -26,7 +27,7 @@ def spikec() -> None:
 
 _VERBS = (
     *(show, compile_, run, verify, profile, deploy),
-    *(compare, targets, explain, doctor, demo),
+    *(compare, explore_, targets, explain, doctor, demo),
 )
 for verb in _VERBS:
     spikec.add_command(verb)
