@@ -500,7 +500,7 @@ CODES: dict[str, Code] = {
         "Every point that was evaluated is refused. The message has the reasons, the most frequent "
         "first; each is one of 'spikec compile'.",
     ),
-    "W0901": Code(
+    "W0907": Code(
         "the last line of the journal was cut short",
         "The run was killed while it wrote. The line is removed and its point evaluated again.",
     ),

@@ -2,7 +2,7 @@
 
 The first line says what the results belong to; every further line is a `Result`. A line is on the
 disk before the next evaluation is waited for, so that a kill, a full disk or a power cut costs at
-most the line that was being written. Such an end without a newline is cut off and told (W0901).
+most the line that was being written. Such an end without a newline is cut off and told (W0907).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _read(journal: Journal, header: Mapping[str, Any], found: Diagnostics) -> No
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
         found.add(
-            "W0901",
+            "W0907",
             f"the last line was cut short after {len(data) - whole} bytes: its point is evaluated "
             "again",
             where,

@@ -18,6 +18,7 @@ of workers nor who was first changes anything. No point is asked for twice.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterator
@@ -142,16 +143,26 @@ def _surrogate(domain: Domain, budget: int, seed: int) -> Search:
     while len(known.rows) < budget:
         count = min(_generation(budget), budget - len(known.rows))
         retune = len(known.rows) >= 1.25 * tuned
-        model = _model(known, kernels, rng, retune)
-        if model is None:
-            rows = known.fresh(rng, count)
-        else:
-            tuned = len(known.rows) if retune else tuned
-            pool = known.unseen(_pool(model, known, rng) if every is None else every)
-            rows = model.choose(pool, count, rng)
+        with _one_thread():
+            model = _model(known, kernels, rng, retune)
+            if model is None:
+                rows = known.fresh(rng, count)
+            else:
+                tuned = len(known.rows) if retune else tuned
+                pool = known.unseen(_pool(model, known, rng) if every is None else every)
+                rows = model.choose(pool, count, rng)
         if not len(rows):
             return
         known.tell(rows, (yield rows))
+
+
+def _one_thread() -> contextlib.AbstractContextManager[Any]:
+    """BLAS in one thread: sums in the same order on every computer, and matrices are small."""
+    need("threadpoolctl", "explore", "the search")
+    from threadpoolctl import threadpool_limits
+
+    limited: contextlib.AbstractContextManager[Any] = threadpool_limits(limits=1)
+    return limited
 
 
 @dataclass(frozen=True)
