@@ -113,6 +113,8 @@ def explore_(
         raise fail("E0604", f"{output} is an artefact", hint="choose another -o")
     with open_journal(output, plan.header(), noticed) as journal:
         report.diagnostics(noticed)
+        for said in narrowed.unoffered():
+            report.line(f"{said}: no points")
         if journal.resumed:
             report.line(f"going on: {journal.resumed:,} evaluations are known")
         try:

@@ -84,4 +84,4 @@ def hypervolume(values: Reals, box: Box) -> float:
     scaled = box.scaled(rows)
     # What is constant says nothing, and would only be multiplied in.
     total: float = moocore.hypervolume(scaled, ref=np.full(scaled.shape[1], reference))
-    return float(total / reference ** scaled.shape[1])
+    return min(1.0, float(total / reference ** scaled.shape[1]))

@@ -33,6 +33,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics, Location, SpikecError
 from ..backend import find_target
 from .domain import Domain, Integers
@@ -118,14 +119,15 @@ class Point:
 class Space:
     """Dimensions, what is fixed, and what is sought.
 
-    ``kinds`` is the kind of each target (``fpga``, ``chip``, ``null``), ``objectives`` maps each to
-    ``max`` or ``min``.
+    ``kinds`` is the kind of each target (``fpga``, ``chip``, ``null``), ``clocks`` those it offers
+    in hertz, ``objectives`` maps each to ``max`` or ``min``.
     """
 
     dimensions: tuple[tuple[str, tuple[Value, ...]], ...]
     fixed: tuple[tuple[str, Value], ...]
     objectives: tuple[tuple[str, str], ...]
     kinds: Mapping[str, str] = field(hash=False)
+    clocks: Mapping[str, tuple[float, ...]] = field(hash=False)
 
     @property
     def digest(self) -> str:
@@ -138,48 +140,72 @@ class Space:
         """The names of the dimensions."""
         return tuple(name for name, _ in self.dimensions)
 
-    def _kind(self, row: Sequence[int]) -> str:
-        said = dict(self.fixed)
-        for (name, values), code in zip(self.dimensions, row, strict=True):
-            if name == "target":
-                return self.kinds[str(values[code])]
-        return self.kinds[str(said["target"])]
-
     def _takes(self, kind: str, name: str) -> bool:
         """Whether a target of this kind takes an option; stochastic rounding takes a seed, too."""
         wanted = OPTIONS[name].kind
         stochastic = "rounding" in self.names or dict(self.fixed).get("rounding") == "stochastic"
         return wanted in ("any", kind) or (name == "seed" and stochastic)
 
+    def _codes(self, target: str, name: str, values: Sequence[Value]) -> list[int]:
+        """Which value of a dimension stands for each, on a target.
+
+        What the target ignores is its first value. A clock that a board does not offer is the
+        first that it does, so that it makes no point; without any it stays, to be refused.
+        """
+        if not self._takes(self.kinds[target], name):
+            return [0] * len(values)
+        if name == "clock":
+            offered = [k for k, v in enumerate(values) if self._offers(target, v)]
+            return [k if k in offered else (offered or [0])[0] for k in range(len(values))]
+        return list(range(len(values)))
+
+    def _offers(self, target: str, clock: Value) -> bool:
+        return any(abs(1e6 * float(clock) - hertz) < 1.0 for hertz in self.clocks[target])
+
+    def _targets(self) -> tuple[str, ...]:
+        said = dict(self.dimensions).get("target") or (dict(self.fixed)["target"],)
+        return tuple(map(str, said))
+
     def point(self, row: Sequence[int]) -> Point:
         """The point whose k-th dimension has its ``row[k]``-th value."""
-        kind = self._kind(row)
-        values = {n: v[c] for (n, v), c in zip(self.dimensions, row, strict=True)}
+        codes = dict(zip(self.names, row, strict=True))
+        target = self._targets()[codes.get("target", 0)]
+        kind = self.kinds[target]
+        values = {n: v[self._codes(target, n, v)[codes[n]]] for n, v in self.dimensions}
         values |= dict(self.fixed)
         return Point(tuple((n, values[n]) for n in OPTIONS if n in values and self._takes(kind, n)))
 
     def domain(self) -> Domain:
         """The space as the search sees it: numbers of values, and which rows are one point."""
         shape = tuple(len(values) for _, values in self.dimensions)
-        if "target" in self.names:
-            place = self.names.index("target")
-            kinds = [self.kinds[str(target)] for target in self.dimensions[place][1]]
-        else:
-            place, kinds = -1, [self.kinds[str(dict(self.fixed)["target"])]]
-        taken = np.array([[self._takes(kind, name) for name in self.names] for kind in kinds])
+        targets = self._targets()
+        place = self.names.index("target") if "target" in self.names else -1
+        tables = [
+            np.array([self._codes(target, name, values) for target in targets], np.int64)
+            for name, values in self.dimensions
+        ]
 
         def canonical(rows: Integers) -> Integers:
-            """Rows with 0 where the target ignores the dimension."""
+            """Each row's point as the one row that stands for it."""
             own = np.zeros(len(rows), np.int64) if place < 0 else rows[:, place]
-            return np.where(taken[own], rows, 0)
+            return np.stack([t[own, c] for t, c in zip(tables, rows.T, strict=True)], 1)
 
-        size = 0
-        for row in taken:
-            size += math.prod(
-                n for k, (n, has) in enumerate(zip(shape, row, strict=True)) if has and k != place
-            )
+        size = sum(
+            math.prod(len(set(t[k].tolist())) for j, t in enumerate(tables) if j != place)
+            for k in range(len(targets))
+        )
         unordered = tuple(OPTIONS[name].unordered for name in self.names)
         return Domain(shape, unordered, canonical, size)
+
+    def unoffered(self) -> list[str]:
+        """What boards lack of the clocks of the space, in words."""
+        clocks = dict(self.dimensions).get("clock", ())
+        found = []
+        for target in self._targets():
+            lacks = [f"{c:g}" for c in clocks if not self._offers(target, c)]
+            if lacks and len(lacks) < len(clocks) and self.kinds[target] == "fpga":
+                found.append(f"{target} offers no clock of {', '.join(lacks)} MHz")
+        return found
 
     def within_delays(self, longest: int) -> Space:
         """The space for a network whose longest delay is this: caps from there on are one."""
@@ -238,13 +264,15 @@ def parse_space(data: Mapping[str, Any], path: Path = Path("<space>")) -> Space:
     targets = (*dimensions.get("target", ()), *fixed.get("target", ()))
     if "target" not in tables["space"] and "target" not in tables["fixed"]:
         reader.say("space", "names no target", "target = [\"icebreaker\"]; see 'spikec targets'")
-    kinds = reader.kinds([str(target) for target in targets])
+    known = reader.targets([str(target) for target in targets])
+    kinds: dict[str, str] = {name: target.kind for name, target in known.items()}
     wanted = reader.objectives(tables["objectives"])
     space = Space(
         tuple((n, tuple(dimensions[n])) for n in OPTIONS if n in dimensions),
         tuple((n, fixed[n][0]) for n in OPTIONS if fixed.get(n)),
         wanted,
         kinds,
+        {name: target.clocks for name, target in known.items()},
     )
     if kinds:
         for name in (*dimensions, *fixed):
@@ -349,14 +377,14 @@ class _Reader:
             return False
         return True
 
-    def kinds(self, targets: Sequence[str]) -> dict[str, str]:
-        kinds: dict[str, str] = {}
-        for name in targets:
+    def targets(self, names: Sequence[str]) -> dict[str, Target]:
+        found: dict[str, Target] = {}
+        for name in names:
             try:
-                kinds[name] = find_target(name)[1].kind
+                found[name] = find_target(name)[1]
             except SpikecError as error:
                 self.found.extend(replace(d, where=self._at()) for d in error.diagnostics)
-        return kinds
+        return found
 
     def _at(self) -> Location:
         return Location(str(self.path))

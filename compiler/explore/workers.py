@@ -222,9 +222,10 @@ class OnDask:
         try:
             while futures:
                 try:
-                    done = wait_for(
-                        list(futures), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED"
-                    ).done
+                    with self._client.as_current():
+                        done = wait_for(
+                            list(futures), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED"
+                        ).done
                 except TimeoutError:
                     if self._client.scheduler_info().get("workers"):
                         alone = time.monotonic()

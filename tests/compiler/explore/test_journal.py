@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def write(folder: Path, *results: Result) -> bytes:
     return (folder / JOURNAL).read_bytes()
 
 
-def refusal(folder: Path, header: dict[str, object] = HEADER) -> str:  # type: ignore[assignment]
+def refusal(folder: Path, header: Mapping[str, object] = HEADER) -> str:
     with pytest.raises(SpikecError) as caught, open_journal(folder, header, Diagnostics()):
         pass
     return str(caught.value)

@@ -61,7 +61,7 @@ def test_every_space_and_seed_meets_the_bar(bench: Any, problems: Any, seed: int
 def test_a_front_that_is_known_is_found() -> None:
     """All of x + y = 12 on a grid of 13 x 13 x 13, whose third dimension only costs."""
     domain = Domain((13, 13, 13), (False, False, False))
-    found = []
+    found: list[tuple[int, ...]] = []
 
     def answer(rows: Any) -> Any:
         found.extend(map(tuple, rows.tolist()))
@@ -106,7 +106,7 @@ def test_the_same_answers_get_the_same_questions(method: str, problems: Any) -> 
 def test_a_small_space_is_looked_at_whole() -> None:
     domain = Domain((3, 4), (True, False))
     rows = np.concatenate(
-        list(generations(search(domain, 1, 99, 1), lambda rows: rows[:, :1].astype(float)))
+        list(generations(search(domain, 1, 99, 1), lambda rows: rows[:, :1].astype(np.float64)))
     )
     assert sorted(map(tuple, rows.tolist())) == [(a, b) for a in range(3) for b in range(4)]
     assert [usual_budget(n) for n in (5, 20, 199, 4800, 10**9)] == [5, 20, 20, 480, 10**8]
@@ -152,7 +152,7 @@ def test_what_is_ignored_is_no_point() -> None:
 
     domain = Domain((2, 10, 30), (True, False, False), canonical, 10 + 300)
     asked = np.concatenate(
-        list(generations(search(domain, 1, 40, 1), lambda rows: rows[:, :1] * 1.0))
+        list(generations(search(domain, 1, 40, 1), lambda rows: rows[:, :1].astype(np.float64)))
     )
     assert len(np.unique(canonical(asked), axis=0)) == 40
     assert len(domain.every()) == domain.size == 310

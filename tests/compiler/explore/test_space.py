@@ -56,6 +56,24 @@ class TestPoints:
             "target=icebreaker clock=24.0",
         ]
 
+    def test_clocks_that_a_board_does_not_offer_make_no_points(self) -> None:
+        space = parse_space(
+            {"space": {"target": ["icebreaker", "ulx3s-85f", "null"], "clock": [12, 24, 25, 99]}}
+        )
+        domain = space.domain()
+        said = [str(space.point(row)) for row in domain.every().tolist()]
+        assert said == [
+            "target=icebreaker clock=12.0",
+            "target=icebreaker clock=24.0",
+            "target=ulx3s-85f clock=25.0",
+            "target=null",
+        ]
+        assert domain.size == 4
+        assert space.unoffered()[0] == "icebreaker offers no clock of 25, 99 MHz"
+        # One that stays is refused when it is evaluated, with what there is.
+        none = parse_space({"space": {"target": ["icebreaker"], "clock": [7, 8]}})
+        assert none.domain().size == 1 and none.unoffered() == []
+
     def test_ranges_and_fixed_options(self) -> None:
         space = parse_space(
             {
