@@ -7,11 +7,13 @@ is killed loses nothing: what it had not answered is evaluated elsewhere.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import signal
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Protocol
 
@@ -163,12 +165,20 @@ class OnDask:
         self._job, self._address = job, address
         self._name = f"spikec-{job.digest}"
         self._client: Any = None
+        # What it has to say of lost connections we say ourselves, once.
+        self._loggers = {
+            logger: logger.level
+            for logger in map(logging.getLogger, ("distributed", "distributed.client"))
+        }
+        for logger in self._loggers:
+            logger.setLevel(logging.CRITICAL)
         with warnings.catch_warnings():
             # Other versions of other packages are none of our business.
             warnings.simplefilter("ignore")
             try:
                 self._client = connect(address, timeout=_REACH_SECONDS, set_as_default=False)
             except (OSError, ValueError, TimeoutError, ImportError) as error:
+                self.end()
                 raise fail(
                     "E0606",
                     f"no Dask scheduler answers at {address} within {_REACH_SECONDS:g} s"
@@ -226,6 +236,8 @@ class OnDask:
                         done = wait_for(
                             list(futures), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED"
                         ).done
+                except CancelledError:
+                    raise self._lost("is gone") from None
                 except TimeoutError:
                     if self._client.scheduler_info().get("workers"):
                         alone = time.monotonic()
@@ -250,7 +262,7 @@ class OnDask:
             results: Sequence[Result] = future.result()
         except KilledWorker:
             raise _died(group) from None
-        except (OSError, TimeoutError) as error:
+        except (CancelledError, OSError, TimeoutError) as error:
             raise self._lost(f"is gone ({type(error).__name__})") from None
         return results
 
@@ -263,12 +275,13 @@ class OnDask:
 
     def end(self) -> None:
         """Leave the cluster as it was."""
-        if self._client is None:
-            return
-        with contextlib.suppress(Exception):
-            self._client.unregister_worker_plugin(self._name)
-        with contextlib.suppress(Exception):
-            self._client.close(timeout=2)
+        if self._client is not None:
+            with contextlib.suppress(Exception):
+                self._client.unregister_worker_plugin(self._name)
+            with contextlib.suppress(Exception):
+                self._client.close(timeout=2)
+        for logger, level in self._loggers.items():
+            logger.setLevel(level)
 
 
 def check_version(theirs: str, ours: str, place: str) -> None:

@@ -34,7 +34,7 @@ def _start(*words: str) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """The address of a scheduler, and its workers: one process each."""
+    """The address of a scheduler; itself and its workers, one process each."""
     said = folder / f"scheduler-{workers}.json"
     local = ("--host", "127.0.0.1")
     every = [
@@ -57,7 +57,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.P
                     str(folder),
                 )
             )
-        yield address, every[1:]
+        yield address, every
     finally:
         for process in reversed(every):
             process.kill()

@@ -224,15 +224,34 @@ class TestDask:
 
             def kill() -> None:
                 until(lambda: lines(tmp_path / "out") > 4, "four results")
-                members[0].kill()
+                members[1].kill()
 
             killer = threading.Thread(target=kill)
             killer.start()
             found = run(plan, tmp_path / "out", scheduler=address)
             killer.join()
-            assert members[0].wait() == -signal.SIGKILL
+            assert members[1].wait() == -signal.SIGKILL
         assert found.json() == wanted
         assert lines(tmp_path / "out") == 41
+
+    @pytest.mark.filterwarnings("default")
+    def test_a_scheduler_that_dies_is_said_and_costs_nothing(
+        self, plan: Plan, wanted: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with cluster(tmp_path, 1) as (address, members):
+
+            def kill() -> None:
+                until(lambda: lines(tmp_path / "out") > 4, "four results")
+                members[0].kill()
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            with pytest.raises(SpikecError, match=r"E0606: the Dask scheduler at .* is gone"):
+                run(plan, tmp_path / "out", scheduler=address)
+            killer.join()
+        assert "Traceback" not in capfd.readouterr().err
+        assert 5 <= lines(tmp_path / "out") < 41
+        assert run(plan, tmp_path / "out").json() == wanted
 
     @pytest.mark.filterwarnings("default")
     def test_nobody_there_is_said_within_seconds(self, plan: Plan) -> None:
