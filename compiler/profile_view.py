@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..boards.costs import CORE_COUNTS
+from ..boards.costs import CORE_COUNTS, REST
 from .profile.critical import Cause
 from .profile.ledger import Line
 from .profile.profile import CORES, Profile
-from .report.profile_data import LINK, REST, EnergyLine, ProfileView, Wait
+from .report.profile_data import LINK, EnergyLine, ProfileView, Wait
 
 
 def profile_view(profile: Profile) -> ProfileView:

@@ -403,6 +403,25 @@ CODES: dict[str, Code] = {
         "The tool was ended, with its children. Raise the limit or reduce the design.",
         environment=True,
     ),
+    "E0606": Code(
+        "no Dask scheduler",
+        "Nothing answers at the address of --scheduler, it has no worker, or it went away. 'dask "
+        "scheduler' starts one, 'dask worker ADDRESS' a worker. What an exploration has found is "
+        "in its journal: the same command goes on from there.",
+        environment=True,
+    ),
+    "E0607": Code(
+        "workers die",
+        "Three workers ended while they evaluated the same point: killed, or out of memory. What "
+        "was found until then is in the journal. Use fewer workers on one computer.",
+        environment=True,
+    ),
+    "E0608": Code(
+        "a worker has another spikec",
+        "Results of two versions must not stand in one front. Install the same version wherever "
+        "workers run.",
+        environment=True,
+    ),
     # -- E07: stimuli and artefacts -----------------------------------------------------------
     "E0701": Code("the stimulus cannot be read", "It must be .npz, a NIR data file or AER text."),
     "E0702": Code(
@@ -467,5 +486,40 @@ CODES: dict[str, Code] = {
         "since they were loaded, by radiation or a voltage that dropped. It steps no further and "
         "no spike of the run was kept. 'spikec deploy --load' writes the network again.",
         environment=True,
+    ),
+    # -- E09: exploration ------------------------------------------------------------------------
+    "E0901": Code(
+        "the design space is wrong",
+        "A space is a TOML file with a table [space] that names dimensions and the values of each, "
+        "and, if wanted, [fixed] and [objectives]. The message names the key.",
+    ),
+    "E0902": Code(
+        "the journal is of something else",
+        "The folder has results of another model, stimulus, space, seed, method or version. They "
+        "cannot stand in one front with new ones. Choose another folder.",
+    ),
+    "E0903": Code(
+        "the journal is in use",
+        "Another run of 'spikec explore' writes results to this folder. Two would evaluate the "
+        "same points twice.",
+    ),
+    "E0904": Code(
+        "the journal is damaged",
+        "A line before the last is no result. Only the last line can be cut short by a kill, so "
+        "something else changed the file. Without that line its point is evaluated again.",
+    ),
+    "E0905": Code(
+        "an evaluation failed",
+        "The compiler itself failed on one point of a design space, which is a fault of spikec. "
+        "The point counts as refused. 'spikec compile' with its options shows the same.",
+    ),
+    "E0906": Code(
+        "no point of the space can be built",
+        "Every point that was evaluated is refused. The message has the reasons, the most frequent "
+        "first; each is one of 'spikec compile'.",
+    ),
+    "W0907": Code(
+        "the last line of the journal was cut short",
+        "The run was killed while it wrote. The line is removed and its point evaluated again.",
     ),
 }

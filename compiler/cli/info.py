@@ -93,6 +93,17 @@ def doctor(as_json: bool) -> int:
         Requirement(
             "scikit-learn", "demo", installed_version("scikit-learn"), "pip install 'spikec[demo]'"
         ),
+        *(
+            Requirement(name, "explore", installed_version(name), "pip install 'spikec[explore]'")
+            for name in ("moocore", "pymoo", "threadpoolctl")
+        ),
+        Requirement(
+            "distributed",
+            "explore --scheduler",
+            installed_version("distributed"),
+            "pip install 'spikec[dask]'",
+            optional=True,
+        ),
     )
     needs = [("spikec", own), *((b.name, b.requirements()) for b in backends().values())]
     for owner, requirements in needs:

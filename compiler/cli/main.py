@@ -13,6 +13,7 @@ from ...ir.diagnostics import SpikecError, fail
 from .console import Report
 from .cosim import cosim
 from .deploy import deploy
+from .explore import explore_
 from .info import doctor, explain, targets
 from .ladder import run, verify
 from .model import compare, compile_, show
@@ -28,7 +29,7 @@ def spikec() -> None:
 
 _VERBS = (
     *(show, compile_, run, verify, profile, cosim, deploy),
-    *(compare, targets, explain, doctor, demo),
+    *(compare, explore_, targets, explain, doctor, demo),
 )
 for verb in _VERBS:
     spikec.add_command(verb)

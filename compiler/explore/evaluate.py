@@ -1,0 +1,266 @@
+"""One point, evaluated: the network is compiled with these options and run on the stimulus.
+
+A worker is given bytes (`Job`) and the options of a point. Nothing in them is executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...boards.board import Target
+from ...ir.connections import Delay, chain, stages
+from ...ir.diagnostics import Diagnostic, Diagnostics, Severity, SpikecError, fail
+from ...ir.graph import Graph, Projection
+from ...ir.numerics import Rounding
+from ...ir.text import digest, parse, text
+from ..backend import find_target
+from ..compile import compile_graph
+from ..integer.executor import Executor
+from ..passes.base import run_pipeline
+from ..passes.legalise import Legalise
+from ..passes.quantise import REFERENCE, Quantise
+from ..stimulus import LabelledStimulus, load_stimulus, stimulus_bytes
+from .measure import Counts, Task, count, run_task
+from .space import Point, Value
+
+_QUANTISE = ("weight_bits", "state_bits", "decay_bits", "scale", "clip", "input_max", "seed")
+_BACKEND = ("cores", "lanes", "units", "core", "effort", "start")
+# What changes no compilation, only what is made of its counts.
+_AFTERWARDS = ("clock", "noc_width")
+
+
+def version() -> str:
+    """The version of this spikec."""
+    return importlib.metadata.version("spikec")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network in its canonical text, and a stimulus as ``.npz``."""
+
+    network: bytes
+    stimulus: bytes
+
+    @staticmethod
+    def of(graph: Graph, labelled: LabelledStimulus) -> Job:
+        """The job of a graph and a stimulus."""
+        return Job(text(graph).encode(), stimulus_bytes(labelled))
+
+    @property
+    def network_digest(self) -> str:
+        """SHA-256 of the network's text."""
+        return hashlib.sha256(self.network).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of network and stimulus."""
+        return hashlib.sha256(self.network + b"\0" + self.stimulus).hexdigest()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a point: ``values`` by objective, or the ``code`` and words of a refusal."""
+
+    point: Point
+    values: tuple[tuple[str, float | None], ...] = ()
+    code: str = ""
+    message: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether there is no such design."""
+        return bool(self.code)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON-ready data."""
+        start = {"digest": self.point.digest, "point": self.point.as_dict()}
+        if self.refused:
+            return start | {"refused": {"code": self.code, "message": self.message}}
+        # What is counted reads as a whole number, in whichever way it came here.
+        values = {k: int(v) if k == "cores" and v is not None else v for k, v in self.values}
+        return start | {"values": values}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Result:
+        """The result of its data; ``KeyError``, ``TypeError`` or ``ValueError`` for anything else.
+
+        The digest must be that of the point.
+        """
+        point = Point(tuple((str(k), v) for k, v in data["point"].items()))
+        if data["digest"] != point.digest:
+            raise ValueError("a point has another digest")
+        if "refused" in data:
+            return Result(point, (), str(data["refused"]["code"]), str(data["refused"]["message"]))
+        values = data["values"].items()
+        return Result(point, tuple((str(k), None if v is None else float(v)) for k, v in values))
+
+
+def compile_key(point: Point) -> tuple[tuple[str, Value], ...]:
+    """What a compilation depends on: points with the same key are compiled once."""
+    return tuple((n, v) for n, v in point.values if n not in _AFTERWARDS)
+
+
+def longest_delay(graph: Graph) -> int:
+    """The longest delay of any projection, in steps."""
+    return max((_delay(p) for p in graph.projections), default=0)
+
+
+def _delay(projection: Projection) -> int:
+    inside = (s for s in stages(projection.connection) if isinstance(s, Delay))
+    return projection.delay + sum(int(s.steps.max(initial=0)) for s in inside)
+
+
+def cap_delays(graph: Graph, cap: int) -> Graph:
+    """The graph with no delay beyond ``cap`` steps; what is longer becomes ``cap``."""
+
+    def capped(projection: Projection) -> Projection:
+        if _delay(projection) <= cap:
+            return projection
+        left = max(cap - projection.delay, 0)
+        parts = []
+        for stage in stages(projection.connection):
+            if isinstance(stage, Delay):
+                stage = replace(stage, steps=np.minimum(stage.steps, left))
+                left -= int(stage.steps.max(initial=0))
+            parts.append(stage)
+        whole = chain(tuple(parts), projection.connection.in_shape)
+        return replace(projection, delay=min(projection.delay, cap), connection=whole)
+
+    return replace(graph, projections=tuple(map(capped, graph.projections)))
+
+
+@dataclass
+class Evaluator:
+    """Evaluates points of one job, and remembers what points have in common."""
+
+    job: Job
+    _counts: dict[tuple[tuple[str, Value], ...], Counts | Diagnostic] = field(default_factory=dict)
+    _tasks: dict[str, Task] = field(default_factory=dict)
+    # A worker of Dask may have several threads; caches and compiler are for one.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.graph = parse(self.job.network.decode(), "network.spk")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "stimulus.npz"
+            path.write_bytes(self.job.stimulus)
+            self.labelled = load_stimulus(path, self.graph)
+        self._winners: Any = None
+
+    def __call__(self, point: Point) -> Result:
+        """The result of a point; raises only what is wrong with this computer (E06).
+
+        A fault of the compiler itself is the refusal E0905 of this point, so that one point in a
+        thousand does not cost the others.
+        """
+        with self._lock:
+            try:
+                return self._evaluate(point)
+            except (SpikecError, MemoryError):
+                raise
+            except Exception as error:
+                what = f"{type(error).__name__}: {error}"
+                return Result(point, (), "E0905", f"the evaluation failed: {what}")
+
+    def _evaluate(self, point: Point) -> Result:
+        said = point.as_dict()
+        try:
+            _, target = find_target(str(said["target"]))
+            clock = _clock(target, said.get("clock"))
+            counts = self._counted(compile_key(point), target)
+        except SpikecError as error:
+            if error.exit_code == 3:
+                raise
+            return _refusal(point, error)
+        if isinstance(counts, Diagnostic):
+            return Result(point, (), counts.code, counts.message)
+        width = said.get("noc_width")
+        measured = counts.measured(clock, None if width is None else int(width))
+        values = measured.as_dict().items()
+        return Result(point, tuple((k, None if v is None else float(v)) for k, v in values))
+
+    def _counted(self, key: tuple[tuple[str, Value], ...], target: Target) -> Counts | Diagnostic:
+        if key not in self._counts:
+            try:
+                self._counts[key] = self._compile(dict(key), target)
+            except SpikecError as error:
+                if error.exit_code == 3:
+                    raise
+                self._counts[key] = _first(error)
+        return self._counts[key]
+
+    def _compile(self, said: Mapping[str, Value], target: Target) -> Counts:
+        backend, _ = find_target(str(said["target"]))
+        graph = self.graph
+        if "delay_cap" in said:
+            graph = cap_delays(graph, int(said["delay_cap"]))
+        fields: dict[str, Any] = {name: said[name] for name in _QUANTISE if name in said}
+        if "rounding" in said:
+            fields["rounding"] = fields["weight_rounding"] = Rounding(str(said["rounding"]))
+        quantise = Quantise(**fields)
+        quantise.check()
+        options: dict[str, Any] = {name: said[name] for name in _BACKEND if name in said}
+        if "activity" in said:
+            options["activity"] = float(said["activity"]) / 100
+        # Placing and routing takes minutes a point and is left to the one that is built.
+        options["bitstream"] = False
+        stimulus = self.labelled.stimulus
+        compilation = compile_graph(
+            graph,
+            backend,
+            target,
+            quantise,
+            options,
+            calibration=stimulus if target.kind == "chip" else None,
+        )
+        name = digest(compilation.quantised)
+        if name not in self._tasks:
+            winners = None if self.labelled.labels is not None else self._reference()
+            self._tasks[name] = run_task(compilation.quantised, self.labelled, winners)
+        return count(compilation, target, self._tasks[name], stimulus)
+
+    def _reference(self) -> Any:
+        """The winner of each sample at 16-bit weights: what is right where there are no labels."""
+        if self._winners is None:
+            precise = run_pipeline(
+                [Legalise(), REFERENCE], self.graph, Target.unlimited(), Diagnostics()
+            )
+            source = precise.outputs[0].source
+            events = Executor(precise).run(self.labelled.stimulus, populations=[source])
+            spikes = events.spikes[source]
+            self._winners = np.array(
+                [int(spikes.dense(k).sum(axis=0).argmax()) for k in range(spikes.samples)]
+            )
+        return self._winners
+
+
+def _clock(target: Target, megahertz: Value | None) -> float | None:
+    """The clock in hertz; E0305 unless the board offers it."""
+    if megahertz is None:
+        return None
+    hertz = float(megahertz) * 1e6
+    if not any(abs(hertz - one) < 1.0 for one in target.clocks):
+        offered = ", ".join(f"{one / 1e6:g}" for one in target.clocks)
+        raise fail(
+            "E0305", f"{target.name} has no clock of {megahertz:g} MHz; it offers {offered} MHz"
+        )
+    return hertz
+
+
+def _first(error: SpikecError) -> Diagnostic:
+    errors = [d for d in error.diagnostics if d.severity is Severity.ERROR]
+    return (errors or list(error.diagnostics))[0]
+
+
+def _refusal(point: Point, error: SpikecError) -> Result:
+    found = _first(error)
+    return Result(point, (), found.code, found.message)

@@ -1,0 +1,168 @@
+"""One point: what is compiled, what is measured, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikec.boards.board import Target
+from spikec.compiler.compare import accuracy
+from spikec.compiler.compile import compile_graph
+from spikec.compiler.explore import evaluate
+from spikec.compiler.explore.evaluate import Evaluator, Job, Result, cap_delays, longest_delay
+from spikec.compiler.explore.measure import Counts
+from spikec.compiler.explore.space import Point
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.passes.base import Pass, run_pipeline
+from spikec.compiler.passes.legalise import Legalise
+from spikec.compiler.passes.quantise import REFERENCE, Quantise
+from spikec.compiler.passes.retime import Retime
+from spikec.ir.connections import Chain, Delay, Dense
+from spikec.ir.diagnostics import Diagnostics, fail
+
+from .conftest import make_graph, make_stimulus
+
+
+def point(**values: Any) -> Point:
+    return Point(tuple(values.items()))
+
+
+def values(result: Result) -> dict[str, float | None]:
+    assert not result.refused, result.message
+    return dict(result.values)
+
+
+def test_accuracy_is_that_of_the_integer_rung(job: Job) -> None:
+    passes: list[Pass] = [Legalise(), Retime(), Quantise(weight_bits=3)]
+    graph = run_pipeline(passes, make_graph(), Target.unlimited(), Diagnostics())
+    labelled = make_stimulus()
+    assert labelled.labels is not None
+    run = Executor(graph).run(labelled.stimulus, populations=["out"])
+    right, total = accuracy(run, "out", labelled.labels)
+    found = values(Evaluator(job)(point(target="null", weight_bits=3)))
+    assert found == {"accuracy": right / total, "latency": None, "energy": None, "cores": None}
+
+
+def test_without_labels_right_is_what_more_bits_say() -> None:
+    evaluator = Evaluator(Job.of(make_graph(), make_stimulus(labels=False)))
+    precise = run_pipeline([Legalise(), REFERENCE], make_graph(), Target.unlimited(), Diagnostics())
+    assert precise.outputs[0].source == "out"
+    found = values(evaluator(point(target="null", weight_bits=16, state_bits=36)))
+    assert found["accuracy"] == 1.0
+
+
+def test_a_chip_has_all_four(job: Job) -> None:
+    evaluator = Evaluator(job)
+    narrow, wide = (
+        values(evaluator(point(target="loihi1", effort=0, noc_width=w))) for w in (4, 32)
+    )
+    assert narrow["cores"] == wide["cores"] == 1.0
+    assert narrow["latency"] is not None and wide["latency"] is not None
+    assert narrow["latency"] >= wide["latency"] > 30 * 100e-9  # 30 steps, a barrier each
+    assert narrow["energy"] is not None and narrow["energy"] > 0
+
+
+def test_a_board_takes_its_forecast_at_its_clock(job: Job) -> None:
+    pytest.importorskip("amaranth")
+    evaluator = Evaluator(job)
+    slow, fast = (
+        values(evaluator(point(target="icebreaker", lanes=1, units=1, clock=c)))
+        for c in (12.0, 24.0)
+    )
+    assert slow["latency"] == 2 * (fast["latency"] or 0) != 0
+    assert (slow["cores"], slow["energy"]) == (1.0, None)
+
+
+def test_what_the_clock_does_not_change_is_compiled_once(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Any] = []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        compiled.append(arguments)
+        return compile_graph(*arguments, **named)
+
+    monkeypatch.setattr(evaluate, "compile_graph", counted)
+    evaluator = Evaluator(job)
+    for width in (8, 16, 32):
+        values(evaluator(point(target="loihi1", effort=0, noc_width=width)))
+    assert len(compiled) == 1
+    evaluator(point(target="loihi1", effort=1, noc_width=8))
+    assert len(compiled) == 2
+
+
+def test_refusals_have_their_code_and_words(job: Job) -> None:
+    evaluator = Evaluator(job)
+    no_clock = evaluator(point(target="icebreaker", clock=99.0))
+    assert no_clock.code == "E0305"
+    assert "no clock of 99 MHz; it offers 12, 18, 24" in no_clock.message
+    assert evaluator(point(target="null", state_bits=8, weight_bits=16)).code == "E0401"
+    assert evaluator(point(target="null", state_bits=40, decay_bits=30)).code == "E0402"
+
+
+def test_a_fault_of_ours_is_a_refusal_and_a_lack_is_not(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("by hand")
+
+    monkeypatch.setattr(evaluate, "compile_graph", broken)
+    found = Evaluator(job)(point(target="null"))
+    assert (found.code, found.message) == (
+        "E0905",
+        "the evaluation failed: ZeroDivisionError: by hand",
+    )
+
+    def lacking(*_: Any, **__: Any) -> None:
+        raise fail("E0601", "no amaranth")
+
+    monkeypatch.setattr(evaluate, "compile_graph", lacking)
+    with pytest.raises(Exception, match="E0601"):
+        Evaluator(job)(point(target="null"))
+
+
+class TestDelays:
+    def test_caps_projections_and_delays_within(self) -> None:
+        graph = make_graph(delay=5)
+        inner = Chain((Delay(np.array([0, 3, 9]), (3,)), Dense(np.ones((6, 3)))))
+        first = dataclasses.replace(graph.projections[0], connection=inner, delay=2)
+        graph = dataclasses.replace(graph, projections=(first, *graph.projections[1:]))
+        assert longest_delay(graph) == 11
+        capped = cap_delays(graph, 4).projections[0]
+        assert capped.delay == 2
+        assert isinstance(capped.connection, Chain)
+        assert isinstance(capped.connection.stages[0], Delay)
+        assert capped.connection.stages[0].steps.tolist() == [0, 2, 2]
+        assert cap_delays(graph, 11) == graph
+
+    def test_a_cap_reaches_the_evaluation(self) -> None:
+        evaluator = Evaluator(Job.of(make_graph(delay=20), make_stimulus()))
+        late, soon = (values(evaluator(point(target="null", delay_cap=cap))) for cap in (20, 1))
+        direct = values(
+            Evaluator(Job.of(make_graph(delay=1), make_stimulus()))(point(target="null"))
+        )
+        assert soon == direct
+        assert late["accuracy"] is not None
+
+
+def test_latency_and_energy_are_the_equations() -> None:
+    costs = {
+        "synop_energy": 2.0,
+        "neuron_idle_energy": 3.0,
+        "hop_energy": 5.0,
+        "static_power": 7.0,
+        "neuron_idle_time": 0.5,
+        "synop_time": 0.25,
+        "hop_x_time": 0.125,
+        "barrier_1_tile_time": 1.0,
+    }
+    counts = Counts("chip", 10, 1e-3, 0.9, 12, 4, operations=100, hops=6, busiest=8, costs=costs)
+    t = 10 * (12 / 4 * 0.5 + 1) + 100 / 4 * 0.25 + 8 * 4 * 0.125
+    found = counts.measured(None, 8)
+    assert found.latency == pytest.approx(t)
+    assert found.energy == pytest.approx(100 * 2 + 10 * 12 * 3 + 6 * 5 + 7 * t)
+    timeless = dataclasses.replace(counts, costs={})
+    assert timeless.measured() == dataclasses.replace(found, latency=10e-3, energy=None)
