@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import tempfile
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from .space import Point, Value
 
 _QUANTISE = ("weight_bits", "state_bits", "decay_bits", "scale", "clip", "input_max", "seed")
 _BACKEND = ("cores", "lanes", "units", "core", "effort", "start")
+# Compilations that are kept: each has its network and its mapping.
+_KEPT = 16
 # What changes no compilation, only what is made of its counts.
 _AFTERWARDS = ("clock", "noc_width")
 
@@ -143,7 +146,9 @@ class Evaluator:
     """Evaluates points of one job, and remembers what points have in common."""
 
     job: Job
-    _counts: dict[tuple[tuple[str, Value], ...], Counts | Diagnostic] = field(default_factory=dict)
+    _counts: OrderedDict[tuple[tuple[str, Value], ...], Counts | Diagnostic] = field(
+        default_factory=OrderedDict
+    )
     _tasks: dict[str, Task] = field(default_factory=dict)
     # A worker of Dask may have several threads; caches and compiler are for one.
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -189,13 +194,17 @@ class Evaluator:
         return Result(point, tuple((k, None if v is None else float(v)) for k, v in values))
 
     def _counted(self, key: tuple[tuple[str, Value], ...], target: Target) -> Counts | Diagnostic:
-        if key not in self._counts:
+        if key in self._counts:
+            self._counts.move_to_end(key)
+        else:
             try:
                 self._counts[key] = self._compile(dict(key), target)
             except SpikecError as error:
                 if error.exit_code == 3:
                     raise
                 self._counts[key] = _first(error)
+            if len(self._counts) > _KEPT:
+                self._counts.popitem(last=False)
         return self._counts[key]
 
     def _compile(self, said: Mapping[str, Value], target: Target) -> Counts:

@@ -9,32 +9,28 @@ A board takes, for a sample of T steps at clock f,
 .. math:: t = T\,c / f
 
 with c the forecast cycles of a step (`spikec profile` counts them on the RTL); its energy is not
-known. A chip of C cores with n neurons, where a sample costs S synaptic operations, H hops and P
-packets on the busiest link, takes by its own stated costs
-
-.. math::
-    E &= S e_{syn} + T n e_{idle} + H e_{hop} + P_{static} t \\
-    t &= T \Bigl(\frac{n}{C} t_{idle} + t_{barrier}\Bigr) + \frac{S}{C} t_{syn}
-         + P \lceil b / w \rceil t_{hop}
-
-with packets of b = 32 bits on links of w bits (one flit a packet, unless w is said). A chip
-that states no such times runs in its own steps, or in those of the model, t = T dt; one without
-:math:`e_{syn}` has no figure of energy. Work is taken as spread evenly over cores, so t is a floor.
+known. Of a chip both are those of `spikec profile` under its first cost model; on links of w bits a
+packet of :math:`b = 32` bits has :math:`\lceil b / w \rceil` flits, without w those of its file.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from ...boards.board import Target
+from ...ir.events import Stimulus
 from ...ir.graph import Graph
 from ..compare import accuracy
 from ..compile import Compilation
 from ..integer.executor import Executor
 from ..stimulus import LabelledStimulus
+
+if TYPE_CHECKING:
+    # The kernels that map and count are loaded where something is mapped.
+    from ..mapping.axons import Axons
+    from ..mapping.mapping import Mapping as Placement
 
 PACKET_BITS: Final = 32
 
@@ -63,28 +59,57 @@ class Measured:
 
 @dataclass(frozen=True)
 class Task:
-    """What the quantised network did on the stimulus; ``operations`` of all samples together."""
+    """What the quantised network did on the stimulus."""
 
     accuracy: float
-    operations: int
 
 
 def run_task(graph: Graph, labelled: LabelledStimulus, winners: Any) -> Task:
     """Run a quantised network. Without labels, right is who agrees with ``winners`` (samples,)."""
     source = graph.outputs[0].source
-    executor = Executor(graph)
-    recording = executor.run(labelled.stimulus, populations=[source])
+    recording = Executor(graph).run(labelled.stimulus, populations=[source])
     wanted = winners if labelled.labels is None else labelled.labels
     right, total = accuracy(recording, source, wanted)
-    return Task(right / max(total, 1), int(executor.synaptic_operations))
+    return Task(right / max(total, 1))
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A network on a chip, and what it is run on."""
+
+    graph: Graph
+    stimulus: Stimulus
+    axons: Axons
+    mapping: Placement
+
+    def figures(self, noc_width: int | None = None) -> tuple[float, float | None]:
+        """Seconds and joules of a sample, with links of so many bits; ``None``: no constant."""
+        from ..profile.profile import find_model, step_seconds
+        from ..profile.run import profile_graph
+
+        machine = self.mapping.machine
+        net = machine.interconnect
+        if noc_width is not None and net is not None:
+            flits = math.ceil(PACKET_BITS / noc_width)
+            room = max(net.buffer.value, flits)
+            net = replace(
+                net,
+                flits=replace(net.flits, value=flits),
+                buffer=replace(net.buffer, value=room),
+            )
+            machine = replace(machine, interconnect=net)
+        model = find_model(machine, None)
+        where = replace(self.mapping, machine=machine)
+        tick = step_seconds(model, machine, self.graph.dt, None)
+        found = profile_graph(self.graph, self.stimulus, self.axons, where, model, tick=tick)
+        return found.latency, found.energy if found.ledger else None
 
 
 @dataclass(frozen=True)
 class Counts:
     """What a compilation and a run of it counted; a sample has ``steps`` of ``dt`` seconds.
 
-    ``cycles`` of a step on a board of ``clock_hz``; ``hops`` and ``busiest`` (packets on the
-    busiest link) of a sample on a chip of ``costs``.
+    ``cycles`` of a step on a board of ``clock_hz``; ``mapped`` on a chip.
     """
 
     kind: str
@@ -93,12 +118,9 @@ class Counts:
     accuracy: float
     neurons: int
     cores: int | None
-    operations: float = 0.0
     cycles: float | None = None
     clock_hz: float | None = None
-    hops: float = 0.0
-    busiest: float = 0.0
-    costs: Mapping[str, float] = field(default_factory=dict)
+    mapped: Mapped | None = None
 
     def measured(self, clock_hz: float | None = None, noc_width: int | None = None) -> Measured:
         """The objectives at a clock (Hz) and a width of links (bits)."""
@@ -108,49 +130,20 @@ class Counts:
             if self.cycles is not None and clock:
                 latency = self.steps * self.cycles / clock
             return Measured(latency, None, self.cores, self.accuracy)
-        if self.kind == "chip":
-            latency = self._latency(noc_width)
-            return Measured(latency, self._energy(latency), self.cores, self.accuracy)
+        if self.mapped is not None:
+            return Measured(*self.mapped.figures(noc_width), self.cores, self.accuracy)
         return Measured(None, None, None, self.accuracy)
 
-    def _latency(self, noc_width: int | None) -> float:
-        costs, cores = self.costs, max(self.cores or 1, 1)
-        if "neuron_idle_time" not in costs:
-            return self.steps * costs.get("step_time", self.dt)
-        barriers = [v for k, v in costs.items() if k.startswith("barrier_") and "tile" in k]
-        barrier = max(barriers, default=0.0)
-        flits = 1 if noc_width is None else math.ceil(PACKET_BITS / noc_width)
-        return (
-            self.steps * (self.neurons / cores * costs["neuron_idle_time"] + barrier)
-            + self.operations / cores * costs.get("synop_time", 0.0)
-            + self.busiest * flits * costs.get("hop_x_time", 0.0)
-        )
 
-    def _energy(self, latency: float) -> float | None:
-        costs = self.costs
-        if "synop_energy" not in costs:
-            return None
-        hop = costs.get("hop_energy", costs.get("hop_x_energy", 0.0))
-        return (
-            self.operations * costs["synop_energy"]
-            + self.steps * self.neurons * costs.get("neuron_idle_energy", 0.0)
-            + self.hops * hop
-            + costs.get("static_power", 0.0) * latency
-        )
-
-
-def count(compilation: Compilation, target: Target, task: Task, stimulus: Any) -> Counts:
+def count(compilation: Compilation, target: Target, task: Task, stimulus: Stimulus) -> Counts:
     """The counts of one compilation; ``stimulus`` is what its packets were counted under."""
-    facts = compilation.manifest()
-    samples, steps = max(stimulus.samples, 1), stimulus.steps
-    emission = facts["emission"]
-    usual = {
+    emission = compilation.emission.facts
+    usual: dict[str, Any] = {
         "kind": target.kind,
-        "steps": steps,
+        "steps": stimulus.steps,
         "dt": compilation.source.dt,
         "accuracy": task.accuracy,
         "neurons": compilation.quantised.neurons,
-        "operations": task.operations / samples,
     }
     if target.kind == "fpga":
         return Counts(
@@ -159,15 +152,8 @@ def count(compilation: Compilation, target: Target, task: Task, stimulus: Any) -
             cycles=float(emission["forecast"]["cycles"]),
             clock_hz=float(emission["clock_hz"]),
         )
-    if target.kind == "chip" and "mapping" in facts:
-        mapping = facts["mapping"]
-        assert target.machine is not None
-        worst = mapping["worst_link"]
-        return Counts(
-            **usual,
-            cores=int(mapping["cores"]),
-            hops=mapping["hops"] / samples,
-            busiest=0.0 if worst is None else worst["packets"] / samples,
-            costs={name: cost.value for name, cost in target.machine.costs.items()},
-        )
-    return Counts(**usual, cores=None)
+    if compilation.mapping is None or compilation.axons is None:
+        return Counts(**usual, cores=None)
+    mapping = compilation.mapping.mapping
+    mapped = Mapped(compilation.quantised, stimulus, compilation.axons, mapping)
+    return Counts(**usual, cores=mapping.parts, mapped=mapped)

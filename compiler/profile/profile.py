@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ...boards.costs import REST, CostModel
 from ...boards.machine import Machine
+from ...ir.diagnostics import fail
 from ...ir.events import Events
 from ...ir.records import Record
 from ..mapping.axons import Axons
@@ -141,6 +142,36 @@ def profile(
         gathered.take(spikes)
         progress((number + 1) / samples)
     return gathered.profile(events, outputs)
+
+
+def find_model(machine: Machine, name: str | None) -> CostModel:
+    """The cost model of this name, the usual one without; E0326 where there is none."""
+    if name is None:
+        name = next(iter(machine.models), None)
+    if name is None or name not in machine.models:
+        what = "no cost model" if not machine.models else f"no cost model '{name}'"
+        known = ", ".join(machine.models)
+        hint = f"it has: {known}" if known else "add a table [models.NAME] to its file"
+        raise fail("E0326", f"{machine.title} has {what}", hint=hint)
+    return machine.models[name]
+
+
+def step_seconds(model: CostModel, machine: Machine, dt: float, tick: float | None) -> float | None:
+    """How long a step lasts: as asked for, the hardware's own tick, or the network's ``dt``.
+
+    ``None`` where a step lasts as long as its work. E0707 for a tick on a chip that has none.
+    """
+    if model.pace != "tick":
+        if tick is not None:
+            raise fail(
+                "E0707",
+                f"{machine.title} does not tick: its steps last as long as their work",
+                hint="leave --tick out",
+            )
+        return None
+    if tick is not None:
+        return tick
+    return dt if model.tick is None else machine.costs[model.tick].value
 
 
 class _Gathered:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from spikec.boards.board import Target
+from spikec.compiler.backend import ProfileRequest, find_profiler, find_target
 from spikec.compiler.compare import accuracy
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.explore import evaluate
 from spikec.compiler.explore.evaluate import Evaluator, Job, Result, cap_delays, longest_delay
-from spikec.compiler.explore.measure import Counts
 from spikec.compiler.explore.space import Point
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.base import Pass, run_pipeline
@@ -23,6 +24,7 @@ from spikec.compiler.passes.retime import Retime
 from spikec.ir.connections import Chain, Delay, Dense
 from spikec.ir.diagnostics import Diagnostics, fail
 
+from ..cli.test_mapping import chip_text
 from .conftest import make_graph, make_stimulus
 
 
@@ -148,21 +150,41 @@ class TestDelays:
         assert late["accuracy"] is not None
 
 
-def test_latency_and_energy_are_the_equations() -> None:
-    costs = {
-        "synop_energy": 2.0,
-        "neuron_idle_energy": 3.0,
-        "hop_energy": 5.0,
-        "static_power": 7.0,
-        "neuron_idle_time": 0.5,
-        "synop_time": 0.25,
-        "hop_x_time": 0.125,
-        "barrier_1_tile_time": 1.0,
-    }
-    counts = Counts("chip", 10, 1e-3, 0.9, 12, 4, operations=100, hops=6, busiest=8, costs=costs)
-    t = 10 * (12 / 4 * 0.5 + 1) + 100 / 4 * 0.25 + 8 * 4 * 0.125
-    found = counts.measured(None, 8)
-    assert found.latency == pytest.approx(t)
-    assert found.energy == pytest.approx(100 * 2 + 10 * 12 * 3 + 6 * 5 + 7 * t)
-    timeless = dataclasses.replace(counts, costs={})
-    assert timeless.measured() == dataclasses.replace(found, latency=10e-3, energy=None)
+@pytest.mark.parametrize("name", ["loihi1", "truenorth", "spinnaker1"])
+def test_latency_and_energy_of_chips_are_those_of_a_profile(name: str) -> None:
+    job = Job.of(make_graph(), make_stimulus())
+    found = values(Evaluator(job)(point(target=name)))
+    backend, target = find_target(name)
+    stimulus = make_stimulus().stimulus
+    done = compile_graph(make_graph(), backend, target, Quantise(), {}, calibration=stimulus)
+    profiler = find_profiler(done.artifact())
+    assert profiler is not None
+    profiled = profiler.profile(ProfileRequest(done.artifact(), stimulus))
+    assert (found["latency"], found["energy"]) == (profiled.latency, profiled.energy)
+    assert found["cores"] == profiled.cores
+
+
+def test_narrow_links_take_longer(tmp_path: Path) -> None:
+    """Two neurons a core and a core a router, so that packets take links."""
+    own = tmp_path / "mine.toml"
+    text = chip_text("mine", 2).replace("cores_per_router = 4", "cores_per_router = 1")
+    own.write_text(text, encoding="utf-8")
+    evaluator = Evaluator(Job.of(make_graph(), make_stimulus()))
+    usual, wide, narrow = (
+        values(evaluator(point(target=str(own), **width)))
+        for width in ({}, {"noc_width": 32}, {"noc_width": 1})
+    )
+    assert usual == wide
+    assert wide["latency"] is not None and narrow["latency"] is not None
+    assert wide["latency"] < narrow["latency"]
+    assert (wide["cores"], wide["accuracy"]) == (narrow["cores"], narrow["accuracy"])
+
+
+def test_only_some_compilations_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikec.compiler.explore.evaluate._KEPT", 2)
+    evaluator = Evaluator(Job.of(make_graph(), make_stimulus()))
+    first = values(evaluator(point(target="loihi1", seed=1)))
+    for seed in (2, 3):
+        evaluator(point(target="loihi1", seed=seed))
+    assert len(evaluator._counts) == 2
+    assert values(evaluator(point(target="loihi1", seed=1))) == first
