@@ -23,7 +23,7 @@ def profile_view(profile: Profile) -> ProfileView:
     carries = profile.link_load > 0
     slowest = profile.slowest
     return ProfileView(
-        machine=profile.layout,
+        machine=profile.machine,
         model=profile.model.name,
         model_title=profile.model.title,
         pace=profile.model.pace,

@@ -105,7 +105,7 @@ def tell_profile(report: Report, found: Profile) -> dict[str, Any]:
     from ..profile.to_json import energy_by_kind, profile_facts
 
     samples = max(found.samples, 1)
-    report.line(f"{found.title}: {found.model.title}")
+    report.line(f"{found.machine.title}: {found.model.title}")
     length = found.length.sum(axis=1)
     report.line(
         f"latency {engineering(found.latency, 's')} a sample "

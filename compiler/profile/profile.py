@@ -57,18 +57,15 @@ class Profile(Record):
     steps) as in `Timing`, steps those of the hardware, lags included. ``core_counts`` (counts,
     parts) has the sums of `CORES`; ``core_busy`` (2, parts) the seconds of sending and receiving.
     ``timeline`` (steps, parts) is how long each core is busy in each step of the sample
-    ``slowest``, the longer of both where it sends and receives at once. ``link_load`` (links,) are
-    packets on the links ``link_start -> link_end``. ``ledger`` is of all samples, ``totals`` its
-    counts, ``causes`` the critical path, the largest gain first. ``tick`` is that of a model that
-    ticks, in seconds. ``layout`` is the machine itself, for those who draw it.
+    ``slowest``, the longer of both where it sends and receives at once, ``timeline_counts``
+    (counts, steps, parts) what it does. ``link_load`` (links,) are packets on the links
+    ``link_start -> link_end``. ``ledger`` is of all samples, ``totals`` its counts, ``causes`` the
+    critical path, the largest gain first. ``tick`` is that of a model that ticks, in seconds.
     """
 
-    machine: str
-    title: str
+    machine: Machine
     model: CostModel
     seat: Integers
-    cores_per_router: int
-    grid: tuple[int, int]
     length: Floats
     lead: Floats
     way: Floats
@@ -79,6 +76,7 @@ class Profile(Record):
     core_busy: Floats
     slowest: int
     timeline: Floats
+    timeline_counts: Integers
     link_start: Integers
     link_end: Integers
     link_load: Integers
@@ -86,7 +84,6 @@ class Profile(Record):
     ledger: tuple[Line, ...]
     causes: tuple[Cause, ...]
     waits: Waits
-    layout: Machine
     tick: float | None = None
 
     @property
@@ -190,6 +187,7 @@ class _Gathered:
         self.core_busy = np.zeros((2, placement.parts))
         self.load = np.zeros(known.start.size, np.int64)
         self.timeline = np.zeros((0, placement.parts))
+        self.timeline_counts = np.zeros((len(CORES), 0, placement.parts), np.int64)
         self.slowest, self.longest = 0, -1.0
 
     def take(self, spikes: Spikes) -> None:
@@ -200,7 +198,8 @@ class _Gathered:
         )
         for name, amount in counts.totals(self.known).items():
             self.totals[name] = self.totals.get(name, 0) + amount
-        self.core_counts += self._of_parts(counts)
+        of_parts = self._of_parts(counts)
+        self.core_counts += of_parts.sum(axis=1)
         self.core_busy += np.stack([found.send.sum(axis=0), found.receive.sum(axis=0)])
         self.load += counts.link_load
         self.links.append(counts.busiest_link)
@@ -208,14 +207,16 @@ class _Gathered:
         if work > self.longest:
             self.slowest, self.longest = len(self.timings), work
             self.timeline = core_seconds(self.model, found.send, found.receive)
+            self.timeline_counts = of_parts
         self.timings.append((found.lead, found.way, found.rest, found.leader))
 
     def _of_parts(self, counts: Counts) -> Integers:
+        """What each core does in each step, (counts, steps, parts)."""
         begin = self.known.part_ptr[:-1]
         rows = [
-            counts.packets_in.sum(axis=0)
+            counts.packets_in
             if name == "packets_in"
-            else np.add.reduceat(getattr(counts, name).sum(axis=0), begin)
+            else np.add.reduceat(getattr(counts, name), begin, axis=1)
             for name in CORES
         ]
         return np.stack(rows)
@@ -229,12 +230,9 @@ class _Gathered:
         length = lead + way + rest
         seconds = float(length.sum())
         return Profile(
-            machine=machine.name,
-            title=machine.title,
+            machine=machine,
             model=self.model,
             seat=placement.seat.astype(np.int64),
-            cores_per_router=machine.cores_per_router,
-            grid=machine.grid,
             length=length,
             lead=lead,
             way=way,
@@ -245,6 +243,7 @@ class _Gathered:
             core_busy=self.core_busy,
             slowest=self.slowest,
             timeline=self.timeline,
+            timeline_counts=self.timeline_counts,
             link_start=self.known.start.astype(np.int64),
             link_end=self.known.end.astype(np.int64),
             link_load=self.load,
@@ -252,7 +251,6 @@ class _Gathered:
             ledger=ledger(self.model, machine, self.totals, placement.parts, seconds),
             causes=add_up(self.causes),
             waits=self._waits(events, outputs, lead, way, rest, leader),
-            layout=machine,
             tick=self.tick,
         )
 

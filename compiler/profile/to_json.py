@@ -22,7 +22,7 @@ def profile_facts(profile: Profile) -> dict[str, Any]:
     length = profile.length.sum(axis=1)
     return {
         "schema": SCHEMA,
-        "machine": profile.machine,
+        "machine": profile.machine.name,
         "model": profile.model.name,
         "model_title": profile.model.title,
         "pace": profile.model.pace,
@@ -81,7 +81,11 @@ def ledger_line(line: Line, samples: int) -> dict[str, Any]:
 
 
 def profile_tables(profile: Profile) -> dict[str, bytes]:
-    """Steps, cores, links, ledger, causes and waits, each a file of comma-separated values."""
+    """Steps, cores, links, ledger and so on, each a file of comma-separated values.
+
+    ``timeline.csv`` is of the slowest sample: what each core does in each step, where it does
+    anything.
+    """
     samples = max(profile.samples, 1)
     return {
         "steps.csv": _csv(
@@ -91,6 +95,7 @@ def profile_tables(profile: Profile) -> dict[str, bytes]:
         "cores.csv": _csv(
             ("core", "x", "y", "send_seconds", "receive_seconds", *CORES), _cores(profile)
         ),
+        "timeline.csv": _csv(("step", "core", "busy_seconds", *CORES), _timeline(profile)),
         "links.csv": _csv(
             ("start", "end", "packets"),
             zip(
@@ -171,9 +176,16 @@ def _steps(profile: Profile) -> Iterator[tuple[Any, ...]]:
 
 def _cores(profile: Profile) -> Iterator[tuple[Any, ...]]:
     for part, core in enumerate(profile.seat.tolist()):
-        y, x = divmod(core // profile.cores_per_router, profile.grid[0])
+        x, y = profile.machine.place(core // profile.machine.cores_per_router)
         send, receive = profile.core_busy[:, part].tolist()
         yield (core, x, y, send, receive, *profile.core_counts[:, part].tolist())
+
+
+def _timeline(profile: Profile) -> Iterator[tuple[Any, ...]]:
+    done = profile.timeline_counts
+    for step, part in np.argwhere((profile.timeline > 0) | done.any(axis=0)).tolist():
+        busy = float(profile.timeline[step, part])
+        yield (step, int(profile.seat[part]), busy, *done[:, step, part].tolist())
 
 
 def _waits(profile: Profile) -> Iterator[tuple[Any, ...]]:

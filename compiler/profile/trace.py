@@ -59,7 +59,7 @@ def profile_trace(profile: Profile) -> bytes:
     """The slowest sample of a profile: its steps and what they wait for, and every core."""
     return trace(
         _tracks(profile),
-        {"machine": profile.title, "model": profile.model.title, "sample": profile.slowest},
+        {"machine": profile.machine.title, "model": profile.model.title, "sample": profile.slowest},
     )
 
 

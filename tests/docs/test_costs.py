@@ -71,3 +71,8 @@ def test_what_is_not_known_is_told() -> None:
         for model in machine.models.values():
             assert model.title in text, model.name
             assert all(unknown in text for unknown in model.unknown), model.name
+
+
+def test_every_count_that_a_model_may_use_is_named() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in WORDS)

@@ -104,13 +104,22 @@ def test_tables_add_up_to_the_totals(
     spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path
 ) -> None:
     found = profiled(spikec, chip, stimulus, "--csv", tmp_path / "tables")
-    names = {"steps", "cores", "links", "ledger", "causes", "waits"}
+    names = {"steps", "cores", "timeline", "links", "ledger", "causes", "waits"}
     tables = {name: rows(tmp_path / "tables" / f"{name}.csv") for name in names}
     seconds = [float(row["seconds"]) for row in tables["steps"]]
     assert len(seconds) == found["samples"] * found["steps"]
     assert sum(seconds) / SAMPLES == pytest.approx(found["latency"]["seconds_per_sample"])
     for count in ("spikes", "synaptic_operations", "packets_in", "packets_out"):
         assert sum(int(row[count]) for row in tables["cores"]) == found["counts"][count]
+    by_sample = np.array(seconds).reshape(SAMPLES, -1).sum(axis=1)
+    trace_of = [row for row in tables["steps"] if int(row["sample"]) == by_sample.argmax()]
+    busiest: dict[int, float] = {}
+    for row in tables["timeline"]:
+        step, busy = int(row["step"]), float(row["busy_seconds"])
+        busiest[step] = max(busiest.get(step, 0.0), busy)
+    assert [busiest.get(k, 0.0) for k in range(len(trace_of))] == pytest.approx(
+        [float(row["lead_seconds"]) for row in trace_of]
+    )
     joules = sum(float(row["joules"]) for row in tables["ledger"])
     assert joules / SAMPLES == pytest.approx(found["energy"]["joules_per_sample"])
     assert len(tables["causes"]) == len(found["causes"])
