@@ -21,7 +21,10 @@ def seated(axons: Axons, machine: Machine, part: npt.ArrayLike, seed: int = 0) -
     """Parts at cores drawn without repeats, and the ways between them."""
     where = np.asarray(part, np.int32)
     parts = int(where.max()) + 1
-    seat = np.random.default_rng(seed).permutation(machine.seats)[:parts].astype(np.int32)
+    router = np.arange(machine.seats) // machine.cores_per_router
+    there = [machine.place(r) not in machine.absent for r in router.tolist()]
+    seats = np.random.default_rng(seed).permutation(np.flatnonzero(there))
+    seat = seats[:parts].astype(np.int32)
     return Mapping(machine, where, seat, route(traffic(axons, where), machine, seat))
 
 
