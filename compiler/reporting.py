@@ -36,6 +36,7 @@ from .report.data import (
 from .stimulus import LabelledStimulus
 
 if TYPE_CHECKING:
+    from .profile.distortion import CoSimulated
     from .profile.profile import Profile
 
 _COUNTED = "spikec's count before synthesis"
@@ -198,6 +199,37 @@ def profile_report(artifact: Artifact, found: Profile) -> dict[str, bytes]:
             graph=graph,
             profile=view,
             **_common(artifact.manifest, target, graph, compared=False, profiled=True),
+        )
+    )
+
+
+def cosim_report(
+    artifact: Artifact,
+    found: CoSimulated,
+    software: Recording,
+    comparison: Comparison,
+    labelled: LabelledStimulus,
+) -> dict[str, bytes]:
+    """``report.html`` and ``report.json`` of what an interconnect does to spikes."""
+    from .cosim_view import cosim_view
+
+    view = cosim_view(found)
+    graph, target = network(artifact), _target(str(artifact.manifest["target"]))
+    recordings = (_spikes_only(software), _spikes_only(found.recording))
+    wrong = sum(p.mismatches for p in comparison.populations)
+    verdict = "spikes are those of the integer rung"
+    if wrong:
+        verdict = f"{wrong:,} emissions differ from the integer rung"
+    return render(
+        ReportData(
+            verdict=f"{verdict}; {view.late:,} of {view.figures['copies']:,} packets are late",
+            passed=None,
+            graph=graph,
+            cosim=view,
+            recordings=recordings,
+            comparisons=(comparison,),
+            accuracies=_accuracies(recordings, quantised(artifact), labelled, "the given stimulus"),
+            **_common(artifact.manifest, target, graph, compared=True),
         )
     )
 

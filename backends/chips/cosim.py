@@ -92,6 +92,7 @@ class TimedExecutor(CoreExecutor):
             raise ValueError(f"a tick of {tick} cycles is none")
         self.fabric, self.tick, self.least = fabric, tick, least
         machine = mapping.machine
+        self._seat = mapping.seat.astype(np.int64)
         self._ways = Ways.of(mapping)
         self._route = mapping.routes.of.astype(np.int64)
         self._core = np.full(axons.sources, -1, np.int64)
@@ -146,6 +147,8 @@ class TimedExecutor(CoreExecutor):
                 axis=1,
             )
         return CoSimulated(
+            self.fabric.machine,
+            self._seat,
             Recording(TIMED, recording.dt, recording.spikes, recording.states),
             found,
             None if self.tick is None else self.tick * self.fabric.cycle,

@@ -14,9 +14,10 @@ from ..artifact import load_artifact
 from ..backend import CoSimulationRequest, find_profiler
 from ..compare import accuracy, compare
 from ..ladder import check_stimulus, quantised, run_rung
+from ..reporting import cosim_report
 from ..stimulus import load_stimulus, recording_writer
 from .console import Report, many
-from .ladder import folder_argument
+from .ladder import folder_argument, write_report
 from .model import write_file
 from .options import json_option, samples_option, steps_option, stimulus_option
 
@@ -54,6 +55,7 @@ _TOP: Final = 5
     type=click.Path(path_type=Path),
     help="Recording: .npz, or AER text (.aer, .txt, .csv).",
 )
+@click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
 @steps_option
 @samples_option
 @json_option
@@ -64,6 +66,7 @@ def cosim(
     tick: float | None,
     slower: float,
     output: Path | None,
+    page: Path | None,
     steps: int | None,
     samples: int | None,
     as_json: bool,
@@ -103,6 +106,9 @@ def cosim(
         total = right[0][1]
         report.line(f"right: {right[0][0]} of {total} software-only, {right[1][0]} co-simulated")
         data |= {"correct_software": right[0][0], "correct": right[1][0], "labelled": total}
+    if page is not None:
+        files = cosim_report(artifact, found, software, comparison, labelled)
+        write_report(report, page, files)
     if output is not None and write is not None:
         write_file(output, write(found.recording))
         report.line(f"wrote {output}")

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ...boards.machine import Machine
 from ...ir.events import Recording
 from ...ir.records import Record, frozen_array
 from ..noc.analytic import Error
@@ -75,7 +76,8 @@ class Distortion(Record):
     ``late`` copies arrived in a later step than that in which they were sent, ``dropped`` ones
     never. Intervals: their number, the mean distortion with and without signs, the least and the
     most. ``disorder`` copies were out of order. ``latency`` has the mean, the quantiles of
-    `QUANTILES` and the most; ``histogram`` (bins,) counts latencies between ``edges`` (bins + 1,).
+    `QUANTILES` and the most; ``histogram`` (bins,) counts latencies between ``edges`` (bins + 1,),
+    ``interval_histogram`` distortions between ``interval_edges``.
     """
 
     cycle: float
@@ -93,6 +95,8 @@ class Distortion(Record):
     latency_most: int
     histogram: Integers
     edges: npt.NDArray[np.float64]
+    interval_histogram: Integers
+    interval_edges: npt.NDArray[np.float64]
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON: times in seconds beside cycles."""
@@ -127,12 +131,16 @@ class Distortion(Record):
                 "most": self.latency_most * self.cycle,
             },
             "histogram": {"counts": self.histogram.tolist(), "edges": self.edges.tolist()},
+            "interval_histogram": {
+                "counts": self.interval_histogram.tolist(),
+                "edges": self.interval_edges.tolist(),
+            },
         }
 
 
 @dataclass(frozen=True, eq=False)
 class CoSimulated(Record):
-    """What a network did on an interconnect that takes time.
+    """What a network in the cores ``seat`` of a machine did where packets take time.
 
     ``recording`` has its spikes, ``tick`` the seconds of a step, ``None`` where steps wait for
     their packets. ``links`` (links, 5), summed over samples: start, end, flits, and the cycles in
@@ -140,6 +148,8 @@ class CoSimulated(Record):
     analytic estimate of latencies was off in the first sample.
     """
 
+    machine: Machine
+    seat: Integers
     recording: Recording
     distortion: Distortion
     tick: float | None
@@ -156,6 +166,8 @@ def distortion(
     latency = np.concatenate([np.zeros(0, np.int64), *(j.latency for j in samples)])
     top = int(latency.max(initial=0))
     histogram, edges = np.histogram(latency, bins=min(bins, top + 1), range=(0, top + 1))
+    low, high = int(change.min(initial=0)), int(change.max(initial=0)) + 1
+    changes, change_edges = np.histogram(change, bins=min(bins, high - low), range=(low, high))
     quantiles = np.quantile(latency, QUANTILES) if latency.size else np.zeros(len(QUANTILES))
     return Distortion(
         cycle=cycle,
@@ -173,4 +185,6 @@ def distortion(
         latency_most=top,
         histogram=histogram.astype(np.int64),
         edges=edges.astype(np.float64),
+        interval_histogram=changes.astype(np.int64),
+        interval_edges=change_edges.astype(np.float64),
     )

@@ -18,6 +18,7 @@ from ...ir.graph import Graph
 from ...ir.records import Record, frozen_array
 from ..comparison import Comparison
 from ..passes.quantise import LayerError
+from .cosim_data import CosimView, cosim_json
 from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
 
@@ -362,6 +363,7 @@ class ReportData(Record):
     timing: Timing | None = None
     latency: Latency | None = None
     profile: ProfileView | None = None
+    cosim: CosimView | None = None
     accuracies: tuple[Accuracy, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     tools: tuple[tuple[str, str], ...] = ()
@@ -410,6 +412,7 @@ class ReportData(Record):
             "timing": None if self.timing is None else _timing(self.timing),
             "latency": None if self.latency is None else _latency(self.latency, self),
             "profile": None if self.profile is None else profile_json(self.profile),
+            "cosim": None if self.cosim is None else cosim_json(self.cosim),
             "accuracies": [asdict(a) | {"interval_95": list(a.interval)} for a in self.accuracies],
             "diagnostics": [
                 d.as_dict() | {"file": portable(d.where.file)} for d in self.diagnostics

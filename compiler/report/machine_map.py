@@ -293,20 +293,26 @@ def colour_bar(axis: Axes, low: float, high: float, labels: Sequence[str]) -> No
 
 
 def links_plot(
-    view: OnMachine, name: str, title: str, packets: str, notes: Sequence[str]
+    view: OnMachine,
+    name: str,
+    title: str,
+    packets: str,
+    notes: Sequence[str],
+    unit: str = "packets",
 ) -> Plot | None:
     """The links that carry packets, wider and in another colour for more; ``None`` without any.
 
-    ``packets`` says which packets these are, ``notes`` stand first below the figure.
+    ``packets`` says which packets these are, ``notes`` stand first below the figure. ``unit`` is of
+    the loads, where these are no packets.
     """
     if not view.link_load.size:
         return None
     box, part = window(view, close_up=True)
     with style(name):
-        svg = to_svg(_links_figure(view, box), name)
+        svg = to_svg(_links_figure(view, box, unit), name)
     alt = (
         f"{packets} on {view.link_load.size:,} links in use, {int(view.link_load.min()):,} to "
-        f"{int(view.link_load.max()):,}. {_worst(view)}."
+        f"{int(view.link_load.max()):,}. {_worst(view, unit)}."
     )
     said = [part] if part else []
     said += notes
@@ -319,12 +325,12 @@ def links_plot(
     return Plot(name, title, svg, alt, tuple(said))
 
 
-def _worst(view: OnMachine) -> str:
+def _worst(view: OnMachine, unit: str) -> str:
     worst = int(view.link_load.argmax())
     start, end = int(view.link_start[worst]), int(view.link_end[worst])
     return (
         f"Most on {_node(view.machine, start)} → {_node(view.machine, end)}: "
-        f"{int(view.link_load[worst]):,} packets"
+        f"{int(view.link_load[worst]):,} {unit}"
     )
 
 
@@ -337,7 +343,7 @@ def _node(machine: Machine, number: int) -> str:
     return f"router {number} ({x}, {y})"
 
 
-def _links_figure(view: OnMachine, box: Box) -> Figure:
+def _links_figure(view: OnMachine, box: Box, unit: str) -> Figure:
     from matplotlib.figure import Figure
 
     machine = view.machine
@@ -396,7 +402,7 @@ def _links_figure(view: OnMachine, box: Box) -> Figure:
             range(len(machine.arity) + 1), ["leaves", *[""] * (len(machine.arity) - 1), "root"]
         )
     figure.text(
-        left / WIDTH, 1 - 0.24 / height, _worst(view), color=WRONG, fontsize=9.5, va="center"
+        left / WIDTH, 1 - 0.24 / height, _worst(view, unit), color=WRONG, fontsize=9.5, va="center"
     )
     bar = figure.add_axes(
         ((left + panel + 0.2) / WIDTH, bottom / height, 0.13 / WIDTH, tall / height)
@@ -406,7 +412,7 @@ def _links_figure(view: OnMachine, box: Box) -> Figure:
     middle = sqrt(low * most) if low else most / 2
     labels = [f"{low:,}", f"{middle:,.0f}", f"{most:,}"]
     colour_bar(bar, 0, 1, labels if most > 1 else ["0", f"{most}"])
-    bar.set_xlabel("packets", fontsize=8.5, color=MUTED, labelpad=9)
+    bar.set_xlabel(unit, fontsize=8.5, color=MUTED, labelpad=9)
     return figure
 
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from ...boards.quantity import Quantity
 from . import placement, plots, profile_plots, style
+from .cosim_plots import cosim_plots
 from .data import Latency, MappingView, ReportData, Resource, microseconds, portable, spread
 from .profile_data import EnergyLine, ProfileView, Wait
 from .style import Plot
@@ -92,6 +93,7 @@ class _Figures:
     latency: Plot | None = None
     profile: tuple[Plot, ...] = ()
     energy: tuple[Plot, ...] = ()
+    cosim: tuple[Plot, ...] = ()
     unshown: tuple[str, ...] = ()
 
     @classmethod
@@ -116,6 +118,7 @@ class _Figures:
             latency=latency,
             profile=_profile_figures(profile_plots.LATENCY, data.profile),
             energy=_profile_figures(profile_plots.ENERGY, data.profile),
+            cosim=() if data.cosim is None else cosim_plots(data.cosim),
             unshown=tuple(names[_MOST_RASTERS:]),
         )
 
@@ -188,6 +191,12 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
         )
         if profile.ledger:
             cards.append((profile_plots.amount(profile.energy, "J"), "energy a sample", kinds))
+    if data.cosim is not None:
+        cosim = data.cosim
+        latency = cosim.figures["latency_seconds"]
+        most = f"at most {profile_plots.amount(latency['most'], 's')}"
+        cards.append((profile_plots.amount(latency["mean"], "s"), "latency of a packet", most))
+        cards.append((f"{cosim.late:,}", "packets late", f"of {cosim.figures['copies']:,}"))
     if data.timing is not None and data.timing.fmax is not None:
         fmax, clock = data.timing.fmax.value / 1e6, data.timing.clock.value / 1e6
         cards.append((f"{fmax:.1f} MHz", "highest clock", f"runs at {clock:g} MHz"))
@@ -318,7 +327,7 @@ def _missing(data: ReportData) -> list[str]:
         "the choice of a core": data.choice is not None,
         "a mapping to cores": data.mapping is not None,
         "timing": data.timing is not None,
-        "latency": data.latency is not None or data.profile is not None,
+        "latency": any(one is not None for one in (data.latency, data.profile, data.cosim)),
         "energy": data.profile is not None,
         "accuracy": bool(data.accuracies),
         "tool versions": bool(data.tools),

@@ -231,7 +231,7 @@ def _axes(figure: Figure, left: float, top: float, wide: float, tall: float) -> 
     )
 
 
-def _unit(most: float) -> tuple[float, str]:
+def time_unit(most: float) -> tuple[float, str]:
     """How many of a unit of time are a second, and its name, so that ``most`` is 1 or more."""
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
         if most * factor >= 1:
@@ -310,7 +310,7 @@ def _stacks(axis: Axes, view: ProfileView) -> None:
     first, means = bins(np.stack([seconds for _, seconds, _ in parts], 1)
                         if parts else np.zeros((view.steps, 1)))  # fmt: skip
     most = float(means.sum(axis=1).max())
-    factor, unit = _unit(most)
+    factor, unit = time_unit(most)
     edges = first - 0.5
     base = np.zeros(first.size - 1)
     for k, (name, _, colour) in enumerate(parts):
@@ -421,7 +421,7 @@ def _causes_figure(view: ProfileView, groups: list[tuple[str, list[Wait], list[W
     left = _margin(names, 38)
     wide = WIDTH - left - 0.3
     most = max(c.seconds for _, causes, _ in groups for c in causes) / view.samples
-    factor, unit = _unit(most)
+    factor, unit = time_unit(most)
     whole = view.latency or 1.0
     y = top
     for k, (title, causes, _) in enumerate(groups):
@@ -486,7 +486,7 @@ def _histogram_figure(view: ProfileView, what: str, seconds: Array) -> Figure:
 
     figure = Figure(figsize=(WIDTH, 2.6))
     axis = _axes(figure, _LEFT, 0.35, WIDTH - _LEFT - _RIGHT, 1.7)
-    factor, unit = _unit(float(seconds.max()))
+    factor, unit = time_unit(float(seconds.max()))
     number = min(40, 2 * ceil(sqrt(view.samples)))
     counts, edges = np.histogram(seconds * factor, number)
     axis.stairs(counts, edges, fill=True, color=BAR)

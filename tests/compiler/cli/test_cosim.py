@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,16 @@ def test_steps_that_wait_lose_nothing_but_time(
 
 
 def test_a_tick_that_is_too_short_changes_spikes_and_says_which(
-    spikec: Spikec, chip: Path, stimulus: Path
+    spikec: Spikec, chip: Path, stimulus: Path, tmp_path: Path
 ) -> None:
     found = simulated(spikec, chip, stimulus, "--tick", "29e-9", "--slower", 20)
     assert found["late"] > 0 and not found["comparison"]["equal"]
+    page = tmp_path / "page.html"
+    ok(spikec("cosim", chip, "-s", stimulus, "--tick", "29e-9", "--slower", 20, "--report", page))
+    assert "Packets on their way" in page.read_text()
+    written = json.loads((tmp_path / "page.json").read_text())
+    assert written["cosim"]["late"] == found["late"]
+    assert written["comparisons"][0]["rungs"] == ["integer", "timed"]
     assert found["tick_seconds"] == pytest.approx(29e-9)
     assert found["labelled"] == SAMPLES
     said = ok(spikec("cosim", chip, "-s", stimulus, "--tick", "29e-9", "--slower", 20))
