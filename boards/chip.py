@@ -173,6 +173,7 @@ def _encoding(top: Table, core: CoreLimits) -> Encoding:
         shared=table.boolean("shared"),
         crossbar=table.boolean("crossbar"),
         weight=table.optional_quantity("weight", unit="bits", whole=True),
+        widest=table.optional_quantity("widest", unit="bits", whole=True),
     )
     table.finish()
     if encoding.crossbar:

@@ -97,7 +97,8 @@ class Encoding:
     kernels k of :math:`n_k` weights that have a synapse in the core; w is ``word``, the bits of a
     word. ``axon`` is the head of a row of synapses, ``synapse`` what one takes beside its weight:
     index, delay, type. The weight has the width that the network stores, unless the memory has a
-    place of ``weight`` bits for it; :meth:`synapse_bits` is s. Where ``shared`` is false kernels
+    place of ``weight`` bits for it; :meth:`synapse_bits` is s. No weight has more than ``widest``
+    bits. Where ``shared`` is false kernels
     are unrolled: every synapse counts, no kernel does. With ``crossbar`` every pair of an axon
     and a neuron has its bits and nothing else costs any, so the limits of axons and neurons say it
     all.
@@ -109,6 +110,7 @@ class Encoding:
     shared: bool = False
     crossbar: bool = False
     weight: Quantity | None = None
+    widest: Quantity | None = None
 
     def synapse_bits(self, weight_bits: int) -> int:
         """s, the bits of one synapse of a network that stores weights of ``weight_bits``."""
@@ -259,6 +261,7 @@ class Machine:
         found |= {"encoding.axon": self.encoding.axon, "encoding.synapse": self.encoding.synapse}
         optional = {
             "encoding.weight": self.encoding.weight,
+            "encoding.widest": self.encoding.widest,
             "network.routing_entries": self.routing_entries,
             "network.link_capacity": self.link_capacity,
             "network.chip_link": self.chip_link,

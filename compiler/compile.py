@@ -170,6 +170,7 @@ def compile_graph(
         from .mapping.map import map_network
         from .mapping.network import axons_of
 
+        _check_width(options.weight_bits, target)
         mapping_options = _mapping_options(every, options.seed, calibration)
         rates = None if calibration is None else _rates(quantised, calibration, progress)
         axons = axons_of(quantised, target.machine, options.weight_bits, rates)
@@ -201,6 +202,19 @@ def compile_graph(
         mapped,
         mapping_options,
     )
+
+
+def _check_width(weight_bits: int, target: Target) -> None:
+    """E0402 for weights of more bits than the chip's have."""
+    widest = None if target.machine is None else target.machine.encoding.widest
+    if widest is not None and weight_bits > widest.value:
+        raise fail(
+            "E0402",
+            f"a weight of '{target.name}' has {widest.value:g} bits at most "
+            f"({widest.obtained}: {widest.source}), not {weight_bits}: "
+            f"{weight_bits - widest.value:g} too many",
+            hint=f"compile with --weight-bits {widest.value:g}",
+        )
 
 
 def _mapping_options(

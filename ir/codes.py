@@ -342,7 +342,10 @@ CODES: dict[str, Code] = {
         "With this many bits a threshold or a weight leaves the range of the state. Use more "
         "state bits or fewer weight bits.",
     ),
-    "E0402": Code("an option of the quantiser is out of range", "Weights have 2 to 16 bits."),
+    "E0402": Code(
+        "an option of the quantiser is out of range",
+        "Weights have 2 to 16 bits, and no more than a chip stores: docs/chips.md.",
+    ),
     "W0403": Code(
         "weights collapse to zero",
         "More than half of the non-zero weights of a population round to zero at this width.",

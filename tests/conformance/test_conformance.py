@@ -153,7 +153,14 @@ NETWORKS = {**MODEL_NETWORKS, **LINK_NETWORKS}
 
 
 def build(graph: Graph, backend: Backend, target: Target, options: Quantise = OPTIONS) -> Artifact:
-    return compile_graph(graph, backend, target, options, quick(target)).artifact()
+    fitting = replace(options, weight_bits=min(options.weight_bits, widest(target)))
+    return compile_graph(graph, backend, target, fitting, quick(target)).artifact()
+
+
+def widest(target: Target) -> int:
+    """The most bits that a weight may have."""
+    most = None if target.machine is None else target.machine.encoding.widest
+    return 16 if most is None else int(most.value)
 
 
 def quick(target: Target) -> dict[str, object]:

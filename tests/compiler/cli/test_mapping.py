@@ -168,6 +168,18 @@ def test_a_network_without_populations(spikec: Spikec, tmp_path: Path, target: s
     assert said.code == 2 and "E0302: no population reaches an output" in said.err
 
 
+def test_weights_wider_than_the_chips_are_refused(
+    spikec: Spikec, model: Path, tmp_path: Path
+) -> None:
+    said = spikec("compile", model, "-t", "odin", "-o", tmp_path / "out", *OPTIONS)
+    assert said.code == 2
+    assert "error E0402: a weight of 'odin' has 3 bits at most (recalled: " in said.err
+    assert "not 8: 5 too many\n  help: compile with --weight-bits 3" in said.err
+    assert not (tmp_path / "out").exists()
+    command = ("compile", model, "-t", "odin", "-o", tmp_path / "out", *OPTIONS)
+    ok(spikec(*command, "--weight-bits", 3))
+
+
 # -- what is refused ---------------------------------------------------------------------------
 
 TOO_MANY_INPUTS = (
