@@ -47,6 +47,16 @@ class Spikes(Record):
         object.__setattr__(self, "source", frozen_array(self.source, np.int32))
         object.__setattr__(self, "count", frozen_array(self.count, np.int64))
 
+    def blocks(self, length: int) -> Iterator[Spikes]:
+        """The same in blocks of ``length`` steps, the last of what is left; at least one."""
+        for begin in range(0, max(self.steps, 1), length):
+            end = min(begin + length, self.steps)
+            low, high = np.searchsorted(self.step, [begin, end])
+            part = slice(int(low), int(high))
+            yield Spikes(
+                end - begin, self.step[part] - np.int32(begin), self.source[part], self.count[part]
+            )
+
 
 def spikes_of(axons: Axons, events: Mapping[str, Events], steps: int) -> Iterator[Spikes]:
     """The spikes of each sample, from the events of all nodes in the steps of the hardware.

@@ -25,6 +25,8 @@ from .timing import LINK, NOBODY, core_seconds, timing
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+# Steps times cells that are counted at a time: a long sample takes little more memory than this.
+_AT_ONCE: Final = 1 << 21
 # What is counted in each core, in the order of `Profile.core_counts`.
 CORES: Final = ("spikes", "packets_out", "packets_in", "synaptic_operations")
 
@@ -76,7 +78,7 @@ class Profile(Record):
     core_busy: Floats
     slowest: int
     timeline: Floats
-    timeline_counts: Integers
+    timeline_counts: npt.NDArray[np.int32]
     link_start: Integers
     link_end: Integers
     link_load: Integers
@@ -136,7 +138,10 @@ def profile(
     gathered = _Gathered(axons, placement, model, known, tick)
     samples = max((e.samples for e in events.values()), default=0)
     for number, spikes in enumerate(spikes_of(axons, events, steps)):
-        gathered.take(spikes)
+        gathered.begin()
+        for block in spikes.blocks(max(1, _AT_ONCE // max(known.cells, 1))):
+            gathered.take(block)
+        gathered.end()
         progress((number + 1) / samples)
     return gathered.profile(events, outputs)
 
@@ -172,7 +177,10 @@ def step_seconds(model: CostModel, machine: Machine, dt: float, tick: float | No
 
 
 class _Gathered:
-    """What is kept of each sample: its counts (steps, cells) are dropped once they are used."""
+    """What is kept of each sample, which is counted in blocks of steps.
+
+    Counts (steps, cells) of a block are dropped once they are used.
+    """
 
     def __init__(
         self, axons: Axons, placement: Placement, model: CostModel, known: Reach, tick: float | None
@@ -187,10 +195,16 @@ class _Gathered:
         self.core_busy = np.zeros((2, placement.parts))
         self.load = np.zeros(known.start.size, np.int64)
         self.timeline = np.zeros((0, placement.parts))
-        self.timeline_counts = np.zeros((len(CORES), 0, placement.parts), np.int64)
+        self.timeline_counts = np.zeros((len(CORES), 0, placement.parts), np.int32)
         self.slowest, self.longest = 0, -1.0
 
+    def begin(self) -> None:
+        """A sample begins."""
+        self.lines: list[tuple[Floats, Floats, Floats, Integers, npt.NDArray[np.int32]]] = []
+        self.busy: list[tuple[Floats, npt.NDArray[np.int32]]] = []
+
     def take(self, spikes: Spikes) -> None:
+        """Count and time the next steps of the sample."""
         counts = count(self.known, spikes)
         found = timing(self.model, self.placement, self.known, counts, self.tick)
         self.causes.append(
@@ -202,13 +216,23 @@ class _Gathered:
         self.core_counts += of_parts.sum(axis=1)
         self.core_busy += np.stack([found.send.sum(axis=0), found.receive.sum(axis=0)])
         self.load += counts.link_load
-        self.links.append(counts.busiest_link)
-        work = float((found.lead + found.way).sum())
+        self.lines.append((found.lead, found.way, found.rest, found.leader, counts.busiest_link))
+        busy = core_seconds(self.model, found.send, found.receive)
+        self.busy.append((busy, of_parts.astype(np.int32)))
+
+    def end(self) -> None:
+        """The sample is over."""
+        lead, way, rest, leader, link = (
+            np.concatenate(column) for column in zip(*self.lines, strict=True)
+        )
+        work = float((lead + way).sum())
         if work > self.longest:
             self.slowest, self.longest = len(self.timings), work
-            self.timeline = core_seconds(self.model, found.send, found.receive)
-            self.timeline_counts = of_parts
-        self.timings.append((found.lead, found.way, found.rest, found.leader))
+            self.timeline = np.concatenate([busy for busy, _ in self.busy])
+            self.timeline_counts = np.concatenate([counts for _, counts in self.busy], axis=1)
+        self.timings.append((lead, way, rest, leader))
+        self.links.append(link)
+        self.causes[len(self.timings) - 1 :] = [add_up(self.causes[len(self.timings) - 1 :])]
 
     def _of_parts(self, counts: Counts) -> Integers:
         """What each core does in each step, (counts, steps, parts)."""

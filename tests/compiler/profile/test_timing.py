@@ -17,6 +17,7 @@ from spikec.compiler.mapping.route import route
 from spikec.compiler.mapping.traffic import traffic
 from spikec.compiler.profile.count import Counts, Spikes, count
 from spikec.compiler.profile.critical import add_up, causes
+from spikec.compiler.profile.profile import Profile, profile
 from spikec.compiler.profile.reach import Reach, reach
 from spikec.compiler.profile.timing import (
     LINK,
@@ -27,6 +28,8 @@ from spikec.compiler.profile.timing import (
     timing,
 )
 from spikec.compiler.profile.timing import network as busy_links
+from spikec.ir.events import Events
+from spikec.ir.records import same
 
 from ..mapping.nets import network
 from ..mapping.simple import machine
@@ -191,3 +194,32 @@ def test_machines_of_one_core_have_no_next() -> None:
     mapping = seated(axons, m, np.zeros(10, np.int64))
     _, _, found = timed(axons, mapping, m.models["all"], random_spikes(axons, 3, 1))
     assert not found.next.any()
+
+
+def test_a_long_sample_is_profiled_in_blocks_to_the_same_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    axons = network(7, neurons=30)
+    m = priced(machine("mesh", (3, 2), cores=2, multicast=False))
+    mapping = seated(axons, m, random_part(axons, 6, 7), 7)
+    rng = np.random.default_rng(7)
+    events = {
+        node.name: Events.from_dense(rng.random((3, 50, node.size)) < 0.2) for node in axons.nodes
+    }
+
+    def whole() -> Profile:
+        return profile(axons, mapping, m.models["all"], events, ["a", "b"])
+
+    at_once = whole()
+    monkeypatch.setattr("spikec.compiler.profile.profile._AT_ONCE", 40)
+    in_blocks = whole()
+    close = {"ledger", "causes", "core_busy", "waits"}
+    for name in vars(at_once):
+        if name not in close:
+            assert same(getattr(at_once, name), getattr(in_blocks, name)), name
+    assert in_blocks.core_busy == pytest.approx(at_once.core_busy)
+    assert in_blocks.energy == pytest.approx(at_once.energy)
+    assert in_blocks.waits == at_once.waits
+    for one, other in zip(at_once.causes, in_blocks.causes, strict=True):
+        assert (one.kind, one.name, one.steps) == (other.kind, other.name, other.steps)
+        assert (one.seconds, one.gain) == pytest.approx((other.seconds, other.gain))
