@@ -24,7 +24,7 @@ from ...compiler.noc.cycle import Network
 from ...compiler.noc.fabric import Fabric
 from ...compiler.noc.packets import Arrivals, Copies, Packets
 from ...compiler.noc.trees import Ways
-from ...compiler.profile.distortion import CoSimulated, Journeys, distortion
+from ...compiler.profile.distortion import CoSimulated, Journeys, Tally
 from ...compiler.profile.timing import cost_seconds
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
@@ -35,6 +35,8 @@ from .execute import CoreExecutor
 Integers = npt.NDArray[np.int64]
 
 TIMED = "timed"
+# Of a cycle: costs in seconds are seldom whole cycles to the last digit.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class TimedExecutor(CoreExecutor):
     """A mapped graph on an interconnect, made ready to run any number of stimuli.
 
     ``tick`` are the cycles of a step; ``None``: a step lasts until all its packets have arrived,
-    and no less than ``least`` cycles. ``model`` says when in a step spikes leave their cores;
-    without it they do at once. A count of n on an input line is n packets. Raises what
+    its cores are done, and a barrier of ``barrier`` cycles is passed. ``model`` says when in a step
+    spikes leave their cores; without it they do at once. A core that is not done with a step when
+    the next begins goes on with it first. A count of n on an input line is n packets. Raises what
     `CoreExecutor` raises, E0325 where the interconnect locks up, and E0307 where a synapse has no
     delay: what is sent in a step can arrive at its end.
     """
@@ -79,7 +82,7 @@ class TimedExecutor(CoreExecutor):
         tick: int | None,
         *,
         model: CostModel | None = None,
-        least: int = 1,
+        barrier: int = 0,
     ) -> None:
         super().__init__(graph, axons, mapping)
         if self.cores.delay.size and int(self.cores.delay.min()) < 1:
@@ -90,7 +93,7 @@ class TimedExecutor(CoreExecutor):
             )
         if tick is not None and tick < 1:
             raise ValueError(f"a tick of {tick} cycles is none")
-        self.fabric, self.tick, self.least = fabric, tick, least
+        self.fabric, self.tick, self.barrier = fabric, tick, barrier
         machine = mapping.machine
         self._seat = mapping.seat.astype(np.int64)
         self._ways = Ways.of(mapping)
@@ -110,6 +113,11 @@ class TimedExecutor(CoreExecutor):
             else np.zeros(axons.sources, np.int64)
         )
         self._pace = _Pace.of(model, machine, fabric.cycle)
+        lines = [node for node in axons.nodes if node.lines]
+        neuron = self.cores.neuron < (lines[0].first if lines else axons.sources)
+        owner = np.repeat(np.arange(mapping.parts), np.diff(self.cores.neuron_ptr))
+        # Neurons of each core; lines that sit in cores are not updated.
+        self._held = np.bincount(owner[neuron], minlength=mapping.parts)
         slot = np.full(axons.sources, -1, np.int64)
         for name, members in self._members.items():
             first = next(node.first for node in axons.nodes if node.name == name)
@@ -119,9 +127,9 @@ class TimedExecutor(CoreExecutor):
 
     def _clear(self) -> None:
         """Nothing has been sent or received."""
-        self._journeys: list[Journeys] = []
-        self._link_use: list[Integers] = []
-        self._late = self._dropped = 0
+        self._tally = Tally()
+        self._link_use = np.zeros((0, 5), np.int64)
+        self._late = self._late_cores = self._dropped = 0
         self._error: Error | None = None
 
     def timed(
@@ -134,25 +142,19 @@ class TimedExecutor(CoreExecutor):
         """Run every sample from rest, on an interconnect without packets."""
         self._clear()
         recording = self.run(stimulus, populations=populations, progress=progress)
-        found = distortion(
-            self._journeys, self.fabric.cycle, late=self._late, dropped=self._dropped
+        found = self._tally.figures(
+            self.fabric.cycle,
+            late=self._late,
+            late_cores=self._late_cores,
+            dropped=self._dropped,
         )
-        total = np.zeros((0, 5), np.int64)
-        if self._link_use:
-            total = np.concatenate(
-                [
-                    self._link_use[0][:, :2],
-                    np.sum([rows[:, 2:] for rows in self._link_use], axis=0),
-                ],
-                axis=1,
-            )
         return CoSimulated(
             self.fabric.machine,
             self._seat,
             Recording(TIMED, recording.dt, recording.spikes, recording.states),
             found,
             None if self.tick is None else self.tick * self.fabric.cycle,
-            total,
+            self._link_use,
             self._error,
         )
 
@@ -160,11 +162,14 @@ class TimedExecutor(CoreExecutor):
         self._network = Network(self.fabric, self._ways)
         self._last = length - 1
         self._start = 0
+        # The cycle, not always a whole one, in which each core is done with what came before.
+        self._free = np.zeros(self._held.size)
         self._waiting: list[tuple[Integers, Integers]] = []
-        self._source = np.zeros(0, np.int64)
+        self._sent = 0
+        self._source, self._step = np.zeros((2, 1 << 10), np.int64)
         self._log: list[Arrivals] = []
         # The estimate is made of one sample only: it takes nearly as long as the simulation.
-        self._kept: list[tuple[int, Packets]] | None = None if self._journeys else []
+        self._kept: list[tuple[int, Packets]] | None = [] if sample == 0 else None
 
     def _deliver(self, name: str, index: Any, value: Any, count: int, step: int) -> None:
         source = self._sources[name][index[:count]]
@@ -172,77 +177,102 @@ class TimedExecutor(CoreExecutor):
 
     def _settle(self, step: int) -> None:
         start = self._start if self.tick is None else step * self.tick
-        self._send(start)
+        self._send(step, start)
         end = None if self.tick is None else start + self.tick
-        self._receive(self._network.run(end), step, start)
+        self._receive(self._network.run(end), step)
         if self.tick is None:
-            self._start = max(self._network.now, start + self.least)
+            done = max(
+                self._network.now, start, int(np.ceil(self._free.max(initial=0) - _ROUNDING))
+            )
+            self._start = done + self.barrier
         if step == self._last:
             # What is still on its way arrives too late for this run, but it does.
-            self._receive(self._network.run(), step + 1, start, deliver=False)
-            use = self._network.use()
-            self._link_use.append(
-                np.stack([use.start, use.end, use.flits, use.busy, use.stall], axis=1).astype(
-                    np.int64
-                )
-            )
-            every = _joined(self._log)
-            source = self._source[every.packet]
-            self._journeys.append(Journeys(source, every.core, every.sent, every.time))
-            if self._kept:
-                last = max(int(packets.time[-1]) - start for start, packets in self._kept)
-                length = last + int(every.latency.max(initial=0)) + 1
-                if self.tick is not None:
-                    length = min(length, self.tick)
-                sent = _drawn_together(self._kept, length)
-                self._error = error(every, estimate(self.fabric, self._ways, sent, length))
+            self._receive(self._network.run(), step + 1, deliver=False)
+            self._end()
 
-    def _send(self, start: int) -> None:
-        if not self._waiting:
-            return
-        source = np.concatenate([one for one, _ in self._waiting])
-        count = np.concatenate([n for _, n in self._waiting])
+    def _end(self) -> None:
+        """The sample is over: its copies are summed up."""
+        use = self._network.use()
+        rows = np.stack([use.start, use.end, use.flits, use.busy, use.stall], axis=1)
+        rows = rows.astype(np.int64)
+        if self._link_use.size:
+            rows[:, 2:] += self._link_use[:, 2:]
+        self._link_use = rows
+        every = _joined(self._log)
+        self._log = []
+        source = self._source[every.packet]
+        self._tally.add(Journeys(source, every.core, every.sent, every.time))
+        if self._kept:
+            last = max(int(packets.time[-1]) - start for start, packets in self._kept)
+            length = last + int(every.latency.max(initial=0)) + 1
+            if self.tick is not None:
+                length = min(length, self.tick)
+            sent = _drawn_together(self._kept, length)
+            self._error = error(every, estimate(self.fabric, self._ways, sent, length))
+            self._kept = None
+
+    def _send(self, step: int, start: int) -> None:
+        source = np.concatenate([np.zeros(0, np.int64), *(one for one, _ in self._waiting)])
+        count = np.concatenate([np.zeros(0, np.int64), *(n for _, n in self._waiting)])
         self._waiting = []
-        source = np.repeat(source, np.abs(count))
-        source = source[self._route[source] >= 0]
+        source = np.repeat(source, count)
+        time = self._departures(source, start)
+        routed = self._route[source] >= 0
+        source, time = source[routed], time[routed]
         if not source.size:
             return
-        time = start + self._offsets(source)
         order = np.argsort(time, kind="stable")
         source, time = source[order], time[order]
-        number = np.arange(self._source.size, self._source.size + source.size)
-        self._source = np.concatenate([self._source, source])
+        number = np.arange(self._sent, self._sent + source.size)
+        self._sent += source.size
+        while self._sent > self._source.size:
+            self._source, self._step = (
+                np.concatenate([known, np.zeros_like(known)])
+                for known in (self._source, self._step)
+            )
+        self._source[number], self._step[number] = source, step
         packets = Packets(time, self._route[source], self._core[source], number)
         self._network.send(packets)
         if self._kept is not None:
             self._kept.append((start, packets))
 
-    def _offsets(self, source: Integers) -> Integers:
-        """Cycles from the begin of the step until each of these spikes leaves its core."""
-        pace = self._pace
-        core = self._core[source]
-        order = np.lexsort((self._local[source], core))
-        place = np.empty(source.size, np.int64)
-        sorted_core = core[order]
-        fresh = np.ones(source.size, np.bool_)
-        fresh[1:] = sorted_core[1:] != sorted_core[:-1]
-        begin = np.flatnonzero(fresh)[np.cumsum(fresh) - 1] if source.size else order
-        place[order] = np.arange(source.size) - begin
-        packets = np.empty(source.size, np.int64)
-        total = np.cumsum(self._copies[source[order]])
-        packets[order] = total - np.where(begin > 0, total[begin - 1], 0)
-        late = (
-            pace.update * (self._local[source] + 1)
-            + pace.spike * (place + 1)
-            + pace.packet * packets
-        )
-        # Lines of the host are in no core: their spikes are there when the step begins.
-        return np.where(core >= 0, np.floor(late), 0).astype(np.int64)
+    def _departures(self, source: Integers, start: int) -> Integers:
+        """The cycle in which each of these spikes of a step leaves its core.
 
-    def _receive(self, arrivals: Arrivals, step: int, start: int, *, deliver: bool = True) -> None:
+        Lines of the host are in no core: their spikes are there when the step begins.
+        """
+        pace, machine_core = self._pace, self._core[source]
+        begin = np.maximum(self._free, start)
+        placed = np.flatnonzero(machine_core >= 0)
+        part = self._tenant[machine_core[placed]]
+        own = source[placed]
+        order = np.lexsort((self._local[own], part))
+        part, own = part[order], own[order]
+        spikes = np.bincount(part, minlength=begin.size)
+        first = np.cumsum(spikes) - spikes
+        place = np.arange(part.size) - first[part] + 1
+        packets = np.concatenate([[0], np.cumsum(self._copies[own])])
+        before = packets[:-1][np.minimum(first, max(part.size - 1, 0))] if part.size else first
+        after = begin[part] + (
+            pace.update * (self._local[own] + 1)
+            + pace.spike * place
+            + pace.packet * (packets[1:] - before[part])
+        )
+        found = np.full(source.size, start, np.int64)
+        found[placed[order]] = np.floor(after + _ROUNDING)
+        sent = np.bincount(part, self._copies[own], begin.size)
+        self._free = begin + pace.update * self._held + pace.spike * spikes + pace.packet * sent
+        return found
+
+    def _receive(self, arrivals: Arrivals, step: int, *, deliver: bool = True) -> None:
+        """Take what arrived in ``step``."""
         self._dropped += arrivals.drops.count
         self._log.append(arrivals)
-        self._late += int((arrivals.sent < start).sum()) if deliver else arrivals.count
+        origin = self._step[arrivals.packet]
+        late = origin < step
+        self._late += int(late.sum())
+        if self.tick is not None:
+            self._late_cores += int((arrivals.sent >= (origin + 1) * self.tick).sum())
         if not deliver or not arrivals.count:
             return
         cores = self.cores

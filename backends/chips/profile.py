@@ -51,8 +51,12 @@ def cosimulate_artifact(
         seconds = step_seconds(model, machine, graph.dt, None)
     tick = None if seconds is None else max(1, round(seconds / fabric.cycle))
     routers = np.unique(mapping.seat // machine.cores_per_router).size
-    least = max(1, round(barrier_seconds(model, machine, routers) / fabric.cycle))
-    return TimedExecutor(graph, axons, mapping, fabric, tick, model=model, least=least).timed(
+    barrier = round(barrier_seconds(model, machine, routers) / fabric.cycle)
+    # Where packets take no time cores take none, either: nothing but the network is left.
+    timed_by = None if request.slower == 0 else model
+    return TimedExecutor(
+        graph, axons, mapping, fabric, tick, model=timed_by, barrier=barrier
+    ).timed(
         request.stimulus,
         populations=request.populations,
         progress=lambda share: request.progress("co-simulation", share),

@@ -132,6 +132,11 @@ def _tell(report: Report, found: CoSimulated) -> dict[str, Any]:
         f"{cycles(most)} for 90 %, {cycles(nearly)} for 99 %, {cycles(d.latency_most)} at most; "
         f"{d.late:,} in a later step, {d.dropped:,} never"
     )
+    if d.late_cores:
+        report.line(
+            f"  {d.late_cores:,} of these left their core after their step: cores take longer to "
+            "send than a step lasts ('spikec profile' says which)"
+        )
     report.line(
         f"{many(d.intervals, 'interval')} between spikes of one source: distorted by "
         f"{cycles(d.mean_absolute)} in the mean ({cycles(d.mean)} with signs, {cycles(d.least)} to "

@@ -13,6 +13,7 @@ BusStats.cpp), which averages :math:`d_k` with its sign; both means are here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -73,16 +74,18 @@ def out_of_order(journeys: Journeys) -> int:
 class Distortion(Record):
     """Figures of many copies, in cycles of ``cycle`` seconds.
 
-    ``late`` copies arrived in a later step than that in which they were sent, ``dropped`` ones
-    never. Intervals: their number, the mean distortion with and without signs, the least and the
-    most. ``disorder`` copies were out of order. ``latency`` has the mean, the quantiles of
-    `QUANTILES` and the most; ``histogram`` (bins,) counts latencies between ``edges`` (bins + 1,),
-    ``interval_histogram`` distortions between ``interval_edges``.
+    ``late`` copies arrived in a later step than that of their spike, ``late_cores`` of them because
+    their core had not sent them by its end; ``dropped`` ones never. Intervals: their number, the
+    mean distortion with and without signs, the least and the most. ``disorder`` copies were out of
+    order. ``latency`` has the mean, the quantiles of `QUANTILES` and the most; ``histogram``
+    (bins,) counts latencies between ``edges`` (bins + 1,), ``interval_histogram`` distortions
+    between ``interval_edges``.
     """
 
     cycle: float
     copies: int
     late: int
+    late_cores: int
     dropped: int
     disorder: int
     intervals: int
@@ -104,6 +107,7 @@ class Distortion(Record):
             "cycle_seconds": self.cycle,
             "copies": self.copies,
             "late": self.late,
+            "late_cores": self.late_cores,
             "dropped": self.dropped,
             "disorder": self.disorder,
             "disorder_share": self.disorder / max(self.copies, 1),
@@ -157,34 +161,78 @@ class CoSimulated(Record):
     estimate: Error | None = None
 
 
-def distortion(
-    samples: list[Journeys], cycle: float, *, late: int = 0, dropped: int = 0, bins: int = 40
-) -> Distortion:
-    """The figures of several samples, whose intervals and orders are each their own."""
-    every = [interval_distortion(journeys) for journeys in samples]
-    change = np.concatenate([np.zeros(0, np.int64), *every])
-    latency = np.concatenate([np.zeros(0, np.int64), *(j.latency for j in samples)])
-    top = int(latency.max(initial=0))
-    histogram, edges = np.histogram(latency, bins=min(bins, top + 1), range=(0, top + 1))
-    low, high = int(change.min(initial=0)), int(change.max(initial=0)) + 1
-    changes, change_edges = np.histogram(change, bins=min(bins, high - low), range=(low, high))
-    quantiles = np.quantile(latency, QUANTILES) if latency.size else np.zeros(len(QUANTILES))
-    return Distortion(
-        cycle=cycle,
-        copies=latency.size,
-        late=late,
-        dropped=dropped,
-        disorder=sum(out_of_order(journeys) for journeys in samples),
-        intervals=change.size,
-        mean=float(change.mean()) if change.size else 0.0,
-        mean_absolute=float(np.abs(change).mean()) if change.size else 0.0,
-        least=int(change.min(initial=0)),
-        most=int(change.max(initial=0)),
-        latency_mean=float(latency.mean()) if latency.size else 0.0,
-        latency_quantiles=tuple(quantiles.tolist()),
-        latency_most=top,
-        histogram=histogram.astype(np.int64),
-        edges=edges.astype(np.float64),
-        interval_histogram=changes.astype(np.int64),
-        interval_edges=change_edges.astype(np.float64),
-    )
+class Tally:
+    """Figures of copies, sample by sample: of each only how often every value occurs is kept."""
+
+    def __init__(self) -> None:
+        self._latency = self._change = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._disorder = 0
+
+    def add(self, journeys: Journeys) -> None:
+        """The copies of one sample, whose intervals and orders are its own."""
+        self._latency = _merged(self._latency, journeys.latency)
+        self._change = _merged(self._change, interval_distortion(journeys))
+        self._disorder += out_of_order(journeys)
+
+    def figures(
+        self, cycle: float, *, late: int = 0, late_cores: int = 0, dropped: int = 0, bins: int = 40
+    ) -> Distortion:
+        """All figures; what is late or dropped has to be said."""
+        latency, copies = self._latency
+        change, intervals = self._change
+        total, many = int(copies.sum()), int(intervals.sum())
+        top = int(latency.max(initial=0))
+        histogram, edges = np.histogram(
+            latency, bins=min(bins, top + 1), range=(0, top + 1), weights=copies
+        )
+        low, high = int(change.min(initial=0)), int(change.max(initial=0)) + 1
+        changes, change_edges = np.histogram(
+            change, bins=min(bins, high - low), range=(low, high), weights=intervals
+        )
+        return Distortion(
+            cycle=cycle,
+            copies=total,
+            late=late,
+            late_cores=late_cores,
+            dropped=dropped,
+            disorder=self._disorder,
+            intervals=many,
+            mean=float(change @ intervals / max(many, 1)),
+            mean_absolute=float(np.abs(change) @ intervals / max(many, 1)),
+            least=int(change.min(initial=0)),
+            most=int(change.max(initial=0)),
+            latency_mean=float(latency @ copies / max(total, 1)),
+            latency_quantiles=tuple(_quantile(latency, copies, q) for q in QUANTILES),
+            latency_most=top,
+            histogram=histogram.astype(np.int64),
+            edges=edges.astype(np.float64),
+            interval_histogram=changes.astype(np.int64),
+            interval_edges=change_edges.astype(np.float64),
+        )
+
+
+def distortion(samples: Iterable[Journeys], cycle: float) -> Distortion:
+    """The figures of several samples; of what is late or dropped nothing is known."""
+    tally = Tally()
+    for journeys in samples:
+        tally.add(journeys)
+    return tally.figures(cycle)
+
+
+def _merged(have: tuple[Integers, Integers], values: Integers) -> tuple[Integers, Integers]:
+    """Distinct values, ascending, and how often each occurs, with ``values`` added."""
+    more, times = np.unique(values, return_counts=True)
+    distinct, where = np.unique(np.concatenate([have[0], more]), return_inverse=True)
+    counts = np.zeros(distinct.size, np.int64)
+    np.add.at(counts, where.ravel(), np.concatenate([have[1], times]))
+    return distinct, counts
+
+
+def _quantile(values: Integers, counts: Integers, share: float) -> float:
+    """The least value that at least this share of all do not exceed; 0 of none."""
+    if not values.size:
+        return 0.0
+    reached = np.cumsum(counts)
+    # A share of a whole number may come out a little above one.
+    wanted = share * float(reached[-1]) * (1 - 1e-12)
+    return float(values[np.searchsorted(reached, wanted)])

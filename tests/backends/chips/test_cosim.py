@@ -19,6 +19,7 @@ from spikec.compiler.mapping.mapping import Mapping
 from spikec.compiler.mapping.network import axons_of
 from spikec.compiler.noc.fabric import Fabric
 from spikec.compiler.profile.count import count, spikes_of
+from spikec.compiler.profile.distortion import Journeys, Tally
 from spikec.compiler.profile.reach import reach
 from spikec.ir.connections import Dense
 from spikec.ir.diagnostics import SpikecError
@@ -248,9 +249,9 @@ def test_when_spikes_leave_depends_on_their_place_in_the_core() -> None:
     )
     dense = np.zeros((1, 8, 4), np.int64)
     dense[0, 1, [1, 3]] = 1
-    executor = TimedExecutor(graph, axons, mapping, Fabric.ideal(m, 1e-9), 1000, model=model)
-    found = executor.timed(counts(dense))
-    [journeys] = executor._journeys
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), 1000, model=model)
+    found = seen.timed(counts(dense))
+    [journeys] = seen.travels
     from_a = journeys.source < 4
     # Neuron 1: two updates of 2 ns, 2 more for its spike, 6 for its packet; neuron 3 the same again
     # and two more updates.
@@ -259,6 +260,87 @@ def test_when_spikes_leave_depends_on_their_place_in_the_core() -> None:
     assert found.recording.spikes["b"].step.tolist() == [3, 3]
     with_lines = journeys.sent[~from_a]
     assert with_lines.tolist() == [1000, 1000]
+
+
+class Travels(TimedExecutor):
+    """Keeps the copies of every sample."""
+
+    def _clear(self) -> None:
+        super()._clear()
+        self.travels: list[Journeys] = []
+        tally, kept = self._tally, self.travels
+
+        class Keeping(Tally):
+            def add(self, journeys: Journeys) -> None:
+                kept.append(journeys)
+                tally.add(journeys)
+
+        self._tally = Keeping()
+
+
+def busy_model(**changes: object) -> CostModel:
+    """A neuron takes 10 ns to update and 20 more to send."""
+    model = CostModel(
+        "m",
+        "m",
+        "free",
+        send=(CostLine("updates", "update_time", 5.0), CostLine("packets_out", "packet_time", 2.0)),
+    )
+    return replace(model, **changes)  # type: ignore[arg-type]
+
+
+def test_a_core_that_is_late_goes_on_first_and_is_counted_apart() -> None:
+    graph = chain(4)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
+    dense = np.zeros((1, 12, 4), np.int64)
+    dense[0, 1:3] = 1
+    # Four updates of 10 ns and four packets of 12 ns: 88 ns a step that lasts 50; none spikes in
+    # the steps after, which still take 40 each.
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), 50, model=busy_model())
+    found = seen.timed(counts(dense), populations=["a", "b"])
+    [journeys] = seen.travels
+    sent = journeys.sent[journeys.source < 4]
+    # Spikes of a in steps 2 and 3: cycles 100 and 150, the second begun after the first, at 188.
+    assert sorted(sent.tolist()) == [122, 144, 166, 188, 210, 232, 254, 276]
+    d = found.distortion
+    # In step 2 the last two leave after cycle 150, in step 3 all four after 200.
+    assert (d.late, d.late_cores) == (6, 6)
+    assert (d.latency_most, d.disorder) == (0, 0)
+
+
+def test_steps_wait_for_cores_and_for_a_barrier() -> None:
+    graph = chain(4)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
+    dense = np.zeros((1, 12, 4), np.int64)
+    dense[0, 1:4] = 1
+    for barrier in (0, 1000):
+        seen = Travels(
+            graph, axons, mapping, Fabric.ideal(m, 1e-9), None, model=busy_model(), barrier=barrier
+        )
+        seen.timed(counts(dense))
+        [journeys] = seen.travels
+        lines = np.unique(journeys.sent[journeys.source >= 8])
+        # A quiet step takes four updates, one in which a spikes 88 ns, one in which b does 40.
+        assert np.diff(lines).tolist() == [40 + barrier, 88 + barrier]
+
+
+@settings(max_examples=15)
+@given(networks(), st.sampled_from(["ring", "tree"]), SEEDS)
+def test_whatever_cores_take_nothing_is_late_where_steps_wait(
+    graph: Graph, name: str, seed: int
+) -> None:
+    graph, rng = delayed(graph), np.random.default_rng(seed)
+    axons, mapping = scattered(graph, name, rng)
+    mapping = replace(mapping, machine=priced(mapping.machine))
+    stimulus = counts(rng.integers(0, 3, (2, 8, 3)))
+    fabric = Fabric(mapping.machine, 1e-9, hop_x=3, hop_y=5, buffer=64)
+    wanted = Executor(graph).run(stimulus, populations=everything(graph))
+    timed = TimedExecutor(graph, axons, mapping, fabric, None, model=busy_model(), barrier=7)
+    found = timed.timed(stimulus, populations=everything(graph))
+    assert found.recording.spikes == wanted.spikes
+    assert (found.distortion.late, found.distortion.late_cores) == (0, 0)
 
 
 def test_copies_that_never_arrive_are_late_and_counted() -> None:

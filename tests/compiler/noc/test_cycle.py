@@ -488,3 +488,24 @@ def test_every_topology(name: str) -> None:
     c = case(m, 5, 100, 200, buffer=400)
     arrivals, _ = simulate(c)
     assert arrivals.count == np.diff(c.routes.sink_ptr)[c.packets.route].sum()
+
+
+def test_without_latency_nothing_comes_from_the_future() -> None:
+    """What is sent later may be for an earlier cycle: pieces give what one run does."""
+    m = machine("mesh", (2, 1), multicast=True)
+    routes = Routes(
+        of=np.array([0], np.int32),
+        origin=np.array([0], np.int32),
+        link_ptr=np.array([0, 1]),
+        start=np.array([0], np.int32),
+        end=np.array([1], np.int32),
+        sink_ptr=np.array([0, 1]),
+        sink=np.array([1], np.int32),
+    )
+    network = Network(Fabric.ideal(m), Ways.along(routes, m))
+    network.send(Packets.of([100], [0], [0], [0]))
+    assert network.run(50).count == 0
+    network.send(Packets.of([60, 70, 130], [0] * 3, [0] * 3, [1, 2, 3]))
+    assert network.run(80).sent.tolist() == [60, 70]
+    assert network.run(120).sent.tolist() == [100]
+    assert network.run().time.tolist() == [130]

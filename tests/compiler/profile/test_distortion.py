@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikec.compiler.profile.distortion import (
+    QUANTILES,
     Journeys,
+    Tally,
     distortion,
     interval_distortion,
     out_of_order,
@@ -30,7 +32,11 @@ def test_by_hand() -> None:
     found = journeys((0, 3, 0, 4), (0, 3, 10, 15), (1, 3, 13, 22), (0, 3, 20, 21))
     assert interval_distortion(found).tolist() == [1, -4]
     assert out_of_order(found) == 1
-    d = distortion([found, found], 2e-9, late=3, dropped=1)
+    tally = Tally()
+    for _ in range(2):
+        tally.add(found)
+    d = tally.figures(2e-9, late=3, late_cores=2, dropped=1)
+    assert d.late_cores == 2
     assert (d.copies, d.intervals, d.disorder, d.late, d.dropped) == (8, 4, 2, 3, 1)
     assert (d.mean, d.mean_absolute, d.least, d.most) == (-1.5, 2.5, -4, 1)
     assert (d.latency_mean, d.latency_most) == ((4 + 5 + 9 + 1) / 4, 9)
@@ -80,3 +86,12 @@ def test_equals_a_count_one_by_one(rows: list[tuple[int, int, int, int]]) -> Non
     d = distortion([found], 1.0)
     assert d.mean_absolute == pytest.approx(sum(map(abs, changes)) / max(1, len(changes)))
     assert int(d.histogram.sum()) == len(rows)
+
+
+def test_quantiles_are_those_that_their_names_say() -> None:
+    found = journeys(*((k, 0, 0, 1 + k) for k in range(100)))
+    d = distortion([found], 1.0)
+    assert QUANTILES == (0.5, 0.9, 0.99)
+    assert d.latency_quantiles == (50.0, 90.0, 99.0)
+    said = d.as_dict()["latency_cycles"]
+    assert (said["quantile_0.5"], said["quantile_0.9"], said["quantile_0.99"]) == (50, 90, 99)
