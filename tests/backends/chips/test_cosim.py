@@ -322,8 +322,9 @@ def test_steps_wait_for_cores_and_for_a_barrier() -> None:
         seen.timed(counts(dense))
         [journeys] = seen.travels
         lines = np.unique(journeys.sent[journeys.source >= 8])
-        # A quiet step takes four updates, one in which a spikes 88 ns, one in which b does 40.
-        assert np.diff(lines).tolist() == [40 + barrier, 88 + barrier]
+        # A quiet step takes four updates; one in which a spikes 88 ns, and begins the next in the
+        # cycle after that in which the last packet arrived.
+        assert np.diff(lines).tolist() == [40 + barrier, 89 + barrier]
 
 
 @settings(max_examples=15)
