@@ -15,6 +15,9 @@ from ...compiler.profile.timing import barrier_seconds
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
 
+# Of a sample, so that sums of cycles stay within 64 bits.
+_MOST_CYCLES = 1 << 60
+
 
 def profile_artifact(
     request: ProfileRequest, graph: Graph, axons: Axons, mapping: Mapping
@@ -50,6 +53,13 @@ def cosimulate_artifact(
     if seconds is None:
         seconds = step_seconds(model, machine, graph.dt, None)
     tick = None if seconds is None else max(1, round(seconds / fabric.cycle))
+    if tick is not None and tick * (request.stimulus.steps + 1) > _MOST_CYCLES:
+        raise fail(
+            "E0707",
+            f"{request.stimulus.steps:,} steps of {seconds:g} s are {tick:,} cycles each of the "
+            f"interconnect: more than can be counted",
+            hint="shorter steps, fewer of them, or an interconnect with a longer cycle",
+        )
     routers = np.unique(mapping.seat // machine.cores_per_router).size
     barrier = round(barrier_seconds(model, machine, routers) / fabric.cycle)
     # Where packets take no time cores take none, either: nothing but the network is left.

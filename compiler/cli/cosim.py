@@ -19,7 +19,14 @@ from ..stimulus import load_stimulus, recording_writer
 from .console import Report, many
 from .ladder import folder_argument, write_report
 from .model import write_file
-from .options import json_option, samples_option, steps_option, stimulus_option
+from .options import (
+    FACTOR,
+    TICK,
+    json_option,
+    samples_option,
+    steps_option,
+    stimulus_option,
+)
 
 if TYPE_CHECKING:
     from ..profile.distortion import CoSimulated
@@ -36,14 +43,14 @@ _TOP: Final = 5
 )
 @click.option(
     "--tick",
-    type=click.FloatRange(0, min_open=True),
+    type=TICK,
     metavar="SECONDS",
     help="The length of a step, whether or not its packets have arrived; default: the chip's own, "
     "or, where steps wait for their packets, as long as these take.",
 )
 @click.option(
     "--slower",
-    type=click.FloatRange(0),
+    type=FACTOR,
     default=1.0,
     show_default=True,
     metavar="FACTOR",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -21,6 +22,22 @@ from ..passes.quantise import Quantise
 Command = Callable[..., Any]
 MOST_STEPS = 10_000_000
 TIME_UNITS = ("s", "ms", "us", "steps")
+
+
+class Finite(click.FloatRange):
+    """A number in a range; click's own lets ``nan`` through."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The number; a usage error for one that is none."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return found
+
+
+# No hardware has steps of a quarter of an hour, or an interconnect a million times slower.
+TICK: Final = Finite(1e-12, 1e3)
+FACTOR: Final = Finite(0, 1e6)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 stimulus_option = click.option(

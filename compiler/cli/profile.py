@@ -19,7 +19,7 @@ from ..stimulus import LabelledStimulus, load_stimulus
 from .console import Report, many
 from .ladder import folder_argument, write_report
 from .model import make_folder, write_file
-from .options import json_option, samples_option, steps_option, stimulus_option
+from .options import TICK, json_option, samples_option, steps_option, stimulus_option
 
 if TYPE_CHECKING:
     # The kernels that count are loaded where something is counted: not every verb waits for them.
@@ -37,7 +37,7 @@ _TOP: Final = 8
 @click.option("--model", metavar="NAME", help="Chip: which of its cost models; default: its first.")
 @click.option(
     "--tick",
-    type=click.FloatRange(0, min_open=True),
+    type=TICK,
     metavar="SECONDS",
     help="Chip that ticks: the length of a step; default: its own, or the network's dt.",
 )
@@ -48,7 +48,7 @@ _TOP: Final = 8
     help="Write the slowest sample as a trace for https://ui.perfetto.dev (.json).",
 )
 @click.option(
-    "--csv", "tables", type=click.Path(path_type=Path), help="Chip: write tables to this folder."
+    "--csv", "tables", type=click.Path(path_type=Path), help="Write tables to this folder."
 )
 @steps_option
 @samples_option
@@ -72,6 +72,8 @@ def profile(
     profiler = find_profiler(artifact)
     if profiler is not None:
         check_stimulus(artifact, labelled.stimulus)
+        if tables is not None:
+            make_folder(tables)
         with report.progress() as progress:
             request = ProfileRequest(artifact, labelled.stimulus, model, tick, progress)
             found = profiler.profile(request)
@@ -81,7 +83,6 @@ def profile(
         data = tell_profile(report, found)
         if tables is not None:
             written = profile_tables(found)
-            make_folder(tables)
             for name, content in written.items():
                 write_file(tables / name, content)
             report.line(f"wrote {', '.join(written)} to {tables}")
@@ -161,18 +162,37 @@ def tell_profile(report: Report, found: Profile) -> dict[str, Any]:
             for cause in found.causes[:_TOP]
         ],
     )
+    _tell_outputs(report, found)
     report.line("not in these sums, since no constant is known: " + "; ".join(found.model.unknown))
     return profile_facts(found)
 
 
+def _tell_outputs(report: Report, found: Profile) -> None:
+    """What most output spikes had waited for, in a line."""
+    waits = found.waits
+    if not waits.sample.size:
+        return
+    times = np.bincount(waits.cause)
+    cause = int(times.argmax())
+    of_cause = waits.node[(waits.cause == cause) & (waits.node >= 0)]
+    line = (
+        f"{times[cause]:,} of {many(waits.cause.size, 'output spike')} had waited most for "
+        f"{waits.causes[cause]}"
+    )
+    if of_cause.size:
+        line += f", there mostly for '{waits.nodes[int(np.bincount(of_cause).argmax())]}'"
+    report.line(line)
+
+
 def _shares(found: Profile) -> dict[str, float]:
-    whole = float(found.length.sum())
     parts = {
         "cores and links": float(found.lead.sum()),
         "way of packets": float(found.way.sum()),
         REST[found.model.pace]: float(np.maximum(found.rest, 0.0).sum()),
     }
-    return {name: part / whole for name, part in parts.items() if part > 0} if whole else {}
+    # Of what it adds up to: where ticks are late their work is more than they last.
+    whole = sum(parts.values())
+    return {name: part / whole for name, part in parts.items() if part > 0}
 
 
 # -- boards ----------------------------------------------------------------------------------------
@@ -196,12 +216,20 @@ def _profile_board(
             f"target '{target}' has no rung that counts cycles",
             hint="compile for a board or a chip: 'spikec targets'",
         )
-    for option, value in (("--model", model), ("--tick", tick), ("--csv", tables)):
+    for option, value in (("--model", model), ("--tick", tick)):
         if value is not None:
             raise fail("E0707", f"'{target}' is no chip: profile takes no {option} for it")
     with report.progress() as progress:
         outcome = run_rung(artifact, own[0], labelled.stimulus, pace=True, progress=progress)
     data = cycle_profile(report, outcome, artifact)
+    if tables is not None:
+        from ..profile.to_json import cycle_tables
+
+        make_folder(tables)
+        clock = outcome.clock_hz or 1.0
+        for name, content in cycle_tables(dict(outcome.cycles), clock).items():
+            write_file(tables / name, content)
+            report.line(f"wrote {tables / name}")
     report.line("of energy nothing is said: no constant is known for boards")
     if page is not None:
         write_report(report, page, ladder_report(artifact, {own[0]: outcome}, labelled))

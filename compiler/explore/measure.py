@@ -10,7 +10,8 @@ A board takes, for a sample of T steps at clock f,
 
 with c the forecast cycles of a step (`spikec profile` counts them on the RTL); its energy is not
 known. Of a chip both are those of `spikec profile` under its first cost model; on links of w bits a
-packet of :math:`b = 32` bits has :math:`\lceil b / w \rceil` flits, without w those of its file.
+packet of :math:`b = 32` bits has :math:`\lceil b / w \rceil` flits, without w those of its file. A
+model that knows no static power has no figure of energy here: sums of other kinds do not compare.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Mapped:
     mapping: Placement
 
     def figures(self, noc_width: int | None = None) -> tuple[float, float | None]:
-        """Seconds and joules of a sample, with links of so many bits; ``None``: no constant."""
+        """Seconds and joules of a sample, with links of so many bits; ``None``: not known."""
         from ..profile.profile import find_model, step_seconds
         from ..profile.run import profile_graph
 
@@ -102,7 +103,8 @@ class Mapped:
         where = replace(self.mapping, machine=machine)
         tick = step_seconds(model, machine, self.graph.dt, None)
         found = profile_graph(self.graph, self.stimulus, self.axons, where, model, tick=tick)
-        return found.latency, found.energy if found.ledger else None
+        # Beside models that have static power one without would seem to take next to nothing.
+        return found.latency, found.energy if model.power else None
 
 
 @dataclass(frozen=True)

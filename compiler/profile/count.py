@@ -106,22 +106,26 @@ class Counts(Record):
         """Steps of the hardware."""
         return self.busiest.size
 
-    def totals(self, reach: Reach) -> dict[str, int]:
-        """Every count that a cost line may name, summed over steps and cores."""
-        updates = int(reach.cell_neurons.sum()) * self.steps
-        spikes = int(self.spikes.sum())
+    def by_step(self, reach: Reach) -> dict[str, Integers]:
+        """Every count that a cost line may name, summed over cores: (steps,) each."""
+        spikes = self.spikes.sum(axis=1)
+        updates = np.full(self.steps, reach.cell_neurons.sum(), np.int64)
         found = {
             "updates": updates,
             "quiet_updates": updates - spikes,
             "spikes": spikes,
-            "synaptic_operations": int(self.synaptic_operations.sum()),
-            "packets_out": int(self.packets_out.sum()),
-            "packets_in": int(self.packets_in.sum()),
+            "synaptic_operations": self.synaptic_operations.sum(axis=1),
+            "packets_out": self.packets_out.sum(axis=1),
+            "packets_in": self.packets_in.sum(axis=1),
         }
-        return found | dict(zip(MACHINE, self.machine.sum(axis=0).tolist(), strict=True))
+        return found | {name: self.machine[:, k] for k, name in enumerate(MACHINE)}
+
+    def totals(self, reach: Reach) -> dict[str, int]:
+        """The same, summed over steps, too."""
+        return {name: int(amount.sum()) for name, amount in self.by_step(reach).items()}
 
     def of_cells(self, name: str, reach: Reach) -> Integers:
-        """A count of cells by name, shape (steps, cells); E.g. ``updates``, the same each step."""
+        """A count of cells by name, shape (steps, cells)."""
         if name == "updates":
             return np.broadcast_to(reach.cell_neurons, self.spikes.shape)
         if name == "quiet_updates":

@@ -65,6 +65,27 @@ def causes(
     return tuple(sorted(found, key=lambda c: (-c.gain, -c.seconds, c.kind, c.number, c.name)))
 
 
+def heaviest(
+    model: CostModel, axons: Axons, mapping: Mapping, reach: Reach, counts: Counts, timing: Timing
+) -> npt.NDArray[np.int64]:
+    """The node, a number among `Axons`, that takes most of each step's leading core (steps,).
+
+    -1 where no core leads, or packets take it all.
+    """
+    machine = mapping.machine
+    (send, _), (receive, _) = (
+        busy(lines, machine, reach, counts) for lines in (model.send, model.receive)
+    )
+    cells = send + receive
+    if model.overlap:
+        sends = of_parts(send, reach) >= of_parts(receive, reach)
+        cells = np.where(sends[:, reach.cell_part], send, receive)
+    of_leader = np.where(reach.cell_part == timing.leader[:, None], cells, 0.0)
+    most = of_leader.argmax(axis=1) if reach.cells else np.zeros(counts.steps, np.int64)
+    worked = of_leader[np.arange(counts.steps), most] > 0
+    return np.where(worked, reach.cell_node[most], -1).astype(np.int64)
+
+
 def add_up(samples: list[tuple[Cause, ...]]) -> tuple[Cause, ...]:
     """The causes of several samples, added up."""
     total: dict[tuple[Kind, str, int], Cause] = {}

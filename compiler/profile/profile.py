@@ -17,7 +17,7 @@ from ...ir.records import Record
 from ..mapping.axons import Axons
 from ..mapping.mapping import Mapping as Placement
 from .count import Counts, Spikes, count, spikes_of
-from .critical import Cause, add_up, causes, core_name, link_name
+from .critical import Cause, add_up, causes, core_name, heaviest, link_name
 from .ledger import Line, joules, ledger
 from .reach import Reach, reach
 from .timing import LINK, NOBODY, core_seconds, timing
@@ -37,7 +37,9 @@ class Waits(Record):
 
     Spike k left neuron ``index[k]`` of ``populations[population[k]]`` in step ``step[k]`` (of the
     hardware) of ``sample[k]``, ``seconds[k]`` after the sample began; of these it waited
-    ``share[k]`` (0 to 1) for ``causes[cause[k]]``, more than for anything else.
+    ``share[k]`` (0 to 1) for ``causes[cause[k]]``, more than for anything else. In the cores that
+    it waited for ``nodes[node[k]]`` took most, steps added up by what took most of each; -1 where
+    no core led.
     """
 
     populations: tuple[str, ...]
@@ -49,6 +51,8 @@ class Waits(Record):
     seconds: Floats
     cause: Integers
     share: Floats
+    nodes: tuple[str, ...]
+    node: Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +60,9 @@ class Profile(Record):
     """What a stimulus takes of a mapped network.
 
     Arrays are of all samples: ``length``, ``lead``, ``way``, ``rest`` and ``leader`` (samples,
-    steps) as in `Timing`, steps those of the hardware, lags included. ``core_counts`` (counts,
-    parts) has the sums of `CORES`; ``core_busy`` (2, parts) the seconds of sending and receiving.
+    steps) as in `Timing`, steps those of the hardware, lags included. ``step_counts`` has every
+    count that a cost may name, (samples, steps) each, ``core_counts`` (counts, parts) the sums of
+    `CORES`; ``core_busy`` (2, parts) the seconds of sending and receiving.
     ``timeline`` (steps, parts) is how long each core is busy in each step of the sample
     ``slowest``, the longer of both where it sends and receives at once, ``timeline_counts``
     (counts, steps, parts) what it does. ``link_load`` (links,) are packets on the links
@@ -74,6 +79,7 @@ class Profile(Record):
     rest: Floats
     leader: Integers
     core_names: tuple[str, ...]
+    step_counts: dict[str, Integers]
     core_counts: Integers
     core_busy: Floats
     slowest: int
@@ -189,8 +195,9 @@ class _Gathered:
         self.known, self.tick = known, tick
         self.timings: list[tuple[Floats, Floats, Floats, Integers]] = []
         self.links: list[npt.NDArray[np.int32]] = []
+        self.takers: list[Integers] = []
         self.causes: list[tuple[Cause, ...]] = []
-        self.totals: dict[str, int] = {}
+        self.step_counts: list[dict[str, Integers]] = []
         self.core_counts = np.zeros((len(CORES), placement.parts), np.int64)
         self.core_busy = np.zeros((2, placement.parts))
         self.load = np.zeros(known.start.size, np.int64)
@@ -200,7 +207,10 @@ class _Gathered:
 
     def begin(self) -> None:
         """A sample begins."""
-        self.lines: list[tuple[Floats, Floats, Floats, Integers, npt.NDArray[np.int32]]] = []
+        self.lines: list[
+            tuple[Floats, Floats, Floats, Integers, npt.NDArray[np.int32], Integers]
+        ] = []
+        self.done: list[dict[str, Integers]] = []
         self.busy: list[tuple[Floats, npt.NDArray[np.int32]]] = []
 
     def take(self, spikes: Spikes) -> None:
@@ -210,19 +220,21 @@ class _Gathered:
         self.causes.append(
             causes(self.model, self.axons, self.placement, self.known, counts, found)
         )
-        for name, amount in counts.totals(self.known).items():
-            self.totals[name] = self.totals.get(name, 0) + amount
+        self.done.append(counts.by_step(self.known))
         of_parts = self._of_parts(counts)
         self.core_counts += of_parts.sum(axis=1)
         self.core_busy += np.stack([found.send.sum(axis=0), found.receive.sum(axis=0)])
         self.load += counts.link_load
-        self.lines.append((found.lead, found.way, found.rest, found.leader, counts.busiest_link))
+        taker = heaviest(self.model, self.axons, self.placement, self.known, counts, found)
+        self.lines.append(
+            (found.lead, found.way, found.rest, found.leader, counts.busiest_link, taker)
+        )
         busy = core_seconds(self.model, found.send, found.receive)
         self.busy.append((busy, of_parts.astype(np.int32)))
 
     def end(self) -> None:
         """The sample is over."""
-        lead, way, rest, leader, link = (
+        lead, way, rest, leader, link, taker = (
             np.concatenate(column) for column in zip(*self.lines, strict=True)
         )
         work = float((lead + way).sum())
@@ -231,7 +243,11 @@ class _Gathered:
             self.timeline = np.concatenate([busy for busy, _ in self.busy])
             self.timeline_counts = np.concatenate([counts for _, counts in self.busy], axis=1)
         self.timings.append((lead, way, rest, leader))
+        self.step_counts.append(
+            {name: np.concatenate([one[name] for one in self.done]) for name in self.done[0]}
+        )
         self.links.append(link)
+        self.takers.append(taker)
         self.causes[len(self.timings) - 1 :] = [add_up(self.causes[len(self.timings) - 1 :])]
 
     def _of_parts(self, counts: Counts) -> Integers:
@@ -253,6 +269,10 @@ class _Gathered:
         leader = np.stack([t[3] for t in self.timings])
         length = lead + way + rest
         seconds = float(length.sum())
+        step_counts = {
+            name: np.stack([one[name] for one in self.step_counts]) for name in self.step_counts[0]
+        }
+        totals = {name: int(amount.sum()) for name, amount in step_counts.items()}
         return Profile(
             machine=machine,
             model=self.model,
@@ -262,6 +282,7 @@ class _Gathered:
             way=way,
             rest=rest,
             leader=leader,
+            step_counts=step_counts,
             core_names=tuple(core_name(placement, part) for part in range(placement.parts)),
             core_counts=self.core_counts,
             core_busy=self.core_busy,
@@ -271,8 +292,8 @@ class _Gathered:
             link_start=self.known.start.astype(np.int64),
             link_end=self.known.end.astype(np.int64),
             link_load=self.load,
-            totals=self.totals,
-            ledger=ledger(self.model, machine, self.totals, placement.parts, seconds),
+            totals=totals,
+            ledger=ledger(self.model, machine, totals, placement.parts, seconds),
             causes=add_up(self.causes),
             waits=self._waits(events, outputs, lead, way, rest, leader),
             tick=self.tick,
@@ -306,6 +327,8 @@ class _Gathered:
         )
         seconds = when[sample, step]
         most, longest = np.zeros(sample.size, np.int64), np.zeros(sample.size)
+        nodes = [n.name for n in self.axons.nodes if n.first < self.axons.neurons]
+        node = np.full(sample.size, -1, np.int64)
         order = np.argsort(sample, kind="stable")
         bounds = np.searchsorted(sample[order], np.arange(who.shape[0] + 1))
         for one in range(who.shape[0]):
@@ -317,6 +340,12 @@ class _Gathered:
             waited = np.cumsum(total, axis=0)
             longest_yet = waited.argmax(axis=1)
             most[of_sample] = longest_yet[step[of_sample]]
+            taker, taken = self.takers[one], np.zeros((who.shape[1], len(nodes) + 1))
+            taken[rows, taker] = np.where(leader[one] >= 0, lead[one], 0.0)
+            taken = np.cumsum(taken[:, :-1], axis=0)
+            if nodes:
+                heavy = np.where(taken.any(axis=1), taken.argmax(axis=1), -1)
+                node[of_sample] = heavy[step[of_sample]]
             longest[of_sample] = waited[step[of_sample], most[of_sample]]
         share = longest / np.where(seconds > 0, seconds, 1.0)
         names = [
@@ -337,4 +366,6 @@ class _Gathered:
             seconds=seconds,
             cause=most,
             share=np.minimum(share, 1.0),
+            nodes=tuple(nodes),
+            node=node,
         )

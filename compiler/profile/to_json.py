@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from .ledger import Line
 from .profile import CORES, Profile
@@ -89,7 +90,10 @@ def profile_tables(profile: Profile) -> dict[str, bytes]:
     samples = max(profile.samples, 1)
     return {
         "steps.csv": _csv(
-            ("sample", "step", "seconds", "lead_seconds", "leader", "way_seconds", "rest_seconds"),
+            (
+                *("sample", "step", "seconds", "lead_seconds", "leader", "way_seconds"),
+                *("rest_seconds", *profile.step_counts),
+            ),
             _steps(profile),
         ),
         "cores.csv": _csv(
@@ -142,10 +146,25 @@ def profile_tables(profile: Profile) -> dict[str, bytes]:
             ),
         ),
         "waits.csv": _csv(
-            ("sample", "population", "neuron", "step", "seconds", "waited_most_for", "share"),
+            (
+                *("sample", "population", "neuron", "step", "seconds", "waited_most_for", "share"),
+                "most_of_it_for",
+            ),
             _waits(profile),
         ),
     }
+
+
+def cycle_tables(cycles: dict[str, npt.NDArray[np.int64]], clock_hz: float) -> dict[str, bytes]:
+    """``steps.csv`` of a board: cycles (samples, steps) of each phase, and the seconds of all."""
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        every = np.stack(list(cycles.values()), axis=2)
+        for sample, step in np.ndindex(every.shape[:2]):
+            of_step = every[sample, step].tolist()
+            yield (sample, step, *of_step, sum(of_step) / clock_hz)
+
+    return {"steps.csv": _csv(("sample", "step", *cycles, "seconds"), rows())}
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
@@ -171,6 +190,7 @@ def _steps(profile: Profile) -> Iterator[tuple[Any, ...]]:
             leader_name(profile, int(profile.leader[sample, step])),
             float(profile.way[sample, step]),
             float(profile.rest[sample, step]),
+            *(int(amount[sample, step]) for amount in profile.step_counts.values()),
         )
 
 
@@ -199,4 +219,5 @@ def _waits(profile: Profile) -> Iterator[tuple[Any, ...]]:
             float(w.seconds[k]),
             w.causes[int(w.cause[k])],
             float(w.share[k]),
+            w.nodes[int(w.node[k])] if w.node[k] >= 0 else "",
         )

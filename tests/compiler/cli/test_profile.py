@@ -122,6 +122,8 @@ def test_tables_add_up_to_the_totals(
     assert [busiest.get(k, 0.0) for k in range(len(trace_of))] == pytest.approx(
         [float(row["lead_seconds"]) for row in trace_of]
     )
+    for count, total in found["counts"].items():
+        assert sum(int(row[count]) for row in tables["steps"]) == total, count
     joules = sum(float(row["joules"]) for row in tables["ledger"])
     assert joules / SAMPLES == pytest.approx(found["energy"]["joules_per_sample"])
     assert len(tables["causes"]) == len(found["causes"])
@@ -204,7 +206,11 @@ def test_a_tick_of_ones_own_and_what_is_late(
 def test_the_profile_of_a_board_is_a_trace_too(
     spikec: Spikec, board: Path, stimulus: Path, tmp_path: Path
 ) -> None:
-    found = profiled(spikec, board, stimulus, "--trace", tmp_path / "trace.json")
+    more = ("--trace", tmp_path / "trace.json", "--csv", tmp_path / "tables")
+    found = profiled(spikec, board, stimulus, *more)
+    steps = rows(tmp_path / "tables" / "steps.csv")
+    for phase, every in found["cycles"].items():
+        assert [int(row[phase]) for row in steps] == np.ravel(every).tolist()
     trace = json.loads((tmp_path / "trace.json").read_text())
     cycles = sum(e["args"].get("cycles", 0) for e in trace["traceEvents"] if e["ph"] == "X")
     per_sample = np.sum([np.sum(c, axis=1) for c in found["cycles"].values()], axis=0)
@@ -224,9 +230,10 @@ def test_what_cannot_be_profiled_is_refused(
     assert "it has: davies, sanafe" in said
     said = refused(chip, "--tick", "1e-3")
     assert "E0707: Intel Loihi does not tick" in said
-    for more in (("--model", "davies"), ("--tick", "1"), ("--csv", tmp_path / "tables")):
+    for more in (("--model", "davies"), ("--tick", "1")):
         assert f"is no chip: profile takes no {more[0]}" in refused(board, *more)
-    assert not (tmp_path / "tables").exists()
+    for word in ("nan", "inf", "0", "1e9"):
+        assert "Invalid value for '--tick'" in refused(chip, "--tick", word)
     own = tmp_path / "mine.toml"
     plain = chip_text("mine")
     own.write_text(plain[: plain.index("\n# -- models")], encoding="utf-8")

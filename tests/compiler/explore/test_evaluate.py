@@ -164,6 +164,14 @@ def test_latency_and_energy_of_chips_are_those_of_a_profile(name: str) -> None:
     assert found["cores"] == profiled.cores
 
 
+def test_energy_without_static_power_is_not_known() -> None:
+    """A sum that lacks what nobody published would win against one that has it."""
+    evaluator = Evaluator(Job.of(make_graph(), make_stimulus()))
+    one, two = (values(evaluator(point(target=name))) for name in ("loihi1", "loihi2"))
+    assert one["energy"] is not None and two["energy"] is None
+    assert one["latency"] == two["latency"]
+
+
 def test_narrow_links_take_longer(tmp_path: Path) -> None:
     """Two neurons a core and a core a router, so that packets take links."""
     own = tmp_path / "mine.toml"

@@ -15,14 +15,15 @@ from spikec.compiler.mapping.axons import Axons, Bundle, Node
 from spikec.compiler.mapping.mapping import Mapping
 from spikec.compiler.mapping.route import route
 from spikec.compiler.mapping.traffic import traffic
-from spikec.compiler.profile.count import Counts, Spikes, count
-from spikec.compiler.profile.critical import add_up, causes
+from spikec.compiler.profile.count import Counts, Spikes, count, spikes_of
+from spikec.compiler.profile.critical import add_up, causes, link_name
 from spikec.compiler.profile.profile import Profile, profile
 from spikec.compiler.profile.reach import Reach, reach
 from spikec.compiler.profile.timing import (
     LINK,
     NOBODY,
     Timing,
+    busy,
     core_seconds,
     leaders,
     timing,
@@ -223,3 +224,75 @@ def test_a_long_sample_is_profiled_in_blocks_to_the_same_end(
     for one, other in zip(at_once.causes, in_blocks.causes, strict=True):
         assert (one.kind, one.name, one.steps) == (other.kind, other.name, other.steps)
         assert (one.seconds, one.gain) == pytest.approx((other.seconds, other.gain))
+
+
+def test_waits_of_output_spikes_are_those_of_the_steps_until_then() -> None:
+    axons = network(5, neurons=30)
+    m = priced(machine("mesh", (3, 2), cores=2, multicast=False))
+    mapping = seated(axons, m, random_part(axons, 6, 5), 5)
+    rng = np.random.default_rng(5)
+    events = {
+        node.name: Events.from_dense(rng.random((2, 9, node.size)) < 0.3) for node in axons.nodes
+    }
+    found = profile(axons, mapping, m.models["all"], events, ["b"])
+    w = found.waits
+    assert w.sample.size == events["b"].sample.size > 20
+    model, seconds_of = m.models["all"], {}
+    known = reach(axons, mapping)
+    for sample, sent in enumerate(spikes_of(axons, events, 9)):
+        counts = count(known, sent)
+        one = timing(model, mapping, known, counts)
+        (send, _), (receive, _) = (
+            busy(lines, m, known, counts) for lines in (model.send, model.receive)
+        )
+        for step in range(9):
+            leader = int(one.leader[step])
+            link = int(counts.busiest_link[step])
+            name = found.core_names[leader] if leader >= 0 else (
+                link_name(mapping, int(known.start[link]), int(known.end[link]))
+            )  # fmt: skip
+            cells = [
+                (float(send[step, c] + receive[step, c]), axons.nodes[int(known.cell_node[c])].name)
+                for c in np.flatnonzero(known.cell_part == leader)
+            ]
+            taker = max(cells)[1] if leader >= 0 else None
+            seconds_of[sample, step] = (name, float(one.lead[step]), float(one.way[step]), taker)
+    for k in range(w.sample.size):
+        waited: dict[str, float] = {}
+        taken: dict[str, float] = {}
+        total = 0.0
+        for step in range(int(w.step[k]) + 1):
+            name, lead, way, taker = seconds_of[int(w.sample[k]), step]
+            waited[name] = waited.get(name, 0.0) + lead
+            waited["way of packets"] = waited.get("way of packets", 0.0) + way
+            total += lead + way
+            if taker is not None:
+                taken[taker] = taken.get(taker, 0.0) + lead
+        assert w.seconds[k] == pytest.approx(total)
+        most = max(waited.values())
+        assert waited[w.causes[int(w.cause[k])]] == pytest.approx(most)
+        assert w.share[k] == pytest.approx(most / total)
+        assert taken[w.nodes[int(w.node[k])]] == pytest.approx(max(taken.values()))
+
+
+def test_halving_a_barrier_saves_half_of_it() -> None:
+    barrier = (Barrier(1, "short_time"),)
+    axons, mapping, model = line(pace="barrier", barrier=barrier)
+    mapping = with_barrier(mapping)
+    known, counts, found = timed(axons, mapping, model, ONE)
+    [cause] = [
+        c for c in causes(model, axons, mapping, known, counts, found) if c.kind == "barrier"
+    ]
+    assert (cause.seconds, cause.gain) == pytest.approx((300 * NS, 150 * NS))
+
+
+def test_populations_of_cores_that_do_both_at_once_count_what_leads() -> None:
+    axons, mapping, model = line(overlap=True)
+    known, counts, found = timed(axons, mapping, model, ONE)
+    [b] = [
+        c
+        for c in causes(model, axons, mapping, known, counts, found)
+        if (c.kind, c.name) == ("population", "b")
+    ]
+    # Core 1 leads the quiet steps by updates; what it receives in step 1 leads nothing.
+    assert b.seconds == pytest.approx(8 * NS)
