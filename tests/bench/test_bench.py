@@ -105,6 +105,16 @@ def test_a_profile_measures_itself_beside_sana_fe() -> None:
     assert loading["meets"]
 
 
+@pytest.mark.slow
+def test_co_simulation_measures_itself_beside_the_software() -> None:
+    found = module("cosim").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    assert len(found["results"]) == 3 * 3 * 2
+    for row in found["results"]:
+        assert "own pace" not in row["name"] or "0 spikes differ" in row["how"]
+        assert ("right " in row["how"]) == ("digits" in row["name"])
+
+
 def test_sides_that_differ_are_an_error() -> None:
     bench = module("counting")
     same = dict.fromkeys((*bench.COUNTS, "energy", "time"), 1.0)
