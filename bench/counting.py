@@ -304,7 +304,7 @@ def measure(quick: bool) -> dict[str, Any]:
             per_synapse <= GOAL_BYTES,
             "growth of the peak beyond a network of 60 neurons",
             theirs_bytes,
-            None if theirs_bytes is None else theirs_bytes / per_synapse,
+            theirs_bytes / per_synapse if theirs_bytes is not None and per_synapse else None,
         )
     )
     load = loading()

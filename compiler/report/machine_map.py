@@ -38,17 +38,34 @@ class OnMachine(Protocol):
     """Whatever sits on a machine: part p in core ``seat[p]``, packets on links."""
 
     @property
-    def machine(self) -> Machine: ...
+    def machine(self) -> Machine:
+        """What it sits on."""
+        ...
+
     @property
-    def seat(self) -> npt.NDArray[np.int64]: ...
+    def seat(self) -> npt.NDArray[np.int64]:
+        """The core of each part."""
+        ...
+
     @property
-    def routers(self) -> npt.NDArray[np.int64]: ...
+    def routers(self) -> npt.NDArray[np.int64]:
+        """The router of each part."""
+        ...
+
     @property
-    def link_start(self) -> npt.NDArray[np.int64]: ...
+    def link_start(self) -> npt.NDArray[np.int64]:
+        """Where each link begins."""
+        ...
+
     @property
-    def link_end(self) -> npt.NDArray[np.int64]: ...
+    def link_end(self) -> npt.NDArray[np.int64]:
+        """Where it ends."""
+        ...
+
     @property
-    def link_load(self) -> npt.NDArray[np.int64]: ...
+    def link_load(self) -> npt.NDArray[np.int64]:
+        """What it carries."""
+        ...
 
 
 # -- the part of the machine that is shown ---------------------------------------------------------
@@ -115,6 +132,7 @@ class Grid:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, lower and upper edge of the shown part, in routers."""
         x0, x1, y0, y1 = self.box
         return x0 - 0.5, x1 - 0.5, y0 - 0.5, y1 - 0.5
 
