@@ -138,7 +138,8 @@ def _synapses(
     for bundle in axons.bundles:
         row_ptr, reached, amount = _row_counts(bundle.ptr, bundle.target, cell, seen)
         seen[:] = -1
-        rows.append(np.repeat(np.arange(row_ptr.size - 1) + bundle.first, np.diff(row_ptr)))
+        sources = np.arange(bundle.first, bundle.first + row_ptr.size - 1, dtype=np.int32)
+        rows.append(np.repeat(sources, np.diff(row_ptr)))
         columns.append(reached)
         amounts.append(amount)
     routes, machine = mapping.routes, mapping.machine
@@ -150,10 +151,11 @@ def _synapses(
     begin = routes.sink_ptr[routes.of[routed]]
     place = np.repeat(begin - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
     first = np.searchsorted(cell_part, np.arange(mapping.parts))
-    rows.append(np.repeat(routed, sizes))
+    rows.append(np.repeat(routed.astype(np.int32), sizes))
     columns.append(first[sink[place]].astype(np.int32))
     amounts.append(np.zeros(place.size, np.int32))
     where = (np.concatenate(rows), np.concatenate(columns))
+    del rows, columns, place
     # Zeros that are said stay: a packet reaches a core also where it finds nothing.
     matrix = coo_array(
         (np.concatenate(amounts), where), shape=(axons.sources, cell_part.size)
