@@ -114,7 +114,8 @@ class TimedExecutor(CoreExecutor):
         )
         self._pace = _Pace.of(model, machine, fabric.cycle)
         lines = [node for node in axons.nodes if node.lines]
-        neuron = self.cores.neuron < (lines[0].first if lines else axons.sources)
+        self._lines = lines[0].first if lines else axons.sources
+        neuron = self.cores.neuron < self._lines
         owner = np.repeat(np.arange(mapping.parts), np.diff(self.cores.neuron_ptr))
         # Neurons of each core; lines that sit in cores are not updated.
         self._held = np.bincount(owner[neuron], minlength=mapping.parts)
@@ -167,6 +168,9 @@ class TimedExecutor(CoreExecutor):
         self._waiting: list[tuple[Integers, Integers]] = []
         self._sent = 0
         self._source, self._step = np.zeros((2, 1 << 10), np.int64)
+        # Packets by the step in which they leave: those of a core that is late wait here, so that
+        # the network does not carry them from step to step.
+        self._leaving: dict[int, list[Integers]] = {}
         self._log: list[Arrivals] = []
         # The estimate is made of one sample only: it takes nearly as long as the simulation.
         self._kept: list[tuple[int, Packets]] | None = [] if sample == 0 else None
@@ -178,6 +182,7 @@ class TimedExecutor(CoreExecutor):
     def _settle(self, step: int) -> None:
         start = self._start if self.tick is None else step * self.tick
         self._send(step, start)
+        self._put(step)
         end = None if self.tick is None else start + self.tick
         self._receive(self._network.run(end), step)
         if self.tick is None:
@@ -187,6 +192,8 @@ class TimedExecutor(CoreExecutor):
             self._start = done + self.barrier
         if step == self._last:
             # What is still on its way arrives too late for this run, but it does.
+            for later in sorted(self._leaving):
+                self._put(later)
             self._receive(self._network.run(), step + 1, deliver=False)
             self._end()
 
@@ -231,10 +238,24 @@ class TimedExecutor(CoreExecutor):
                 for known in (self._source, self._step)
             )
         self._source[number], self._step[number] = source, step
-        packets = Packets(time, self._route[source], self._core[source], number)
-        self._network.send(packets)
         if self._kept is not None:
+            packets = Packets(time, self._route[source], self._core[source], number)
             self._kept.append((start, packets))
+        leaves = np.full(time.size, step) if self.tick is None else time // self.tick
+        for when in np.unique(leaves).tolist():
+            chosen = leaves == when
+            self._leaving.setdefault(when, []).append(np.stack([time[chosen], number[chosen]]))
+
+    def _put(self, step: int) -> None:
+        """Put on the network what leaves its core in ``step``."""
+        rows = self._leaving.pop(step, None)
+        if rows is None:
+            return
+        time, number = np.concatenate(rows, axis=1)
+        order = np.argsort(time, kind="stable")
+        time, number = time[order], number[order]
+        source = self._source[number]
+        self._network.send(Packets(time, self._route[source], self._core[source], number))
 
     def _departures(self, source: Integers, start: int) -> Integers:
         """The cycle in which each of these spikes of a step leaves its core.
@@ -248,13 +269,17 @@ class TimedExecutor(CoreExecutor):
         own = source[placed]
         order = np.lexsort((self._local[own], part))
         part, own = part[order], own[order]
-        spikes = np.bincount(part, minlength=begin.size)
-        first = np.cumsum(spikes) - spikes
-        place = np.arange(part.size) - first[part] + 1
+        # Lines in cores are neither updated nor do they spike: they only send.
+        neuron = own < self._lines
+        every = np.bincount(part, minlength=begin.size)
+        first = np.cumsum(every) - every
+        spikes = np.bincount(part, neuron, begin.size)
+        fired = np.concatenate([[0], np.cumsum(neuron)])
+        place = fired[1:] - fired[first][part]
         packets = np.concatenate([[0], np.cumsum(self._copies[own])])
         before = packets[:-1][np.minimum(first, max(part.size - 1, 0))] if part.size else first
         after = begin[part] + (
-            pace.update * (self._local[own] + 1)
+            pace.update * np.where(neuron, self._local[own] + 1, 0)
             + pace.spike * place
             + pace.packet * (packets[1:] - before[part])
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...boards.quantity import engineering
 from ...compiler.backend import CoSimulationRequest, ProfileRequest
 from ...compiler.mapping.axons import Axons
 from ...compiler.mapping.mapping import Mapping
@@ -64,6 +65,15 @@ def cosimulate_artifact(
     barrier = round(barrier_seconds(model, machine, routers) / fabric.cycle)
     # Where packets take no time cores take none, either: nothing but the network is left.
     timed_by = None if request.slower == 0 else model
+    # A step is a whole number of cycles of the interconnect.
+    if tick is not None and seconds is not None and abs(tick * fabric.cycle / seconds - 1) > 0.01:
+        raise fail(
+            "E0707",
+            f"a step of {engineering(seconds, 's')} is no whole number of cycles of the "
+            f"interconnect, of {engineering(fabric.cycle, 's')} each: "
+            f"{engineering(tick * fabric.cycle, 's')} is the nearest",
+            hint="longer steps, or an interconnect that is not as slow",
+        )
     return TimedExecutor(
         graph, axons, mapping, fabric, tick, model=timed_by, barrier=barrier
     ).timed(

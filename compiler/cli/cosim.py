@@ -142,7 +142,7 @@ def _tell(report: Report, found: CoSimulated) -> dict[str, Any]:
     if d.late_cores:
         report.line(
             f"  {d.late_cores:,} of these left their core after their step: cores take longer to "
-            "send than a step lasts ('spikec profile' says which)"
+            "send than a step lasts ('spikec profile --csv' says how long each)"
         )
     report.line(
         f"{many(d.intervals, 'interval')} between spikes of one source: distorted by "

@@ -147,10 +147,15 @@ def tell_profile(report: Report, found: Profile) -> dict[str, Any]:
             for line in found.ledger
         ],
     )
-    whole = found.latency or 1.0
+    ticks = found.model.pace == "tick"
+    # A run of ticks gets no shorter: what can be saved is room in them.
+    work = float((found.lead + found.way).sum()) / samples
+    whole = (work if ticks else found.latency) or 1.0
     report.table(
-        "what steps wait for, and what halving it would save",
-        ("kind", "what", "a sample", "share", "saves"),
+        "what fills ticks, and how much room halving it would make"
+        if ticks
+        else "what steps wait for, and what halving it would save",
+        ("kind", "what", "a sample", "share", "makes room" if ticks else "saves"),
         [
             (
                 cause.kind,
@@ -179,7 +184,7 @@ def _tell_outputs(report: Report, found: Profile) -> None:
         f"{times[cause]:,} of {many(waits.cause.size, 'output spike')} had waited most for "
         f"{waits.causes[cause]}"
     )
-    if of_cause.size:
+    if of_cause.size and waits.causes[cause].startswith("core "):
         line += f", there mostly for '{waits.nodes[int(np.bincount(of_cause).argmax())]}'"
     report.line(line)
 

@@ -309,6 +309,48 @@ def test_a_core_that_is_late_goes_on_first_and_is_counted_apart() -> None:
     assert (d.latency_most, d.disorder) == (0, 0)
 
 
+def test_every_core_pays_for_its_own_packets() -> None:
+    """Two cores that send at once, each two packets a spike."""
+    graph = chain(4)
+    m = priced(simple.machine("mesh", (2, 2), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 1, 1, 2, 2, 3, 3], [0, 1, 2, 3])
+    dense = np.zeros((1, 6, 4), np.int64)
+    dense[0, 1] = 1
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), 1000, model=busy_model())
+    seen.timed(counts(dense))
+    [journeys] = seen.travels
+    sent = {s: t - 2000 for s, t in zip(journeys.source, journeys.sent, strict=True) if s < 4}
+    assert sent == {0: 22, 1: 44, 2: 22, 3: 44}
+
+
+def test_lines_in_cores_only_send() -> None:
+    graph = chain(2)
+    m = replace(priced(simple.machine("mesh", (2, 2), multicast=False)), inputs_on_cores=True)
+    axons, mapping = placed(graph, m, [0, 0, 1, 1, 2, 2], [0, 1, 2])
+    dense = np.zeros((1, 4, 2), np.int64)
+    dense[0, 1] = 1
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), 1000, model=busy_model())
+    seen.timed(counts(dense))
+    [journeys] = seen.travels
+    lines = journeys.sent[journeys.source >= 4]
+    # Neither is updated: the first packet takes 12 ns, the second leaves behind it.
+    assert (lines - 1000).tolist() == [12, 24]
+
+
+def test_links_are_used_in_every_sample() -> None:
+    graph = chain(2)
+    m = simple.machine("mesh", (2, 1), multicast=False)
+    axons, mapping = placed(graph, m, [0, 0, 1, 1], [0, 1])
+    dense = np.zeros((2, 6, 2), np.int64)
+    dense[:, 1] = 1
+
+    def flits(stimulus: Stimulus) -> int:
+        found = TimedExecutor(graph, axons, mapping, Fabric(m, 1e-9), 100).timed(stimulus)
+        return int(found.links[:, 2].sum())
+
+    assert flits(counts(dense)) == 2 * flits(counts(dense[:1])) > 0
+
+
 def test_steps_wait_for_cores_and_for_a_barrier() -> None:
     graph = chain(4)
     m = priced(simple.machine("mesh", (2, 1), multicast=False))

@@ -112,6 +112,7 @@ def test_what_cannot_be_simulated_is_refused(
         assert "Invalid value for '--tick'" in refused(chip, "--tick", word)
         if word != "0":
             assert "Invalid value for '--slower'" in refused(chip, "--slower", word)
+    assert "no whole number of cycles" in refused(chip, "--tick", "1e-11")
     assert "more than can be counted" in refused(chip, "--tick", "999", "--slower", "1e-12")
     ok(spikec("compile", model, "-t", "null", "-o", tmp_path / "null", *OPTIONS))
     assert "E0306: target 'null' has no interconnect to simulate" in refused(tmp_path / "null")
