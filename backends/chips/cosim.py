@@ -192,8 +192,7 @@ class TimedExecutor(CoreExecutor):
             self._start = done + self.barrier
         if step == self._last:
             # What is still on its way arrives too late for this run, but it does.
-            for later in sorted(self._leaving):
-                self._put(later)
+            self._put(*self._leaving)
             self._receive(self._network.run(), step + 1, deliver=False)
             self._end()
 
@@ -246,10 +245,10 @@ class TimedExecutor(CoreExecutor):
             chosen = leaves == when
             self._leaving.setdefault(when, []).append(np.stack([time[chosen], number[chosen]]))
 
-    def _put(self, step: int) -> None:
-        """Put on the network what leaves its core in ``step``."""
-        rows = self._leaving.pop(step, None)
-        if rows is None:
+    def _put(self, *steps: int) -> None:
+        """Put on the network what leaves its core in these steps."""
+        rows = [row for step in steps for row in self._leaving.pop(step, ())]
+        if not rows:
             return
         time, number = np.concatenate(rows, axis=1)
         order = np.argsort(time, kind="stable")
