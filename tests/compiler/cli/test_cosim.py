@@ -87,6 +87,17 @@ def test_a_tick_that_is_too_short_changes_spikes_and_says_which(
         assert words in said.out, words
 
 
+def test_a_chip_that_ticks_takes_its_own_tick_or_what_is_said(
+    spikec: Spikec, model: Path, stimulus: Path, tmp_path: Path
+) -> None:
+    ok(spikec("compile", model, "-t", "truenorth", "-o", tmp_path / "tn", *OPTIONS))
+    for more, seconds in (((), 1e-3), (("--tick", "1e-5"), 1e-5)):
+        found = simulated(spikec, tmp_path / "tn", stimulus, *more)
+        assert found["tick_seconds"] == pytest.approx(seconds)
+        assert found["comparison"]["equal"] and found["late"] == 0
+        assert abs(found["estimate_error"]["mean"]) < 0.2
+
+
 def test_latency_and_distortion_grow_as_the_interconnect_slows(
     spikec: Spikec, chip: Path, stimulus: Path
 ) -> None:
