@@ -161,6 +161,21 @@ def follow_tables(
 
 
 @numba.njit(cache=True)
+def axon_of(axon_ptr: Any, axon_source: Any, core: int, source: int) -> int:
+    """The in-axon of a source in a core, -1 where it has none."""
+    low, high = axon_ptr[core], axon_ptr[core + 1]
+    end = high
+    while low < high:
+        middle = (low + high) >> 1
+        if axon_source[middle] < source:
+            low = middle + 1
+        else:
+            high = middle
+    found: int = low if low < end and axon_source[low] == source else -1
+    return found
+
+
+@numba.njit(cache=True)
 def link(
     way: Any,
     way_ptr: Any,
@@ -199,15 +214,8 @@ def link(
             core = way_core[k]
             if core < 0:
                 continue
-            low, high = axon_ptr[core], axon_ptr[core + 1]
-            end = high
-            while low < high:
-                middle = (low + high) >> 1
-                if axon_source[middle] < source:
-                    low = middle + 1
-                else:
-                    high = middle
-            if low == end or axon_source[low] != source:
+            low = axon_of(axon_ptr, axon_source, core, source)
+            if low < 0:
                 continue
             for s in range(synapse_ptr[low], synapse_ptr[low + 1]):
                 late = np.int64(delay[s])
@@ -292,15 +300,8 @@ def receive(
         c = core[k]
         if c < 0:
             continue
-        low, high = axon_ptr[c], axon_ptr[c + 1]
-        end = high
-        while low < high:
-            middle = (low + high) >> 1
-            if axon_source[middle] < source[k]:
-                low = middle + 1
-            else:
-                high = middle
-        if low == end or axon_source[low] != source[k]:
+        low = axon_of(axon_ptr, axon_source, c, source[k])
+        if low < 0:
             continue
         done += synapse_ptr[low + 1] - synapse_ptr[low]
         for s in range(synapse_ptr[low], synapse_ptr[low + 1]):

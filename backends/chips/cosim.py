@@ -119,11 +119,6 @@ class TimedExecutor(CoreExecutor):
         owner = np.repeat(np.arange(mapping.parts), np.diff(self.cores.neuron_ptr))
         # Neurons of each core; lines that sit in cores are not updated.
         self._held = np.bincount(owner[neuron], minlength=mapping.parts)
-        slot = np.full(axons.sources, -1, np.int64)
-        for name, members in self._members.items():
-            first = next(node.first for node in axons.nodes if node.name == name)
-            slot[first + members] = first + np.arange(members.size)
-        self._slot = slot[self.cores.neuron]
         self._clear()
 
     def _clear(self) -> None:

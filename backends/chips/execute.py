@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,13 +101,18 @@ class CoreExecutor:
             self._members[population.name] = members
             self._sources[population.name] = node.first + members
             slot[node.first + members] = np.arange(node.first, node.end)
-        self._links = _links(self.cores, axons, mapping, slot[self.cores.neuron])
+        self._axons, self._mapping, self._slot = axons, mapping, slot[self.cores.neuron]
         self._narrow = {name: s.wheel.dtype == np.int32 for name, s in self._states.items()}
         width = np.int32 if all(self._narrow.values()) else np.int64
         pages = int(self.cores.delay.max(initial=0)) + 1
         self._wheel = np.zeros((pages, graph.neurons), width)
         for node in axons.nodes[: len(graph.populations)]:
             self._states[node.name].wheel = self._wheel[:, node.first : node.end]
+
+    @cached_property
+    def _links(self) -> _Links:
+        """What packets find, in the routes or tables of the mapping."""
+        return _links(self.cores, self._axons, self._mapping, self._slot)
 
     def run(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...boards.quantity import engineering
 from ...compiler.backend import CoSimulationRequest, ProfileRequest
 from ...compiler.mapping.axons import Axons
@@ -61,8 +59,7 @@ def cosimulate_artifact(
             f"interconnect: more than can be counted",
             hint="shorter steps, fewer of them, or an interconnect with a longer cycle",
         )
-    routers = np.unique(mapping.seat // machine.cores_per_router).size
-    barrier = round(barrier_seconds(model, machine, routers) / fabric.cycle)
+    barrier = round(barrier_seconds(model, mapping) / fabric.cycle)
     # Where packets take no time cores take none, either: nothing but the network is left.
     timed_by = None if request.slower == 0 else model
     # A step is a whole number of cycles of the interconnect.

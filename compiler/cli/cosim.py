@@ -23,6 +23,7 @@ from .options import (
     FACTOR,
     TICK,
     json_option,
+    output_option,
     samples_option,
     steps_option,
     stimulus_option,
@@ -56,12 +57,7 @@ _TOP: Final = 5
     metavar="FACTOR",
     help="An interconnect so many times slower; with 0 packets take no time.",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="Recording: .npz, or AER text (.aer, .txt, .csv).",
-)
+@output_option
 @click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
 @steps_option
 @samples_option

@@ -25,6 +25,7 @@ from .model import write_file
 from .options import (
     json_option,
     learning_option,
+    output_option,
     samples_option,
     steps_option,
     stimulus_option,
@@ -49,12 +50,7 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
 @folder_argument
 @click.option("--on", "rung", default="integer", show_default=True, help="golden, integer, rtl ...")
 @stimulus_option
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="Recording: .npz, or AER text (.aer, .txt, .csv).",
-)
+@output_option
 @click.option("--populations", help="Comma-separated; default: those of the outputs.")
 @click.option("--states", is_flag=True, help="Record every state variable in every step.")
 @click.option(

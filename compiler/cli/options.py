@@ -55,6 +55,12 @@ steps_option = click.option(
 samples_option = click.option(
     "--samples", type=click.IntRange(1), help="Use only the first samples."
 )
+output_option = click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Recording: .npz, or AER text (.aer, .txt, .csv).",
+)
 effort_option = click.option(
     "--effort",
     "-O",

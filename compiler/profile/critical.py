@@ -11,7 +11,7 @@ and the leaders found anew. Where steps last a tick the run is no shorter: what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -62,7 +62,7 @@ def causes(
         *_rest(model, timing),
         *_shared(model, axons, mapping, reach, counts, timing),
     ]
-    return tuple(sorted(found, key=lambda c: (-c.gain, -c.seconds, c.kind, c.number, c.name)))
+    return _ordered(found)
 
 
 def heaviest(
@@ -102,9 +102,11 @@ def add_up(samples: list[tuple[Cause, ...]]) -> tuple[Cause, ...]:
                 gain=have.gain + cause.gain,
             )
         )
-    return tuple(
-        sorted(total.values(), key=lambda c: (-c.gain, -c.seconds, c.kind, c.number, c.name))
-    )
+    return _ordered(total.values())
+
+
+def _ordered(found: Iterable[Cause]) -> tuple[Cause, ...]:
+    return tuple(sorted(found, key=lambda c: (-c.gain, -c.seconds, c.kind, c.number, c.name)))
 
 
 def core_name(mapping: Mapping, part: int) -> str:

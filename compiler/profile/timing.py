@@ -117,13 +117,14 @@ def timing(
             raise ValueError("a model that ticks needs a tick")
         rest = tick - lead - way
     else:
-        routers = np.unique(mapping.seat // machine.cores_per_router).size
-        rest = np.full(way.shape, barrier_seconds(model, machine, routers))
+        rest = np.full(way.shape, barrier_seconds(model, mapping))
     return Timing(send, receive, leader, lead, following, way, rest)
 
 
-def barrier_seconds(model: CostModel, machine: Machine, routers: int) -> float:
-    """Seconds of a barrier over so many routers; 0 where there is none."""
+def barrier_seconds(model: CostModel, mapping: Mapping) -> float:
+    """Seconds of a barrier over all routers with a core in use; 0 where there is none."""
+    machine = mapping.machine
+    routers = np.unique(mapping.seat // machine.cores_per_router).size
     return model.barrier_time(routers, machine.costs)
 
 
