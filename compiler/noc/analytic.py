@@ -35,8 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.records import Record
-from . import _kernels as k
-from .cycle import Network
+from .cycle import Network, Rows
 from .fabric import Fabric
 from .packets import Arrivals, Packets
 from .trees import Ways
@@ -114,18 +113,16 @@ def estimate(fabric: Fabric, ways: Ways, packets: Packets, window: int | None = 
         return network.run()
     model = _Model(network)
     rows = network.entering
-    # A row belongs to the window in which it was sent, and these are in order of that.
-    rows = rows[np.argsort(rows[:, k.SENT_IN], kind="stable")]
-    first = int(rows[0, k.SENT_IN])
-    span = int(rows[-1, k.SENT_IN]) - first + 1
+    first = int(rows["sent"][0])
+    span = int(rows["sent"][-1]) - first + 1
     length = span if window is None else window
     edges = np.arange(first, first + span, length)
-    cuts = np.append(np.searchsorted(rows[:, k.SENT_IN], edges), rows.shape[0])
+    cuts = np.append(np.searchsorted(rows["sent"], edges), rows.shape[0])
     found = [
         model.window(rows[low:high], int(edge), length)
         for edge, low, high in zip(edges, cuts[:-1], cuts[1:], strict=True)
     ]
-    return Arrivals.of(np.concatenate(found), np.zeros((0, 4), np.int64))
+    return Arrivals.of(np.concatenate(found, axis=1), np.zeros((4, 0), np.int64))
 
 
 class _Model:
@@ -133,37 +130,40 @@ class _Model:
 
     def __init__(self, network: Network) -> None:
         ways, fabric = network.ways, network.fabric
-        self.tree, self.exit, self.path = network.tables
-        self.ways, self.ports, self.eject = ways, fabric.ports, fabric.eject
+        self.tree, self.exit = network.tables
+        self.ports = network.ports
+        self.ways, self.eject = ways, fabric.eject
         self.each = not fabric.machine.multicast
         self.parent = np.full(ways.link.size, -1, np.int64)
         _parents(self.tree, self.parent)
         self.node_of = np.repeat(np.arange(ways.link.size), np.diff(ways.sink_ptr))
         self.sinks = ways.sinks
-        self.span = self.path[:, k.SPAN].astype(np.float64)
-        self.backlog = np.zeros(self.path.shape[0])
-        self.free = np.zeros(self.path.shape[0])
+        self.span = self.ports.span.astype(np.float64)
+        self.backlog = np.zeros(self.ports.core.size)
+        self.free = np.zeros(self.ports.core.size)
+        self.inject = fabric.inject
+        self.last = np.zeros(self.ports.core.size, np.int64)
 
-    def window(self, rows: Integers, begin: int, length: int) -> Integers:
-        """Arrivals (copies, 4) of the rows sent in the window that begins in cycle ``begin``."""
-        total = self.path.shape[0]
-        nodes = self.tree.shape[0]
+    def window(self, rows: Rows, begin: int, length: int) -> Integers:
+        """Arrivals (4, copies) of the rows sent in the window that begins in cycle ``begin``."""
+        total = self.ports.core.size
+        nodes, each = self.tree.size, self.ports.each
         # Packets to each node, and to each sink, and the port that they come to a node by.
         passing, ending = np.zeros(nodes), np.zeros(self.exit.size)
         _passing(self.tree, rows, self.each, passing, ending)
         arrive = np.full(nodes, -1, np.int64)
-        arrive[rows[:, k.NODE_IN]] = rows[:, k.PORT_IN]
+        arrive[rows["node"]] = rows["port"]
         inner = np.flatnonzero(self.parent >= 0)
-        arrive[inner] = self.path[self.tree[inner, k.WAY], k.BEHIND]
+        arrive[inner] = self.ports.behind[self.tree["way"][inner]]
         used = inner[passing[inner] > 0]
         heard = np.flatnonzero(ending)
-        out = np.concatenate([self.tree[used, k.WAY], self.exit[heard]]).astype(np.int64)
+        out = np.concatenate([self.tree["way"][used], self.exit[heard]]).astype(np.int64)
         come = np.concatenate([arrive[self.parent[used]], arrive[self.node_of[heard]]])
         flow = np.concatenate([passing[used], ending[heard]])
-        pair, which = np.unique(out * self.ports + come % self.ports, return_inverse=True)
+        pair, which = np.unique(out * each + come % each, return_inverse=True)
         pair_flow = np.bincount(which, flow)
-        o = pair // self.ports
-        i = self.path[o, k.BASE] + pair % self.ports
+        o = pair // each
+        i = o // each * each + pair % each
         # Waits for ports out.
         n = np.bincount(o, pair_flow, total)
         alike = np.bincount(o, pair_flow**2, total) / np.maximum(n, 1) ** 2
@@ -178,7 +178,7 @@ class _Model:
         hold = np.bincount(i, pair_flow * (self.span + wait)[o], total) / some
         square = (self.span**2 + 2 * self.span * wait + 2 * wait**2)[o]
         square = np.bincount(i, pair_flow * square, total) / some
-        feeder = self.path[:, k.FEEDER]
+        feeder = self.ports.feeder
         linked = feeder >= 0
         apart = np.where(linked, self.span[feeder], 0)
         rate = np.where(linked, n[feeder], 0) / length
@@ -187,39 +187,41 @@ class _Model:
         # Along the ways.
         along, slowest, piled = np.zeros(nodes), np.zeros(nodes), np.zeros(nodes)
         grow = load / SATURATED - 1
-        cost = self.path[:, k.HOP] + wait
-        link = self.path[:, k.BEHIND] >= 0
-        cost[link] += behind[self.path[link, k.BEHIND]]
+        cost = self.ports.hop + wait
+        link = self.ports.behind >= 0
+        cost[link] += behind[self.ports.behind[link]]
         _along(self.tree, cost, self.span, self.backlog, along, slowest, piled)
         growth = np.zeros(nodes)
         _along(self.tree, cost, self.span, grow, np.zeros(nodes), np.zeros(nodes), growth)
         # The lines of cores, packet by packet.
         enter = np.empty(rows.shape[0])
-        _lines(self.tree, self.exit, rows, self.span, wait, self.free, enter)
+        ready = np.empty(rows.shape[0], np.int64)
+        lines = self.last, self.free, ready, enter
+        _lines(self.tree, self.exit, rows, self.inject, self.span, wait, *lines)
         if self.each:
-            row, sink = np.arange(rows.shape[0]), rows[:, k.TARGET_IN]
+            row, sink = np.arange(rows.shape[0]), rows["sink"]
         else:
-            counts = self.tree[rows[:, k.NODE_IN], k.LAST] - self._first(rows)
+            counts = self.tree["last"][rows["node"]] - self._first(rows)
             row = np.repeat(np.arange(rows.shape[0]), counts)
             offset = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
             sink = self._first(rows)[row] + offset
         node = self.node_of[sink]
-        gone = rows[row, k.SENT_IN] - begin
+        gone = rows["sent"][row] - begin
         # What has waited in line for others of its core finds the rest of the backlog.
-        stood = enter[row] - rows[row, k.READY]
+        stood = enter[row] - ready[row]
         late = np.maximum(piled[node] + growth[node] * gone - stood, 0)
         port = self.exit[sink]
         end = np.maximum(self.backlog[port] + grow[port] * gone, 0)
         wait_out = wait[port] + np.maximum(end - stood - late, 0)
         time = enter[row] + along[node] + late + wait_out + np.maximum(self.eject, slowest[node])
         self.backlog = np.maximum(self.backlog + grow * length, 0)
-        core = self.path[port, k.CORE].astype(np.int64)
+        core = self.ports.core[port].astype(np.int64)
         when = np.rint(time).astype(np.int64)
-        return np.stack([rows[row, k.IDENT_IN], core, when, rows[row, k.SENT_IN]], axis=1)
+        return np.stack([rows["ident"][row], core, when, rows["sent"][row]])
 
-    def _first(self, rows: Integers) -> Integers:
+    def _first(self, rows: Rows) -> Integers:
         """The first sink of the route of each row."""
-        first: Integers = self.ways.sink_ptr[rows[:, k.NODE_IN]].astype(np.int64)
+        first: Integers = self.ways.sink_ptr[rows["node"]].astype(np.int64)
         return first
 
 
@@ -227,9 +229,9 @@ class _Model:
 def _parents(tree: Any, out: Any) -> None:
     for node in range(tree.shape[0]):
         child = node + 1
-        while child < tree[node, k.END]:
+        while child < tree[node].end:
             out[child] = node
-            child = tree[child, k.END]
+            child = tree[child].end
 
 
 @numba.njit(cache=True)
@@ -238,24 +240,24 @@ def _passing(tree: Any, rows: Any, each: bool, passing: Any, ending: Any) -> Non
     spikes = np.zeros(tree.shape[0])
     for r in range(rows.shape[0]):
         if each:
-            ending[rows[r, k.TARGET_IN]] += 1
+            ending[rows[r].sink] += 1
         else:
-            spikes[rows[r, k.NODE_IN]] += 1
+            spikes[rows[r].node] += 1
     root = 0
     while root < tree.shape[0]:
-        last = tree[root, k.END]
-        first = tree[root - 1, k.HERE] if root > 0 else 0
+        last = tree[root].end
+        first = tree[root - 1].here if root > 0 else 0
         if not each:
             passing[root:last] = spikes[root]
-            ending[first : tree[root, k.LAST]] = spikes[root]
+            ending[first : tree[root].last] = spikes[root]
         root = last
     if each:
         before = np.zeros(ending.size + 1)
         for s in range(ending.size):
             before[s + 1] = before[s] + ending[s]
         for node in range(tree.shape[0]):
-            low = tree[node - 1, k.HERE] if node > 0 else 0
-            passing[node] = before[tree[node, k.LAST]] - before[low]
+            low = tree[node - 1].here if node > 0 else 0
+            passing[node] = before[tree[node].last] - before[low]
 
 
 @numba.njit(cache=True)
@@ -268,37 +270,51 @@ def _along(
     """
     for node in range(tree.shape[0]):
         child = node + 1
-        while child < tree[node, k.END]:
-            o = tree[child, k.WAY]
+        while child < tree[node].end:
+            o = tree[child].way
             along[child] = along[node] + cost[o]
             slowest[child] = max(slowest[node], span[o])
             piled[child] = max(piled[node], pile[o])
-            child = tree[child, k.END]
+            child = tree[child].end
 
 
 @numba.njit(cache=True)
-def _lines(tree: Any, exit: Any, rows: Any, span: Any, wait: Any, free: Any, enter: Any) -> None:
-    """When each packet is the first of its line; it goes once the one before has left.
+def _lines(
+    tree: Any,
+    exit: Any,
+    rows: Any,
+    inject: int,
+    span: Any,
+    wait: Any,
+    last: Any,
+    free: Any,
+    ready: Any,
+    enter: Any,
+) -> None:
+    """When each packet is at its router, and the first of its line: once the one before has left.
 
-    ``free`` (ports,) is when each line's last packet has left; it goes on.
+    ``last`` and ``free`` (ports,) are when the last packet of each line was at the router, and when
+    it has left; they go on.
     """
     for r in range(rows.shape[0]):
-        node, target, port = rows[r, k.NODE_IN], rows[r, k.TARGET_IN], rows[r, k.PORT_IN]
-        enter[r] = max(float(rows[r, k.READY]), free[port])
+        node, target, port = rows[r].node, rows[r].sink, rows[r].port
+        last[port] = max(rows[r].sent, last[port]) + inject
+        ready[r] = last[port]
+        enter[r] = max(float(ready[r]), free[port])
         hold = 0.0
-        if target >= 0 and target < tree[node, k.HERE]:
+        if target >= 0 and target < tree[node].here:
             o = exit[target]
             hold = span[o] + wait[o]
         else:
             child = node + 1
-            while child < tree[node, k.END]:
-                if target < 0 or target < tree[child, k.LAST]:
-                    o = tree[child, k.WAY]
+            while child < tree[node].end:
+                if target < 0 or target < tree[child].last:
+                    o = tree[child].way
                     hold = max(hold, span[o] + wait[o])
                     if target >= 0:
                         break
-                child = tree[child, k.END]
+                child = tree[child].end
             if target < 0:
-                for s in range(tree[node - 1, k.HERE] if node > 0 else 0, tree[node, k.HERE]):
+                for s in range(tree[node - 1].here if node > 0 else 0, tree[node].here):
                     hold = max(hold, span[exit[s]] + wait[exit[s]])
         free[port] = enter[r] + hold

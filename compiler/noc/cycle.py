@@ -42,14 +42,16 @@ import numpy.typing as npt
 
 from ...ir.diagnostics import SpikecError, fail
 from ...ir.records import Record, frozen_array
-from ..mapping.check import neighbours
 from . import _kernels as k
-from .fabric import Fabric, entrances
+from .fabric import Fabric, Ports, port_of
 from .packets import Arrivals, Packets
 from .trees import Ways
 
 Integers = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.void]
+
+_LINE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +81,9 @@ class LinkUse(Record):
 class Network:
     """An interconnect with packets on it; cycles begin at 0.
 
-    Takes memory for every place of every buffer: 64 bytes each. Raises ``ValueError`` where
-    ``ways`` are of another machine than ``fabric``.
+    Takes memory for every place of every buffer, for a power of two of them: 32 bytes each, but for
+    those that were never taken. Raises ``ValueError`` where ``ways`` are of another machine than
+    ``fabric``.
     """
 
     def __init__(self, fabric: Fabric, ways: Ways) -> None:
@@ -90,60 +93,83 @@ class Network:
                 f"'{fabric.machine.name}'"
             )
         self.fabric, self.ways = fabric, ways
+        self.ports = Ports.of(fabric)
         self._sinks = ways.sinks
         self._copies = 0
-        self._entering = np.zeros((0, 6), np.int64)
+        self._entering = np.zeros(0, k.ENTRY)
         self._begun = np.zeros(0, np.bool_)
-        self._behind = np.zeros(0, np.int64)
+        # Copies that their core will have in a cycle that has not come.
+        self._landing = np.zeros((4, 0), np.int64)
+        self._tree, self._exit = self._nodes()
+        each = fabric.instant or not fabric.machine.multicast
+        self._form = self._sized(each)
+        self._begin: Integers | None = None
+        self._paths: npt.NDArray[np.uint8] | None = None
+        if each:
+            self._begin, self._paths = self._walked()
+        self._state()
+
+    def _nodes(self) -> tuple[Rows, Ids]:
+        ways, fabric, each = self.ways, self.fabric, self.ports.each
+        tree = np.zeros(ways.link.size, k.NODE)
+        way = port_of(ways.link, fabric.degree, each)
+        tree["way"], tree["end"] = np.where(ways.link >= 0, way, -1), ways.end
+        tree["here"], tree["last"] = ways.sink_ptr[1:], ways.sink_ptr[ways.end]
+        exit = port_of(ways.sink, fabric.machine.cores_per_router, each) + fabric.degree
+        return tree, exit.astype(np.int32)
+
+    def _walked(self) -> tuple[Integers, npt.NDArray[np.uint8]]:
+        begin, none = np.zeros(self._exit.size, np.int64), np.zeros(0, np.uint8)
+        walk = self._tree, self._exit, self.ways.ptr[:-1], self.ports.each, begin
+        paths = np.zeros(k.walk(*walk, none), np.uint8)
+        k.walk(*walk, paths)
+        return begin, paths
+
+    def _sized(self, each: bool) -> k.Form:
+        fabric, ports = self.fabric, self.ports
+        # No event is further off than this: what is taken longest, a hop, or the way into a router.
+        reach = int(max(ports.span.max(), ports.hop.max(), fabric.inject, 1)) + 2
+        places = fabric.packets()
+        return k.Form(
+            fabric.degree,
+            ports.each,
+            places,
+            (places - 1).bit_length(),
+            (1 << reach.bit_length()) - 1,
+            (2 * ports.core.size + k.AHEAD).bit_length(),
+            each,
+            fabric.inject,
+        )
+
+    def _state(self) -> None:
+        """Nothing on the way."""
+        ports, form = self.ports, self._form
+        total = ports.core.size
+        number = np.arange(total)
+        is_link = ports.behind >= 0
+        times = np.stack([ports.span, ports.hop], axis=1)[is_link]
+        kinds, kind = np.unique(times, axis=0, return_inverse=True)
+        # What is a core's comes first (`k.CORE`), then the kinds of links that there are.
+        self._kinds = np.concatenate([[[self.fabric.eject, 0]], kinds.astype(np.int64)])
+        self._buffer_of = np.where(ports.feeder >= 0, ports.feeder, number).astype(np.int32)
+        self._port = _lines_of_cache(total, k.PORT)
+        self._port["since"] = -1
+        self._port["kind"][is_link] = 1 + kind.ravel()
+        self._port["asking"] = number // ports.each * ports.each
+        self._port["base"][self._buffer_of] = self._port["asking"]
+        self._port["bit"][self._buffer_of] = number % ports.each
+        self._aside = _lines_of_cache(total, k.ASIDE)
+        self._aside["front"] = -1
+        self._aside["core"] = ports.core
+        self._place = _lines_of_cache(total << form.shift, k.PLACE)
+        self._flight = np.zeros(self._place.size, k.FLIGHT)
+        self._spare = np.arange(self._place.size, dtype=np.int32)
+        self._wheel = np.zeros((form.mask + 1) << form.room, np.int32)
+        self._count = np.zeros(form.mask + 1, np.int64)
+        self._asked, self._asker = (np.zeros(2 * total + k.AHEAD, np.int32) for _ in range(2))
         self._clock = np.zeros(8, np.int64)
         self._clock[[k.EARLIEST, k.LATEST]] = -1
-        machine, ports, degree = fabric.machine, fabric.ports, fabric.degree
-        per = machine.cores_per_router
-        self._ends = neighbours(machine)
-        routers = self._ends.shape[0]
-        total = routers * ports
-        # Ports out by link, and the ports in that they lead to.
-        self._link_port = _port(np.arange(routers * degree), degree, ports)
-        entrance = entrances(machine)
-        there = entrance >= 0
-        behind = _port(entrance[there], degree, ports)
-        places = fabric.packets()
-        links = self._link_port[there]
-        self._path = np.full((total, k.PATH_COLUMNS), -1, np.int32)
-        self._path[:, k.BASE] = np.arange(total) // ports * ports
-        self._path[:, k.SPAN] = fabric.eject
-        self._path[links, k.BEHIND] = behind
-        self._path[links, k.SPAN] = fabric.spans()[there]
-        self._path[links, k.HOP] = fabric.hops()[there]
-        self._path[behind, k.FEEDER] = links
-        cores = np.arange(routers * per)
-        self._path[_port(cores, per, ports) + degree, k.CORE] = cores
-        self._out = np.zeros((total, k.OUT_COLUMNS), np.int32)
-        self._out[:, k.HOLDER] = -1
-        self._out[links, k.CREDIT] = places
-        self._into = np.zeros((total, k.IN_COLUMNS), np.int32)
-        self._want, self._due = np.zeros(total, np.int64), np.zeros(total, np.int64)
-        self._use = np.zeros((total, 4), np.int64)
-        self._use[:, k.SINCE] = -1
-        self._line = np.full((total, 2), -1, np.int64)
-        self._last = np.zeros(total, np.int64)
-        room = np.ones(total, np.int64)
-        room[behind] = places
-        self._path[:, k.START] = np.cumsum(room) - room
-        self._buffer = np.zeros((room.sum(), k.PLACE_COLUMNS), np.int64)
-        self._buffer[:, k.PORT] = np.repeat(np.arange(total), room)
-        self._fresh, self._active = np.zeros(total, np.int64), np.zeros(total, np.int64)
-        # No event is further off than this: what is taken longest, or a hop.
-        reach = max(fabric.eject, *fabric.spans().tolist(), *fabric.hops().tolist(), 1) + 2
-        wheel = 1 << int(reach).bit_length()
-        self._wheels = np.full((2, wheel), -1, np.int64)
-        drop = -1 if fabric.drop_after is None else fabric.drop_after
-        self._form = k.Form(degree, ports, places, wheel - 1, drop)
-        way = np.where(ways.link >= 0, _port(ways.link, degree, ports), -1)
-        self._tree = np.empty((ways.link.size, 4), np.int32)
-        self._tree[:, k.WAY], self._tree[:, k.END] = way, ways.end
-        self._tree[:, k.HERE], self._tree[:, k.LAST] = ways.sink_ptr[1:], ways.sink_ptr[ways.end]
-        self._exit = (_port(ways.sink, per, ports) + degree).astype(np.int32)
+        self._clock[k.SPARE] = self._spare.size
 
     @property
     def now(self) -> int:
@@ -151,15 +177,15 @@ class Network:
         return int(self._clock[k.NOW])
 
     @property
-    def entering(self) -> Integers:
+    def entering(self) -> Rows:
         """Packets that have not left the lines of their cores, in the rows of the kernels."""
-        rows: Integers = self._entering[~self._begun]
-        return rows
+        begun = self._begun
+        return self._entering[~begun] if begun.any() else self._entering
 
     @property
-    def tables(self) -> tuple[Ids, Ids, Ids]:
-        """Nodes, the ports of sinks, and ports, in the rows of the kernels."""
-        return self._tree, self._exit, self._path
+    def tables(self) -> tuple[Rows, Ids]:
+        """Nodes, in the rows of the kernels, and the ports out to sinks."""
+        return self._tree, self._exit
 
     @property
     def copies(self) -> int:
@@ -175,8 +201,8 @@ class Network:
         packets.check(self.fabric, self.ways, self.now)
         counts = self._sinks[packets.route + 1] - self._sinks[packets.route]
         self._copies += int(counts.sum())
-        each = self.fabric.instant or not self.fabric.machine.multicast
-        new = np.empty((int(counts.sum() if each else np.count_nonzero(counts)), 6), np.int64)
+        each = self._form.each
+        new = np.empty(int(counts.sum() if each else np.count_nonzero(counts)), k.ENTRY)
         k.new_rows(
             packets.time,
             packets.route,
@@ -185,29 +211,23 @@ class Network:
             self.ways.ptr,
             self.ways.router,
             self.ways.sink_ptr,
-            each,
             self.fabric.machine.cores_per_router,
             self._form,
-            self.fabric.inject,
-            self._last,
             new,
         )
         self._enter(new)
 
-    def _enter(self, new: Integers) -> None:
+    def _enter(self, new: Rows) -> None:
         left = self.entering
-        entering = np.concatenate([left, new]) if left.size else new
-        # Where nothing takes time a packet arrives when it is sent, whoever stands before it.
-        by = k.SENT_IN if self.fabric.instant else k.READY
-        order = np.argsort(entering[:, by], kind="stable")
-        self._entering = entering[order]
-        self._begun = np.zeros(order.size, np.bool_)
-        if self.fabric.instant:
-            return
-        self._behind = np.full(order.size, -1, np.int64)
-        entered = int(np.searchsorted(self._entering[:, k.READY], self.now))
-        self._clock[k.ENTERED] = entered
-        k.stand_in_line(self._entering, entered, self._line, self._behind)
+        both = np.concatenate([left, new]) if left.size else new
+        if left.size and new.size and new["sent"][0] < left["sent"][-1]:
+            both = both[np.argsort(both["sent"], kind="stable")]
+        self._entering = both
+        self._begun = np.zeros(both.size, np.bool_)
+        if not self.fabric.instant:
+            entered = int(np.searchsorted(both["sent"], self.now))
+            self._clock[k.ENTERED] = entered
+            k.stand_in_line(both, entered, self._aside)
 
     def run(self, until: int | None = None) -> Arrivals:
         """All that arrives, or is dropped, from now to before cycle ``until``; ``None``: all.
@@ -218,72 +238,81 @@ class Network:
         stop = k.NEVER if until is None else until
         if self.fabric.instant:
             return self._run_instant(stop)
-        arrived, dropped = (np.empty((self._copies, 4), np.int64) for _ in range(2))
-        if self._form.drop_after < 0:
-            dropped = dropped[:0]
+        arrived, dropped = (np.empty((4, self._copies), np.int64) for _ in range(2))
         status = k.advance(
             self._form,
+            self.fabric.drop_after,
             max(stop, self.now),
             self._tree,
             self._exit,
-            self._path,
-            self._into,
-            self._out,
-            self._want,
-            self._due,
-            self._use,
-            self._buffer,
-            self._wheels[0],
-            self._wheels[1],
-            self._line,
-            self._behind,
+            self._begin,
+            self._paths,
+            self._kinds,
+            self._buffer_of,
+            self._port,
+            self._aside,
+            self._place,
+            self._flight,
+            self._spare,
+            self._wheel,
+            self._count,
             self._entering,
             self._begun,
-            self._fresh,
-            self._active,
+            self._asked,
+            self._asker,
             self._clock,
             arrived,
             dropped,
         )
-        arrived = arrived[: self._clock[k.ARRIVED]]
-        dropped = dropped[: self._clock[k.DROPPED]]
-        self._copies -= arrived.shape[0] + dropped.shape[0]
+        arrived = arrived[:, : self._clock[k.ARRIVED]]
+        dropped = dropped[:, : self._clock[k.DROPPED]]
+        if self.now and (status == k.LOCKED or stop == k.NEVER):
+            # It is over when the last port is free, and the last packet has left its place.
+            ended = max(self._port["free"].max(), self._port["release"].max())
+            self._clock[k.NOW] = max(self.now, int(ended) + 1)
+        if self._landing.size:
+            arrived = np.concatenate([self._landing, arrived], axis=1)
+        late = arrived[2] >= max(stop, self.now)
+        self._landing = arrived[:, late]
+        if self._landing.size:
+            arrived = arrived[:, ~late]
+        self._copies -= arrived.shape[1] + dropped.shape[1]
         if status == k.LOCKED:
             raise self._locked()
         return Arrivals.of(arrived, dropped)
 
     def _run_instant(self, stop: int) -> Arrivals:
-        sent = self._entering[:, k.SENT_IN]
+        sent = self._entering["sent"]
         n = int(np.searchsorted(sent, stop))
         rows = self._entering[:n]
         self._begun[:n] = True
-        core = self.ways.sink[rows[:, k.TARGET_IN]]
-        arrived = np.stack([rows[:, k.IDENT_IN], core, sent[:n], sent[:n]], axis=1)
+        core = self.ways.sink[rows["sink"]]
+        arrived = np.stack([rows["ident"], core, sent[:n], sent[:n]])
         self._enter(self._entering[:0])
         self._copies -= n
         last = int(sent[:n].max(initial=self.now - 1)) + 1
         self._clock[k.NOW] = max(self.now, stop) if stop < k.NEVER else last
-        return Arrivals.of(arrived, arrived[:0])
+        return Arrivals.of(arrived, arrived[:, :0])
 
     def use(self) -> LinkUse:
         """What the links were used for, up to now."""
-        start, d = np.nonzero(self._ends >= 0)
-        port = self._link_port[start * self.fabric.degree + d]
-        use = self._use[port]
-        since = use[:, k.SINCE]
+        links, flits = self.ports.links, self.fabric.flits
+        port, aside = self._port[links], self._aside[links]
+        packets = port["packets"]
+        waited = np.where(port["since"] >= 0, self.now - port["since"], 0)
         return LinkUse(
-            start.astype(np.int32),
-            self._ends[start, d],
-            use[:, k.PACKETS] * self.fabric.flits,
-            use[:, k.BUSY],
-            use[:, k.STALL] + np.where(since >= 0, self.now - since, 0),
-            self._out[port, k.PEAK].astype(np.int64) * self.fabric.flits,
+            links // self.ports.each,
+            self.ports.behind[links] // self.ports.each,
+            packets * flits,
+            packets * self.ports.span[links] + aside["late"],
+            aside["stall"] + waited,
+            port["peak"].astype(np.int64) * flits,
         )
 
     def _locked(self) -> SpikecError:
         """E0325, with a circle: nothing is taken, so whoever is asked for has a full buffer."""
-        ports = self.fabric.ports
-        want, behind = self._want, self._path[:, k.BEHIND]
+        ports, behind = self.ports.each, self.ports.behind
+        want = self._port["want"]
         asks: dict[int, int] = {}
         for o in np.flatnonzero((want != 0) & (behind >= 0)).tolist():
             base = o // ports * ports
@@ -295,7 +324,7 @@ class Network:
         circle = [i // ports for i in seen[seen.index(port) :]]
         named = " -> ".join(map(str, [*circle, circle[0]][:17]))
         more = f" and {len(circle) - 16} more" if len(circle) > 16 else ""
-        held = int(self._into[:, k.PRESENT].sum())
+        held = self._flight.size - int(self._clock[k.SPARE])
         return fail(
             "E0325",
             f"in cycle {self.now} of '{self.fabric.machine.name}' nothing moves any more: {held} "
@@ -306,6 +335,8 @@ class Network:
         )
 
 
-def _port(link: npt.NDArray[np.integer[Any]], degree: int, ports: int) -> Integers:
-    """The port of each link, or core, by its number and how many a router has."""
-    return link.astype(np.int64) // degree * ports + link % degree
+def _lines_of_cache(count: int, form: np.dtype[Any]) -> Rows:
+    """Zeros, so many of ``form``, that begin where a line of cache does."""
+    raw = np.zeros(count * form.itemsize + _LINE, np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + count * form.itemsize].view(form)

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.machine import STEPS, Machine
-from ...ir.records import Record
+from ...ir.records import Record, frozen_array
 from ..mapping.check import neighbours
 
 Ids = npt.NDArray[np.int32]
 
-# Ports of a router are bits of a word.
+# Ports of a router are bits of a word, places of a buffer are counted in half words.
 MOST_PORTS: Final = 62
+MOST_PACKETS: Final = 2**16 - 1
 _DELAYS: Final = ("hop_x", "hop_y", "chip_hop", "gap", "chip_gap", "inject", "eject")
 
 
@@ -68,6 +69,11 @@ class Fabric(Record):
             short = self.flits - self.buffer
             raise ValueError(
                 f"buffer holds {self.buffer} flits, {short} fewer than the {self.flits} of a packet"
+            )
+        if self.packets() > MOST_PACKETS:
+            raise ValueError(
+                f"buffer holds {self.packets()} packets, {self.packets() - MOST_PACKETS} above "
+                f"{MOST_PACKETS}"
             )
         if self.drop_after is not None and self.drop_after < 1:
             raise ValueError(f"drop_after is {self.drop_after}, {1 - self.drop_after} below 1")
@@ -165,6 +171,54 @@ class Fabric(Record):
             home = _chip(self.machine, np.arange(end.shape[0]))
             table[_chip(self.machine, end) != home[:, None]] = chip
         return table.ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class Ports(Record):
+    """The ports of all routers: port p of router r has the number r ``each`` + p, with p the link,
+    then the core, then the host.
+
+    The same numbers serve for the way in (a buffer) and out (a link or a core). ``links`` is the
+    port of each link that there is (links,), in the order of their numbers. All others (ports,):
+    ``behind`` the port in that a way out leads to, ``feeder`` the port out that leads to a way in,
+    ``core`` the core, -1 where there is none; ``span`` the cycles for which a packet takes the way
+    out at least, ``hop`` those until its first flit is in the next buffer, 0 for a core.
+    """
+
+    each: int
+    links: Ids
+    behind: Ids
+    feeder: Ids
+    core: Ids
+    span: Ids
+    hop: Ids
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("links", "behind", "feeder", "core", "span", "hop"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int32))
+
+    @classmethod
+    def of(cls, fabric: Fabric) -> Ports:
+        """The ports of ``fabric``."""
+        machine, each, degree = fabric.machine, fabric.ports, fabric.degree
+        entrance = entrances(machine)
+        there = entrance >= 0
+        total = entrance.size // degree * each
+        links = port_of(np.flatnonzero(there), degree, each).astype(np.int32)
+        behind, feeder, core = (np.full(total, -1, np.int32) for _ in range(3))
+        behind[links] = port_of(entrance[there], degree, each)
+        feeder[behind[links]] = links
+        cores = np.arange(total // each * machine.cores_per_router)
+        core[port_of(cores, machine.cores_per_router, each) + degree] = cores
+        span, hop = np.full(total, fabric.eject, np.int32), np.zeros(total, np.int32)
+        span[links], hop[links] = fabric.spans()[there], fabric.hops()[there]
+        return cls(each, links, behind, feeder, core, span, hop)
+
+
+def port_of(number: npt.NDArray[np.integer[Any]], per: int, ports: int) -> npt.NDArray[np.int64]:
+    """The port of each link, or core, by its number and how many of these a router has."""
+    return number.astype(np.int64) // per * ports + number % per
 
 
 def degree(machine: Machine) -> int:

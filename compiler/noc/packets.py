@@ -122,18 +122,21 @@ class Arrivals(Copies):
 
     @classmethod
     def of(cls, arrived: Integers, dropped: Integers) -> Arrivals:
-        """Of rows (packet, core, cycle, cycle sent) in any order."""
+        """Of copies (4, copies) in any order: packet, core, cycle, cycle sent."""
         return cls(*_ordered(arrived), Copies(*_ordered(dropped)))
 
 
-def _ordered(rows: Integers) -> tuple[Integers, Integers, Integers, Integers]:
-    packet, core, time, sent = (np.ascontiguousarray(column) for column in rows.T)
+def _ordered(copies: Integers) -> tuple[Integers, Integers, Integers, Integers]:
+    packet, core, time, sent = copies
     if not time.size:
         return packet, core, time, sent
     cores = int(core.max()) + 1
     key = (time - time.min()) * cores + core
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     key = key[order]
-    if (key[1:] == key[:-1]).any():
-        order = np.lexsort((packet, sent, core, time))
+    tied = np.concatenate([[False], key[1:] == key[:-1]])
+    if tied.any():
+        tied[:-1] |= tied[1:]
+        some = order[tied]
+        order[tied] = some[np.lexsort((packet[some], sent[some], key[tied]))]
     return packet[order], core[order], time[order], sent[order]

@@ -137,10 +137,10 @@ def test_without_latency_and_without_packets() -> None:
 
 
 def test_errors_by_hand() -> None:
-    nothing = np.zeros((0, 4), np.int64)
+    nothing = np.zeros((4, 0), np.int64)
     # Rows (packet, core, cycle, cycle sent); latencies 4, 8 and 5, 6 of the same copies.
-    truth = Arrivals.of(np.array([(0, 1, 4, 0), (0, 2, 9, 1)]), nothing)
-    other = Arrivals.of(np.array([(0, 2, 7, 1), (0, 1, 5, 0)]), nothing)
+    truth = Arrivals.of(np.array([(0, 1, 4, 0), (0, 2, 9, 1)]).T, nothing)
+    other = Arrivals.of(np.array([(0, 2, 7, 1), (0, 1, 5, 0)]).T, nothing)
     found = error(truth, other)
     assert found.mean == pytest.approx(11 / 12 - 1)
     assert found.copy == pytest.approx(0.25)

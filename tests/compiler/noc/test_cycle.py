@@ -152,6 +152,33 @@ def test_a_saturated_line_delivers_at_the_rate_of_its_slowest_part() -> None:
         assert set(np.diff(arrivals.time).tolist()) == {period}
 
 
+@pytest.mark.parametrize("multicast", [False, True])
+def test_a_line_is_without_end_and_a_buffer_as_long_as_it_says(multicast: bool) -> None:
+    m = machine("mesh", (2, 1), multicast=multicast)
+    routes = line_of([[0, 1]], [[1]])
+    f = Fabric(m, 1e-9, buffer=65535, eject=2)
+    spikes = 140_000
+    zero = np.zeros(spikes, np.int64)
+    arrivals, network = simulate(Case(f, routes, Packets.of(zero, zero, zero)))
+    # One a cycle comes in, every other cycle one goes out: until the buffer is full.
+    assert arrivals.time.tolist() == list(range(4, 4 + 2 * spikes, 2))
+    assert network.use().peak.max() == 65535
+    assert network.now == arrivals.time[-1] + 1
+
+
+@pytest.mark.parametrize("multicast", [False, True])
+def test_the_line_of_a_core_is_in_the_order_of_time(multicast: bool) -> None:
+    """Also where what is sent first is told last."""
+    m = machine("mesh", (2, 1), multicast=multicast)
+    routes = line_of([[0, 1]], [[1]])
+    network = Network(Fabric(m, 1e-9, inject=5), Ways.along(routes, m))
+    network.send(Packets.of([10, 30], [0, 0], [0, 0], [1, 3]))
+    network.send(Packets.of([11, 30], [0, 0], [0, 0], [2, 4]))
+    arrivals = network.run()
+    assert arrivals.packet.tolist() == [1, 2, 3, 4]
+    assert arrivals.time.tolist() == [17, 22, 37, 42]
+
+
 def test_links_from_chip_to_chip_are_slower_and_hold_the_next_until_the_tail() -> None:
     m = machine("mesh", (2, 1), (2, 1), multicast=True)
     f = Fabric(m, 1e-9, flits=2, buffer=2, hop_x=2, chip_hop=20, chip_gap=10, eject=1)
