@@ -1,6 +1,7 @@
 r"""Plasticity: how the spikes of a projection change its weights.
 
-A step t of a plastic projection from neurons i to neurons j, whatever its rule:
+`PairSTDP` is a rule in real numbers, with times of its own: see there. A step t of a plastic
+projection from neurons i to neurons j under any other rule:
 
 1. For every pre event, in ascending order of i: synapse (i, j) transmits :math:`w_{ij}` times the
    value of the event, with the weight as it was (or, under ``Transmit.AFTER``, as it has become);
@@ -28,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
@@ -383,7 +385,115 @@ class SDSP(Rule):
             yield f"refresh_threshold is {self.refresh_threshold}, beyond {MAX_WEIGHT}"
 
 
-RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP)
+class Pairing(StrEnum):
+    """Which spikes pair."""
+
+    ALL = "all"  # every one with every one
+    NEAREST = "nearest"  # each with the last one of the other side
+
+
+class Window(StrEnum):
+    """What the time between two spikes is worth."""
+
+    EXPONENTIAL = "exponential"  # exp(-dt / tau)
+    RECTANGULAR = "rectangular"  # 1 up to tau, both included, then 0
+
+
+class Dependence(StrEnum):
+    """What an amplitude is multiplied with."""
+
+    ADDITIVE = "additive"  # 1
+    SCALED = "scaled"  # w_max: what PyNN calls additive
+    MULTIPLICATIVE = "multiplicative"  # w_max - w up, w - w_min down
+
+
+class Coincidence(StrEnum):
+    """What two spikes do that reach a synapse in one step."""
+
+    NONE = "none"
+    POTENTIATE = "potentiate"  # the pre spike counts as the first
+    DEPRESS = "depress"  # the post spike counts as the first
+    BOTH = "both"  # up and down; down first
+
+
+@dataclass(frozen=True, eq=False)
+class PairSTDP(Rule):
+    r"""Spike timing of pairs, in real numbers.
+
+    A pre spike of step s and a post spike of step t reach their synapse in the steps
+    :math:`s + (1 - f) d` and :math:`t + f d`, with d the projection's delay in steps and f =
+    ``dendritic_delay_fraction``, as in PyNN: 1 is all dendritic (SpiNNaker), 0 all axonal (Brian2,
+    CARLsim). Let :math:`\Delta` be the second minus the first, in seconds. Then
+
+    .. math::
+        w \leftarrow \mathrm{clamp}(w + g_+ A_+ F(\Delta / \tau_+)) \quad \Delta > 0,
+        \qquad
+        w \leftarrow \mathrm{clamp}(w - g_- A_- F(-\Delta / \tau_-)) \quad \Delta < 0,
+
+    when the later of the two is there, for the pairs that ``pairing`` says; all that a spike pairs
+    with change w at once. F is :math:`e^{-x}` or :math:`[x \le 1]` (``window``), :math:`g` as
+    ``dependence`` says, and :math:`\Delta = 0` as ``coincidence`` does, with F = 1. The
+    weight that a spike transmits is that of the step in which it is at the synapse, before or after
+    what it changes there; it is with the neuron :math:`f d` steps later.
+
+    Units: ``a_plus`` and ``a_minus`` those of the weight (of none, where w or w_max multiplies
+    them), ``tau_plus`` and ``tau_minus`` seconds. A rectangular window pairs the nearest.
+    """
+
+    a_plus: float
+    a_minus: float
+    tau_plus: float
+    tau_minus: float
+    pairing: Pairing = Pairing.ALL
+    window: Window = Window.EXPONENTIAL
+    dependence: Dependence = Dependence.ADDITIVE
+    coincidence: Coincidence = Coincidence.POTENTIATE
+    dendritic_delay_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = ("a_plus", "a_minus", "tau_plus", "tau_minus", "dendritic_delay_fraction")
+        for name in names:
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre spikes change weights."""
+        return self.a_minus != 0
+
+    @property
+    def columns(self) -> bool:
+        """Whether post spikes change weights."""
+        return self.a_plus != 0
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        for name in ("a_plus", "a_minus"):
+            if not isfinite(getattr(self, name)):
+                yield f"{name} is {getattr(self, name)}; it must be finite"
+        for name in ("tau_plus", "tau_minus"):
+            if not (isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                yield f"{name} is {getattr(self, name):g} s; it must be finite and above 0"
+        if not 0 <= self.dendritic_delay_fraction <= 1:
+            yield f"dendritic_delay_fraction is {self.dendritic_delay_fraction:g}, not 0 to 1"
+        if self.window is Window.RECTANGULAR and self.pairing is Pairing.ALL:
+            yield "a rectangular window that pairs all with all; it pairs the nearest"
+
+    def sides(self, delay: int) -> tuple[int, int]:
+        """The steps of ``delay`` on the axonal and on the dendritic side.
+
+        ``ValueError`` where the fraction does not divide it into whole steps.
+        """
+        dendritic = self.dendritic_delay_fraction * delay
+        if abs(dendritic - round(dendritic)) > 1e-9 * max(1, delay):
+            raise ValueError(
+                f"the fraction {self.dendritic_delay_fraction:g} of a delay of {delay} steps is "
+                f"{dendritic:g} steps, no whole number"
+            )
+        return delay - round(dendritic), round(dendritic)
+
+
+RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP, PairSTDP)
 
 
 @dataclass(frozen=True, eq=False)

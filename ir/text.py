@@ -29,12 +29,16 @@ from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
     RULES,
     Accumulation,
+    Coincidence,
+    Dependence,
+    Pairing,
     Plasticity,
     Response,
     Trace,
     TraceDecay,
     Transmit,
     Update,
+    Window,
 )
 from .records import Record, frozen_array, plain, written
 from .semantics import (
@@ -64,6 +68,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
     for cls in (
         *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
         *(Transmit, Accumulation, TraceDecay, Response),
+        *(Pairing, Window, Dependence, Coincidence),
     )
 }
 _LINES: dict[str, type[Record]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import pairwise
 from math import isfinite, prod
@@ -30,7 +30,7 @@ from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
 from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
 from .numerics import Rounding
-from .plasticity import MAX_WEIGHT, RULES, SDSP, Plasticity
+from .plasticity import MAX_WEIGHT, RULES, SDSP, Coincidence, PairSTDP, Plasticity
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
 from .semantics import Reset
 
@@ -332,7 +332,7 @@ def _projection(
         found.add("E0106", f"'{name}': {bad} of {projection.bias.size} biases are not finite", at)
     connection, fits = projection.connection, _connection(projection, found)
     if projection.plasticity is not None and fits:
-        _plastic(projection, projection.plasticity, post, found)
+        _plastic(projection, projection.plasticity, pre, post, found)
     if pre is None or not isinstance(post, Population):
         return
     if fits and (prod(connection.in_shape) != pre.size or prod(connection.out_shape) != post.size):
@@ -353,6 +353,7 @@ def _projection(
 def _plastic(
     projection: Projection,
     plasticity: Plasticity,
+    pre: Input | Population | None,
     post: Input | Population | None,
     found: Diagnostics,
 ) -> None:
@@ -362,6 +363,9 @@ def _plastic(
         return
     for problem in rule.problems():
         found.add("E0209", f"'{name}': {problem}", at)
+    if isinstance(rule, PairSTDP):
+        for problem in _pair_times(projection, rule, pre):
+            found.add("E0209", f"'{name}': {problem}", at)
     low, high = plasticity.w_min, plasticity.w_max
     if not -MAX_WEIGHT <= low <= high <= MAX_WEIGHT:  # also where one is not a number
         found.add(
@@ -416,6 +420,27 @@ def _plastic(
                 f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
                 at,
             )
+
+
+def _pair_times(
+    projection: Projection, rule: PairSTDP, pre: Input | Population | None
+) -> Iterator[str]:
+    """What is wrong with when the spikes of a pair reach their synapse."""
+    if projection.delay < 0 or not 0 <= rule.dendritic_delay_fraction <= 1:
+        return
+    if projection.delay == 0 and isinstance(pre, Population):
+        yield "a delay of 0 steps; spikes of a population take at least one to a synapse and on"
+        return
+    try:
+        _, dendritic = rule.sides(projection.delay)
+    except ValueError as error:
+        yield str(error)
+        return
+    if dendritic == 0 and rule.coincidence in (Coincidence.DEPRESS, Coincidence.BOTH):
+        yield (
+            f"coincidence is {rule.coincidence}, but without a dendritic delay a weight is sent "
+            "before the neuron spikes that would depress it; potentiate or none is left"
+        )
 
 
 def _cannot_learn(stage: Connection | None) -> str | None:

@@ -24,6 +24,7 @@ from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.verify import verify
+from .learning import EARLY, LATE, TICK, learning_phases, plastic_synapses
 from .plan import Node, Pathway, Plan, Real, make_plan, numpy_seconds
 from .session import build_and_run, compiler_missing, load_brian, session
 from .step_code import aged, input_code, population_code
@@ -32,9 +33,6 @@ Codegen = Literal["auto", "numpy", "standalone"]
 Progress = Callable[[float], None]
 
 _STANDALONE_FROM_SECONDS = 30.0
-# A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
-# makes every instant exact: C++ code takes clocks for different that are 1e-14 s apart.
-_TICK = 2.0**-10
 _TIMED_ARRAY_FROM = 0.05  # share of non-zero inputs from which a dense array is the smaller form
 
 
@@ -44,6 +42,8 @@ def run_golden(
     *,
     record: Sequence[tuple[str, str]] = (),
     populations: Sequence[str] | None = None,
+    learning: bool | Sequence[bool] = True,
+    record_weights: Literal["end", "samples"] = "end",
     codegen: Codegen = "auto",
     progress: Progress | None = None,
 ) -> Recording:
@@ -56,18 +56,26 @@ def run_golden(
     its steps. The step by which a registered population is late is part of its semantics and
     stays.
 
+    Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
+    sample to sample; traces do not. ``learning`` says, for all samples or one by one, whether
+    weights change. ``weights`` of the recording has them after the last sample, or after each of
+    the ``samples``.
+
     ``codegen`` is ``"numpy"``, ``"standalone"`` (one C++ program, compiled first) or ``"auto"``,
     which estimates the work; spikes are the same. ``progress`` is called with the finished share.
 
-    Raises E0206 for an unknown population or variable, E0301 for an integer population, E0601
-    without Brian2, E0602 without a compiler, E0702 for a stimulus of other inputs.
+    Raises E0206 for an unknown population or variable, E0301 for an integer population or another
+    rule, E0601 without Brian2, E0602 without a compiler, E0702 for a stimulus of other inputs,
+    E0707 where ``learning`` does not fit the samples.
     """
     verify(graph)
     names = _names(graph, populations)
     _check(graph, stimulus, record)
     plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)))
+    phases = learning_phases(learning, stimulus.samples)
+    each = record_weights == "samples"
     if stimulus.samples == 0 or stimulus.steps == 0:
-        return _recording(plan, {}, {})
+        return _recording(plan, {}, {}, {})
     brian = load_brian()
     standalone = codegen == "standalone" or (
         codegen == "auto"
@@ -76,22 +84,22 @@ def run_golden(
     )
     if not standalone:
         with session(brian, None):
-            built = _build(brian, plan)
+            built = _build(brian, plan, phases, each)
             report = None if progress is None else _report(progress)
             built.network.run(
-                plan.samples * plan.period * _TICK * brian.second,
+                plan.samples * plan.period * TICK * brian.second,
                 report=report,
                 report_period=0.2 * brian.second,
                 namespace={},
             )
-            return _recording(plan, *_read(plan, built))
+            return _recording(plan, *_read(plan, built, each))
     with tempfile.TemporaryDirectory(prefix="spikec-golden-") as name:
         folder = Path(name)
         with session(brian, folder) as device:
-            built = _build(brian, plan)
-            built.network.run(plan.samples * plan.period * _TICK * brian.second, namespace={})
+            built = _build(brian, plan, phases, each)
+            built.network.run(plan.samples * plan.period * TICK * brian.second, namespace={})
             build_and_run(device, folder)
-            result = _recording(plan, *_read(plan, built))
+            result = _recording(plan, *_read(plan, built, each))
     if progress is not None:
         progress(1.0)
     return result
@@ -123,15 +131,6 @@ def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) 
                 population.at,
                 "run the graph as it was before quantising",
             )
-    for projection in graph.projections:
-        if projection.plasticity is not None:
-            raise fail(
-                "E0301",
-                f"'{projection.name}' learns by {type(projection.plasticity.rule).__name__}, which "
-                "the golden reference does not have",
-                projection.at,
-                "run it on the integer rung",
-            )
     for name, variable in record:
         known = [p.neuron.state for p in graph.populations if p.name == name]
         if not known or variable not in known[0]:
@@ -156,22 +155,26 @@ class _Built:
     network: Any
     spikes: dict[str, Any]
     states: dict[tuple[str, str], Any]
+    plastic: dict[str, Any]
+    shots: dict[str, Any]
 
 
 def _slot(node: Node, part: str) -> str:
     return f"{part}_{node.brian_name}"
 
 
-def _build(brian: Any, plan: Plan) -> _Built:
-    clock = brian.Clock(_TICK * brian.second, name="step_clock")
-    restart = brian.Clock(plan.period * _TICK * brian.second, name="sample_clock")
+def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built:
+    clock = brian.Clock(TICK * brian.second, name="step_clock")
+    restart = brian.Clock(plan.period * TICK * brian.second, name="sample_clock")
     network = brian.Network()
     order = sorted(plan.nodes.values(), key=lambda node: node.place)
     network.schedule = [
         *("start", "groups"),  # where Brian2 keeps what takes no part in a step
         "restart",
         "feed",
+        EARLY,
         *(_slot(node, part) for node in order for part in ("step", "send")),
+        LATE,
         "record",
     ]
     groups: dict[str, Any] = {}
@@ -203,6 +206,19 @@ def _build(brian: Any, plan: Plan) -> _Built:
             network.add(_feed(brian, plan, node, group, clock))
     for k, pathway in enumerate(plan.pathways):
         network.add(_connect(brian, plan, k, pathway, groups, clock))
+    plastic, shots = {}, {}
+    if plan.learning:
+        gates = brian.TimedArray(
+            np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
+        )
+        for k, learning in enumerate(plan.learning):
+            synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
+            plastic[learning.name] = synapses
+            if each:
+                shots[learning.name] = brian.StateMonitor(
+                    synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
+                )
+    network.add(list(plastic.values()), list(shots.values()))
     spikes = {
         name: brian.EventMonitor(
             groups[name],
@@ -225,7 +241,7 @@ def _build(brian: Any, plan: Plan) -> _Built:
         for name, variable in plan.record
     }
     network.add(list(spikes.values()), list(states.values()))
-    return _Built(network, spikes, states)
+    return _Built(network, spikes, states, plastic, shots)
 
 
 def _feed(brian: Any, plan: Plan, node: Node, group: Any, clock: Any) -> list[Any]:
@@ -238,7 +254,7 @@ def _feed(brian: Any, plan: Plan, node: Node, group: Any, clock: Any) -> list[An
         table = np.zeros((events.samples, plan.period, events.size))
         table[events.sample, events.step, events.index] = events.value
         stimulus = brian.TimedArray(
-            table.reshape(-1, events.size), _TICK * brian.second, name=f"{name}_values"
+            table.reshape(-1, events.size), TICK * brian.second, name=f"{name}_values"
         )
         group.namespace["stimulus"] = stimulus
         group.run_regularly("z = stimulus(t, i)", clock=clock, when="feed")
@@ -254,7 +270,7 @@ def _feed(brian: Any, plan: Plan, node: Node, group: Any, clock: Any) -> list[An
     generator = brian.SpikeGeneratorGroup(
         len(pairs),
         source,
-        step * _TICK * brian.second,
+        step * TICK * brian.second,
         clock=clock,
         when="feed",
         order=0,
@@ -288,7 +304,7 @@ def _connect(
         "w : 1",
         on_pre=f"total_post += {sent}",
         on_event={"pre": f"emit{pathway.latch}"},
-        delay=int(pathway.delay[0]) * _TICK * brian.second if uniform else None,
+        delay=int(pathway.delay[0]) * TICK * brian.second if uniform else None,
         clock=clock,
         name=f"pathway{k}",
         namespace={},
@@ -296,29 +312,37 @@ def _connect(
     synapses.connect(i=pathway.i, j=pathway.j)
     synapses.w = pathway.w
     if not uniform:
-        synapses.delay = pathway.delay * _TICK * brian.second
+        synapses.delay = pathway.delay * TICK * brian.second
     synapses.pre.when, synapses.pre.order = _slot(pre, "send"), 1
     return synapses
 
 
 def _read(
-    plan: Plan, built: _Built
-) -> tuple[dict[str, tuple[Any, Any, Any]], dict[tuple[str, str], Real]]:
-    """Step, neuron and value of every recorded emission, and the traces (steps, neurons)."""
+    plan: Plan, built: _Built, each: bool
+) -> tuple[dict[str, tuple[Any, Any, Any]], dict[tuple[str, str], Real], dict[str, Real]]:
+    """Step, neuron and value of every recorded emission, traces (steps, neurons), weights."""
     emissions = {}
     for name, monitor in built.spikes.items():
-        step = np.rint(np.asarray(monitor.t_[:]) / _TICK).astype(np.int64)
+        step = np.rint(np.asarray(monitor.t_[:]) / TICK).astype(np.int64)
         index = np.array(monitor.i[:])
         value = np.ones(step.size) if plan.nodes[name].single else np.array(monitor.z[:])
         emissions[name] = (step, index, value)
     traces = {key: np.array(getattr(m, key[1]).T) for key, m in built.states.items()}
-    return emissions, traces
+    weights = {}
+    for learning in plan.learning:
+        last = np.array(built.plastic[learning.name].w[:])[None]
+        if each:  # after a sample is before the next one
+            before = np.array(built.shots[learning.name].w.T)[1:]
+            last = np.concatenate([before, last])
+        weights[learning.name] = last.reshape(len(last), *learning.shape)
+    return emissions, traces, weights
 
 
 def _recording(
     plan: Plan,
     emissions: dict[str, tuple[Any, Any, Any]],
     traces: dict[tuple[str, str], Real],
+    weights: dict[str, Real],
 ) -> Recording:
     nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     spikes = {}
@@ -347,4 +371,4 @@ def _recording(
         states[name, variable] = np.ascontiguousarray(
             trace[:, population.lag : population.lag + plan.steps]
         )
-    return Recording("golden", plan.dt, spikes, states)
+    return Recording("golden", plan.dt, spikes, states, weights)

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...compiler.connectivity import delays, to_sparse
+from ...ir.connections import Dense, Flatten, Sparse, stages
+from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import Emission, Threshold
+from ...ir.plasticity import PairSTDP, Plasticity
 
 Real = npt.NDArray[np.float64]
 
@@ -55,6 +58,35 @@ class Pathway:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """Plastic synapses (i, j, w), in the order of the weights of their projection, flattened.
+
+    Pre spikes are at the synapse ``axonal`` steps after they were sent, post spikes ``dendritic``
+    ones. What they do is done before the populations of that step go on, or, if not ``early``,
+    behind them: pre spikes of populations that take no time to get there. What is sent is with the
+    post population ``dendritic`` steps later.
+    """
+
+    name: str
+    pre: str
+    post: str
+    rule: PairSTDP
+    plasticity: Plasticity
+    i: npt.NDArray[np.int32]
+    j: npt.NDArray[np.int32]
+    w: Real
+    shape: tuple[int, ...]
+    axonal: int
+    dendritic: int
+    early: bool
+
+    @property
+    def pending(self) -> int:
+        """Population steps between that of the sending and that of the arrival, both included."""
+        return self.dendritic + 1 if self.early else self.dendritic
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sample is ``steps`` long, plus ``lag``, plus ``pad`` steps in which late spikes die."""
 
@@ -64,6 +96,7 @@ class Plan:
     record: tuple[tuple[str, str], ...]
     nodes: dict[str, Node]
     pathways: tuple[Pathway, ...]
+    learning: tuple[Learning, ...]
     lag: int
     pad: int
 
@@ -95,7 +128,12 @@ class Plan:
     def latches_read(self, name: str) -> list[int]:
         """The ages of its values that the synapses of a node, or its recording, read."""
         ages = {p.latch for p in self.pathways if p.pre == name}
-        return sorted(ages | ({0} if name in self.populations else set()))
+        paired = any(name in (p.pre, p.post) for p in self.learning)
+        return sorted(ages | ({0} if paired or name in self.populations else set()))
+
+    def pending(self, name: str) -> int:
+        """For how many of its steps what plastic synapses have sent to a population may wait."""
+        return max((p.pending for p in self.learning if p.post == name), default=0)
 
 
 def make_plan(
@@ -104,22 +142,27 @@ def make_plan(
     populations: tuple[str, ...],
     record: tuple[tuple[str, str], ...],
 ) -> Plan:
-    """Order the populations and unroll the connections; E0301 for delays of no single value."""
+    """Order the populations and unroll the connections.
+
+    E0301 for delays of no single value, and for plastic synapses of another rule than `PairSTDP` or
+    between nodes that send anything else than single spikes.
+    """
     single = {
         line.name: bool((stimulus.inputs[line.name].value == 1).all()) for line in graph.inputs
     }
     single |= {population.name: _single(population) for population in graph.populations}
     place = {line.name: -1 - k for k, line in enumerate(graph.inputs)}
-    synapses = {p.name: _synapses(graph, p) for p in graph.projections}
+    fixed = [p for p in graph.projections if p.plasticity is None]
+    synapses = {p.name: _synapses(graph, p) for p in fixed}
     before: dict[str, set[str]] = {population.name: set() for population in graph.populations}
-    for projection in graph.projections:
+    for projection in fixed:
         steps = synapses[projection.name][3]
         if projection.pre in before and steps.size and not steps.min():
             before[projection.post].add(projection.pre)
     place |= {name: k for k, name in enumerate(TopologicalSorter(before).static_order())}
     pathways = [
         pathway
-        for projection in graph.projections
+        for projection in fixed
         for pathway in _pathways(
             projection,
             synapses[projection.name],
@@ -127,6 +170,11 @@ def make_plan(
             single[projection.pre],
         )
     ]
+    learning = tuple(
+        _learning(graph, p, p.plasticity, single)
+        for p in graph.projections
+        if p.plasticity is not None
+    )
     latches = dict.fromkeys(place, 0)
     for pathway in pathways:
         latches[pathway.pre] = max(latches[pathway.pre], pathway.latch)
@@ -141,8 +189,15 @@ def make_plan(
             for node in sources
         },
         tuple(pathways),
+        learning,
         max((population.lag for population in graph.populations), default=0),
-        max((int(p.delay.max()) for p in pathways if p.delay.size), default=0),
+        max(
+            (
+                *(int(p.delay.max()) for p in pathways if p.delay.size),
+                *(p.axonal + p.dendritic for p in learning),
+            ),
+            default=0,
+        ),
     )
 
 
@@ -167,6 +222,55 @@ def _synapses(graph: Graph, projection: Projection) -> _Synapses:
     shown = int(isinstance(pre, Population) and pre.semantics.registered)
     steps = projection.delay + shown + early[i] + late[j]
     return i, j, matrix.data.astype(np.float64), steps
+
+
+def _learning(
+    graph: Graph, projection: Projection, plasticity: Plasticity, single: dict[str, bool]
+) -> Learning:
+    rule, name = plasticity.rule, projection.name
+    if not isinstance(rule, PairSTDP):
+        raise fail(
+            "E0301",
+            f"'{name}' learns by {type(rule).__name__}, which the golden reference does not have",
+            projection.at,
+            "run it on the integer rung",
+        )
+    for end in (projection.pre, projection.post):
+        if not single[end]:
+            raise fail(
+                "E0301",
+                f"'{name}' learns from '{end}', which sends other values than single spikes",
+                projection.at,
+                "one spike a step, and inputs of zeros and ones",
+            )
+    (stage,) = (s for s in stages(projection.connection) if not isinstance(s, Flatten))
+    weight = np.asarray(stage.weight, np.float64)  # type: ignore[attr-defined]
+    # Every synapse is there, also one whose weight is zero now.
+    match stage:
+        case Dense():
+            j, i = (axis.ravel() for axis in np.indices(weight.shape))
+        case Sparse():
+            i, j = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr)), stage.post
+        case _:
+            i = j = np.arange(weight.size)
+    axonal, dendritic = rule.sides(projection.delay)
+    pre = graph.node(projection.pre)
+    if isinstance(pre, Population):
+        axonal += pre.semantics.registered
+    return Learning(
+        name,
+        projection.pre,
+        projection.post,
+        rule,
+        plasticity,
+        i.astype(np.int32),
+        j.astype(np.int32),
+        weight.ravel(),
+        weight.shape,
+        axonal,
+        dendritic,
+        axonal > 0 or isinstance(pre, Input),
+    )
 
 
 def _pathways(
@@ -197,7 +301,7 @@ def _pathways(
 def numpy_seconds(plan: Plan) -> float:
     """A rough estimate of the time that numpy code would take."""
     steps = plan.samples * plan.period
-    objects = 3 * len(plan.nodes) + 2 * len(plan.pathways)
+    objects = 3 * len(plan.nodes) + 2 * len(plan.pathways) + 6 * len(plan.learning)
     events = 0.0
     for pathway in plan.pathways:
         node = plan.nodes[pathway.pre]

@@ -78,9 +78,15 @@ def population_code(plan: Plan, node: Node) -> Code:
     step = step_parameters(neuron, semantics, plan.dt)
     _latch(code, node.latches)
     code.state["total"] = 0.0
+    pending = plan.pending(population.name)
+    code.state |= {f"pending{k}": 0.0 for k in range(1, pending + 1)}
     code.constants |= {"period": plan.period, "lag": population.lag, "live": plan.live}
-    code.add("phase = t_in_timesteps % period", "drive = total" + _bias(plan, population, code))
-    code.add("total = 0")
+    waited = " + pending1" if pending else ""
+    code.add("phase = t_in_timesteps % period")
+    code.add("drive = total" + waited + _bias(plan, population, code), "total = 0")
+    code.add(*(f"pending{k} = pending{k + 1}" for k in range(1, pending)))
+    if pending:
+        code.add(f"pending{pending} = 0")
     # Before its lag a population rests; after its sample it is silent, so that nothing is pending
     # when the next one starts.
     on = ""

@@ -11,6 +11,7 @@ import networkx as nx
 from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Population, Projection
+from ...ir.plasticity import PairSTDP
 
 _ORIGIN = ("origin",)
 
@@ -33,7 +34,8 @@ class Retime:
     population a row is read :math:`\min(d, 1)` steps after its spike (with the register in d), so
     pairs stay what they were where :math:`\min(d', 1) - \min(d, 1) = r_\mathrm{post} -
     r_\mathrm{pre}`; from an input it is read at once, and :math:`r_\mathrm{post}` must be zero.
-    Everything else is refused (E0502).
+    Under `PairSTDP` pairs stay where delays do, or all of the delay is axonal. Everything else is
+    refused (E0502).
     """
 
     NAME: ClassVar[str] = "retime"
@@ -65,6 +67,10 @@ def _keeps_pairs(
         kept = min(delay + moved, 1) - min(delay, 1) == moved
     else:
         delay, kept = projection.delay, moved == 0
+    rule = None if projection.plasticity is None else projection.plasticity.rule
+    if isinstance(rule, PairSTDP):
+        # A step more of delay sets the post spike back by f and the pre spike forward by 1 - f.
+        kept = moved == 0 or rule.dendritic_delay_fraction == 0
     if not kept:
         found.add(
             "E0502",

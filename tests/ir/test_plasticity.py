@@ -31,6 +31,7 @@ from spikec.ir.plasticity import (
     RULES,
     SDSP,
     Accumulation,
+    PairSTDP,
     Plasticity,
     Response,
     Rule,
@@ -244,7 +245,8 @@ def test_facts() -> None:
     assert trace(on_post=Update(offset=1)).columns
     assert (ODIN.rows, ODIN.columns) == (True, False)
     assert (Rule().rows, Rule().columns, list(Rule().problems())) == (True, False, [])
-    assert all(rule.INTEGER and rule.__doc__ for rule in RULES)
+    assert all(rule.__doc__ for rule in RULES)
+    assert [rule for rule in RULES if not rule.INTEGER] == [PairSTDP]
     assert (TraceSTDP.PRE, TraceSTDP.POST) == (("x",), ("y",))
     assert (SDSP.PRE, SDSP.POST) == ((), ("c",))
 

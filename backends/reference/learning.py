@@ -1,0 +1,166 @@
+"""Plastic synapses of the golden reference: `ir.plasticity.PairSTDP` in Brian2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from ...ir.diagnostics import fail
+from ...ir.plasticity import Coincidence, Dependence, Pairing, PairSTDP, Transmit, Window
+from .plan import Learning, Plan
+
+# A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
+# makes every instant exact: C++ code takes clocks for different that are 1e-14 s apart.
+TICK: Final = 2.0**-10
+# When in a step synapses learn: before all populations, and behind them.
+EARLY: Final = "early"
+LATE: Final = "late"
+
+# What a spike of either side does, in the order of a step in which there is one of each: the pre
+# spike sends and depresses (P) and is remembered (X), the post spike potentiates (Q) and is
+# remembered (Y).
+_ORDER: Final = {
+    Coincidence.POTENTIATE: "PXQY",
+    Coincidence.DEPRESS: "QYPX",
+    Coincidence.NONE: "PQXY",
+    Coincidence.BOTH: "XYPQ",
+}
+
+
+def learning_phases(learning: bool | Sequence[bool], samples: int) -> list[bool]:
+    """Whether weights change in each sample; E0707 where there are not as many as samples."""
+    phases = [learning] * samples if isinstance(learning, bool) else list(learning)
+    if len(phases) != samples:
+        raise fail("E0707", f"learning has {len(phases)} phases, the stimulus {samples} samples")
+    return phases
+
+
+def plastic_synapses(
+    brian: Any,
+    plan: Plan,
+    k: int,
+    learning: Learning,
+    groups: dict[str, Any],
+    clock: Any,
+    restart: Any,
+    gates: Any,
+) -> Any:
+    """The synapses of the k-th plastic projection.
+
+    ``gates`` is 1 in samples that learn. Spikes of a population are put in the queue of a pathway
+    in its slot, which for `EARLY` is that of the next step: there a delay is one step shorter.
+    """
+    rule, plasticity = learning.rule, learning.plasticity
+    code = _Code(learning, plan)
+    pre, post = code.pathways()
+    late_post = not learning.early or learning.dendritic == 0
+    pre_is_input = plan.nodes[learning.pre].place < 0
+    synapses = brian.Synapses(
+        groups[learning.pre],
+        groups[learning.post],
+        code.model,
+        on_pre=pre,
+        on_post=post,
+        on_event=dict.fromkeys((*pre, *post), "emit0"),
+        clock=clock,
+        name=f"plastic{k}",
+        namespace={
+            "gates": gates,
+            "a_plus": rule.a_plus,
+            "a_minus": rule.a_minus,
+            "tau_plus": rule.tau_plus / plan.dt * TICK * brian.second,
+            "tau_minus": rule.tau_minus / plan.dt * TICK * brian.second,
+            "low": plasticity.w_min,
+            "high": plasticity.w_max,
+            "window_plus": np.floor(rule.tau_plus / plan.dt * (1 + 1e-12)),
+            "window_minus": np.floor(rule.tau_minus / plan.dt * (1 + 1e-12)),
+        },
+    )
+    synapses.connect(i=learning.i, j=learning.j)
+    synapses.w = learning.w
+    enabled = True if plasticity.enable is None else plasticity.enable
+    on = np.broadcast_to(np.asarray(enabled) & plasticity.learning, learning.shape)
+    synapses.on = on.astype(np.float64).ravel()
+    for name in (*pre, *post):
+        pathway = getattr(synapses, name)
+        side = name in post
+        late = late_post if side or "P" not in name else not learning.early
+        steps = learning.dendritic if side else learning.axonal
+        waits = not late and (side or not pre_is_input)
+        pathway.delay = (steps - waits) * TICK * brian.second
+        pathway.when = LATE if late else EARLY
+        pathway.order = _ORDER[rule.coincidence].index(name[-1])
+    synapses.run_regularly(code.start, clock=restart, when="restart")
+    return synapses
+
+
+class _Code:
+    """Abstract code of the pathways of one projection, named by their letters in `_ORDER`."""
+
+    def __init__(self, learning: Learning, plan: Plan) -> None:
+        self._learning = learning
+        self._rule: PairSTDP = learning.rule
+        if self._rule.window is Window.EXPONENTIAL:
+            self.model = (
+                "w : 1\non : 1\n"
+                "dx/dt = -x / tau_plus : 1 (event-driven)\n"
+                "dy/dt = -y / tau_minus : 1 (event-driven)"
+            )
+            self.start = "x = 0\ny = 0"
+        else:
+            self.model = "w : 1\non : 1\nx : 1\ny : 1"
+            self.start = "x = -1e18\ny = -1e18"
+
+    def pathways(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Those of the pre and of the post spikes."""
+        lines = {"P": self._pre(), "X": self._remember("x")}
+        lines |= {"Q": self._post(), "Y": self._remember("y")}
+        pre = {f"pre_{letter}": "\n".join(lines[letter]) for letter in "PX"}
+        post = {f"post_{letter}": "\n".join(lines[letter]) for letter in "QY"}
+        return pre, post
+
+    def _remember(self, trace: str) -> list[str]:
+        if self._rule.window is Window.RECTANGULAR:
+            # Where nothing learns, nothing is remembered.
+            return [
+                "gate = int(gates(t) > 0) * int(on > 0)",
+                f"{trace} = gate * t_in_timesteps + (1 - gate) * {trace}",
+            ]
+        gate = "gates(t) * on"
+        if self._rule.pairing is Pairing.NEAREST:
+            return [f"{trace} = {gate} + (1 - {gate}) * {trace}"]
+        return [f"{trace} += {gate}"]
+
+    def _worth(self, trace: str, window: str) -> str:
+        if self._rule.window is Window.EXPONENTIAL:
+            return trace
+        return f"int(t_in_timesteps - {trace} <= {window})"
+
+    def _change(self, amount: str) -> list[str]:
+        return [
+            "gate = int(gates(t) > 0) * int(on > 0)",
+            f"w = gate * clip(w + {amount}, low, high) + (1 - gate) * w",
+        ]
+
+    def _pre(self) -> list[str]:
+        pending = self._learning.pending - int(self._learning.early)
+        to = "total_post" if pending == 0 else f"pending{self._learning.pending}_post"
+        send = [f"{to} += w"]
+        scale = {
+            Dependence.ADDITIVE: "",
+            Dependence.SCALED: " * high",
+            Dependence.MULTIPLICATIVE: " * (w - low)",
+        }[self._rule.dependence]
+        change = self._change(f"-a_minus{scale} * {self._worth('y', 'window_minus')}")
+        after = self._learning.plasticity.transmit is Transmit.AFTER
+        return [*change, *send] if after else [*send, *change]
+
+    def _post(self) -> list[str]:
+        scale = {
+            Dependence.ADDITIVE: "",
+            Dependence.SCALED: " * high",
+            Dependence.MULTIPLICATIVE: " * (high - w)",
+        }[self._rule.dependence]
+        return self._change(f"a_plus{scale} * {self._worth('x', 'window_plus')}")
