@@ -36,13 +36,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .numerics import Rounding
-from .records import Record, frozen_array
+from .records import Record, frozen_array, omitted
 
 LFSR_TAPS = 0x80200003
 """Of the polynomial x^32 + x^22 + x^2 + x + 1, which is primitive: the period is 2^32 - 1."""
 
 MAX_WEIGHT = (1 << 31) - 1
 MAX_TRACE_BITS = 16
+FACTOR_BITS = 16
 MAX_AMPLITUDE = (1 << 16) - 1
 MAX_SHIFT = 31
 MAX_STREAMS = 1 << 16
@@ -77,6 +78,7 @@ class TraceDecay(StrEnum):
 
     SHIFT = "shift"  # x -= ceil(x / 2^k), which is floor(x (1 - 2^-k)): exponential, reaches zero
     COUNT = "count"  # x = max(x - 1, 0): a timer
+    FACTOR = "factor"  # x = floor(x factor / 2^16): any time constant, reaches zero
 
 
 class Response(StrEnum):
@@ -97,8 +99,9 @@ class Trace(Record):
         x \leftarrow x - \lceil x / 2^k \rceil \quad\text{or}\quad x \leftarrow \max(x - 1, 0)
         \quad\text{at the end of a step}
 
-    with k = ``shift``, of no meaning under ``TraceDecay.COUNT``. The time constant of the shift is
-    :math:`-1 / \ln(1 - 2^{-k})` steps, about 2^k - 1/2.
+    with k = ``shift``, of no meaning but under ``TraceDecay.SHIFT``; or, under
+    ``TraceDecay.FACTOR``, :math:`x \leftarrow \lfloor x\,\mathrm{factor}\,2^{-16} \rfloor`. The
+    time constant of the shift is :math:`-1 / \ln(1 - 2^{-k})` steps, about 2^k - 1/2.
     """
 
     increment: int
@@ -106,6 +109,7 @@ class Trace(Record):
     decay: TraceDecay = TraceDecay.SHIFT
     shift: int = 4
     bits: int = 8
+    factor: int = omitted(0)
 
     def problems(self, name: str) -> Iterator[str]:
         """What is out of range."""
@@ -118,6 +122,8 @@ class Trace(Record):
             )
         if not 0 <= self.shift <= MAX_TRACE_BITS:
             yield f"{name} decays by a shift of {self.shift}; it must be 0 to {MAX_TRACE_BITS}"
+        if not 0 <= self.factor < 1 << FACTOR_BITS:
+            yield f"{name} decays by {self.factor}; a factor is 0 to {(1 << FACTOR_BITS) - 1}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +239,8 @@ class TraceSTDP(Rule):
         yield from self.post.problems("the post trace")
         yield from self.on_pre.problems("the row update")
         yield from self.on_post.problems("the column update")
+        if TraceDecay.FACTOR in (self.pre.decay, self.post.decay):
+            yield "its traces decay by a factor; they decay by a shift, or count"
         if not 1 <= self.streams <= MAX_STREAMS:
             yield f"streams is {self.streams}; it must be 1 to {MAX_STREAMS}"
         if not 1 <= self.seed < 1 << 32:
@@ -479,21 +487,88 @@ class PairSTDP(Rule):
         if self.window is Window.RECTANGULAR and self.pairing is Pairing.ALL:
             yield "a rectangular window that pairs all with all; it pairs the nearest"
 
-    def sides(self, delay: int) -> tuple[int, int]:
-        """The steps of ``delay`` on the axonal and on the dendritic side.
 
-        ``ValueError`` where the fraction does not divide it into whole steps.
-        """
-        dendritic = self.dendritic_delay_fraction * delay
-        if abs(dendritic - round(dendritic)) > 1e-9 * max(1, delay):
-            raise ValueError(
-                f"the fraction {self.dendritic_delay_fraction:g} of a delay of {delay} steps is "
-                f"{dendritic:g} steps, no whole number"
-            )
-        return delay - round(dendritic), round(dendritic)
+@dataclass(frozen=True, eq=False)
+class IntegerPairSTDP(Rule):
+    r"""`PairSTDP` in whole numbers, with a trace :math:`x_i` of each pre, :math:`y_j` of each post
+    neuron.
+
+    .. math::
+        w_{ij} &\leftarrow \mathrm{clamp}(w_{ij} + o_\mathrm{pre} + s_\mathrm{pre} f_\mathrm{pre}
+        (y_j)) \quad\text{when a spike of } i \text{ is at the synapse} \\
+        w_{ij} &\leftarrow \mathrm{clamp}(w_{ij} + o_\mathrm{post} + s_\mathrm{post}
+        f_\mathrm{post}(x_i)) \quad\text{when one of } j \text{ is}
+
+    Spikes are at the synapse when `PairSTDP` says. Of the spikes of one step the pre ones send and
+    change weights (P) and enter their traces (X), the post ones change weights (Q) and enter theirs
+    (Y), each for all neurons in ascending order, in the order P X Q Y under ``coincidence``
+    potentiate, Q Y P X under depress, P Q X Y under none and X Y P Q under both. Then traces decay.
+    """
+
+    INTEGER: ClassVar[bool] = True
+    PRE: ClassVar[tuple[str, ...]] = ("x",)
+    POST: ClassVar[tuple[str, ...]] = ("y",)
+
+    pre: Trace
+    post: Trace
+    on_pre: Update = field(default_factory=Update)
+    on_post: Update = field(default_factory=Update)
+    coincidence: Coincidence = Coincidence.POTENTIATE
+    dendritic_delay_fraction: float = 1.0
+    rounding: Rounding = Rounding.NEAREST_EVEN
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fraction = float(self.dendritic_delay_fraction)
+        object.__setattr__(self, "dendritic_delay_fraction", fraction)
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre spikes change weights."""
+        return not self.on_pre.idle
+
+    @property
+    def columns(self) -> bool:
+        """Whether post spikes change weights."""
+        return not self.on_post.idle
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        yield from self.pre.problems("the pre trace")
+        yield from self.post.problems("the post trace")
+        yield from self.on_pre.problems("the row update")
+        yield from self.on_post.problems("the column update")
+        if self.rounding is Rounding.STOCHASTIC:
+            yield "it rounds stochastically; it has no generator"
+        if not 0 <= self.dendritic_delay_fraction <= 1:
+            yield f"dendritic_delay_fraction is {self.dendritic_delay_fraction:g}, not 0 to 1"
 
 
-RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP, PairSTDP)
+ORDERS = {
+    Coincidence.POTENTIATE: "PXQY",
+    Coincidence.DEPRESS: "QYPX",
+    Coincidence.NONE: "PQXY",
+    Coincidence.BOTH: "XYPQ",
+}
+"""What spikes of one step do at their synapse, in order: the pre ones send and change weights (P)
+and are remembered (X), the post ones change weights (Q) and are remembered (Y)."""
+
+
+def sides(rule: PairSTDP | IntegerPairSTDP, delay: int) -> tuple[int, int]:
+    """The steps of ``delay`` on the axonal and on the dendritic side.
+
+    ``ValueError`` where the fraction does not divide it into whole steps.
+    """
+    dendritic = rule.dendritic_delay_fraction * delay
+    if abs(dendritic - round(dendritic)) > 1e-9 * max(1, delay):
+        raise ValueError(
+            f"the fraction {rule.dendritic_delay_fraction:g} of a delay of {delay} steps is "
+            f"{dendritic:g} steps, no whole number"
+        )
+    return delay - round(dendritic), round(dendritic)
+
+
+RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP, PairSTDP, IntegerPairSTDP)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,16 @@ from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
 from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
 from .numerics import Rounding
-from .plasticity import MAX_WEIGHT, RULES, SDSP, Coincidence, PairSTDP, Plasticity
+from .plasticity import (
+    MAX_WEIGHT,
+    RULES,
+    SDSP,
+    Coincidence,
+    IntegerPairSTDP,
+    PairSTDP,
+    Plasticity,
+    sides,
+)
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
 from .semantics import Reset
 
@@ -363,7 +372,7 @@ def _plastic(
         return
     for problem in rule.problems():
         found.add("E0209", f"'{name}': {problem}", at)
-    if isinstance(rule, PairSTDP):
+    if isinstance(rule, PairSTDP | IntegerPairSTDP):
         for problem in _pair_times(projection, rule, pre):
             found.add("E0209", f"'{name}': {problem}", at)
     low, high = plasticity.w_min, plasticity.w_max
@@ -423,7 +432,9 @@ def _plastic(
 
 
 def _pair_times(
-    projection: Projection, rule: PairSTDP, pre: Input | Population | None
+    projection: Projection,
+    rule: PairSTDP | IntegerPairSTDP,
+    pre: Input | Population | None,
 ) -> Iterator[str]:
     """What is wrong with when the spikes of a pair reach their synapse."""
     if projection.delay < 0 or not 0 <= rule.dendritic_delay_fraction <= 1:
@@ -432,7 +443,7 @@ def _pair_times(
         yield "a delay of 0 steps; spikes of a population take at least one to a synapse and on"
         return
     try:
-        _, dendritic = rule.sides(projection.delay)
+        _, dendritic = sides(rule, projection.delay)
     except ValueError as error:
         yield str(error)
         return

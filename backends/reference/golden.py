@@ -14,6 +14,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,12 +169,15 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
     restart = brian.Clock(plan.period * TICK * brian.second, name="sample_clock")
     network = brian.Network()
     order = sorted(plan.nodes.values(), key=lambda node: node.place)
+    inputs = [node for node in order if isinstance(node.source, Input)]
+    slots = [[_slot(node, part) for part in ("step", "send")] for node in order]
     network.schedule = [
         *("start", "groups"),  # where Brian2 keeps what takes no part in a step
         "restart",
         "feed",
+        *chain.from_iterable(slots[: len(inputs)]),
         EARLY,
-        *(_slot(node, part) for node in order for part in ("step", "send")),
+        *chain.from_iterable(slots[len(inputs) :]),
         LATE,
         "record",
     ]

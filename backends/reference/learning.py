@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ...ir.diagnostics import fail
-from ...ir.plasticity import Coincidence, Dependence, Pairing, PairSTDP, Transmit, Window
+from ...ir.plasticity import ORDERS, Dependence, Pairing, PairSTDP, Transmit, Window
 from .plan import Learning, Plan
 
 # A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
@@ -17,16 +17,6 @@ TICK: Final = 2.0**-10
 # When in a step synapses learn: before all populations, and behind them.
 EARLY: Final = "early"
 LATE: Final = "late"
-
-# What a spike of either side does, in the order of a step in which there is one of each: the pre
-# spike sends and depresses (P) and is remembered (X), the post spike potentiates (Q) and is
-# remembered (Y).
-_ORDER: Final = {
-    Coincidence.POTENTIATE: "PXQY",
-    Coincidence.DEPRESS: "QYPX",
-    Coincidence.NONE: "PQXY",
-    Coincidence.BOTH: "XYPQ",
-}
 
 
 def learning_phases(learning: bool | Sequence[bool], samples: int) -> list[bool]:
@@ -91,13 +81,13 @@ def plastic_synapses(
         waits = not late and (side or not pre_is_input)
         pathway.delay = (steps - waits) * TICK * brian.second
         pathway.when = LATE if late else EARLY
-        pathway.order = _ORDER[rule.coincidence].index(name[-1])
+        pathway.order = ORDERS[rule.coincidence].index(name[-1])
     synapses.run_regularly(code.start, clock=restart, when="restart")
     return synapses
 
 
 class _Code:
-    """Abstract code of the pathways of one projection, named by their letters in `_ORDER`."""
+    """Abstract code of the pathways of one projection, named by their letters in `ORDERS`."""
 
     def __init__(self, learning: Learning, plan: Plan) -> None:
         self._learning = learning

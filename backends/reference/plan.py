@@ -15,7 +15,7 @@ from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import Emission, Threshold
-from ...ir.plasticity import PairSTDP, Plasticity
+from ...ir.plasticity import PairSTDP, Plasticity, sides
 
 Real = npt.NDArray[np.float64]
 
@@ -253,7 +253,7 @@ def _learning(
             i, j = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr)), stage.post
         case _:
             i = j = np.arange(weight.size)
-    axonal, dendritic = rule.sides(projection.delay)
+    axonal, dendritic = sides(rule, projection.delay)
     pre = graph.node(projection.pre)
     if isinstance(pre, Population):
         axonal += pre.semantics.registered

@@ -27,9 +27,10 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
-from ...ir.graph import Graph, Population, Projection
+from ...ir.graph import Graph, Input, Population, Projection
+from ...ir.plasticity import IntegerPairSTDP, sides
 from . import kernels
-from .learning import PlasticFiber
+from .learning import PairFiber, PlasticFiber
 from .population import (
     PopulationState,
     Sink,
@@ -40,6 +41,7 @@ from .population import (
 )
 
 Push = Callable[[Any, Any, int, Any], int]
+Plastic = PlasticFiber | PairFiber
 
 
 @dataclass
@@ -77,12 +79,12 @@ class Executor:
         self.graph = graph
         self._seed = np.uint32(seed or 1)
         self._cores = {p.name: population_state(p, graph) for p in graph.populations}
-        self._fibers: dict[str, list[_Fiber | PlasticFiber]] = {n.name: [] for n in graph.nodes}
+        self._fibers: dict[str, list[_Fiber | Plastic]] = {n.name: [] for n in graph.nodes}
         # Those that learn, by the population in which they end.
-        self._learning: dict[str, list[PlasticFiber]] = {p.name: [] for p in graph.populations}
-        self._plastic: dict[str, PlasticFiber] = {}
+        self._learning: dict[str, list[Plastic]] = {p.name: [] for p in graph.populations}
+        self._plastic: dict[str, Plastic] = {}
         for projection in graph.projections:
-            fiber: _Fiber | PlasticFiber
+            fiber: _Fiber | Plastic
             core = self._cores[projection.post]
             if projection.plasticity is None:
                 fiber = _fiber(projection, graph, core)
@@ -194,6 +196,8 @@ class Executor:
                     plastic.begin(step)
                 if step < stimulus.steps:
                     self._feed(lines, sample, step, stimulus.steps)
+                for plastic in plastics:
+                    plastic.early(step)
                 for name in self._order:
                     core = self._cores[name]
                     count = core.step(step, noise)
@@ -204,6 +208,8 @@ class Executor:
                         plastic.end(step, core.index, count)
                     if name in shown:
                         shown[name].take(sample, step, count)
+                for plastic in plastics:
+                    plastic.late(step)
                 for key, store in states.items():
                     word, lag = words[key]
                     at = step if raw else step - lag
@@ -212,7 +218,7 @@ class Executor:
                 if record_weights == "steps":
                     self._photograph(snapshots)
             for plastic in plastics:
-                plastic.begin(length)  # the spikes of the last step have rows, too
+                plastic.flush(length)
             if record_weights == "samples" or (
                 record_weights == "end" and sample == stimulus.samples - 1
             ):
@@ -260,8 +266,13 @@ def _fiber(projection: Projection, graph: Graph, target: PopulationState) -> _Fi
     return _Fiber(pushes, buffers, projection.delay + registered(projection, graph), target)
 
 
-def _plastic_fiber(projection: Projection, graph: Graph, core: PopulationState) -> PlasticFiber:
+def _plastic_fiber(projection: Projection, graph: Graph, core: PopulationState) -> Plastic:
     delay = projection.delay + registered(projection, graph)
+    rule = None if projection.plasticity is None else projection.plasticity.rule
+    if isinstance(rule, IntegerPairSTDP):
+        axonal = sides(rule, projection.delay)[0] + registered(projection, graph)
+        early = axonal > 0 or isinstance(graph.node(projection.pre), Input)
+        return PairFiber(projection, rule, axonal, early, core.wheel, core.population.lag)
     hop = int(delay > 0 and isinstance(graph.node(projection.pre), Population))
     return PlasticFiber(projection, delay, hop, core.wheel, core.v, core.population.lag)
 

@@ -12,14 +12,18 @@ from ...ir.diagnostics import fail
 from ...ir.graph import Projection
 from ...ir.numerics import Rounding
 from ...ir.plasticity import (
+    FACTOR_BITS,
+    ORDERS,
     SDSP,
     Accumulation,
+    IntegerPairSTDP,
     Response,
     Trace,
     TraceDecay,
     TraceSTDP,
     Transmit,
     Update,
+    sides,
 )
 from . import kernels
 from . import learning_kernels as learn
@@ -147,25 +151,36 @@ class _Traces:
         add = trace.accumulation is Accumulation.ADD
         self._spike = (trace.increment, add, (1 << trace.bits) - 1)
         self._decay = (trace.shift, trace.decay is TraceDecay.COUNT)
+        self._factor = trace.factor if trace.decay is TraceDecay.FACTOR else None
 
     def spike(self, index: Any, count: int) -> None:
         learn.spike_traces(self.x, index, count, *self._spike)
 
     def decay(self) -> None:
-        learn.decay_traces(self.x, *self._decay)
+        if self._factor is None:
+            learn.decay_traces(self.x, *self._decay)
+        else:
+            learn.scale_traces(self.x, self._factor, FACTOR_BITS)
 
 
 class _Change:
     """One of the two updates: what a trace, of ``size`` neurons, adds to the weights."""
 
-    def __init__(self, update: Update, rule: TraceSTDP, synapses: _Synapses, size: int) -> None:
+    def __init__(
+        self,
+        update: Update,
+        rule: TraceSTDP | IntegerPairSTDP,
+        synapses: _Synapses,
+        size: int,
+    ) -> None:
         self.idle = update.idle
         self._update = (update.sign, update.amplitude, update.shift, update.offset)
         self._window = update.response is Response.WINDOW
         self._rounding = ROUNDING[rule.rounding]
         self.out = np.zeros(size, np.int64)
         rails = (synapses.low, synapses.high)
-        self.integers = (update.sign, update.shift, update.offset, *rails, rule.streams)
+        streams = rule.streams if isinstance(rule, TraceSTDP) else 1
+        self.integers = (update.sign, update.shift, update.offset, *rails, streams)
 
     def deltas(self, trace: Ints) -> Ints:
         """offset + sign f(trace)."""
@@ -272,6 +287,125 @@ class _SDSP:
         return {"c": self._calcium}
 
 
+class PairFiber:
+    """A projection with `IntegerPairSTDP` made ready.
+
+    Its pre spikes are at the synapses ``axonal`` steps after they were sent, its post spikes
+    ``dendritic`` steps. ``early`` says whether that is before the populations of the step go on.
+    """
+
+    def __init__(
+        self,
+        projection: Projection,
+        rule: IntegerPairSTDP,
+        axonal: int,
+        early: bool,
+        wheel: Any,
+        lag: int,
+    ) -> None:
+        if projection.plasticity is None:
+            raise ValueError(f"'{projection.name}' is not plastic")
+        self.operations = 0
+        self.lag = lag
+        self.learning = self.starts = projection.plasticity.learning
+        self._synapses = s = _Synapses(projection)
+        self._wheel = wheel
+        self._x, self._y = _Traces(rule.pre, s.pre_size), _Traces(rule.post, s.post_size)
+        self._row = _Change(rule.on_pre, rule, s, s.post_size)
+        self._column = _Change(rule.on_post, rule, s, s.pre_size)
+        self._axonal, self._dendritic = axonal, sides(rule, projection.delay)[1]
+        # Spikes that are not at their synapse yet, by the step in which they are.
+        self._pre: dict[int, tuple[Any, Any, int]] = {}
+        self._post: dict[int, tuple[Any, int]] = {}
+        # A post spike that takes no time is there behind its population, whatever P does.
+        both_early = early and self._dendritic > 0
+        first = "PXQY" if both_early else "P" if early else ""
+        order = ORDERS[rule.coincidence]
+        self._early = [letter for letter in order if letter in first]
+        self._late = [letter for letter in order if letter not in first]
+
+    @property
+    def weights(self) -> Ints:
+        """A copy of the weights, in the shape of the connection's."""
+        return self._synapses.shaped()
+
+    @property
+    def variables(self) -> dict[str, Ints]:
+        """The traces, which can be recorded."""
+        return {"x": self._x.x, "y": self._y.x}
+
+    def clear(self) -> None:
+        """Back to rest; weights stay."""
+        self._pre.clear()
+        self._post.clear()
+        self._x.x[:] = 0
+        self._y.x[:] = 0
+
+    def reset(self) -> None:
+        """Back to the weights of the graph."""
+        self._synapses.reset()
+
+    def send(self, index: Any, value: Any, count: int, step: int) -> None:
+        """Take the pre spikes of ``step``."""
+        self._pre[step + self._axonal] = index[:count].copy(), value[:count].copy(), count
+
+    def begin(self, step: int) -> None:
+        """Before anything else in ``step``: nothing."""
+
+    def end(self, step: int, index: Any, count: int) -> None:
+        """Take the post spikes of ``step``."""
+        if count and self.learning:
+            self._post[step + self._dendritic] = index[:count].copy(), count
+
+    def early(self, step: int) -> None:
+        """Once inputs have sent their spikes of ``step``."""
+        for letter in self._early:
+            self._do(letter, step)
+
+    def late(self, step: int) -> None:
+        """Behind the last population of ``step``."""
+        for letter in self._late:
+            self._do(letter, step)
+        self._pre.pop(step, None)
+        self._post.pop(step, None)
+        if self.learning:
+            self._x.decay()
+            self._y.decay()
+
+    def flush(self, length: int) -> None:
+        """After the last of ``length`` steps: what is still on its way pairs, too."""
+        for step in range(length, length + self._axonal + self._dendritic):
+            self.early(step)
+            self.late(step)
+
+    def _do(self, letter: str, step: int) -> None:
+        if letter in "PX":
+            if step in self._pre:
+                index, value, count = self._pre[step]
+                if letter == "P":
+                    self._read(index, value, count, step + self._dendritic)
+                elif self.learning:
+                    self._x.spike(index, count)
+        elif step in self._post:
+            columns, count = self._post[step]
+            if letter == "Y":
+                self._y.spike(columns, count)
+            elif not self._column.idle:
+                s = self._synapses
+                deltas = (self._column.deltas(self._x.x), s.low, s.high)
+                learn.write_columns(columns, count, s.weight, *s.columns, s.enable, *deltas)
+
+    def _read(self, index: Any, value: Any, count: int, arrival: int) -> None:
+        s, page = self._synapses, self._wheel[arrival % len(self._wheel)]
+        events = (index, value, count)
+        if self.learning and not self._row.idle:
+            deltas = (self._row.deltas(self._y.x), s.low, s.high)
+            done = learn.read_rows(*events, s.weight, *s.rows, s.enable, *deltas, s.after, page)
+        else:
+            done = s.transmit(*events, page)
+        self.operations += int(done)
+
+
 class PlasticFiber:
     """A plastic projection made ready; ``delay`` steps long, of which ``hop`` before it is read.
 
@@ -329,6 +463,16 @@ class PlasticFiber:
             self._waiting = index[:count].copy(), value[:count].copy(), count
         else:
             self._read(index, value, count, step + self._delay)
+
+    def early(self, step: int) -> None:
+        """Once inputs have sent their spikes of ``step``: nothing."""
+
+    def late(self, step: int) -> None:
+        """Behind the last population of ``step``: nothing."""
+
+    def flush(self, length: int) -> None:
+        """After the last of ``length`` steps: read the rows of its spikes."""
+        self.begin(length)
 
     def begin(self, step: int) -> None:
         """Before anything else in ``step``: read the rows of the spikes of the step before."""

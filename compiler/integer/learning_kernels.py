@@ -224,6 +224,13 @@ def spike_traces(trace: Any, index: Any, count: Any, increment: Any, add: Any, h
 
 
 @numba.njit(cache=True)
+def scale_traces(trace: Any, factor: Any, bits: Any) -> None:
+    """trace = floor(trace factor / 2^bits)."""
+    for n in range(trace.size):
+        trace[n] = (trace[n] * factor) >> bits
+
+
+@numba.njit(cache=True)
 def decay_traces(trace: Any, shift: Any, timer: Any) -> None:
     """trace -= ceil(trace / 2^shift), or one a step down to zero."""
     up = (np.int64(1) << shift) - 1

@@ -37,12 +37,13 @@ from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
 from ...ir.numerics import Format, Numerics, Overflow, Rounding
-from ...ir.plasticity import SDSP, Plasticity
+from ...ir.plasticity import SDSP, PairSTDP, Plasticity
 from ...ir.recovery import DECAY
-from ...ir.semantics import Comparison, Current, Reset
+from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
 from .fold import per_channel, scale_outputs, spread
+from .pairs import integer_pairs
 from .recovery import centred, most_decay_bits, recovery_error, recovery_shift, with_recovery
 
 Real = npt.NDArray[np.float64]
@@ -72,7 +73,9 @@ class Quantise:
     A plastic projection counts in whole weights, so that into a population with one the unit of a
     weight stays one, whatever ``scale`` and ``clip`` say: its weights and rails are those of the
     graph, and the other weights into that population are rounded to that unit. Refused (E0405)
-    where neurons differ in their input gain or the rails do not fit ``weight_bits``.
+    where neurons differ in their input gain or the rails do not fit ``weight_bits``. A rule in real
+    numbers (`PairSTDP`) leaves the unit free: its weights, rails and amplitudes are rounded to it,
+    its traces get 16 bits (`IntegerPairSTDP`).
     """
 
     NAME: ClassVar[str] = "quantise"
@@ -201,7 +204,7 @@ def _population(
 ) -> tuple[IntegerNeuron, dict[str, Projection]]:
     step = step_parameters(population.neuron, population.semantics, graph.dt)
     start = population.semantics.v_init
-    step, semantics = centred(step, population.semantics)
+    step, semantics = _from_start(*centred(step, population.semantics))
     population = replace(population, semantics=semantics)
     if step.recovery is not None:
         most = most_decay_bits(population, options.rounding, options.state_bits)
@@ -215,10 +218,15 @@ def _population(
     real = {p.name: _scaled(p.connection, gain, population) for p in incoming}
     biases = _biases(population, incoming, step, gain)
     plastic = [p for p in incoming if p.plasticity is not None]
-    if plastic:
-        scale = _plastic_scale(population, plastic, gain, weight, options, found)
+    whole = [p for p in plastic if p.plasticity is not None and p.plasticity.rule.INTEGER]
+    if whole:
+        scale = _plastic_scale(population, whole, gain, weight, options, found)
     else:
-        scale = _weight_scale([_weights(c) for c in real.values()], weight, step, options)
+        rails = [_real_rails(p, population, gain, found) for p in plastic]
+        weights = [_weights(c) for c in real.values()]
+        scale = _weight_scale([*weights, *rails], weight, step, options)
+    incoming = [_in_units(p, gain, scale, weight, graph.dt, found) for p in incoming]
+    found.raise_errors()
     integers = {
         name: _with_weights(c, weight.integers(_settled(_weights(c) / scale), generator))
         for name, c in real.items()
@@ -233,6 +241,7 @@ def _population(
     shift = _shift(population, step, scale, (down, up), biases, options, found)
     unit = scale / 2.0**shift
     neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
+    neuron = replace(neuron, v_origin=start - semantics.v_init)
     neuron = with_recovery(neuron, population, step, start, unit, found)
     return neuron, {
         p.name: replace(
@@ -243,6 +252,54 @@ def _population(
         )
         for p in incoming
     }
+
+
+def _real_rails(
+    projection: Projection, population: Population, gain: Real, found: Diagnostics
+) -> npt.NDArray[Any]:
+    """The rails of a rule in real numbers, in the unit of v."""
+    plasticity = projection.plasticity
+    assert plasticity is not None
+    if not np.all(gain == gain.flat[0]) or not gain.flat[0] > 0:
+        found.add(
+            "E0405",
+            f"the input gains of '{population.name}' span {gain.min():g} to {gain.max():g}; "
+            f"'{projection.name}' learns, and its weights need the same positive gain in every "
+            "neuron",
+            population.at,
+        )
+        found.raise_errors()
+    return np.array([plasticity.w_min, plasticity.w_max]) * float(gain.flat[0])
+
+
+def _in_units(
+    projection: Projection,
+    gain: Real,
+    scale: float,
+    weight: Format,
+    dt: float,
+    found: Diagnostics,
+) -> Projection:
+    """A projection whose rule, if it is one in real numbers, counts in units of a weight."""
+    plasticity = projection.plasticity
+    if plasticity is None or not isinstance(plasticity.rule, PairSTDP):
+        return projection
+    factor = float(gain.flat[0]) / scale
+    low, high = (int(np.rint(rail * factor)) for rail in (plasticity.w_min, plasticity.w_max))
+    if low < weight.low or high > weight.high:
+        found.add(
+            "E0405",
+            f"the rails {plasticity.w_min:g} to {plasticity.w_max:g} of '{projection.name}' are "
+            f"{low} and {high} units of a weight, which has {weight.low} to {weight.high}",
+            projection.at,
+            "use more --weight-bits, or narrower rails",
+        )
+    try:
+        rule = integer_pairs(plasticity.rule, factor, plasticity.w_max, dt, weight.rounding)
+    except ValueError as error:
+        found.add("E0405", f"'{projection.name}': {error}", projection.at, "use more --weight-bits")
+        return projection
+    return replace(projection, plasticity=replace(plasticity, rule=rule, w_min=low, w_max=high))
 
 
 def _plastic_scale(
@@ -300,6 +357,27 @@ def _integer_plasticity(plasticity: Plasticity | None, unit: float) -> Plasticit
     # v >= theta and, for whole v, v >= ceil(theta) agree.
     theta = float(np.ceil(_settled(np.asarray(plasticity.rule.theta_mem / unit))))
     return replace(plasticity, rule=replace(plasticity.rule, theta_mem=theta))
+
+
+def _from_start(step: StepParameters, semantics: Semantics) -> tuple[StepParameters, Semantics]:
+    """The step of v - v_init, where a synaptic current leaves no other way to start there.
+
+    Only where a spike sets v to a value: it then takes nothing off that would have to stay.
+    """
+    set_to = semantics.reset in (Reset.ZERO, Reset.VALUE) and semantics.max_spikes == 1
+    if step.decay_u is None or step.recovery is not None or not set_to:
+        return step, semantics
+    start = semantics.v_init
+    if start == 0.0:
+        return step, semantics
+    moved = replace(
+        step,
+        drift=np.asarray(step.drift - (1.0 - step.decay_v) * start),
+        threshold=None if step.threshold is None else np.asarray(step.threshold - start),
+        v_reset=None if step.v_reset is None else np.asarray(step.v_reset - start),
+    )
+    v_min = None if semantics.v_min is None else semantics.v_min - start
+    return moved, replace(semantics, v_init=0.0, v_min=v_min, reset=Reset.VALUE)
 
 
 def _integer_neuron(
@@ -552,7 +630,7 @@ def _check(population: Population, step: StepParameters, gain: Real, found: Diag
             f"{semantics.v_init:g}; integer states start at zero, and a bias of the first step "
             "would stay in the current",
             population.at,
-            "start it at 0",
+            "start it at 0, or let a spike, one a step, set v to a value",
         )
     if semantics.current is Current.OLD and np.any(step.drift != 0.0):
         found.add(

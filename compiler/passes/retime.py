@@ -11,7 +11,7 @@ import networkx as nx
 from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Population, Projection
-from ...ir.plasticity import PairSTDP
+from ...ir.plasticity import IntegerPairSTDP, PairSTDP
 
 _ORIGIN = ("origin",)
 
@@ -68,7 +68,7 @@ def _keeps_pairs(
     else:
         delay, kept = projection.delay, moved == 0
     rule = None if projection.plasticity is None else projection.plasticity.rule
-    if isinstance(rule, PairSTDP):
+    if isinstance(rule, PairSTDP | IntegerPairSTDP):
         # A step more of delay sets the post spike back by f and the pre spike forward by 1 - f.
         kept = moved == 0 or rule.dendritic_delay_fraction == 0
     if not kept:

@@ -614,7 +614,7 @@ def traces(draw: st.DrawFn) -> Trace:
     return Trace(
         draw(st.integers(0, (1 << bits) - 1)),
         draw(st.sampled_from(Accumulation)),
-        draw(st.sampled_from(TraceDecay)),
+        draw(st.sampled_from([TraceDecay.SHIFT, TraceDecay.COUNT])),
         draw(st.integers(0, 5)),
         bits,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,9 @@ def close(quantised: Graph, wanted: stepper.FloatRun, got: Recording) -> None:
     for population in quantised.populations:
         name = population.name
         assert isinstance(population.neuron, IntegerNeuron)
-        v = got.states[name, "v"] * population.neuron.scale
+        real_v = population.neuron.real("v")
+        assert real_v is not None
+        v = got.states[name, "v"] * real_v[0] + real_v[1]
         for sample in range(v.shape[0]):
             same = [
                 (got.spikes[n].dense(sample) == wanted.emitted[n][sample]).all(axis=1)
@@ -206,7 +209,8 @@ def test_what_an_integer_synapse_cannot_have_is_refused() -> None:
 
     for rules, text in (
         (Semantics(current=Current.OLD), "leak potential"),
-        (Semantics(v_init=0.2), "v_init"),
+        (Semantics(v_init=0.2, reset=Reset.SUBTRACT), "v_init"),
+        (Semantics(v_init=0.2, max_spikes=None), "v_init"),
     ):
         with pytest.raises(SpikecError, match=f"E0301.*{text}"):
             quantise(feed(MODELS["CubaLIF"], rules), REFERENCE, Diagnostics())
@@ -216,6 +220,16 @@ def test_what_an_integer_synapse_cannot_have_is_refused() -> None:
 def test_initial_membranes(name: str) -> None:
     run = follows(feed(MODELS[name], Semantics(v_init=0.6)), counts(QUIET))
     assert run.v["p"][0, 0, 0] > 0.4
+
+
+@pytest.mark.parametrize("reset", [Reset.ZERO, Reset.VALUE])
+@pytest.mark.parametrize("start", [-0.4, 0.6])
+def test_an_initial_membrane_with_a_synaptic_current(reset: Reset, start: float) -> None:
+    """States are counted from where they start, also with a lower clamp and a leak potential."""
+    neuron = replace(MODELS["CubaLIF"], v_reset=real(-0.3))  # type: ignore[call-arg]
+    rules = Semantics(v_init=start, reset=reset, v_min=-0.35)
+    run = follows(feed(neuron, rules), counts(QUIET))
+    assert abs(run.v["p"][0, 0, 0] - start) < 0.3
 
 
 @pytest.mark.parametrize("comparison", Comparison)
