@@ -42,6 +42,7 @@ LFSR_TAPS = 0x80200003
 """Of the polynomial x^32 + x^22 + x^2 + x + 1, which is primitive: the period is 2^32 - 1."""
 
 MAX_WEIGHT = (1 << 31) - 1
+MAX_WEIGHT_BITS = 32
 MAX_TRACE_BITS = 16
 FACTOR_BITS = 16
 MAX_AMPLITUDE = (1 << 16) - 1
@@ -446,6 +447,10 @@ class PairSTDP(Rule):
 
     Units: ``a_plus`` and ``a_minus`` those of the weight (of none, where w or w_max multiplies
     them), ``tau_plus`` and ``tau_minus`` seconds. A rectangular window pairs the nearest.
+
+    A weight of ``bits`` bits is, whenever it has changed, one of the :math:`2^b` values that lie
+    evenly from w_min to w_max, the next one by ``rounding`` of the multiple of their distance. A
+    weight that rounds down forgets what is smaller than that.
     """
 
     a_plus: float
@@ -457,6 +462,8 @@ class PairSTDP(Rule):
     dependence: Dependence = Dependence.ADDITIVE
     coincidence: Coincidence = Coincidence.POTENTIATE
     dendritic_delay_fraction: float = 1.0
+    bits: int | None = None
+    rounding: Rounding = Rounding.NEAREST_EVEN
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -486,6 +493,10 @@ class PairSTDP(Rule):
             yield f"dendritic_delay_fraction is {self.dendritic_delay_fraction:g}, not 0 to 1"
         if self.window is Window.RECTANGULAR and self.pairing is Pairing.ALL:
             yield "a rectangular window that pairs all with all; it pairs the nearest"
+        if self.bits is not None and not 1 <= self.bits <= MAX_WEIGHT_BITS:
+            yield f"a weight of {self.bits} bits; it has 1 to {MAX_WEIGHT_BITS}"
+        if self.rounding not in (Rounding.NEAREST_EVEN, Rounding.DOWN):
+            yield f"its weights round {self.rounding}; to the nearest even value, or down"
 
 
 @dataclass(frozen=True, eq=False)

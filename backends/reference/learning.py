@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ...ir.diagnostics import fail
+from ...ir.numerics import Rounding
 from ...ir.plasticity import ORDERS, Dependence, Pairing, PairSTDP, Transmit, Window
 from .plan import Learning, Plan
 
@@ -62,6 +63,7 @@ def plastic_synapses(
             "a_minus": rule.a_minus,
             "tau_plus": rule.tau_plus / plan.dt * TICK * brian.second,
             "tau_minus": rule.tau_minus / plan.dt * TICK * brian.second,
+            "grid": (plasticity.w_max - plasticity.w_min) / (2.0 ** (rule.bits or 1) - 1),
             "low": plasticity.w_min,
             "high": plasticity.w_max,
             "window_plus": np.floor(rule.tau_plus / plan.dt * (1 + 1e-12)),
@@ -131,8 +133,25 @@ class _Code:
     def _change(self, amount: str) -> list[str]:
         return [
             "gate = int(gates(t) > 0) * int(on > 0)",
-            f"w = gate * clip(w + {amount}, low, high) + (1 - gate) * w",
+            f"new_w = clip(w + {amount}, low, high)",
+            *self._rounded(),
+            "w = gate * new_w + (1 - gate) * w",
         ]
+
+    def _rounded(self) -> list[str]:
+        if self._rule.bits is None:
+            return []
+        # Brian2's floor is an int32 in numpy code; this one is a float in both.
+        if self._rule.rounding is Rounding.DOWN:
+            # A value of the grid is not the one below it, for all that its quotient says.
+            lines = ["place = ((new_w - low) / grid * (1 + 1e-12)) // 1.0"]
+        else:
+            lines = [
+                "over = (new_w - low) / grid + 0.5",
+                "place = over // 1.0",
+                "place = place - int(over == place) * (place % 2.0)",
+            ]
+        return [*lines, "new_w = low + place * grid"]
 
     def _pre(self) -> list[str]:
         pending = self._learning.pending - int(self._learning.early)

@@ -40,8 +40,10 @@ def integer_pairs(
     timer.
 
     Raises ``ValueError`` where the amplitude depends on the weight, or is less than half a unit, so
-    that a pair would change nothing.
+    that a pair would change nothing, and where weights have bits of their own.
     """
+    if rule.bits is not None:
+        raise ValueError(f"weights of {rule.bits} bits of their own have no form in whole numbers")
     if rule.dependence is Dependence.MULTIPLICATIVE:
         raise ValueError("amplitudes that depend on the weight have no form in whole numbers")
     scale = w_max if rule.dependence is Dependence.SCALED else 1.0
