@@ -6,8 +6,9 @@ four packets of one flit. Each core has eight routes to eight others, or four on
 (uniform) or about three routers away along each axis (near). Spikes come in random cycles, so that
 the busiest link would be busy for 10, 40 or 60 % of them; full buffers make some of these networks
 saturate there. CPU-seconds are those of sending and running, in one thread; no routing, no set-up.
-The peer of the simulation is the estimate from loads, of the same packets. Errors are those of the
-mean latency, with a goal at 10 and 40 %, and of single copies.
+Without multicast every copy is a packet of its own; with it a spike is one packet, for eight cores
+here. The peer of the simulation is the estimate from loads, of the same packets. Errors are those
+of the mean latency, with a goal at 10 and 40 %, and of single copies.
 
     python bench/noc.py [--json] [--quick]
 """
@@ -154,7 +155,8 @@ def results(case: Case, quick: bool) -> list[dict[str, Any]]:
                 "peer_value": guessed,
                 "ratio": speed / guessed,
                 "how": (
-                    f"{arrivals.count:,} copies, {use.flits.sum() / arrivals.count:.1f} hops each, "
+                    f"{arrivals.count:,} copies of {sent.count:,} spikes, "
+                    f"{use.flits.sum() / arrivals.count:.1f} hops each, "
                     f"busiest link {use.busy.max() / network.now:.0%} busy over {network.now:,} "
                     f"cycles, {use.flits.sum() / seconds / 1e6:.1f} M hops a CPU-second, "
                     f"{seconds:.3f} CPU-s, estimate {guessing:.3f}"

@@ -47,7 +47,14 @@ def cosimulate_artifact(
             f"the file of {machine.title} says nothing of its interconnect",
             hint="add a table [interconnect] to it",
         )
-    fabric = Fabric.of(machine).slowed(request.slower)
+    try:
+        fabric = Fabric.of(machine).slowed(request.slower)
+    except ValueError as error:
+        raise fail(
+            "E0327",
+            f"the [interconnect] of {machine.title} cannot be simulated: {error}",
+            hint="correct its numbers in the chip's file",
+        ) from error
     seconds = request.tick
     if seconds is None:
         seconds = step_seconds(model, machine, graph.dt, None)

@@ -35,9 +35,22 @@ class Finite(click.FloatRange):
         return found
 
 
+class Slower(Finite):
+    """How many times slower: a factor, or 0 for no time at all."""
+
+    LEAST: Final = 1e-6
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The factor; a usage error for one so small that cycles are no longer counted."""
+        found = super().convert(value, param, ctx)
+        if 0 < found < self.LEAST:
+            self.fail(f"{value} is below {self.LEAST:g}; with 0 packets take no time", param, ctx)
+        return found
+
+
 # No hardware has steps of a quarter of an hour, or an interconnect a million times slower.
 TICK: Final = Finite(1e-12, 1e3)
-FACTOR: Final = Finite(0, 1e6)
+FACTOR: Final = Slower(0, 1e6)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 stimulus_option = click.option(

@@ -81,8 +81,9 @@ class LinkUse(Record):
 class Network:
     """An interconnect with packets on it; cycles begin at 0.
 
-    Takes memory for every place of every buffer, for a power of two of them: 32 bytes each, but for
-    those that were never taken. Raises ``ValueError`` where ``ways`` are of another machine than
+    Takes memory for every place of every buffer, for a power of two of them: 4 bytes each, and 56
+    more once it was taken; and for events to come, up to 8 bytes a port in each of `Fabric.reach`
+    cycles. Raises ``ValueError`` where ``ways`` are of another machine than
     ``fabric``.
     """
 
@@ -128,7 +129,7 @@ class Network:
     def _sized(self, each: bool) -> k.Form:
         fabric, ports = self.fabric, self.ports
         # No event is further off than this: what is taken longest, a hop, or the way into a router.
-        reach = int(max(ports.span.max(), ports.hop.max(), fabric.inject, 1)) + 2
+        reach = max(fabric.reach, 1) + 2
         places = fabric.packets()
         return k.Form(
             fabric.degree,

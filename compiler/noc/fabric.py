@@ -18,6 +18,8 @@ Ids = npt.NDArray[np.int32]
 # Ports of a router are bits of a word, places of a buffer are counted in half words.
 MOST_PORTS: Final = 62
 MOST_PACKETS: Final = 2**16 - 1
+# Bytes of the simulation's list of events to come, of which only what is used takes memory.
+MOST_WHEEL: Final = 2**34
 _DELAYS: Final = ("hop_x", "hop_y", "chip_hop", "gap", "chip_gap", "inject", "eject")
 
 
@@ -83,6 +85,13 @@ class Fabric(Record):
                 raise ValueError(
                     f"{name} is {value} cycles, {1 - value} below 1 (or all times have to be 0)"
                 )
+        room = 8 * self.reach * self.machine.router_count * self.ports
+        if room > MOST_WHEEL:
+            raise ValueError(
+                f"what takes longest takes {self.reach} cycles: events of so many cycles, of "
+                f"{self.machine.router_count * self.ports} ports, take {room / 2**30:.0f} GiB, "
+                f"{room / MOST_WHEEL:.1f} times what there may be; count in longer cycles"
+            )
         if self.ports > MOST_PORTS:
             raise ValueError(
                 f"a router of '{self.machine.name}' has {self.ports} ports, "
@@ -148,6 +157,12 @@ class Fabric(Record):
     def ports(self) -> int:
         """Ports of a router: one a link, one a core, and one for the host."""
         return self.degree + self.machine.cores_per_router + 1
+
+    @property
+    def reach(self) -> int:
+        """Cycles of what takes longest."""
+        links = self.flits * max(self.gap, self.chip_gap)
+        return max(self.hop_x, self.hop_y, self.chip_hop, self.inject, self.eject, links)
 
     def packets(self) -> int:
         """How many packets the input buffer behind a link holds."""

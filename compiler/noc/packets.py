@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from .fabric import Fabric
 from .trees import Ways
 
 Integers = npt.NDArray[np.int64]
+
+LAST: Final = 1 << 60
+"""The last cycle in which a packet can be sent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,8 @@ class Packets(Record):
             return
         if self.time[0] < now:
             raise ValueError(f"a packet is sent in cycle {self.time[0]}, {now - self.time[0]} late")
+        if self.time.max() > LAST:
+            raise ValueError(f"a packet is sent in cycle {self.time.max()}, beyond {LAST}")
         falls = np.flatnonzero(np.diff(self.time) < 0)
         if falls.size:
             k = int(falls[0])
@@ -116,7 +122,9 @@ class Copies(Record):
 
 @dataclass(frozen=True, eq=False)
 class Arrivals(Copies):
-    """Copies that arrived, by cycle, then core, then packet, and those that were dropped."""
+    """Copies that arrived, and those that were dropped: by cycle, then core, then when they were
+    sent, then packet.
+    """
 
     drops: Copies
 

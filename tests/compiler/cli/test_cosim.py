@@ -119,12 +119,13 @@ def test_what_cannot_be_simulated_is_refused(
         return said.err
 
     assert "E0326" in refused(chip, "--model", "davis")
+    assert "1e-30 is below 1e-06; with 0 packets take no time" in refused(chip, "--slower", "1e-30")
     for word in ("0", "nan", "inf", "1e300", "-1"):
         assert "Invalid value for '--tick'" in refused(chip, "--tick", word)
         if word != "0":
             assert "Invalid value for '--slower'" in refused(chip, "--slower", word)
     assert "no whole number of cycles" in refused(chip, "--tick", "1e-11")
-    assert "more than can be counted" in refused(chip, "--tick", "999", "--slower", "1e-12")
+    assert "more than can be counted" in refused(chip, "--tick", "999", "--slower", "1e-6")
     ok(spikec("compile", model, "-t", "null", "-o", tmp_path / "null", *OPTIONS))
     assert "E0306: target 'null' has no interconnect to simulate" in refused(tmp_path / "null")
     own = tmp_path / "deaf.toml"

@@ -337,6 +337,8 @@ def test_what_cannot_be_sent_is_said() -> None:
         send([7], [0], [0])
     with pytest.raises(ValueError, match="not one length"):
         send([1, 2], [0], [0])
+    with pytest.raises(ValueError, match=f"cycle {2**62}, beyond {2**60}"):
+        send([2**62], [0], [0])
     with pytest.raises(ValueError, match="interconnect is of"):
         Network(Fabric(replace(m, routers=(3, 1)), 1e-9), ways)
     assert network.copies == 0

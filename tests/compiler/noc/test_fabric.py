@@ -20,6 +20,7 @@ MESH = machine("mesh", (2, 2), (2, 1))
         ({"cycle": float("nan")}, "cycle is nan s"),
         ({"flits": 0}, "flits is 0, 1 below 1"),
         ({"flits": 6}, "buffer holds 4 flits, 2 fewer than the 6 of a packet"),
+        ({"chip_hop": 10**9}, "takes 1000000000 cycles: events of so many cycles, of "),
         ({"flits": 2, "buffer": 2 * 65537}, "buffer holds 65537 packets, 2 above 65535"),
         ({"drop_after": 0}, "drop_after is 0, 1 below 1"),
         ({"hop_x": 0}, "hop_x is 0 cycles, 1 below 1"),
