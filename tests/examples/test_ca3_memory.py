@@ -18,6 +18,7 @@ from spikec.compiler.passes.quantise import Quantise, quantise
 from spikec.ir.diagnostics import Diagnostics
 from spikec.ir.events import Events, Recording, Stimulus
 from spikec.ir.graph import Graph
+from spikec.ir.numerics import Rounding
 from spikec.ir.plasticity import Coincidence, Dependence, Pairing, Transmit
 from spikec.ir.text import parse, text
 
@@ -169,6 +170,52 @@ def test_random_memories_on_the_golden_rung(
 ) -> None:
     for seed in range(8):
         ask(memory, cues, bits, density, seed, "golden")
+
+
+def recalled(memory: ModuleType, bits: int, rounding: Rounding) -> tuple[float, float]:
+    """Which share of cues, and of lines, are answered right with weights of so many bits.
+
+    Four memories of 8 x 10. Questions learn, too, as they do where nothing holds the weights.
+    """
+    right, asked = np.zeros(2), np.zeros(2)
+    for seed in range(4):
+        learnt, questions, *_ = memory.session(8, 10, 0.3, seed)
+        plain = [q for q in questions.operations if q.cue is not None or len(q.content) == 1]
+        phases = [memory.Phase((*learnt.operations, *plain))]
+        rule = replace(memory.RULE, bits=bits, rounding=rounding)
+        stimulus, learning = memory.script(phases, 8, 10)
+        graph = memory.network(8, 10, rule)
+        recording = run_golden(graph, stimulus, learning=learning, codegen="numpy")
+        assert (
+            rounding is not Rounding.NEAREST_EVEN
+            or np.isin(
+                recording.weights["cue_cue to content_cue"],
+                np.arange(2**bits) * (memory.WEIGHT / (2**bits - 1)),
+            ).all()
+        )
+        answers = zip(
+            plain, memory.answers(phases, recording), memory.expected(phases), strict=True
+        )
+        for question, got, wanted in answers:
+            kind = int(question.cue is None)
+            asked[kind] += 1
+            right[kind] += got == wanted
+    by_cue, by_line = right / asked
+    return float(by_cue), float(by_line)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 16])
+def test_a_weight_that_rounds_to_the_nearest_needs_one_bit(memory: ModuleType, bits: int) -> None:
+    assert recalled(memory, bits, Rounding.NEAREST_EVEN) == (1.0, 1.0)
+
+
+def test_a_weight_that_rounds_down_forgets(memory: ModuleType) -> None:
+    """Lines are lost first, and cues with the last bit."""
+    found = {bits: recalled(memory, bits, Rounding.DOWN) for bits in (5, 3, 2, 1)}
+    assert found[5] == (1.0, 1.0)
+    assert found[3][0] == found[2][0] == 1.0
+    assert 1.0 > found[3][1] > found[2][1]
+    assert found[3][1] < 0.7 and found[2][1] < 0.4 and found[1][0] < 0.3
 
 
 def test_what_should_be_answered_by_hand(memory: ModuleType) -> None:
