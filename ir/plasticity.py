@@ -500,6 +500,57 @@ class PairSTDP(Rule):
 
 
 @dataclass(frozen=True, eq=False)
+class TripletSTDP(PairSTDP):
+    r"""Spike timing of pairs and triplets (Pfister and Gerstner, J. Neurosci. 26(38), 2006).
+
+    What a post spike pairs with counts :math:`A_+ + A_{3+} Y` instead of :math:`A_+`, what a pre
+    spike pairs with :math:`A_- + A_{3-} X`. X and Y are what earlier spikes of the same neuron have
+    left, itself not counted,
+
+    .. math::
+        X = \sum_{s' < s} e^{-(s - s') / \tau_x}, \qquad Y = \sum_{t' < t} e^{-(t - t') / \tau_y},
+
+    or the last of them alone under ``Pairing.NEAREST``. The rest is `PairSTDP`. Units: ``a3_plus``
+    and ``a3_minus`` those of ``a_plus``, ``tau_x`` and ``tau_y`` seconds; the defaults are those of
+    the full model of visual cortex, recalled.
+    """
+
+    a3_plus: float = 0.0
+    a3_minus: float = 0.0
+    tau_x: float = 101e-3
+    tau_y: float = 125e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("a3_plus", "a3_minus", "tau_x", "tau_y"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre spikes change weights."""
+        return self.a_minus != 0 or self.a3_minus != 0
+
+    @property
+    def columns(self) -> bool:
+        """Whether post spikes change weights."""
+        return self.a_plus != 0 or self.a3_plus != 0
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        yield from super().problems()
+        for name in ("a3_plus", "a3_minus"):
+            if not isfinite(getattr(self, name)):
+                yield f"{name} is {getattr(self, name)}; it must be finite"
+        for name in ("tau_x", "tau_y"):
+            if not (isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                yield f"{name} is {getattr(self, name):g} s; it must be finite and above 0"
+        if self.coincidence is Coincidence.BOTH:
+            yield "coincidence is both: a spike would find itself among the earlier ones"
+        if self.window is Window.RECTANGULAR:
+            yield "triplets in a rectangular window; theirs is exponential"
+
+
+@dataclass(frozen=True, eq=False)
 class IntegerPairSTDP(Rule):
     r"""`PairSTDP` in whole numbers, with a trace :math:`x_i` of each pre, :math:`y_j` of each post
     neuron.
@@ -579,7 +630,7 @@ def sides(rule: PairSTDP | IntegerPairSTDP, delay: int) -> tuple[int, int]:
     return delay - round(dendritic), round(dendritic)
 
 
-RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP, PairSTDP, IntegerPairSTDP)
+RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP, PairSTDP, TripletSTDP, IntegerPairSTDP)
 
 
 @dataclass(frozen=True, eq=False)

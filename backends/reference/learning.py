@@ -9,7 +9,15 @@ import numpy as np
 
 from ...ir.diagnostics import fail
 from ...ir.numerics import Rounding
-from ...ir.plasticity import ORDERS, Dependence, Pairing, PairSTDP, Transmit, Window
+from ...ir.plasticity import (
+    ORDERS,
+    Dependence,
+    Pairing,
+    PairSTDP,
+    Transmit,
+    TripletSTDP,
+    Window,
+)
 from .plan import Learning, Plan
 
 # A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
@@ -45,6 +53,14 @@ def plastic_synapses(
     """
     rule, plasticity = learning.rule, learning.plasticity
     code = _Code(learning, plan)
+    triplets = {}
+    if isinstance(rule, TripletSTDP):
+        triplets = {
+            "a3_plus": rule.a3_plus,
+            "a3_minus": rule.a3_minus,
+            "tau_x": rule.tau_x / plan.dt * TICK * brian.second,
+            "tau_y": rule.tau_y / plan.dt * TICK * brian.second,
+        }
     pre, post = code.pathways()
     late_post = not learning.early or learning.dendritic == 0
     pre_is_input = plan.nodes[learning.pre].place < 0
@@ -58,6 +74,7 @@ def plastic_synapses(
         clock=clock,
         name=f"plastic{k}",
         namespace={
+            **triplets,
             "gates": gates,
             "a_plus": rule.a_plus,
             "a_minus": rule.a_minus,
@@ -101,6 +118,12 @@ class _Code:
                 "dy/dt = -y / tau_minus : 1 (event-driven)"
             )
             self.start = "x = 0\ny = 0"
+            if isinstance(self._rule, TripletSTDP):
+                self.model += (
+                    "\ndx2/dt = -x2 / tau_x : 1 (event-driven)"
+                    "\ndy2/dt = -y2 / tau_y : 1 (event-driven)"
+                )
+                self.start += "\nx2 = 0\ny2 = 0"
         else:
             self.model = "w : 1\non : 1\nx : 1\ny : 1"
             self.start = "x = -1e18\ny = -1e18"
@@ -121,9 +144,15 @@ class _Code:
                 f"{trace} = gate * t_in_timesteps + (1 - gate) * {trace}",
             ]
         gate = "gates(t) * on"
+        both = [trace, f"{trace}2"] if isinstance(self._rule, TripletSTDP) else [trace]
         if self._rule.pairing is Pairing.NEAREST:
-            return [f"{trace} = {gate} + (1 - {gate}) * {trace}"]
-        return [f"{trace} += {gate}"]
+            return [f"{each} = {gate} + (1 - {gate}) * {each}" for each in both]
+        return [f"{each} += {gate}" for each in both]
+
+    def _amplitude(self, side: str, trace: str) -> str:
+        if isinstance(self._rule, TripletSTDP):
+            return f"(a_{side} + a3_{side} * {trace})"
+        return f"a_{side}"
 
     def _worth(self, trace: str, window: str) -> str:
         if self._rule.window is Window.EXPONENTIAL:
@@ -162,7 +191,9 @@ class _Code:
             Dependence.SCALED: " * high",
             Dependence.MULTIPLICATIVE: " * (w - low)",
         }[self._rule.dependence]
-        change = self._change(f"-a_minus{scale} * {self._worth('y', 'window_minus')}")
+        change = self._change(
+            f"-{self._amplitude('minus', 'x2')}{scale} * {self._worth('y', 'window_minus')}"
+        )
         after = self._learning.plasticity.transmit is Transmit.AFTER
         return [*change, *send] if after else [*send, *change]
 
@@ -172,4 +203,6 @@ class _Code:
             Dependence.SCALED: " * high",
             Dependence.MULTIPLICATIVE: " * (high - w)",
         }[self._rule.dependence]
-        return self._change(f"a_plus{scale} * {self._worth('x', 'window_plus')}")
+        return self._change(
+            f"{self._amplitude('plus', 'y2')}{scale} * {self._worth('x', 'window_plus')}"
+        )

@@ -19,6 +19,7 @@ from ...ir.plasticity import (
     Response,
     Trace,
     TraceDecay,
+    TripletSTDP,
     Update,
     Window,
 )
@@ -42,6 +43,8 @@ def integer_pairs(
     Raises ``ValueError`` where the amplitude depends on the weight, or is less than half a unit, so
     that a pair would change nothing, and where weights have bits of their own.
     """
+    if isinstance(rule, TripletSTDP):
+        raise ValueError("triplets have no form in whole numbers")
     if rule.bits is not None:
         raise ValueError(f"weights of {rule.bits} bits of their own have no form in whole numbers")
     if rule.dependence is Dependence.MULTIPLICATIVE:
