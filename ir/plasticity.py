@@ -441,7 +441,9 @@ class PairSTDP(Rule):
 
     when the later of the two is there, for the pairs that ``pairing`` says; all that a spike pairs
     with change w at once. F is :math:`e^{-x}` or :math:`[x \le 1]` (``window``), :math:`g` as
-    ``dependence`` says, and :math:`\Delta = 0` as ``coincidence`` does, with F = 1. The
+    ``dependence`` says, and :math:`\Delta = 0` as ``coincidence`` does, with F = 1; under none a
+    spike of the same step is not the nearest one, either. A population's register delays what it
+    sends, not what its own synapses see of it. The
     weight that a spike transmits is that of the step in which it is at the synapse, before or after
     what it changes there; it is with the neuron :math:`f d` steps later.
 

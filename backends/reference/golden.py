@@ -14,7 +14,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.verify import verify
 from .learning import EARLY, LATE, TICK, learning_phases, plastic_synapses
-from .plan import Node, Pathway, Plan, Real, make_plan, numpy_seconds
+from .plan import Learning, Node, Pathway, Plan, Real, make_plan, numpy_seconds
 from .session import build_and_run, compiler_missing, load_brian, session
 from .step_code import aged, input_code, population_code
 
@@ -76,7 +75,7 @@ def run_golden(
     phases = learning_phases(learning, stimulus.samples)
     each = record_weights == "samples"
     if stimulus.samples == 0 or stimulus.steps == 0:
-        return _recording(plan, {}, {}, {})
+        return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.learning})
     brian = load_brian()
     standalone = codegen == "standalone" or (
         codegen == "auto"
@@ -169,15 +168,15 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
     restart = brian.Clock(plan.period * TICK * brian.second, name="sample_clock")
     network = brian.Network()
     order = sorted(plan.nodes.values(), key=lambda node: node.place)
-    inputs = [node for node in order if isinstance(node.source, Input)]
-    slots = [[_slot(node, part) for part in ("step", "send")] for node in order]
+    slots = [_slot(node, part) for node in order for part in ("step", "send")]
+    sending = 2 * len(plan.graph.inputs)
     network.schedule = [
         *("start", "groups"),  # where Brian2 keeps what takes no part in a step
         "restart",
         "feed",
-        *chain.from_iterable(slots[: len(inputs)]),
-        EARLY,
-        *chain.from_iterable(slots[len(inputs) :]),
+        *slots[:sending],
+        EARLY,  # behind the inputs, whose spikes may be at a synapse in the step they are sent in
+        *slots[sending:],
         LATE,
         "record",
     ]
@@ -216,6 +215,8 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
             np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
         )
         for k, learning in enumerate(plan.learning):
+            if not learning.w.size:  # Brian2 connects at least one
+                continue
             synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
             plastic[learning.name] = synapses
             if each:
@@ -334,12 +335,21 @@ def _read(
     traces = {key: np.array(getattr(m, key[1]).T) for key, m in built.states.items()}
     weights = {}
     for learning in plan.learning:
+        if learning.name not in built.plastic:
+            weights[learning.name] = _at_rest(plan, learning, each)
+            continue
         last = np.array(built.plastic[learning.name].w[:])[None]
         if each:  # after a sample is before the next one
             before = np.array(built.shots[learning.name].w.T)[1:]
             last = np.concatenate([before, last])
         weights[learning.name] = last.reshape(len(last), *learning.shape)
     return emissions, traces, weights
+
+
+def _at_rest(plan: Plan, learning: Learning, each: bool) -> Real:
+    """The weights of synapses that no spike has changed."""
+    shots = plan.samples if each else min(plan.samples, 1)
+    return np.repeat(learning.w.reshape(1, *learning.shape), shots, axis=0)
 
 
 def _recording(
@@ -371,7 +381,7 @@ def _recording(
     for name, variable in plan.record:
         population = plan.graph.population(name)
         shape = (plan.samples, plan.period, population.size)
-        trace = traces.get((name, variable), np.zeros((0, population.size))).reshape(shape)
+        trace = traces[name, variable].reshape(shape) if traces else np.zeros(shape)
         states[name, variable] = np.ascontiguousarray(
             trace[:, population.lag : population.lag + plan.steps]
         )

@@ -137,17 +137,12 @@ class _Code:
         return pre, post
 
     def _remember(self, trace: str) -> list[str]:
+        # Also where nothing learns: traces begin anew with each sample, and so do phases.
         if self._rule.window is Window.RECTANGULAR:
-            # Where nothing learns, nothing is remembered.
-            return [
-                "gate = int(gates(t) > 0) * int(on > 0)",
-                f"{trace} = gate * t_in_timesteps + (1 - gate) * {trace}",
-            ]
-        gate = "gates(t) * on"
+            return [f"{trace} = t_in_timesteps"]
         both = [trace, f"{trace}2"] if isinstance(self._rule, TripletSTDP) else [trace]
-        if self._rule.pairing is Pairing.NEAREST:
-            return [f"{each} = {gate} + (1 - {gate}) * {each}" for each in both]
-        return [f"{each} += {gate}" for each in both]
+        how = "= 1" if self._rule.pairing is Pairing.NEAREST else "+= 1"
+        return [f"{each} {how}" for each in both]
 
     def _amplitude(self, side: str, trace: str) -> str:
         if isinstance(self._rule, TripletSTDP):
@@ -183,9 +178,7 @@ class _Code:
         return [*lines, "new_w = low + place * grid"]
 
     def _pre(self) -> list[str]:
-        pending = self._learning.pending - int(self._learning.early)
-        to = "total_post" if pending == 0 else f"pending{self._learning.pending}_post"
-        send = [f"{to} += w"]
+        send = [f"pending{self._learning.pending}_post += w"]
         scale = {
             Dependence.ADDITIVE: "",
             Dependence.SCALED: " * high",

@@ -70,7 +70,9 @@ def _keeps_pairs(
     rule = None if projection.plasticity is None else projection.plasticity.rule
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
         # A step more of delay sets the post spike back by f and the pre spike forward by 1 - f.
-        kept = moved == 0 or rule.dendritic_delay_fraction == 0
+        least = 1 if isinstance(pre, Population) else 0
+        axonal = rule.dendritic_delay_fraction == 0 and projection.delay + moved >= least
+        kept = moved == 0 or axonal
     if not kept:
         found.add(
             "E0502",

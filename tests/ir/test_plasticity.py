@@ -31,6 +31,9 @@ from spikec.ir.plasticity import (
     RULES,
     SDSP,
     Accumulation,
+    Coincidence,
+    Dependence,
+    Pairing,
     PairSTDP,
     Plasticity,
     Response,
@@ -38,13 +41,18 @@ from spikec.ir.plasticity import (
     Trace,
     TraceDecay,
     TraceSTDP,
+    TripletSTDP,
     Update,
+    Window,
     next_state,
+    sides,
 )
+from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 
 PAIR = TraceSTDP.pair(20, 24, shift=6, decay=3)
 ODIN = SDSP(50.0, 1, 3, 6)
+TIMED = PairSTDP(0.01, 0.012, 0.02, 0.03)
 WEIGHT = np.array([[0, 1, -2], [3, -4, 5]])
 
 
@@ -135,6 +143,22 @@ def integer() -> IntegerNeuron:
         (replace(ODIN, leak_period=-1), "leak_period is -1 steps"),
         (replace(ODIN, refresh_period=1 << 31), "refresh_period is 2147483648 steps"),
         (replace(ODIN, refresh_threshold=1 << 31), "refresh_threshold is 2147483648"),
+        (replace(TIMED, a_plus=float("nan")), "a_plus is nan; it must be finite"),
+        (replace(TIMED, a_minus=float("-inf")), "a_minus is -inf; it must be finite"),
+        (replace(TIMED, tau_plus=0), "tau_plus is 0 s; it must be finite and above 0"),
+        (replace(TIMED, tau_plus=float("nan")), "tau_plus is nan s"),
+        (replace(TIMED, tau_minus=-0.02), "tau_minus is -0.02 s; it must be finite and above 0"),
+        (replace(TIMED, tau_minus=float("inf")), "tau_minus is inf s"),
+        (replace(TIMED, dendritic_delay_fraction=1.5), "dendritic_delay_fraction is 1.5, not 0"),
+        (replace(TIMED, dendritic_delay_fraction=-0.1), "dendritic_delay_fraction is -0.1, not 0"),
+        (
+            replace(TIMED, dendritic_delay_fraction=float("nan")),
+            "dendritic_delay_fraction is nan, not 0 to 1",
+        ),
+        (
+            replace(TIMED, window=Window.RECTANGULAR),
+            "a rectangular window that pairs all with all; it pairs the nearest",
+        ),
     ],
 )
 def test_a_rule_out_of_range(rule: Rule, message: str) -> None:
@@ -220,6 +244,116 @@ def test_every_refusal_comes_at_once() -> None:
     ]
 
 
+# -- when the spikes of a pair reach their synapse -----------------------------------------------
+
+
+def timed(delay: int, pre: str = "q", **changes: Any) -> Graph:
+    """`PairSTDP` from the population "q", which repeats the input "in", or from the input."""
+    neuron = Threshold(np.asarray(1.0))
+    at = Location("net.spk", line=4)
+    plasticity = Plasticity(replace(TIMED, **changes), -4, 5)
+    return Graph(
+        "g",
+        1e-3,
+        (Input("in", (3,)),),
+        (Population("q", (3,), neuron), Population("p", (2,), neuron)),
+        (
+            Projection("repeat", "in", "q", OneToOne(np.asarray(1.0), (3,))),
+            Projection("w", pre, "p", Dense(WEIGHT), delay, at=at, plasticity=plasticity),
+        ),
+        (Output("out", "p"),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fraction", "delay", "wanted"),
+    [
+        *((fraction, 0, (0, 0)) for fraction in (0, 0.5, 1)),
+        *((0, delay, (delay, 0)) for delay in (1, 7)),
+        *((1, delay, (0, delay)) for delay in (1, 7)),
+        (0.5, 6, (3, 3)),
+        (1 / 3, 3, (2, 1)),
+        (2 / 3, 3, (1, 2)),
+        (0.1, 10, (9, 1)),
+        (0.29, 100, (71, 29)),
+        (1 / 49, 49_000_000, (48_000_000, 1_000_000)),
+    ],
+)
+def test_sides_of_a_delay(fraction: float, delay: int, wanted: tuple[int, int]) -> None:
+    found = sides(replace(TIMED, dendritic_delay_fraction=fraction), delay)
+    assert found == wanted and all(isinstance(steps, int) for steps in found)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "delay", "steps"), [(0.5, 1, "0.5"), (0.5, 7, "3.5"), (0.3, 4, "1.2")]
+)
+def test_a_fraction_divides_a_delay_into_whole_steps(
+    fraction: float, delay: int, steps: str
+) -> None:
+    said = f"the fraction {fraction} of a delay of {delay} steps is {steps} steps, no whole number"
+    rule = replace(TIMED, dendritic_delay_fraction=fraction)
+    with pytest.raises(ValueError, match="no whole number") as caught:
+        sides(rule, delay)
+    assert str(caught.value) == said
+    for pre in ("q", "in"):
+        broken = timed(delay, pre, dendritic_delay_fraction=fraction)
+        assert refused(broken) == [("E0209", f"'w': {said}")]
+
+
+def test_spikes_of_a_population_take_a_step() -> None:
+    said = "a delay of 0 steps; spikes of a population take at least one to a synapse and on"
+    for fraction in (0, 0.5, 1):
+        broken = timed(0, dendritic_delay_fraction=fraction)
+        assert refused(broken) == [("E0209", f"'w': {said}")]
+        verify(timed(0, "in", dendritic_delay_fraction=fraction))
+    verify(timed(1))
+
+
+@pytest.mark.parametrize("coincidence", [Coincidence.DEPRESS, Coincidence.BOTH])
+def test_what_depresses_at_once_needs_a_dendritic_delay(coincidence: Coincidence) -> None:
+    axonal: dict[str, Any] = {"coincidence": coincidence, "dendritic_delay_fraction": 0}
+    for broken in (timed(2, **axonal), timed(0, "in", coincidence=coincidence)):
+        ((code, said),) = refused(broken)
+        assert code == "E0209"
+        assert said.startswith(f"'w': coincidence is {coincidence}, but without a dendritic delay")
+    verify(timed(2, coincidence=coincidence, dendritic_delay_fraction=0.5))
+    for other in (Coincidence.NONE, Coincidence.POTENTIATE):
+        verify(timed(2, **axonal | {"coincidence": other}))
+
+
+def test_one_mistake_is_told_once() -> None:
+    """Of a delay or a fraction that means nothing the sides are not asked for."""
+    assert refused(timed(-1)) == [("E0205", "'w': delay is -1 steps")]
+    ((code, said),) = refused(timed(0, dendritic_delay_fraction=2))
+    assert (code, said) == ("E0209", "'w': dendritic_delay_fraction is 2, not 0 to 1")
+
+
+def test_a_rule_of_pairs_in_text() -> None:
+    rule = PairSTDP(
+        *(1e-3, -0.5, 0.017, 1 / 3),
+        pairing=Pairing.NEAREST,
+        window=Window.RECTANGULAR,
+        dependence=Dependence.MULTIPLICATIVE,
+        coincidence=Coincidence.BOTH,
+        dendritic_delay_fraction=1 / 3,
+        bits=7,
+        rounding=Rounding.DOWN,
+    )
+    (repeat, plain), nodes = timed(3).projections, timed(3)
+    learns = replace(plain, plasticity=Plasticity(rule, -4.25, 5.5, WEIGHT > -3))
+    graph = replace(nodes, projections=(repeat, learns))
+    verify(graph)
+    written = text(graph)
+    assert (
+        "rule=PairSTDP(a_plus=0.001, a_minus=-0.5, tau_plus=0.017, tau_minus=0.3333333333333333, "
+        "pairing=Pairing.NEAREST, window=Window.RECTANGULAR, "
+        "dependence=Dependence.MULTIPLICATIVE, coincidence=Coincidence.BOTH, "
+        "dendritic_delay_fraction=0.3333333333333333, bits=7, rounding=Rounding.DOWN)"
+    ) in written
+    assert parse(written) == graph and text(parse(written)) == written
+    assert parse(written.replace("Coincidence.BOTH", "Coincidence.NONE")) != graph
+
+
 # -- the rules -----------------------------------------------------------------------------------
 
 
@@ -246,7 +380,10 @@ def test_facts() -> None:
     assert (ODIN.rows, ODIN.columns) == (True, False)
     assert (Rule().rows, Rule().columns, list(Rule().problems())) == (True, False, [])
     assert all(rule.__doc__ for rule in RULES)
-    assert [rule for rule in RULES if not rule.INTEGER] == [PairSTDP]
+    assert [rule for rule in RULES if not rule.INTEGER] == [PairSTDP, TripletSTDP]
+    assert (TIMED.rows, TIMED.columns) == (True, True)
+    assert not replace(TIMED, a_minus=0).rows and not replace(TIMED, a_plus=0).columns
+    assert list(TIMED.problems()) == []
     assert (TraceSTDP.PRE, TraceSTDP.POST) == (("x",), ("y",))
     assert (SDSP.PRE, SDSP.POST) == ((), ("c",))
 

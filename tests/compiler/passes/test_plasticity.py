@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spikec.backends.null import backend
 from spikec.boards.features import FPGA_CORE
+from spikec.compiler.backend import find_target
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.ladder import run_rung, state_words
@@ -24,7 +25,7 @@ from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import LIF, IntegerNeuron
 from spikec.ir.numerics import Rounding
-from spikec.ir.plasticity import SDSP, Plasticity, Rule, TraceSTDP
+from spikec.ir.plasticity import SDSP, PairSTDP, Plasticity, Rule, TraceSTDP
 from spikec.ir.semantics import Reset, Semantics
 from spikec.ir.verify import verify
 
@@ -32,6 +33,7 @@ from .networks import real, target
 
 PAIR = TraceSTDP.pair(20, 24, shift=6, decay=3)
 ODIN = SDSP(40.0, 1, 3, 6)
+AXONAL = PairSTDP(1.0, 1.2, 0.02, 0.02, dendritic_delay_fraction=0)
 CELL = LIF(real(0.02), real(20.0), real(0.0), real(60.0))  # a gain of one: weights are steps of v
 RNG = np.random.default_rng(3)
 MASK = RNG.random((4, 6)) < 0.7
@@ -116,6 +118,18 @@ class TestLegalise:
     def test_the_core_says_what_it_learns(self) -> None:
         assert FPGA_CORE.learns is not None
 
+    def test_a_board_does_not_learn_by_pairs_in_real_numbers(self) -> None:
+        """Of the two layers one learns by a rule of the core, and is not named."""
+        fpga, board = find_target("icebreaker")
+        for delay, rule in ((1, AXONAL), (2, replace(AXONAL, dendritic_delay_fraction=1))):
+            graph = second(delay=delay, plasticity=Plasticity(rule, 0, 127))
+            verify(graph)
+            with pytest.raises(SpikecError) as caught:
+                compile_graph(graph, fpga, board, Quantise())
+            (found,) = caught.value.diagnostics
+            assert found.code == "E0308"
+            assert found.message == f"'w2' learns by PairSTDP; {board.name} has TraceSTDP, SDSP"
+
 
 class TestRetime:
     @given(st.integers(0, 2**20), st.booleans())
@@ -167,6 +181,57 @@ class TestRetime:
                 outputs=(Output("out", "c"),),
             )
             assert [code for code, _ in refusals(graph, Retime(), hop=1)] == ["E0502"]
+
+    @pytest.mark.parametrize("fraction", [0, 0.5, 1])
+    def test_pairs_stay_where_nothing_moves(self, fraction: float) -> None:
+        rule = replace(AXONAL, dendritic_delay_fraction=fraction)
+        learned = Plasticity(rule, 0, 127)
+        graph = replace(
+            LAYERS,
+            projections=tuple(replace(p, plasticity=learned, delay=2) for p in LAYERS.projections),
+        )
+        verify(graph)
+        assert Retime().run(graph, target(input_hop=1, hop=2), Diagnostics()) == graph
+
+    def test_an_axonal_delay_grows_and_pairs_stay(self) -> None:
+        """From the input a lag of 1, from a population a second; pre and post move alike."""
+        learned = Plasticity(AXONAL, 0, 127)
+        first, onward = (replace(p, plasticity=learned) for p in LAYERS.projections)
+        graph = replace(LAYERS, projections=(first, replace(onward, delay=1)))
+        verify(graph)
+        moved = Retime().run(graph, target(input_hop=1, hop=2), Diagnostics())
+        verify(moved)
+        assert [p.lag for p in moved.populations] == [1, 2]
+        assert [p.delay for p in moved.projections] == [1, 2]
+        assert [p.plasticity for p in moved.projections] == [learned, learned]
+
+    @pytest.mark.parametrize("fraction", [0.5, 1])
+    def test_a_dendritic_delay_that_grows_is_refused(self, fraction: float) -> None:
+        learned = Plasticity(replace(AXONAL, dendritic_delay_fraction=fraction), 0, 127)
+        graph = second(delay=2, plasticity=learned)
+        ((code, said),) = refusals(graph, Retime(), hop=4)
+        assert code == "E0502" and said.startswith("'w2' takes 2 step(s) and would take 4")
+        first, onward = LAYERS.projections
+        graph = replace(LAYERS, projections=(replace(first, delay=2, plasticity=learned), onward))
+        ((code, said),) = refusals(graph, Retime(), input_hop=4)
+        assert code == "E0502" and said.startswith("'w1' takes 2 step(s) and would take 4")
+
+    def test_both_ends_of_a_dendritic_delay_may_move_together(self) -> None:
+        """All of the network is a step late; no pair notices."""
+        learned = Plasticity(replace(AXONAL, dendritic_delay_fraction=1), 0, 127)
+        first, onward = LAYERS.projections
+        graph = replace(
+            LAYERS,
+            projections=(
+                replace(first, plasticity=None),
+                replace(onward, plasticity=learned, delay=2),
+            ),
+        )
+        more = Projection("late", "in", "b", Dense(np.ones((3, 6))))
+        graph = replace(graph, projections=(*graph.projections, more))
+        moved = Retime().run(graph, target(input_hop=1), Diagnostics())
+        assert [p.lag for p in moved.populations] == [1, 1]
+        assert moved.projections[1] == graph.projections[1]
 
     def test_a_register_counts_as_a_step(self) -> None:
         registered = replace(LAYERS.populations[0], semantics=Semantics(registered=True))
