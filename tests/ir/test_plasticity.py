@@ -149,6 +149,9 @@ def integer() -> IntegerNeuron:
         (replace(TIMED, tau_plus=float("nan")), "tau_plus is nan s"),
         (replace(TIMED, tau_minus=-0.02), "tau_minus is -0.02 s; it must be finite and above 0"),
         (replace(TIMED, tau_minus=float("inf")), "tau_minus is inf s"),
+        (replace(TIMED, bits=0), "a weight of 0 bits; it has 1 to 32"),
+        (replace(TIMED, bits=33), "a weight of 33 bits"),
+        (replace(TIMED, rounding=Rounding.UP), "its weights round up; to the nearest even"),
         (replace(TIMED, dendritic_delay_fraction=1.5), "dendritic_delay_fraction is 1.5, not 0"),
         (replace(TIMED, dendritic_delay_fraction=-0.1), "dendritic_delay_fraction is -0.1, not 0"),
         (
