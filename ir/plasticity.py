@@ -26,7 +26,7 @@ Weights stay within ``w_min`` to ``w_max``, without exception: an update saturat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
@@ -35,6 +35,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from .diagnostics import fail
 from .numerics import Rounding
 from .records import Record, frozen_array, omitted
 
@@ -616,6 +617,14 @@ ORDERS = {
 }
 """What spikes of one step do at their synapse, in order: the pre ones send and change weights (P)
 and are remembered (X), the post ones change weights (Q) and are remembered (Y)."""
+
+
+def learning_phases(learning: bool | Sequence[bool], samples: int) -> list[bool]:
+    """Whether weights change in each sample; E0707 where there are not as many as samples."""
+    phases = [learning] * samples if isinstance(learning, bool) else list(learning)
+    if len(phases) != samples:
+        raise fail("E0707", f"learning has {len(phases)} phases, the stimulus {samples} samples")
+    return phases
 
 
 def sides(rule: PairSTDP | IntegerPairSTDP, delay: int) -> tuple[int, int]:

@@ -23,8 +23,9 @@ from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
+from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import EARLY, LATE, TICK, learning_phases, plastic_synapses
+from .learning import EARLY, LATE, TICK, plastic_synapses
 from .plan import Learning, Node, Pathway, Plan, Real, make_plan, numpy_seconds
 from .session import build_and_run, compiler_missing, load_brian, session
 from .step_code import aged, input_code, population_code

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from ...ir.diagnostics import fail
 from ...ir.numerics import Rounding
 from ...ir.plasticity import (
     ORDERS,
@@ -26,14 +24,6 @@ TICK: Final = 2.0**-10
 # When in a step synapses learn: before all populations, and behind them.
 EARLY: Final = "early"
 LATE: Final = "late"
-
-
-def learning_phases(learning: bool | Sequence[bool], samples: int) -> list[bool]:
-    """Whether weights change in each sample; E0707 where there are not as many as samples."""
-    phases = [learning] * samples if isinstance(learning, bool) else list(learning)
-    if len(phases) != samples:
-        raise fail("E0707", f"learning has {len(phases)} phases, the stimulus {samples} samples")
-    return phases
 
 
 def plastic_synapses(

@@ -28,7 +28,7 @@ from ...ir.connections import (
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.plasticity import IntegerPairSTDP, sides
+from ...ir.plasticity import IntegerPairSTDP, learning_phases, sides
 from . import kernels
 from .learning import PairFiber, PlasticFiber
 from .population import (
@@ -175,12 +175,7 @@ class Executor:
             )
             for key, (word, _) in words.items()
         }
-        phases = [learning] * stimulus.samples if isinstance(learning, bool) else list(learning)
-        if len(phases) != stimulus.samples:
-            raise fail(
-                "E0707",
-                f"learning has {len(phases)} phases, the stimulus {stimulus.samples} samples",
-            )
+        phases = learning_phases(learning, stimulus.samples)
         plastics = tuple(self._plastic.values())
         snapshots: dict[str, list[Any]] = {name: [] for name in self._plastic}
         lines = {node.name: sorted_counts(stimulus, node) for node in self.graph.inputs}

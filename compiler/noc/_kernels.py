@@ -16,7 +16,8 @@ within a phase.
 
 **Records and refcounts.** numba counts references of arrays, not of records: functions here take
 records and numbers, or are so short that LLVM inlines them. Indices are unsigned, else each would
-be tested for being negative. What is fetched ahead is a third of the time on a thousand routers.
+be tested for being negative. Memory that is fetched ahead saves a quarter of the time where the
+state of a machine, a thousand routers or more, outgrows the nearest caches.
 """
 
 from __future__ import annotations
@@ -219,10 +220,10 @@ def advance(
     numbers of those not in use. ``wheel`` has the events of each cycle, ``count`` how many: a
     place is one whose packet becomes the first, ~o that port o is to be looked at.
     ``entering`` has all packets that are to enter, by when they are sent, ``begun`` whether they
-    have left their line. ``asked`` and ``asker`` are for
-    the ports out of one cycle and the place of who asked first. ``arrived`` and ``dropped``
-    (4, copies) take what is known of each copy: packet, core, cycle, cycle it was sent in.
-    Copies that were granted to their core have the cycle in which it will have them.
+    have left their line. ``asked`` and ``asker`` are for the ports out of one cycle, and the place
+    of who asked first. ``arrived`` and ``dropped`` (4, copies) take what is known of each copy:
+    packet, core, cycle, cycle it was sent in. Copies that were granted to their core have the cycle
+    in which it will have them.
     """
     degree, ports, places = form.degree, form.ports, form.places
     shift, mask, room = form.shift, form.mask, form.room
