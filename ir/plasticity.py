@@ -44,6 +44,7 @@ LFSR_TAPS = 0x80200003
 
 MAX_WEIGHT = (1 << 31) - 1
 MAX_WEIGHT_BITS = 32
+MAX_SCALED = 1 << 28  # of a rail where amplitude, trace and weight are multiplied: 62 bits
 MAX_TRACE_BITS = 16
 FACTOR_BITS = 16
 MAX_AMPLITUDE = (1 << 16) - 1
@@ -568,6 +569,10 @@ class IntegerPairSTDP(Rule):
     change weights (P) and enter their traces (X), the post ones change weights (Q) and enter theirs
     (Y), each for all neurons in ascending order, in the order P X Q Y under ``coincidence``
     potentiate, Q Y P X under depress, P Q X Y under none and X Y P Q under both. Then traces decay.
+
+    Under ``Dependence.MULTIPLICATIVE`` f is :math:`\mathrm{round}(\mathrm{amplitude}\; x\, g /
+    2^\mathrm{shift})`, or without x for a window, with :math:`g = w - w_\mathrm{min}` at a pre and
+    :math:`w_\mathrm{max} - w` at a post spike; there are no offsets then.
     """
 
     INTEGER: ClassVar[bool] = True
@@ -581,6 +586,7 @@ class IntegerPairSTDP(Rule):
     coincidence: Coincidence = Coincidence.POTENTIATE
     dendritic_delay_fraction: float = 1.0
     rounding: Rounding = Rounding.NEAREST_EVEN
+    dependence: Dependence = Dependence.ADDITIVE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -605,6 +611,11 @@ class IntegerPairSTDP(Rule):
         yield from self.on_post.problems("the column update")
         if self.rounding is Rounding.STOCHASTIC:
             yield "it rounds stochastically; it has no generator"
+        if self.dependence is Dependence.SCALED:
+            yield "its amplitudes are scaled by w_max; in whole numbers that is in the amplitude"
+        offset = self.on_pre.offset or self.on_post.offset
+        if self.dependence is Dependence.MULTIPLICATIVE and offset:
+            yield f"an offset of {offset} beside amplitudes that depend on the weight"
         if not 0 <= self.dendritic_delay_fraction <= 1:
             yield f"dendritic_delay_fraction is {self.dendritic_delay_fraction:g}, not 0 to 1"
 

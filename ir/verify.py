@@ -31,10 +31,12 @@ from .graph import Graph, Input, Population, Projection
 from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
 from .numerics import Rounding
 from .plasticity import (
+    MAX_SCALED,
     MAX_WEIGHT,
     RULES,
     SDSP,
     Coincidence,
+    Dependence,
     IntegerPairSTDP,
     PairSTDP,
     Plasticity,
@@ -402,6 +404,17 @@ def _plastic(
             "E0210",
             f"'{name}': {outside} of {enabled.size} plastic weights lie outside {low:g} to "
             f"{high:g}; they span {enabled.min():g} to {enabled.max():g}",
+            at,
+        )
+    if (
+        isinstance(rule, IntegerPairSTDP)
+        and rule.dependence is Dependence.MULTIPLICATIVE
+        and not (max(high, -low) < MAX_SCALED)
+    ):
+        found.add(
+            "E0209",
+            f"'{name}': rails {low:g} to {high:g} with amplitudes that depend on the weight; they "
+            f"must be within {MAX_SCALED}",
             at,
         )
     if rule.INTEGER:

@@ -16,6 +16,7 @@ from ...ir.plasticity import (
     ORDERS,
     SDSP,
     Accumulation,
+    Dependence,
     IntegerPairSTDP,
     Response,
     Trace,
@@ -176,7 +177,7 @@ class _Change:
         self.idle = update.idle
         self._update = (update.sign, update.amplitude, update.shift, update.offset)
         self._window = update.response is Response.WINDOW
-        self._rounding = ROUNDING[rule.rounding]
+        self.rounding = ROUNDING[rule.rounding]
         self.out = np.zeros(size, np.int64)
         rails = (synapses.low, synapses.high)
         streams = rule.streams if isinstance(rule, TraceSTDP) else 1
@@ -184,13 +185,18 @@ class _Change:
 
     def deltas(self, trace: Ints) -> Ints:
         """offset + sign f(trace)."""
-        learn.responses(trace, self._update, self._window, self._rounding, self.out)
+        learn.responses(trace, self._update, self._window, self.rounding, self.out)
         return self.out
 
     def products(self, trace: Ints) -> Ints:
         """amplitude * trace, for the stochastic kernels."""
         learn.products(trace, self._update, self._window, self.out)
         return self.out
+
+    def factors(self, trace: Ints) -> Ints:
+        """What the distance from a rail is multiplied with: amplitude * trace, or of a window 1."""
+        taken = trace > 0 if self._window else trace
+        return np.multiply(taken, self._update[1], out=self.out)
 
 
 class _TraceSTDP:
@@ -313,6 +319,7 @@ class PairFiber:
         self._x, self._y = _Traces(rule.pre, s.pre_size), _Traces(rule.post, s.post_size)
         self._row = _Change(rule.on_pre, rule, s, s.post_size)
         self._column = _Change(rule.on_post, rule, s, s.pre_size)
+        self._scaled = rule.dependence is Dependence.MULTIPLICATIVE
         self._axonal, self._dendritic = axonal, sides(rule, projection.delay)[1]
         # Spikes that are not at their synapse yet, by the step in which they are.
         self._pre: dict[int, tuple[Any, Any, int]] = {}
@@ -390,7 +397,13 @@ class PairFiber:
             columns, count = self._post[step]
             if letter == "Y":
                 self._y.spike(columns, count)
-            elif not self._column.idle:
+            elif self._column.idle:
+                pass
+            elif self._scaled:
+                s, column = self._synapses, self._column
+                change = (column.factors(self._x.x), column.integers, column.rounding)
+                learn.write_columns_scaled(columns, count, s.weight, *s.columns, s.enable, *change)
+            else:
                 s = self._synapses
                 deltas = (self._column.deltas(self._x.x), s.low, s.high)
                 learn.write_columns(columns, count, s.weight, *s.columns, s.enable, *deltas)
@@ -398,11 +411,15 @@ class PairFiber:
     def _read(self, index: Any, value: Any, count: int, arrival: int) -> None:
         s, page = self._synapses, self._wheel[arrival % len(self._wheel)]
         events = (index, value, count)
-        if self.learning and not self._row.idle:
+        if not self.learning or self._row.idle:
+            done = s.transmit(*events, page)
+        elif self._scaled:
+            change = (self._row.factors(self._y.x), self._row.integers, self._row.rounding)
+            rows = (s.weight, *s.rows, s.enable)
+            done = learn.read_rows_scaled(*events, *rows, *change, s.after, page)
+        else:
             deltas = (self._row.deltas(self._y.x), s.low, s.high)
             done = learn.read_rows(*events, s.weight, *s.rows, s.enable, *deltas, s.after, page)
-        else:
-            done = s.transmit(*events, page)
         self.operations += int(done)
 
 

@@ -86,6 +86,70 @@ def read_rows(
 
 
 @numba.njit(cache=True)
+def read_rows_scaled(
+    index: Any,
+    value: Any,
+    count: Any,
+    weight: Any,
+    indptr: Any,
+    post: Any,
+    width: Any,
+    enable: Any,
+    product: Any,
+    integers: Any,
+    rounding: Any,
+    after: Any,
+    acc: Any,
+) -> Any:
+    """As `read_rows`, with delta = sign round(product_j (w_ij - low) / 2^shift)."""
+    sign, shift, _, low, high, _ = integers
+    done = 0
+    for k in range(count):
+        i, factor = index[k], value[k]
+        begin, end = row_ends(i, width, indptr)
+        for s in range(begin, end):
+            j = s - begin if post is None else post[s]
+            old = np.int64(weight[s])
+            new = old
+            if enable is None or enable[s]:
+                change = round_shift(product[j] * (old - low), shift, rounding, np.int64(0))
+                new = min(max(old + sign * change, low), high)
+                weight[s] = new
+            acc[j] += (new if after else old) * factor
+        done += end - begin
+    return done
+
+
+@numba.njit(cache=True)
+def write_columns_scaled(
+    index: Any,
+    count: Any,
+    weight: Any,
+    starts: Any,
+    source: Any,
+    place: Any,
+    width: Any,
+    enable: Any,
+    product: Any,
+    integers: Any,
+    rounding: Any,
+) -> None:
+    """As `write_columns`, with delta = sign round(product_i (high - w_ij) / 2^shift)."""
+    sign, shift, _, low, high, _ = integers
+    for k in range(count):
+        j = index[k]
+        begin = 0 if starts is None else starts[j]
+        end = product.size if starts is None else starts[j + 1]
+        for c in range(begin, end):
+            i = c if source is None else source[c]
+            s = i * width + j if place is None else place[c]
+            if enable is None or enable[s]:
+                old = np.int64(weight[s])
+                change = round_shift(product[i] * (high - old), shift, rounding, np.int64(0))
+                weight[s] = min(max(old + sign * change, low), high)
+
+
+@numba.njit(cache=True)
 def read_rows_stochastic(
     index: Any,
     value: Any,

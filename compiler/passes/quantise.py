@@ -294,8 +294,9 @@ def _in_units(
             projection.at,
             "use more --weight-bits, or narrower rails",
         )
+    rails = plasticity.w_min, plasticity.w_max
     try:
-        rule = integer_pairs(plasticity.rule, factor, plasticity.w_max, dt, weight.rounding)
+        rule = integer_pairs(plasticity.rule, factor, rails, dt, weight.rounding)
     except ValueError as error:
         found.add("E0405", f"'{projection.name}': {error}", projection.at, "use more --weight-bits")
         return projection

@@ -24,6 +24,7 @@ from spikec.ir.numerics import Rounding
 from spikec.ir.plasticity import (
     Accumulation,
     Coincidence,
+    Dependence,
     IntegerPairSTDP,
     Pairing,
     PairSTDP,
@@ -104,11 +105,16 @@ class Plain:
         self.synapses = list(zip(*(c.tolist() for c in columns), strict=True))
         self.w: list[int] = weight.ravel().tolist()
 
-    def changed(self, update: Update, x: int) -> int:
-        if update.response is Response.WINDOW:
-            f = update.amplitude * (x > 0)
+    def changed(self, update: Update, x: int, room: int) -> int:
+        """``room`` is how far a weight is from the rail that it goes to."""
+        window = update.response is Response.WINDOW
+        if self.rule.dependence is Dependence.MULTIPLICATIVE:
+            product = update.amplitude * (x > 0 if window else x) * room
+        elif window:
+            product = (update.amplitude * (x > 0)) << update.shift
         else:
-            f = round(Fraction(update.amplitude * x, 2**update.shift))  # to even
+            product = update.amplitude * x
+        f = round(Fraction(product, 2**update.shift))  # to even
         return update.offset + update.sign * f
 
     @staticmethod
@@ -143,7 +149,9 @@ class Plain:
 
         def move(s: int, update: Update, trace: int) -> None:
             if learning and self.synapses[s][2] and (update.amplitude or update.offset):
-                new = self.w[s] + self.changed(update, trace)
+                w = self.w[s]
+                room = w - case.low if update is rule.on_pre else case.high - w
+                new = w + self.changed(update, trace, room)
                 self.w[s] = max(case.low, min(case.high, new))
 
         for t in range(STEPS + case.delay):
@@ -217,15 +225,20 @@ def cases(draw: st.DrawFn) -> Case:
             columns = np.nonzero(there)[1].astype(np.int32)
             connection = Sparse(pre, post, counts, columns, rng.integers(low, high, columns.size))
     shape = connection.weight.shape  # type: ignore[attr-defined]
+    dependence = draw(st.sampled_from([Dependence.ADDITIVE, Dependence.MULTIPLICATIVE]))
+    on_pre, on_post = draw(updates), draw(updates)
+    if dependence is Dependence.MULTIPLICATIVE:
+        on_pre, on_post = replace(on_pre, offset=0), replace(on_post, offset=0)
     samples = draw(st.integers(1, 3))
     return Case(
         IntegerPairSTDP(
             draw(traces),
             draw(traces),
-            draw(updates),
-            draw(updates),
+            on_pre,
+            on_post,
             draw(st.sampled_from(coincidences)),
             dendritic / delay if delay else draw(st.sampled_from([0.0, 1.0])),
+            dependence=dependence,
         ),
         connection,
         delay,
@@ -292,14 +305,30 @@ def real(rule: PairSTDP, weight: Any, delay: int) -> Graph:
         (Pairing.NEAREST, Window.RECTANGULAR),
     ],
 )
-@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
-def test_integers_follow_the_real_rule(pairing: Pairing, window: Window, fraction: float) -> None:
+@pytest.mark.parametrize(
+    ("dependence", "fraction"),
+    [
+        *((Dependence.ADDITIVE, fraction) for fraction in (0.0, 0.5, 1.0)),
+        (Dependence.SCALED, 1.0),
+        (Dependence.MULTIPLICATIVE, 0.5),
+    ],
+)
+def test_integers_follow_the_real_rule(
+    pairing: Pairing, window: Window, dependence: Dependence, fraction: float
+) -> None:
     rng = np.random.default_rng(5)
-    rule = PairSTDP(8e-5, 5e-5, 7e-3, 11e-3, pairing, window, dendritic_delay_fraction=fraction)
+    size = 1.0 if dependence is Dependence.ADDITIVE else 1e3
+    rule = PairSTDP(
+        *(8e-5 * size, 5e-5 * size, 7e-3, 11e-3),
+        pairing,
+        window,
+        dependence,
+        dendritic_delay_fraction=fraction,
+    )
     graph = real(rule, np.full((3, 4), 5e-4), 2)
     lines = {
-        name: Events.from_dense((rng.random((1, 60, size)) < 0.2).astype(np.int64))
-        for name, size in (("in", 4), ("teacher", 3))
+        name: Events.from_dense((rng.random((1, 60, lines)) < 0.2).astype(np.int64))
+        for name, lines in (("in", 4), ("teacher", 3))
     }
     golden = run_golden(graph, Stimulus(lines), codegen="numpy").weights["w"][0]
     options = Quantise(weight_bits=16, state_bits=40, decay_bits=22, input_max=1)
@@ -308,7 +337,7 @@ def test_integers_follow_the_real_rule(pairing: Pairing, window: Window, fractio
     found = Executor(integers).run(Stimulus(lines)).weights["w"][0]
     # Weights into a population share a unit, here that of the teacher.
     unit = 0.04 / 32767
-    assert np.ptp(golden) > 2e-4
+    assert np.ptp(golden) > 5e-5
     # Half a unit for each change, and what 16 bits of a trace leave.
     assert np.abs(found * unit - golden).max() < 20 * unit
 
@@ -328,6 +357,11 @@ def test_what_is_out_of_range_is_said() -> None:
     assert not list(good.problems())
     for change, said in (
         ({"rounding": Rounding.STOCHASTIC}, "rounds stochastically"),
+        ({"dependence": Dependence.SCALED}, "scaled by w_max"),
+        (
+            {"dependence": Dependence.MULTIPLICATIVE, "on_post": Update(offset=-3)},
+            "an offset of -3 beside",
+        ),
         ({"dendritic_delay_fraction": 1.5}, "1.5, not 0 to 1"),
         ({"pre": replace(trace, factor=1 << 16)}, "the pre trace decays by 65536"),
         ({"post": replace(trace, bits=17)}, "the post trace has 17 bits"),

@@ -24,7 +24,7 @@ RULE = PairSTDP(0.5, 0.25, 20e-3, 10e-3, coincidence=Coincidence.NONE)
 
 
 def made(rule: PairSTDP, factor: float = 100.0, w_max: float = 2.0) -> object:
-    return integer_pairs(rule, factor, w_max, 1e-3, Rounding.NEAREST_EVEN)
+    return integer_pairs(rule, factor, (0.0, w_max), 1e-3, Rounding.NEAREST_EVEN)
 
 
 def test_one_pair_in_one_step_changes_a_weight_by_its_amplitude() -> None:
@@ -33,7 +33,7 @@ def test_one_pair_in_one_step_changes_a_weight_by_its_amplitude() -> None:
         (replace(RULE, dependence=Dependence.SCALED), 100.0, 50.0),
         (replace(RULE, pairing=Pairing.NEAREST), 50.0, 25.0),
     ):
-        integer = integer_pairs(rule, 100.0, 2.0, 1e-3, Rounding.NEAREST_EVEN)
+        integer = integer_pairs(rule, 100.0, (0.0, 2.0), 1e-3, Rounding.NEAREST_EVEN)
         for update, trace, amplitude, sign in (
             (integer.on_post, integer.pre, up, 1),
             (integer.on_pre, integer.post, down, -1),
@@ -52,7 +52,7 @@ def test_one_pair_in_one_step_changes_a_weight_by_its_amplitude() -> None:
 
 def test_a_window_is_a_timer_that_includes_its_end() -> None:
     rule = replace(RULE, pairing=Pairing.NEAREST, window=Window.RECTANGULAR)
-    integer = integer_pairs(rule, 100.0, 2.0, 1e-3, Rounding.NEAREST_EVEN)
+    integer = integer_pairs(rule, 100.0, (0.0, 2.0), 1e-3, Rounding.NEAREST_EVEN)
     assert (integer.pre.increment, integer.post.increment) == (21, 11)
     assert integer.pre.decay is TraceDecay.COUNT
     assert (integer.on_post.amplitude, integer.on_pre.amplitude) == (50, 25)
@@ -62,7 +62,7 @@ def test_a_window_is_a_timer_that_includes_its_end() -> None:
 
 def test_a_sign_turns_around_and_nothing_is_idle() -> None:
     integer = integer_pairs(
-        replace(RULE, a_plus=-0.5, a_minus=0.0), 100.0, 2.0, 1e-3, Rounding.STOCHASTIC
+        replace(RULE, a_plus=-0.5, a_minus=0.0), 100.0, (0.0, 2.0), 1e-3, Rounding.STOCHASTIC
     )
     assert integer.on_post.sign == -1 and integer.on_pre.idle
     assert integer.rounding is Rounding.NEAREST_EVEN
@@ -71,7 +71,11 @@ def test_a_sign_turns_around_and_nothing_is_idle() -> None:
 @pytest.mark.parametrize(
     ("rule", "factor", "said"),
     [
-        (replace(RULE, dependence=Dependence.MULTIPLICATIVE), 100.0, "depend on the weight"),
+        (
+            replace(RULE, dependence=Dependence.MULTIPLICATIVE, a_plus=1e-3),
+            100.0,
+            "a_plus is 0.2 units of a weight",
+        ),
         (RULE, 1.5, "a_minus is 0.375 units of a weight: a pair changes nothing, 1.33 times"),
         (RULE, 1e10, "bits too many"),
         (
