@@ -97,7 +97,8 @@ def test_a_line_of_a_core_is_followed_packet_by_packet() -> None:
 def latencies(c: Case, window: int | None = None) -> list[int]:
     """Of the estimate, in the order of packets."""
     found = guess(c, window)
-    return found.latency[np.argsort(found.packet)].tolist()
+    latency: list[int] = found.latency[np.argsort(found.packet)].tolist()
+    return latency
 
 
 def test_the_wait_for_a_link_by_hand() -> None:
