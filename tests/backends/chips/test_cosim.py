@@ -317,31 +317,47 @@ def paced(update: float = 0.0, spike: float = 0.0, packet: float = 0.0) -> CostM
     return CostModel("m", "m", "free", send=lines)
 
 
-@pytest.mark.parametrize(
-    ("model", "sent"),
-    [
-        # 2.4 + 0.3 + 0.5 = 3.2 a neuron: it leaves in the cycle in which it is done.
-        (paced(2.4, 0.3, 0.5), [3, 6, 9, 12]),
-        # 7 ns are 6.999999999999999 cycles of 1 ns.
-        (paced(update=7), [7, 14, 21, 28]),
-    ],
-)
-def test_costs_that_are_no_whole_cycles(model: CostModel, sent: list[int]) -> None:
+def test_a_spike_leaves_in_the_cycle_in_which_it_is_done() -> None:
+    """Four neurons, each updated in 2.4 cycles, with a spike in 0.3 and a packet in 0.5: 3.2 k."""
     graph = chain(4)
     m = priced(simple.machine("mesh", (2, 1), multicast=False))
     axons, mapping = placed(graph, m, [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
     dense = np.zeros((1, 6, 4), np.int64)
     dense[0, 1] = 1
+    model = paced(2.4, 0.3, 0.5)
     seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), 1000, model=model)
     seen.timed(counts(dense))
     [journeys] = seen.travels
-    assert (journeys.sent[journeys.source < 4] - 2000).tolist() == sent
+    assert (journeys.sent[journeys.source < 4] - 2000).tolist() == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize(
+    ("tick", "update", "source", "sent"),
+    [
+        # 31 ns are 30.999999999999996 cycles of 1 ns. The core is late: it begins with step 1, in
+        # which its neuron spikes, in cycle 31.
+        (20, 31, 0, [62]),
+        # 15 ns are 15.000000000000002: step 1, in which the line sends again, begins in cycle 15.
+        (None, 15, 2, [0, 15]),
+    ],
+)
+def test_the_last_digit_of_a_cost_is_no_cycle(
+    tick: int | None, update: int, source: int, sent: list[int]
+) -> None:
+    graph = chain(1)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 1], [0, 1])
+    dense = np.zeros((1, 8, 1), np.int64)
+    dense[0, : len(sent)] = 1
+    model = paced(update)
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), tick, model=model)
+    seen.timed(counts(dense))
+    [journeys] = seen.travels
+    assert journeys.sent[journeys.source == source].tolist() == sent
 
 
 def test_a_step_is_over_in_the_cycle_in_which_its_cores_are_done() -> None:
-    """Three updates of 0.8 cycles, 2.4: it takes 3. With one packet, 0.6, they are 3 and no more,
-    though 3 * 0.8 + 0.6 is 3.0000000000000004 in floating point.
-    """
+    """Three updates of 0.8 cycles are 2.4, so it takes 3; with a packet of 0.6 it takes 3, too."""
     graph = chain(3)
     m = priced(simple.machine("mesh", (2, 1), multicast=False))
     axons, mapping = placed(graph, m, [0, 0, 0, 1, 1, 1], [0, 1])

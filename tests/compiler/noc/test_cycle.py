@@ -485,8 +485,8 @@ def test_all_ports_have_something_to_do_in_the_same_cycles(
 ) -> None:
     """On a torus where every core, and the host, sends to all cores of all routers next to its own.
 
-    All routers do the same in every cycle. The room for events of one cycle is looked at after each
-    one: what goes beyond it would be among those of the next cycle, unseen.
+    But for the host's packets all routers do the same in every cycle. The room for events of one
+    cycle is looked at after each: what goes beyond it would be among those of the next, unseen.
     """
     m = machine("torus", (3, 3), cores=4, multicast=multicast, host=4)
     routers = np.arange(9)
