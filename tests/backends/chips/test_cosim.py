@@ -17,6 +17,7 @@ from spikec.compiler.integer.population import spiking_populations
 from spikec.compiler.mapping.axons import Axons
 from spikec.compiler.mapping.mapping import Mapping
 from spikec.compiler.mapping.network import axons_of
+from spikec.compiler.noc.analytic import Error
 from spikec.compiler.noc.fabric import Fabric
 from spikec.compiler.profile.count import count, spikes_of
 from spikec.compiler.profile.distortion import Journeys, Tally
@@ -307,6 +308,120 @@ def test_a_core_that_is_late_goes_on_first_and_is_counted_apart() -> None:
     # In step 2 the last two leave after cycle 150, in step 3 all four after 200.
     assert (d.late, d.late_cores) == (6, 6)
     assert (d.latency_most, d.disorder) == (0, 0)
+
+
+def paced(update: float = 0.0, spike: float = 0.0, packet: float = 0.0) -> CostModel:
+    """What a neuron takes in cycles of 1 ns, in counts of what takes 2 ns."""
+    each = {"updates": update, "spikes": spike, "packets_out": packet}
+    lines = tuple(CostLine(count, "update_time", cycles / 2) for count, cycles in each.items())
+    return CostModel("m", "m", "free", send=lines)
+
+
+def test_a_spike_leaves_in_the_cycle_in_which_it_is_done() -> None:
+    """Four neurons, each updated in 2.4 cycles, with a spike in 0.3 and a packet in 0.5: 3.2 k."""
+    graph = chain(4)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
+    dense = np.zeros((1, 6, 4), np.int64)
+    dense[0, 1] = 1
+    model = paced(2.4, 0.3, 0.5)
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), 1000, model=model)
+    seen.timed(counts(dense))
+    [journeys] = seen.travels
+    assert (journeys.sent[journeys.source < 4] - 2000).tolist() == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize(
+    ("tick", "update", "source", "sent"),
+    [
+        # 31 ns are 30.999999999999996 cycles of 1 ns. The core is late: it begins with step 1, in
+        # which its neuron spikes, in cycle 31.
+        (20, 31, 0, [62]),
+        # 15 ns are 15.000000000000002: step 1, in which the line sends again, begins in cycle 15.
+        (None, 15, 2, [0, 15]),
+    ],
+)
+def test_the_last_digit_of_a_cost_is_no_cycle(
+    tick: int | None, update: int, source: int, sent: list[int]
+) -> None:
+    graph = chain(1)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 1], [0, 1])
+    dense = np.zeros((1, 8, 1), np.int64)
+    dense[0, : len(sent)] = 1
+    model = paced(update)
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), tick, model=model)
+    seen.timed(counts(dense))
+    [journeys] = seen.travels
+    assert journeys.sent[journeys.source == source].tolist() == sent
+
+
+def test_a_step_is_over_in_the_cycle_in_which_its_cores_are_done() -> None:
+    """Three updates of 0.8 cycles are 2.4, so it takes 3; with a packet of 0.6 it takes 3, too."""
+    graph = chain(3)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 0, 1, 1, 1], [0, 1])
+    dense = np.zeros((1, 8, 3), np.int64)
+    dense[0, 1:5, 0] = 1
+    model = paced(update=0.8, packet=0.6)
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), None, model=model)
+    seen.timed(counts(dense))
+    [journeys] = seen.travels
+    assert journeys.sent[journeys.source >= 6].tolist() == [3, 6, 9, 12]
+
+
+def test_a_core_that_is_late_has_paid_for_its_spikes() -> None:
+    """Four updates of 10 cycles and four spikes of 20 are 120 cycles of a step that lasts 50."""
+    graph = chain(4)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 0, 0, 1, 1, 1, 1], [0, 1])
+    dense = np.zeros((1, 12, 4), np.int64)
+    dense[0, 1:3] = 1
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), 50, model=paced(10, 20))
+    seen.timed(counts(dense))
+    [journeys] = seen.travels
+    # It begins with step 2 in cycle 100, and with step 3 in 220 instead of 150.
+    sent = journeys.sent[journeys.source < 4]
+    assert sorted(sent.tolist()) == [130, 160, 190, 220, 250, 280, 310, 340]
+
+
+@pytest.mark.parametrize(("tick", "sent", "late"), [(11, 32, 0), (10, 30, 1)])
+def test_a_copy_sent_in_the_last_cycle_of_a_step_is_not_late(
+    tick: int, sent: int, late: int
+) -> None:
+    """An update of 10 cycles: step 2 of 11 lasts from 22 to 32, of 10 from 20 to 29."""
+    graph = chain(1)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 1], [0, 1])
+    spike = np.zeros((1, 8, 1), np.int64)
+    spike[0, 1, 0] = 1
+    seen = Travels(graph, axons, mapping, Fabric.ideal(m, 1e-9), tick, model=paced(10))
+    found = seen.timed(counts(spike))
+    [journeys] = seen.travels
+    assert journeys.sent[journeys.source == 0].tolist() == [sent]
+    assert (found.distortion.late, found.distortion.late_cores) == (late, late)
+    assert found.recording.spikes["b"].step.tolist() == [3 + late]
+
+
+def test_the_estimate_has_steps_as_far_apart_as_they_are() -> None:
+    """Also where copies take longer than a step: they meet packets of the next one.
+
+    Neuron 1 of a spikes in step 2 of 100 cycles, leaves after two updates, in 290, and is at its
+    router in 291. Neuron 0 spikes in step 3, leaves in 345, and waits from 346 to 361 for the link.
+    Nothing waits for anything else, so the estimate is exact.
+    """
+    graph = chain(2)
+    m = priced(simple.machine("mesh", (2, 1), multicast=False))
+    axons, mapping = placed(graph, m, [0, 0, 1, 1], [0, 1])
+    dense = np.zeros((1, 12, 2), np.int64)
+    dense[0, 1, 1] = dense[0, 2, 0] = 1
+    fabric = Fabric(m, 1e-9, hop_x=500, gap=70)
+    seen = Travels(graph, axons, mapping, fabric, 100, model=paced(45))
+    found = seen.timed(counts(dense))
+    [journeys] = seen.travels
+    alone = 1 + 500 + 70
+    assert journeys.latency[journeys.source < 2].tolist() == [alone, alone + 15]
+    assert found.estimate == Error(0.0, 0.0, 0.0, 0.0)
 
 
 def test_every_core_pays_for_its_own_packets() -> None:

@@ -106,6 +106,8 @@ class Simulator:
         self.stall: dict[tuple[int, int], int] = {}
         self.peak: dict[tuple[int, int], int] = {}
         self.degree = 1 + max(d for _, d in self.links) if self.links else 1
+        # Cycles gone through.
+        self.now = 0
         self.routers = m.router_count
         if m.topology == "tree":
             self.routers = 1 + max(r for r, _ in self.links)
@@ -136,6 +138,7 @@ class Simulator:
         for t in range(cycles):
             if t > last and not self.busy_still:
                 break
+            self.now = t + 1
             # What is in, and what has left.
             self.arrived += [row for row in self.landing if row[2] == t]
             self.landing = [row for row in self.landing if row[2] != t]

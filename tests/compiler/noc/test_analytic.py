@@ -91,6 +91,114 @@ def test_a_line_of_a_core_is_followed_packet_by_packet() -> None:
     assert guess(c, 10**6) == simulate(c)[0]
 
 
+# -- the formulas, by hand -----------------------------------------------------------------------
+
+
+def latencies(c: Case, window: int | None = None) -> list[int]:
+    """Of the estimate, in the order of packets."""
+    found = guess(c, window)
+    latency: list[int] = found.latency[np.argsort(found.packet)].tolist()
+    return latency
+
+
+def test_the_wait_for_a_link_by_hand() -> None:
+    """Cores 0, 1 and 2 send to core 3 over a link that packets take for S = 160 cycles.
+
+    In a window of W = 1280 cycles 4 packets are a load of rho = 1/2, and
+    w = rho S / (2 (1 - rho)) (1 - sum p^2) = 80 (1 - sum p^2) cycles:
+
+    - all of one core: w = 0
+    - three and one: 1 - (9 + 1) / 16 = 3/8, w = 30
+    - two and two: 1 - 1/2 = 1/2, w = 40
+    - two, one and one: 1 - (4 + 1 + 1) / 16 = 5/8, w = 50
+
+    A copy takes inject + hop + w + S. No packet is the second of a line: they are sent 300 apart.
+    """
+    m = machine("mesh", (2, 1), cores=3)
+    routes = line_of([[0, 1]] * 3, [[3]] * 3)
+    for cores, wait in (
+        ([0, 0, 0, 0], 0),
+        ([0, 0, 1, 0], 30),
+        ([1, 0, 0, 1], 40),
+        ([1, 0, 2, 1], 50),
+    ):
+        packets = Packets.of([0, 300, 600, 900], cores, cores)
+        c = Case(Fabric(m, 1e-9, gap=160), routes, packets)
+        assert latencies(c, 1280) == [1 + 1 + wait + 160] * 4
+    # A packet that is alone in its window waits for none.
+    assert latencies(c, 300) == [162] * 4
+
+
+def test_a_wait_is_no_longer_than_the_turns_of_the_others() -> None:
+    """Two cores, S = 100: in W = 250 cycles 2 packets are a load of 0.8, and w is
+    0.8 * 100 / (2 * 0.2) / 2 = 100 cycles. In W = 200 the load is 1, which counts as 0.95. That
+    would be 475, but no more than one packet goes first, which takes 100.
+    """
+    m = machine("mesh", (2, 1), cores=2)
+    routes = line_of([[0, 1]] * 2, [[2]] * 2)
+    f = Fabric(m, 1e-9, gap=100)
+    for window in (250, 200):
+        c = Case(f, routes, Packets.of([0, 0], [0, 1], [0, 1]))
+        assert latencies(c, window) == [1 + 1 + 100 + 100] * 2
+
+
+def test_the_wait_behind_the_first_of_a_buffer_by_hand() -> None:
+    """Core 0 sends two packets to core 2 over a link that one takes for S_i = 22 cycles; into core
+    2 one takes S = 176.
+
+    lambda S = 2 * 176 / W, and W = 1408: 1/4. A core's line has no v.
+
+    - With two packets more from core 3, at the same router, rho = 1/2 and w = S/4 = 44.
+      x = 220 cycles, <x^2> = S^2 (1 + 2/4 + 2/16) = 13/8 S^2, lambda x = 5/16 and
+      v = (13/32 S - 5/16 S_i) / (2 (11/16)) = (13 S - 10 S_i) / 44 = 52 - 5 = 47.
+    - With nobody else w = 0, and v = (S - S_i) / 4 / (2 * 3/4) = 154 / 6, about 25.7.
+    - With S_i = 176 they come no faster than they go: v is 0.
+    """
+    m = machine("mesh", (2, 1), cores=2)
+    routes = line_of([[0, 1], [1]], [[2], [2]])
+    f = Fabric(m, 1e-9, gap=22, eject=176)
+    both = Packets.of([0, 300, 700, 1000], [1, 0, 1, 0], [3, 0, 3, 0])
+    near, far = 1 + 44 + 176, 1 + 1 + 47 + 44 + 176
+    assert latencies(Case(f, routes, both), 1408) == [near, far, near, far]
+    alone = Packets.of([300, 1000], [0, 0], [0, 0])
+    assert latencies(Case(f, routes, alone), 1408) == [1 + 1 + 26 + 176] * 2
+    f = replace(f, gap=176)
+    assert latencies(Case(f, routes, alone), 1408) == [1 + 1 + 176] * 2
+
+
+@pytest.mark.parametrize("where", ["link", "core"])
+def test_a_backlog_by_hand(where: str) -> None:
+    """Cores 0 and 1 each send every 200 cycles what takes a link, or the port to core 2, for 100.
+
+    That is a load of 1, in waits 0.95, and w = 100: the other core's packet goes first. No line of
+    a core grows, as a packet holds it for 200. The backlog grows by 1 / 0.8 - 1 = 1/4 cycle a
+    cycle, to 100 in a window of 400 cycles; from then on a packet alone in a window is a load of
+    1/4, and works off 400 (1 - 1/4 / 0.8) = 275.
+    """
+    m = machine("mesh", (2, 1), cores=3)
+    if where == "link":
+        f, routes, alone = Fabric(m, 1e-9, gap=100), line_of([[0, 1]] * 2, [[3]] * 2), 1 + 1 + 100
+    else:
+        f, routes, alone = Fabric(m, 1e-9, eject=100), line_of([[0]] * 2, [[2]] * 2), 1 + 100
+    time = np.repeat(np.arange(0, 1600, 200), 2)
+    cores = [*np.tile([0, 1], 8), 0, 0, 0]
+    packets = Packets.of([*time, 1600, 2000, 2400], cores, cores)
+    late = [*(100 + time // 4).tolist(), 400, 400 - 275, 0]
+    assert latencies(Case(f, routes, packets), 400) == [alone + x for x in late]
+
+
+def test_what_has_stood_in_line_finds_the_rest_of_the_backlog() -> None:
+    """A core sends every 50 cycles what takes 100: the packet k of its line stands for 50 k.
+
+    The load is 2, the backlog grows by 2 / 0.8 - 1 = 3/2 a cycle: it is 75 k, less the 50 k.
+    """
+    m = machine("mesh", (2, 1))
+    k = np.arange(8)
+    packets = Packets.of(50 * k, 0 * k, 0 * k)
+    c = Case(Fabric(m, 1e-9, gap=100), line_of([[0, 1]], [[1]]), packets)
+    assert latencies(c, 400) == (1 + 1 + 100 + 50 * k + 25 * k).tolist()
+
+
 def test_overload_piles_up() -> None:
     """Two cores send at 0.6 each over one link: the simulation waits, the estimate too."""
     m = machine("mesh", (3, 1), cores=2, multicast=True)

@@ -11,6 +11,7 @@ from spikec.boards.machine import Machine
 from spikec.compiler.mapping.map import map_network
 from spikec.compiler.mapping.mapping import Routes
 from spikec.compiler.mapping.route import link_load
+from spikec.compiler.noc._kernels import AHEAD
 from spikec.compiler.noc.cycle import Network
 from spikec.compiler.noc.fabric import Fabric
 from spikec.compiler.noc.packets import Arrivals, Copies, Packets
@@ -47,6 +48,26 @@ def line_of(ends: list[list[int]], sinks: list[list[int]]) -> Routes:
         sink_ptr,
         np.array([core for s in sinks for core in s], np.int32),
     )
+
+
+def star_of(ends: list[list[int]], sinks: list[list[int]]) -> Routes:
+    """Routes that go from the first of ``ends`` to each of the others, over one link."""
+    routes = line_of(ends, sinks)
+    return replace(routes, start=np.repeat(routes.origin, np.diff(routes.link_ptr)))
+
+
+def used(network: Network) -> list[list[int]]:
+    """Flits, busy cycles, stalls and peak of each link."""
+    use = network.use()
+    return [each.tolist() for each in (use.flits, use.busy, use.stall, use.peak)]
+
+
+def counted(simulator: Simulator) -> list[list[int]]:
+    """The same by the plain simulation."""
+    degree = simulator.f.degree
+    links = [link for link in sorted(simulator.links) if link[1] < degree]
+    every = (simulator.flits, simulator.busy, simulator.stall, simulator.peak)
+    return [[each.get(link, 0) for link in links] for each in every]
 
 
 # -- by hand -------------------------------------------------------------------------------------
@@ -267,6 +288,77 @@ def test_a_full_ring_locks_up_and_is_told() -> None:
     assert simulator.busy_still and not simulator.arrived
 
 
+def test_a_lock_up_is_told_while_packets_are_still_to_come() -> None:
+    """What is sent later frees no buffer, so nobody has to wait for it to be told."""
+    c = overfull()
+    cores = np.append(c.packets.core, 2)
+    packets = Packets.of(np.append(c.packets.time, 10**6), cores, cores)
+    network = Network(c.fabric, c.ways)
+    network.send(packets)
+    with pytest.raises(SpikecError) as caught:
+        network.run(1000)
+    said = caught.value.diagnostics[0]
+    assert said.code == "E0325"
+    assert "10 packets wait" in said.message
+    assert "41 copies have not arrived" in said.message
+    assert network.now < 10
+
+
+def test_routers_that_only_lead_to_a_circle_are_not_named() -> None:
+    """Routers 0 1 2 above 3 4 5, buffers of one packet. In 1 2 5 4 each sends on around the square,
+    three links far; router 0 sends to 5, by way of 1 and 2, and waits for the square. Its link is
+    the first that is asked in vain.
+    """
+    m = machine("mesh", (3, 2))
+    square = [1, 2, 5, 4]
+    ways = [[square[(k + step) % 4] for step in range(4)] for k in range(4)]
+    routes = line_of([[0, 1, 2, 5], *ways], [[5], *([way[-1]] for way in ways)])
+    cores = np.repeat([0, *square], 8)
+    packets = Packets.of(np.zeros(40, int), np.repeat(np.arange(5), 8), cores)
+    network = Network(Fabric(m, 1e-9, buffer=1), Ways.along(routes, m))
+    network.send(packets)
+    with pytest.raises(SpikecError) as caught:
+        network.run()
+    said = caught.value.diagnostics[0].message
+    assert "in the circle of routers 2 -> 5 -> 4 -> 1 -> 2;" in said
+    simulator = Simulator(network.fabric)
+    simulator.run(routes, packets, 100)
+    assert simulator.busy_still
+
+
+def test_the_end_is_when_a_dropped_packet_has_left_its_place() -> None:
+    """A packet of 4 flits, 5 cycles each, is dropped in cycle 4: the last flit is in at 22.
+
+    Core 0 sends to core 2 over the link, which is free again in 1 + 20 = 21. The head is at router
+    1 in 2; core 3 has taken the port to core 2 from 1 to 9, and the packet waits for 2 cycles.
+    """
+    m = machine("mesh", (2, 1), cores=2)
+    f = Fabric(m, 1e-9, flits=4, gap=5, eject=8, drop_after=2)
+    routes = line_of([[0, 1], [1]], [[2], [2]])
+    arrivals, network = simulate(Case(f, routes, Packets.of([0, 0], [0, 1], [0, 3])))
+    assert rows(arrivals) == [(1, 2, 9, 0)]
+    assert rows(arrivals.drops) == [(0, 2, 4, 0)]
+    assert network.now == 22 + 1
+
+
+def test_drops_are_by_cycle_core_cycle_sent_and_packet() -> None:
+    """Core 0 has the link from cycle 1 to 31. The host's first waits in 1 to 4, its second in 5 to
+    8, and so does one that core 1 sent in 4, whose number is smaller.
+    """
+    m = machine("mesh", (2, 1), cores=2)
+    routes = line_of([[0, 1], [0, 1]], [[2], [3]])
+    packets = Packets.of([0, 0, 0, 4], [0, 0, 0, 0], [0, -1, -1, 1], [1, 2, 9, 5])
+    f = Fabric(m, 1e-9, gap=30, drop_after=3)
+    arrivals, _ = simulate(Case(f, routes, packets))
+    assert rows(arrivals.drops) == [(2, 2, 4, 0), (9, 2, 8, 0), (5, 2, 8, 4)]
+    # The same with all kinds of ties, in no order: (packet, core, cycle, cycle sent).
+    wanted = [(9, 1, 4, 0), (7, 1, 4, 2), (8, 1, 4, 2), (0, 2, 4, 0), (3, 0, 5, 1), (1, 0, 5, 4)]
+    shuffled = np.array([wanted[k] for k in (4, 1, 5, 3, 0, 2)]).T
+    nothing = np.zeros((4, 0), np.int64)
+    assert rows(Arrivals.of(shuffled, nothing)) == wanted
+    assert rows(Arrivals.of(nothing, shuffled).drops) == wanted
+
+
 def test_dropping_resolves_it() -> None:
     c = overfull(drop_after=6)
     arrivals, network = simulate(c)
@@ -364,16 +456,75 @@ def test_equals_a_plain_simulation_of_the_rules(c: Case) -> None:
     assert rows(arrivals) == sorted(simulator.arrived, key=lambda row: row[2:0:-1])
     wanted = sorted(simulator.dropped, key=lambda row: (row[2], row[1], row[3], row[0]))
     assert rows(arrivals.drops) == wanted
-    use = network.use()
-    degree = c.fabric.degree
-    links = [link for link in sorted(simulator.links) if link[1] < degree]
-    for found, counted in (
-        (use.flits, simulator.flits),
-        (use.busy, simulator.busy),
-        (use.stall, simulator.stall),
-        (use.peak, simulator.peak),
-    ):
-        assert found.tolist() == [counted.get(link, 0) for link in links]
+    assert used(network) == counted(simulator)
+    assert network.now == simulator.now
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.integers(1, 80))
+def test_what_links_were_used_for_is_known_at_any_time(c: Case, cycles: int) -> None:
+    """Packets that wait then have waited up to then."""
+    simulator = Simulator(c.fabric)
+    simulator.run(c.routes, c.packets, cycles)
+    network = Network(c.fabric, c.ways)
+    network.send(c.packets)
+    try:
+        arrivals = network.run(cycles)
+    except SpikecError:
+        # It is told as soon as nothing moves any more, which may be before.
+        assert simulator.busy_still
+        return
+    assert used(network) == counted(simulator)
+    assert rows(arrivals) == sorted(simulator.arrived, key=lambda row: row[2:0:-1])
+    wanted = sorted(simulator.dropped, key=lambda row: (row[2], row[1], row[3], row[0]))
+    assert rows(arrivals.drops) == wanted
+
+
+@pytest.mark.parametrize("multicast", [False, True])
+@pytest.mark.parametrize("change", [{}, {"gap": 2, "eject": 3}, {"drop_after": 6}])
+def test_all_ports_have_something_to_do_in_the_same_cycles(
+    multicast: bool, change: dict[str, int]
+) -> None:
+    """On a torus where every core, and the host, sends to all cores of all routers next to its own.
+
+    But for the host's packets all routers do the same in every cycle. The room for events of one
+    cycle is looked at after each: what goes beyond it would be among those of the next, unseen.
+    """
+    m = machine("torus", (3, 3), cores=4, multicast=multicast, host=4)
+    routers = np.arange(9)
+    ways, sinks = [], []
+    for r in routers.tolist():
+        x, y = r % 3, r // 3
+        near = [(x + 1) % 3 + 3 * y, (x + 2) % 3 + 3 * y]
+        near += [x + (y + 1) % 3 * 3, x + (y + 2) % 3 * 3]
+        ways.append([r, *near])
+        sinks.append([4 * n + k for n in sorted(near) for k in range(4)])
+    routes = star_of(ways, sinks)
+    each = np.append(np.arange(36), 36)
+    route, core = np.append(each[:36] // 4, 4), np.append(each[:36], -1)
+    times = [0, 0, 1, 2, 9]
+    packets = Packets.of(
+        np.repeat(times, each.size), np.tile(route, len(times)), np.tile(core, len(times))
+    )
+    c = Case(Fabric(m, 1e-9, **change), routes, packets)
+    simulator = Simulator(c.fabric)
+    simulator.run(routes, packets, 3000)
+    assert not simulator.busy_still
+    pieces, most = Network(c.fabric, c.ways), 0
+    pieces.send(packets)
+    for cycle in range(simulator.now):
+        pieces.run(cycle)
+        events = int(pieces._count.max())
+        assert events + AHEAD <= 1 << pieces._form.room
+        most = max(most, events)
+    ports = pieces.ports.core.size
+    assert most > (ports if multicast else ports // 2)
+    arrivals, network = simulate(c)
+    assert rows(arrivals) == sorted(simulator.arrived, key=lambda row: row[2:0:-1])
+    wanted = sorted(simulator.dropped, key=lambda row: (row[2], row[1], row[3], row[0]))
+    assert rows(arrivals.drops) == wanted
+    assert used(network) == counted(simulator)
+    assert network.now == simulator.now
 
 
 @settings(max_examples=60, deadline=None)
