@@ -100,6 +100,8 @@ def _matched(rows: Integers, others: Integers) -> npt.NDArray[np.bool_]:
 def estimate(fabric: Fabric, ways: Ways, packets: Packets, window: int | None = None) -> Arrivals:
     """When every copy of ``packets`` arrives, about; none is dropped.
 
+    All packets of a route are taken to come from one core, as they do in a mapping.
+
     Loads are taken over windows of ``window`` cycles from the first packet on; ``None`` is one
     window, for traffic that is even. Takes time in proportion to packets, copies and, in each
     window, nodes of the routes. Raises ``ValueError`` like `Network.send`, and where ``window`` is
@@ -191,7 +193,8 @@ class _Model:
         link = self.ports.behind >= 0
         cost[link] += behind[self.ports.behind[link]]
         _along(self.tree, cost, self.span, self.backlog, along, slowest, piled)
-        growth = np.zeros(nodes)
+        # A backlog falls where the load is below that: no load falls faster than none.
+        growth = np.full(nodes, -1.0)
         _along(self.tree, cost, self.span, grow, np.zeros(nodes), np.zeros(nodes), growth)
         # The lines of cores, packet by packet.
         enter = np.empty(rows.shape[0])

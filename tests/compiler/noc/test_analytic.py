@@ -172,8 +172,8 @@ def test_a_backlog_by_hand(where: str) -> None:
 
     That is a load of 1, in waits 0.95, and w = 100: the other core's packet goes first. No line of
     a core grows, as a packet holds it for 200. The backlog grows by 1 / 0.8 - 1 = 1/4 cycle a
-    cycle, to 100 in a window of 400 cycles; from then on a packet alone in a window is a load of
-    1/4, and works off 400 (1 - 1/4 / 0.8) = 275.
+    cycle, to 100 in a window of 400 cycles; from then on two packets in a window are a load of 1/2,
+    and work off 1 - 1/2 / 0.8 = 3/8 a cycle, one works off 1 - 1/4 / 0.8 = 11/16.
     """
     m = machine("mesh", (2, 1), cores=3)
     if where == "link":
@@ -181,10 +181,11 @@ def test_a_backlog_by_hand(where: str) -> None:
     else:
         f, routes, alone = Fabric(m, 1e-9, eject=100), line_of([[0]] * 2, [[2]] * 2), 1 + 100
     time = np.repeat(np.arange(0, 1600, 200), 2)
-    cores = [*np.tile([0, 1], 8), 0, 0, 0]
-    packets = Packets.of([*time, 1600, 2000, 2400], cores, cores)
-    late = [*(100 + time // 4).tolist(), 400, 400 - 275, 0]
-    assert latencies(Case(f, routes, packets), 400) == [alone + x for x in late]
+    cores = [*np.tile([0, 1], 8), 0, 0, 0, 0]
+    packets = Packets.of([*time, 1600, 1990, 2000, 2400], cores, cores)
+    within, behind = 400 - 390 * 3 / 8, 400 - 400 * 3 / 8
+    late = [*(100 + time // 4).tolist(), 400, within, behind, max(behind - 400 * 11 / 16, 0)]
+    assert latencies(Case(f, routes, packets), 400) == [round(alone + x) for x in late]
 
 
 def test_what_has_stood_in_line_finds_the_rest_of_the_backlog() -> None:
