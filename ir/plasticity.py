@@ -1,7 +1,8 @@
 r"""Plasticity: how the spikes of a projection change its weights.
 
-`PairSTDP` is a rule in real numbers, with times of its own: see there. A step t of a plastic
-projection from neurons i to neurons j under any other rule:
+`PairSTDP` and `TripletSTDP` are rules in real numbers, with times of their own; `IntegerPairSTDP`
+is the first in whole numbers: see there. A step t of a plastic projection from neurons i to neurons
+j under any other rule:
 
 1. For every pre event, in ascending order of i: synapse (i, j) transmits :math:`w_{ij}` times the
    value of the event, with the weight as it was (or, under ``Transmit.AFTER``, as it has become);
@@ -44,9 +45,14 @@ LFSR_TAPS = 0x80200003
 
 MAX_WEIGHT = (1 << 31) - 1
 MAX_WEIGHT_BITS = 32
-MAX_SCALED = 1 << 28  # of a rail where amplitude, trace and weight are multiplied: 62 bits
+MAX_SCALED_BITS = 28
+MAX_SCALED = 1 << 17  # of a rail where amplitude, trace and weight are multiplied
 MAX_TRACE_BITS = 16
-FACTOR_BITS = 16
+# Of `IntegerPairSTDP`, which no hardware holds: trace and factor make 60 bits, amplitude, trace and
+# the distance from a rail 62.
+MAX_PAIR_BITS = 36
+MAX_PAIR_SHIFT = 60
+FACTOR_BITS = 24
 MAX_AMPLITUDE = (1 << 16) - 1
 MAX_SHIFT = 31
 MAX_STREAMS = 1 << 16
@@ -81,7 +87,7 @@ class TraceDecay(StrEnum):
 
     SHIFT = "shift"  # x -= ceil(x / 2^k), which is floor(x (1 - 2^-k)): exponential, reaches zero
     COUNT = "count"  # x = max(x - 1, 0): a timer
-    FACTOR = "factor"  # x = floor(x factor / 2^16): any time constant, reaches zero
+    FACTOR = "factor"  # x = floor(x factor / 2^24): any time constant, reaches zero
 
 
 class Response(StrEnum):
@@ -103,7 +109,7 @@ class Trace(Record):
         \quad\text{at the end of a step}
 
     with k = ``shift``, of no meaning but under ``TraceDecay.SHIFT``; or, under
-    ``TraceDecay.FACTOR``, :math:`x \leftarrow \lfloor x\,\mathrm{factor}\,2^{-16} \rfloor`. The
+    ``TraceDecay.FACTOR``, :math:`x \leftarrow \lfloor x\,\mathrm{factor}\,2^{-24} \rfloor`. The
     time constant of the shift is :math:`-1 / \ln(1 - 2^{-k})` steps, about 2^k - 1/2.
     """
 
@@ -114,10 +120,10 @@ class Trace(Record):
     bits: int = 8
     factor: int = omitted(0)
 
-    def problems(self, name: str) -> Iterator[str]:
-        """What is out of range."""
-        if not 1 <= self.bits <= MAX_TRACE_BITS:
-            yield f"{name} has {self.bits} bits; a trace has 1 to {MAX_TRACE_BITS}"
+    def problems(self, name: str, most: int = MAX_TRACE_BITS) -> Iterator[str]:
+        """What is out of range, with at most so many bits."""
+        if not 1 <= self.bits <= most:
+            yield f"{name} has {self.bits} bits; a trace has 1 to {most}"
         elif not 0 <= self.increment < 1 << self.bits:
             yield (
                 f"{name} rises by {self.increment}; a trace of {self.bits} bits holds 0 to "
@@ -149,14 +155,14 @@ class Update(Record):
         """Whether this update can change nothing. It then does not take place at all."""
         return self.amplitude == 0 and self.offset == 0
 
-    def problems(self, name: str) -> Iterator[str]:
-        """What is out of range."""
+    def problems(self, name: str, most: int = MAX_SHIFT) -> Iterator[str]:
+        """What is out of range, with a shift of at most so many bits."""
         if self.sign not in (-1, 1):
             yield f"the sign of {name} is {self.sign}; it must be 1 or -1"
         if not 0 <= self.amplitude <= MAX_AMPLITUDE:
             yield f"the amplitude of {name} is {self.amplitude}; it must be 0 to {MAX_AMPLITUDE}"
-        if not 0 <= self.shift <= MAX_SHIFT:
-            yield f"the shift of {name} is {self.shift}; it must be 0 to {MAX_SHIFT}"
+        if not 0 <= self.shift <= most:
+            yield f"the shift of {name} is {self.shift}; it must be 0 to {most}"
         if abs(self.offset) > MAX_AMPLITUDE:
             yield f"the offset of {name} is {self.offset}; it must be within {MAX_AMPLITUDE}"
 
@@ -452,7 +458,7 @@ class PairSTDP(Rule):
     Units: ``a_plus`` and ``a_minus`` those of the weight (of none, where w or w_max multiplies
     them), ``tau_plus`` and ``tau_minus`` seconds. A rectangular window pairs the nearest.
 
-    A weight of ``bits`` bits is, whenever it has changed, one of the :math:`2^b` values that lie
+    A weight of ``bits`` bits is, once a pair has changed it, one of the :math:`2^b` values that lie
     evenly from w_min to w_max, the next one by ``rounding`` of the multiple of their distance. A
     weight that rounds down forgets what is smaller than that.
     """
@@ -474,6 +480,11 @@ class PairSTDP(Rule):
         names = ("a_plus", "a_minus", "tau_plus", "tau_minus", "dendritic_delay_fraction")
         for name in names:
             object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "pairing", Pairing(self.pairing))
+        object.__setattr__(self, "window", Window(self.window))
+        object.__setattr__(self, "dependence", Dependence(self.dependence))
+        object.__setattr__(self, "coincidence", Coincidence(self.coincidence))
+        object.__setattr__(self, "rounding", Rounding(self.rounding))
 
     @property
     def rows(self) -> bool:
@@ -501,6 +512,8 @@ class PairSTDP(Rule):
             yield f"a weight of {self.bits} bits; it has 1 to {MAX_WEIGHT_BITS}"
         if self.rounding not in (Rounding.NEAREST_EVEN, Rounding.DOWN):
             yield f"its weights round {self.rounding}; to the nearest even value, or down"
+        elif self.bits is None and self.rounding is not Rounding.NEAREST_EVEN:
+            yield f"its weights round {self.rounding}, but have no bits to round to"
 
 
 @dataclass(frozen=True, eq=False)
@@ -592,6 +605,9 @@ class IntegerPairSTDP(Rule):
         super().__post_init__()
         fraction = float(self.dendritic_delay_fraction)
         object.__setattr__(self, "dendritic_delay_fraction", fraction)
+        object.__setattr__(self, "dependence", Dependence(self.dependence))
+        object.__setattr__(self, "coincidence", Coincidence(self.coincidence))
+        object.__setattr__(self, "rounding", Rounding(self.rounding))
 
     @property
     def rows(self) -> bool:
@@ -605,10 +621,12 @@ class IntegerPairSTDP(Rule):
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
-        yield from self.pre.problems("the pre trace")
-        yield from self.post.problems("the post trace")
-        yield from self.on_pre.problems("the row update")
-        yield from self.on_post.problems("the column update")
+        scaled = self.dependence is Dependence.MULTIPLICATIVE
+        bits = MAX_SCALED_BITS if scaled else MAX_PAIR_BITS
+        yield from self.pre.problems("the pre trace", bits)
+        yield from self.post.problems("the post trace", bits)
+        yield from self.on_pre.problems("the row update", MAX_PAIR_SHIFT)
+        yield from self.on_post.problems("the column update", MAX_PAIR_SHIFT)
         if self.rounding is Rounding.STOCHASTIC:
             yield "it rounds stochastically; it has no generator"
         if self.dependence is Dependence.SCALED:
@@ -675,5 +693,6 @@ class Plasticity(Record):
         super().__post_init__()
         object.__setattr__(self, "w_min", float(self.w_min))
         object.__setattr__(self, "w_max", float(self.w_max))
+        object.__setattr__(self, "transmit", Transmit(self.transmit))
         if self.enable is not None:
             object.__setattr__(self, "enable", frozen_array(self.enable, np.bool_))

@@ -28,7 +28,7 @@ from .connections import (
 )
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
-from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
+from .neurons import Emission, IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
 from .numerics import Rounding
 from .plasticity import (
     MAX_SCALED,
@@ -377,6 +377,15 @@ def _plastic(
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
         for problem in _pair_times(projection, rule, pre):
             found.add("E0209", f"'{name}': {problem}", at)
+    if isinstance(rule, PairSTDP | IntegerPairSTDP):
+        for end in (pre, post):
+            if isinstance(end, Population) and not _one_spike(end):
+                found.add(
+                    "E0209",
+                    f"'{name}' pairs spikes of '{end.name}', which sends other values, or several "
+                    "spikes a step",
+                    at,
+                )
     low, high = plasticity.w_min, plasticity.w_max
     if not -MAX_WEIGHT <= low <= high <= MAX_WEIGHT:  # also where one is not a number
         found.add(
@@ -386,6 +395,13 @@ def _plastic(
             at,
         )
         return
+    if isinstance(rule, PairSTDP):
+        if rule.dependence is Dependence.SCALED and not high > 0:
+            found.add("E0209", f"'{name}': amplitudes are scaled by w_max, which is {high:g}", at)
+        if rule.bits is not None and low == high:
+            found.add(
+                "E0209", f"'{name}': weights of {rule.bits} bits from {low:g} to {high:g}", at
+            )
     stages_left = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
     stage = stages_left[0] if len(stages_left) == 1 else None
     if reason := _cannot_learn(stage):
@@ -442,6 +458,16 @@ def _plastic(
                 f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
                 at,
             )
+
+
+def _one_spike(population: Population) -> bool:
+    """Whether all that a population sends are single spikes."""
+    neuron = population.neuron
+    if isinstance(neuron, IntegerNeuron):
+        return neuron.reset != "none" and neuron.max_spikes == 1
+    if neuron.EMISSION is Emission.GRADED:
+        return False
+    return population.semantics.max_spikes == 1 or isinstance(neuron, Threshold)
 
 
 def _pair_times(

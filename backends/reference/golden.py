@@ -67,13 +67,16 @@ def run_golden(
 
     Raises E0206 for an unknown population or variable, E0301 for an integer population or another
     rule, E0601 without Brian2, E0602 without a compiler, E0702 for a stimulus of other inputs,
-    E0707 where ``learning`` does not fit the samples.
+    E0703 for counts that a rule of pairs would have to pair, E0707 where ``learning`` does not fit
+    the samples.
     """
     verify(graph)
     names = _names(graph, populations)
     _check(graph, stimulus, record)
     plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)))
     phases = learning_phases(learning, stimulus.samples)
+    if record_weights not in ("end", "samples"):
+        raise fail("E0707", f"record_weights is {record_weights!r}: end or samples")
     each = record_weights == "samples"
     if stimulus.samples == 0 or stimulus.steps == 0:
         return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.learning})

@@ -90,7 +90,7 @@ def plastic_synapses(
         waits = not late and (side or not pre_is_input)
         pathway.delay = (steps - waits) * TICK * brian.second
         pathway.when = LATE if late else EARLY
-        pathway.order = ORDERS[rule.coincidence].index(name[-1])
+        pathway.order = ORDERS[rule.coincidence].index(name.split("_")[1][0])
     synapses.run_regularly(code.start, clock=restart, when="restart")
     return synapses
 
@@ -122,8 +122,16 @@ class _Code:
         """Those of the pre and of the post spikes."""
         lines = {"P": self._pre(), "X": self._remember("x")}
         lines |= {"Q": self._post(), "Y": self._remember("y")}
-        pre = {f"pre_{letter}": "\n".join(lines[letter]) for letter in "PX"}
-        post = {f"post_{letter}": "\n".join(lines[letter]) for letter in "QY"}
+        # What follows on each other in one slot is one pathway: each goes over all its synapses.
+        late_post = not self._learning.early or self._learning.dendritic == 0
+        order = ORDERS[self._rule.coincidence]
+        joined = "PX" in order and "QY" in order
+        pres = ["PX"] if joined and late_post != self._learning.early else ["P", "X"]
+        posts = ["QY"] if joined else ["Q", "Y"]
+        pre, post = (
+            {f"{side}_{name}": "\n".join(line for c in name for line in lines[c]) for name in names}
+            for side, names in (("pre", pres), ("post", posts))
+        )
         return pre, post
 
     def _remember(self, trace: str) -> list[str]:
@@ -145,9 +153,12 @@ class _Code:
         return f"int(t_in_timesteps - {trace} <= {window})"
 
     def _change(self, amount: str) -> list[str]:
+        paired = [] if self._rule.bits is None else ["gate = gate * int(amount != 0)"]
         return [
             "gate = int(gates(t) > 0) * int(on > 0)",
-            f"new_w = clip(w + {amount}, low, high)",
+            f"amount = {amount}",
+            *paired,
+            "new_w = clip(w + amount, low, high)",
             *self._rounded(),
             "w = gate * new_w + (1 - gate) * w",
         ]

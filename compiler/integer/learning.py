@@ -320,6 +320,7 @@ class PairFiber:
         self._row = _Change(rule.on_pre, rule, s, s.post_size)
         self._column = _Change(rule.on_post, rule, s, s.pre_size)
         self._scaled = rule.dependence is Dependence.MULTIPLICATIVE
+        self._name = projection.name
         self._axonal, self._dendritic = axonal, sides(rule, projection.delay)[1]
         # Spikes that are not at their synapse yet, by the step in which they are.
         self._pre: dict[int, tuple[Any, Any, int]] = {}
@@ -353,7 +354,13 @@ class PairFiber:
         self._synapses.reset()
 
     def send(self, index: Any, value: Any, count: int, step: int) -> None:
-        """Take the pre spikes of ``step``."""
+        """Take the pre spikes of ``step``; E0703 for counts, of which a rule of pairs has none."""
+        if value[:count].max(initial=0) > 1:
+            raise fail(
+                "E0703",
+                f"'{self._name}' pairs single spikes; in step {step} line "
+                f"{index[np.argmax(value[:count])]} has {value[:count].max()}",
+            )
         self._pre[step + self._axonal] = index[:count].copy(), value[:count].copy(), count
 
     def begin(self, step: int) -> None:

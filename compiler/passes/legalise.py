@@ -151,7 +151,8 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 f"'{projection.name}' learns by {rule}; {target.name} has "
                 f"{', '.join(features.learns) or 'no rule'}",
                 projection.at,
-                "train it on the integer rung, and compile Executor.learned() without plasticity",
+                "train it on the golden or the integer rung, and compile the weights that it "
+                "learned, without plasticity",
             )
 
 

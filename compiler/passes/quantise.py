@@ -43,7 +43,7 @@ from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
 from .fold import per_channel, scale_outputs, spread
-from .pairs import integer_pairs
+from .pairs import NoFormError, integer_pairs
 from .recovery import centred, most_decay_bits, recovery_error, recovery_shift, with_recovery
 
 Real = npt.NDArray[np.float64]
@@ -296,9 +296,9 @@ def _in_units(
         )
     rails = plasticity.w_min, plasticity.w_max
     try:
-        rule = integer_pairs(plasticity.rule, factor, rails, dt, weight.rounding)
-    except ValueError as error:
-        found.add("E0405", f"'{projection.name}': {error}", projection.at, "use more --weight-bits")
+        rule = integer_pairs(plasticity.rule, factor, rails, dt)
+    except NoFormError as error:
+        found.add("E0405", f"'{projection.name}': {error}", projection.at, error.hint)
         return projection
     return replace(projection, plasticity=replace(plasticity, rule=rule, w_min=low, w_max=high))
 

@@ -79,7 +79,9 @@ def _keeps_pairs(
             f"'{projection.name}' takes {delay} step(s) and would take {delay + moved}: every pair "
             f"of its rule would shift by a step or more",
             projection.at,
-            f"give it a delay of {delay + moved} step(s) itself, or take the longer path out",
+            "take the longer path out, or make its delay axonal"
+            if isinstance(rule, PairSTDP | IntegerPairSTDP)
+            else f"give it a delay of {delay + moved} step(s) itself, or take the longer path out",
         )
 
 

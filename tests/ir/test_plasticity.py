@@ -41,6 +41,7 @@ from spikec.ir.plasticity import (
     Trace,
     TraceDecay,
     TraceSTDP,
+    Transmit,
     TripletSTDP,
     Update,
     Window,
@@ -322,6 +323,38 @@ def test_what_depresses_at_once_needs_a_dendritic_delay(coincidence: Coincidence
     verify(timed(2, coincidence=coincidence, dendritic_delay_fraction=0.5))
     for other in (Coincidence.NONE, Coincidence.POTENTIATE):
         verify(timed(2, **axonal | {"coincidence": other}))
+
+
+def test_names_are_taken_for_what_they_name() -> None:
+    """A string that names a value of the rule is that value, everywhere; another is refused."""
+    named = replace(
+        TIMED,
+        pairing="nearest",  # type: ignore[arg-type]
+        window="rectangular",  # type: ignore[arg-type]
+        dependence="scaled",  # type: ignore[arg-type]
+        coincidence="none",  # type: ignore[arg-type]
+    )
+    assert named.pairing is Pairing.NEAREST and named.window is Window.RECTANGULAR
+    assert named.dependence is Dependence.SCALED and named.coincidence is Coincidence.NONE
+    assert Plasticity(named, 0, 1, transmit="after").transmit is Transmit.AFTER  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'near' is not a valid Pairing"):
+        replace(TIMED, pairing="near")  # type: ignore[arg-type]
+
+
+def test_rails_that_a_rule_cannot_have() -> None:
+    plain = timed(1)
+    (repeat, w), rule = plain.projections, TIMED
+
+    def railed(rule: PairSTDP, low: float, high: float) -> list[tuple[str, str]]:
+        learns = replace(w, plasticity=Plasticity(rule, low, high, np.zeros((), np.bool_)))
+        return refused(replace(plain, projections=(repeat, learns)))
+
+    scaled = replace(rule, dependence=Dependence.SCALED)
+    for high in (0.0, -1.0):
+        said = f"'w': amplitudes are scaled by w_max, which is {high:g}"
+        assert railed(scaled, -2.0, high) == [("E0209", said)]
+    same = [("E0209", "'w': weights of 4 bits from 2 to 2")]
+    assert railed(replace(rule, bits=4), 2.0, 2.0) == same
 
 
 def test_one_mistake_is_told_once() -> None:

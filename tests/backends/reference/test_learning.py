@@ -651,14 +651,14 @@ def test_only_single_spikes_pair() -> None:
     many = replace(cells, semantics=replace(ZERO, reset=Reset.SUBTRACT, max_spikes=None))
     for other in (graded, many):
         assert refused(replace(graph, populations=(other, post)), LINE) == (
-            "E0301",
-            "'cells-p' learns from 'cells', which sends other values than single spikes",
+            "E0209",
+            "'cells-p' pairs spikes of 'cells', which sends other values, or several spikes a step",
         )
     twice = replace(post, semantics=replace(ZERO, reset=Reset.SUBTRACT, max_spikes=2))
     code, message = refused(replace(graph, populations=(cells, twice)), LINE)
-    assert (code, "learns from 'p'" in message) == ("E0301", True)
+    assert (code, "pairs spikes of 'p'" in message) == ("E0209", True)
     counted = taught([replace(p, pre="line")], 3, 2)
     code, message = refused(counted, LINE * 2)
-    assert (code, "learns from 'line'" in message) == ("E0301", True)
+    assert (code, "'line' has other values" in message) == ("E0703", True)
     level = replace(cells, neuron=Threshold(real(0.5)))
     check(replace(graph, populations=(level, post)), LINE, TEACHER)

@@ -16,7 +16,7 @@ from spikec.compiler.integer import learning_kernels
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
 from spikec.ir.connections import Connection, Dense, OneToOne, Sparse
-from spikec.ir.diagnostics import Diagnostics
+from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import LIF
@@ -129,7 +129,7 @@ class Plain:
             case TraceDecay.COUNT:
                 return max(x - 1, 0)
             case TraceDecay.FACTOR:
-                return x * trace.factor // 65536
+                return x * trace.factor // 2**24
             case TraceDecay.SHIFT:
                 return int(x - -(-x // 2**trace.shift))
 
@@ -185,18 +185,18 @@ class Plain:
 
 traces = st.builds(
     Trace,
-    st.integers(0, 255),
+    st.integers(0, (1 << 20) - 1),
     st.sampled_from(Accumulation),
     st.sampled_from(TraceDecay),
     st.integers(0, 4),
-    st.integers(8, 16),
-    st.integers(0, 65535),
+    st.integers(20, 28),
+    st.integers(0, (1 << 24) - 1),
 )
 updates = st.builds(
     Update,
     st.sampled_from([-1, 1]),
     st.integers(0, 60),
-    st.integers(0, 8),
+    st.integers(0, 24),
     st.sampled_from(Response),
     st.integers(-3, 3),
 )
@@ -273,6 +273,24 @@ def test_equals_its_words(case: Case) -> None:
     assert executor.weights("w").ravel().tolist() == plain.w
     executor.reset()
     assert np.array_equal(executor.weights("w"), case.connection.weight)  # type: ignore[attr-defined]
+
+
+def test_counts_do_not_pair() -> None:
+    one = Trace(1)
+    rule = IntegerPairSTDP(one, one, Update(1, 3), Update(1, 3))
+    weight = np.ones((1, 2), np.int64)
+    graph = Graph(
+        "counts",
+        1e-3,
+        (Input("in", (2,)),),
+        (Population("out", (1,), cells()),),
+        (Projection("w", "in", "out", Dense(weight), 1, plasticity=Plasticity(rule, -9, 9)),),
+        (Output("o", "out"),),
+    )
+    counts = np.zeros((1, 5, 2), np.int64)
+    counts[0, 3] = 1, 2
+    with pytest.raises(SpikecError, match=r"E0703.*'w' pairs single.*step 3 line 1 has 2"):
+        Executor(graph).run(Stimulus({"in": Events.from_dense(counts)}))
 
 
 # -- from real numbers ---------------------------------------------------------------------------
@@ -363,9 +381,9 @@ def test_what_is_out_of_range_is_said() -> None:
             "an offset of -3 beside",
         ),
         ({"dendritic_delay_fraction": 1.5}, "1.5, not 0 to 1"),
-        ({"pre": replace(trace, factor=1 << 16)}, "the pre trace decays by 65536"),
-        ({"post": replace(trace, bits=17)}, "the post trace has 17 bits"),
-        ({"on_pre": Update(shift=40)}, "the shift of the row update is 40"),
+        ({"pre": replace(trace, factor=1 << 24)}, "the pre trace decays by 16777216"),
+        ({"post": replace(trace, bits=37)}, "the post trace has 37 bits"),
+        ({"on_pre": Update(shift=61)}, "the shift of the row update is 61"),
         ({"on_post": Update(sign=2)}, "the sign of the column update is 2"),
     ):
         assert any(said in problem for problem in replace(good, **change).problems())
