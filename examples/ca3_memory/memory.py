@@ -21,11 +21,14 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikec.backends.reference.golden import run_golden
+from spikec.compiler.backend import need
+from spikec.compiler.cli.model import write_file
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
 from spikec.ir.connections import Dense, OneToOne
@@ -261,6 +264,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rung", choices=("golden", "integer"), default="integer")
     parser.add_argument("--weight-bits", type=int, default=8, help="of the integer rung")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.svg", help="every spike of the first phase"
+    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     try:
@@ -274,6 +280,11 @@ def main() -> int:
         for line in error.diagnostics:
             print(line, file=sys.stderr)
         return 2
+    if given.plot is not None:
+        need("matplotlib", "plot", "--plot")
+        from spikec.compiler.report.plots import plot_recording
+
+        write_file(given.plot, plot_recording([recording], graph=graph))
     got, wanted = answers(phases, recording), expected(phases)
     right = sum(a == b for a, b in zip(got, wanted, strict=True))
     if given.json:
