@@ -264,9 +264,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rung", choices=("golden", "integer"), default="integer")
     parser.add_argument("--weight-bits", type=int, default=8, help="of the integer rung")
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE.svg", help="every spike of the first phase"
-    )
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="spikes while it is asked")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     try:
@@ -276,15 +274,15 @@ def main() -> int:
         graph = network(given.cues, given.bits)
         stimulus, learning = script(phases, given.cues, given.bits)
         recording = run(graph, stimulus, learning, given.rung, given.weight_bits)
+        if given.plot is not None:
+            need("matplotlib", "plot", "--plot")
+            from spikec.compiler.report.plots import plot_recording
+
+            write_file(given.plot, plot_recording([recording], sample=1, graph=graph))
     except SpikecError as error:
         for line in error.diagnostics:
             print(line, file=sys.stderr)
         return 2
-    if given.plot is not None:
-        need("matplotlib", "plot", "--plot")
-        from spikec.compiler.report.plots import plot_recording
-
-        write_file(given.plot, plot_recording([recording], graph=graph))
     got, wanted = answers(phases, recording), expected(phases)
     right = sum(a == b for a, b in zip(got, wanted, strict=True))
     if given.json:

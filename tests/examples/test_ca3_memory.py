@@ -233,10 +233,16 @@ def test_what_should_be_answered_by_hand(memory: ModuleType) -> None:
 
 
 def test_what_the_script_prints(
-    memory: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    memory: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["memory.py", "--cues", "4", "--bits", "8"])
+    plot = tmp_path / "spikes.svg"
+    arguments = ["--cues", "4", "--bits", "8", "--plot", str(plot)]
+    monkeypatch.setattr(sys, "argv", ["memory.py", *arguments])
     assert memory.main() == 0
+    assert "output_content" in plot.read_text()
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "21 of 21 recalls right, on the rung integer"
     assert said[0].startswith("learn  cue 0 = ") and not any("WRONG" in line for line in said)
