@@ -36,6 +36,7 @@ from spikec.ir.plasticity import (
     Update,
     Window,
 )
+from spikec.ir.semantics import Semantics
 from spikec.ir.verify import verify
 
 from .test_learning import KICK, cells
@@ -358,6 +359,99 @@ def test_integers_follow_the_real_rule(
     assert np.ptp(golden) > 5e-5
     # Half a unit for each change, and what 16 bits of a trace leave.
     assert np.abs(found * unit - golden).max() < 20 * unit
+
+
+def learners(rng: np.random.Generator, size: int) -> list[Projection]:
+    """Plastic projections of any kind: from an input, from a population, and within one."""
+    windows = [
+        (Pairing.ALL, Window.EXPONENTIAL),
+        (Pairing.NEAREST, Window.EXPONENTIAL),
+        (Pairing.NEAREST, Window.RECTANGULAR),
+    ]
+    found = []
+    for k, pre in enumerate(("in", "cells", "out")):
+        delay = int(rng.integers(0 if pre == "in" else 1, 5))
+        dendritic = int(rng.integers(0, delay + 1))
+        ties = list(Coincidence) if dendritic else [Coincidence.POTENTIATE, Coincidence.NONE]
+        dependence = list(Dependence)[k % 3]
+        unit = 1.0 if dependence is Dependence.ADDITIVE else 1e3
+        rule = PairSTDP(
+            float(rng.choice([8e-5, -5e-5])) * unit,
+            float(rng.choice([5e-5, -4e-5, 0.0])) * unit,
+            float(rng.choice([0.5e-3, 3e-3, 40e-3])),
+            float(rng.choice([4e-3, 11e-3])),
+            *windows[rng.integers(3)],
+            dependence,
+            ties[rng.integers(len(ties))],
+            dendritic / delay if delay else float(rng.choice([0.0, 1.0])),
+        )
+        plasticity = Plasticity(
+            rule,
+            *(0.0, 1e-3),
+            rng.random((size, size)) < 0.7 if rng.random() < 0.5 else None,
+            list(Transmit)[rng.integers(2)],
+            bool(rng.random() < 0.9),
+        )
+        weight = rng.uniform(0, 1e-3, (size, size))
+        found.append(Projection(f"w{k}", pre, "out", Dense(weight), delay, plasticity=plasticity))
+    return found
+
+
+def alike(seed: int) -> None:
+    """A network that learns in three places, with lags, registers and phases, on both rungs."""
+    rng = np.random.default_rng(seed)
+    size, samples, steps = 3, 3, 25
+    cell = LIF(*(np.asarray(x) for x in (1e-3, 1.0, 0.0, 0.02)))
+    strong = OneToOne(np.full(size, 0.04), (size,))
+    lags = [(0, 0), (1, 2)][rng.integers(2)]
+    cells_, out = (
+        Population(name, (size,), cell, Semantics(registered=bool(rng.random() < 0.5)), lag)
+        for name, lag in zip(("cells", "out"), lags, strict=True)
+    )
+    graph = Graph(
+        "alike",
+        1e-3,
+        (Input("in", (size,)), Input("teacher", (size,))),
+        (cells_, out),
+        (
+            Projection("drives", "in", "cells", strong, lags[0]),
+            Projection("teaches", "teacher", "out", strong, lags[1]),
+            *learners(rng, size),
+        ),
+        (Output("o", "out"), Output("c", "cells")),
+    )
+    verify(graph)
+    stimulus = Stimulus(
+        {
+            name: Events.from_dense((rng.random((samples, steps, size)) < 0.25).astype(np.int64))
+            for name in ("in", "teacher")
+        }
+    )
+    learning = [bool(x) for x in rng.random(samples) < 0.7]
+    golden = run_golden(
+        graph, stimulus, codegen="numpy", learning=learning, record_weights="samples"
+    )
+    options = Quantise(weight_bits=16, state_bits=40, decay_bits=22, input_max=1)
+    integers = quantise(graph, options, Diagnostics())
+    verify(integers)
+    found = Executor(integers).run(stimulus, learning=learning, record_weights="samples")
+    unit = 0.04 / 32767
+    for name, weights in golden.weights.items():
+        assert np.abs(found.weights[name] * unit - weights).max() < 30 * unit, name
+    for name, events in golden.spikes.items():
+        for k in range(samples):
+            assert np.array_equal(events.dense(k), found.spikes[name].dense(k)), name
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_networks_learn_alike_on_both_rungs(seed: int) -> None:
+    alike(seed)
+
+
+@pytest.mark.slow
+def test_more_networks_learn_alike_on_both_rungs() -> None:
+    for seed in range(100, 140):
+        alike(seed)
 
 
 def test_a_memory_of_a_long_trace_ends() -> None:
