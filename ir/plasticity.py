@@ -449,7 +449,8 @@ class PairSTDP(Rule):
 
     when the later of the two is there, for the pairs that ``pairing`` says; all that a spike pairs
     with change w at once. F is :math:`e^{-x}` or :math:`[x \le 1]` (``window``), :math:`g` as
-    ``dependence`` says, and :math:`\Delta = 0` as ``coincidence`` does, with F = 1; under none a
+    ``dependence`` says, for :math:`g_-` as ``depression`` does unless it is ``None``, and
+    :math:`\Delta = 0` as ``coincidence`` does, with F = 1; under none a
     spike of the same step is not the nearest one, either. A population's register delays what it
     sends, not what its own synapses see of it. The
     weight that a spike transmits is that of the step in which it is at the synapse, before or after
@@ -474,6 +475,7 @@ class PairSTDP(Rule):
     dendritic_delay_fraction: float = 1.0
     bits: int | None = None
     rounding: Rounding = Rounding.NEAREST_EVEN
+    depression: Dependence | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -485,6 +487,13 @@ class PairSTDP(Rule):
         object.__setattr__(self, "dependence", Dependence(self.dependence))
         object.__setattr__(self, "coincidence", Coincidence(self.coincidence))
         object.__setattr__(self, "rounding", Rounding(self.rounding))
+        if self.depression is not None:
+            object.__setattr__(self, "depression", Dependence(self.depression))
+
+    @property
+    def dependences(self) -> tuple[Dependence, Dependence]:
+        """That of potentiation and that of depression."""
+        return self.dependence, self.dependence if self.depression is None else self.depression
 
     @property
     def rows(self) -> bool:
@@ -583,9 +592,11 @@ class IntegerPairSTDP(Rule):
     (Y), each for all neurons in ascending order, in the order P X Q Y under ``coincidence``
     potentiate, Q Y P X under depress, P Q X Y under none and X Y P Q under both. Then traces decay.
 
-    Under ``Dependence.MULTIPLICATIVE`` f is :math:`\mathrm{round}(\mathrm{amplitude}\; x\, g /
-    2^\mathrm{shift})`, or without x for a window, with :math:`g = w - w_\mathrm{min}` at a pre and
-    :math:`w_\mathrm{max} - w` at a post spike; there are no offsets then.
+    Where its amplitude depends on the weight (``MULTIPLICATIVE``: ``dependence`` at a post spike,
+    ``depression``, or ``dependence`` where that is ``None``, at a pre spike), f is
+    :math:`\mathrm{round}(\mathrm{amplitude}\; x\, g / 2^\mathrm{shift})`, or without x for a window,
+    with :math:`g = w - w_\mathrm{min}` at a pre and :math:`w_\mathrm{max} - w` at a post spike; there
+    is no offset then.
     """
 
     INTEGER: ClassVar[bool] = True
@@ -600,14 +611,22 @@ class IntegerPairSTDP(Rule):
     dendritic_delay_fraction: float = 1.0
     rounding: Rounding = Rounding.NEAREST_EVEN
     dependence: Dependence = Dependence.ADDITIVE
+    depression: Dependence | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.depression is not None:
+            object.__setattr__(self, "depression", Dependence(self.depression))
         fraction = float(self.dendritic_delay_fraction)
         object.__setattr__(self, "dendritic_delay_fraction", fraction)
         object.__setattr__(self, "dependence", Dependence(self.dependence))
         object.__setattr__(self, "coincidence", Coincidence(self.coincidence))
         object.__setattr__(self, "rounding", Rounding(self.rounding))
+
+    @property
+    def dependences(self) -> tuple[Dependence, Dependence]:
+        """That of the column update, at a post spike, and that of the row update."""
+        return self.dependence, self.dependence if self.depression is None else self.depression
 
     @property
     def rows(self) -> bool:
@@ -621,18 +640,17 @@ class IntegerPairSTDP(Rule):
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
-        scaled = self.dependence is Dependence.MULTIPLICATIVE
-        bits = MAX_SCALED_BITS if scaled else MAX_PAIR_BITS
-        yield from self.pre.problems("the pre trace", bits)
-        yield from self.post.problems("the post trace", bits)
+        up, down = (each is Dependence.MULTIPLICATIVE for each in self.dependences)
+        yield from self.pre.problems("the pre trace", MAX_SCALED_BITS if up else MAX_PAIR_BITS)
+        yield from self.post.problems("the post trace", MAX_SCALED_BITS if down else MAX_PAIR_BITS)
         yield from self.on_pre.problems("the row update", MAX_PAIR_SHIFT)
         yield from self.on_post.problems("the column update", MAX_PAIR_SHIFT)
         if self.rounding is Rounding.STOCHASTIC:
             yield "it rounds stochastically; it has no generator"
-        if self.dependence is Dependence.SCALED:
+        if Dependence.SCALED in self.dependences:
             yield "its amplitudes are scaled by w_max; in whole numbers that is in the amplitude"
-        offset = self.on_pre.offset or self.on_post.offset
-        if self.dependence is Dependence.MULTIPLICATIVE and offset:
+        offset = (up and self.on_post.offset) or (down and self.on_pre.offset)
+        if offset:
             yield f"an offset of {offset} beside amplitudes that depend on the weight"
         if not 0 <= self.dendritic_delay_fraction <= 1:
             yield f"dendritic_delay_fraction is {self.dendritic_delay_fraction:g}, not 0 to 1"

@@ -396,7 +396,7 @@ def _plastic(
         )
         return
     if isinstance(rule, PairSTDP):
-        if rule.dependence is Dependence.SCALED and not high > 0:
+        if Dependence.SCALED in rule.dependences and not high > 0:
             found.add("E0209", f"'{name}': amplitudes are scaled by w_max, which is {high:g}", at)
         if rule.bits is not None and low == high:
             found.add(
@@ -424,7 +424,7 @@ def _plastic(
         )
     if (
         isinstance(rule, IntegerPairSTDP)
-        and rule.dependence is Dependence.MULTIPLICATIVE
+        and Dependence.MULTIPLICATIVE in rule.dependences
         and not (max(high, -low) < MAX_SCALED)
     ):
         found.add(

@@ -184,7 +184,7 @@ class _Code:
             Dependence.ADDITIVE: "",
             Dependence.SCALED: " * high",
             Dependence.MULTIPLICATIVE: " * (w - low)",
-        }[self._rule.dependence]
+        }[self._rule.dependences[1]]
         change = self._change(
             f"-{self._amplitude('minus', 'x2')}{scale} * {self._worth('y', 'window_minus')}"
         )
@@ -196,7 +196,7 @@ class _Code:
             Dependence.ADDITIVE: "",
             Dependence.SCALED: " * high",
             Dependence.MULTIPLICATIVE: " * (high - w)",
-        }[self._rule.dependence]
+        }[self._rule.dependences[0]]
         return self._change(
             f"{self._amplitude('plus', 'y2')}{scale} * {self._worth('x', 'window_plus')}"
         )

@@ -319,7 +319,10 @@ class PairFiber:
         self._x, self._y = _Traces(rule.pre, s.pre_size), _Traces(rule.post, s.post_size)
         self._row = _Change(rule.on_pre, rule, s, s.post_size)
         self._column = _Change(rule.on_post, rule, s, s.pre_size)
-        self._scaled = rule.dependence is Dependence.MULTIPLICATIVE
+        # Whether what a post and what a pre spike changes depends on the weight.
+        self._scaled_up, self._scaled_down = (
+            each is Dependence.MULTIPLICATIVE for each in rule.dependences
+        )
         self._name = projection.name
         self._axonal, self._dendritic = axonal, sides(rule, projection.delay)[1]
         # Spikes that are not at their synapse yet, by the step in which they are.
@@ -406,7 +409,7 @@ class PairFiber:
                 self._y.spike(columns, count)
             elif self._column.idle:
                 pass
-            elif self._scaled:
+            elif self._scaled_up:
                 s, column = self._synapses, self._column
                 change = (column.factors(self._x.x), column.integers, column.rounding)
                 learn.write_columns_scaled(columns, count, s.weight, *s.columns, s.enable, *change)
@@ -420,7 +423,7 @@ class PairFiber:
         events = (index, value, count)
         if not self.learning or self._row.idle:
             done = s.transmit(*events, page)
-        elif self._scaled:
+        elif self._scaled_down:
             change = (self._row.factors(self._y.x), self._row.integers, self._row.rounding)
             rows = (s.weight, *s.rows, s.enable)
             done = learn.read_rows_scaled(*events, *rows, *change, s.after, page)

@@ -63,26 +63,27 @@ def integer_pairs(
             f"weights of {rule.bits} bits of their own have no form in whole numbers", _GOLDEN
         )
     w_min, w_max = rails
-    scaled = rule.dependence is Dependence.MULTIPLICATIVE
-    scale = {Dependence.ADDITIVE: factor, Dependence.SCALED: factor * w_max}.get(
-        rule.dependence, 1.0
-    )
+    up, down = rule.dependences
+    unit = {Dependence.ADDITIVE: factor, Dependence.SCALED: factor * w_max}
     # What an amplitude changes at most.
-    most = (w_max - w_min) * factor if scaled else 1.0
-    pre, post = (_trace(rule, tau, dt) for tau in (rule.tau_plus, rule.tau_minus))
+    most = {Dependence.MULTIPLICATIVE: (w_max - w_min) * factor}
+    pre, post = _trace(rule, rule.tau_plus, up, dt), _trace(rule, rule.tau_minus, down, dt)
+    a_plus, a_minus = rule.a_plus * unit.get(up, 1.0), rule.a_minus * unit.get(down, 1.0)
     return IntegerPairSTDP(
         pre,
         post,
-        _update("a_minus", -rule.a_minus * scale, most, rule, post),
-        _update("a_plus", rule.a_plus * scale, most, rule, pre),
+        _update("a_minus", -a_minus, most.get(down, 1.0), rule, post),
+        _update("a_plus", a_plus, most.get(up, 1.0), rule, pre),
         rule.coincidence,
         rule.dendritic_delay_fraction,
         rule.rounding,
-        rule.dependence if scaled else Dependence.ADDITIVE,
+        # What is scaled by w_max is so in its amplitude.
+        up if up in most else Dependence.ADDITIVE,
+        down if down in most else Dependence.ADDITIVE,
     )
 
 
-def _trace(rule: PairSTDP, tau: float, dt: float) -> Trace:
+def _trace(rule: PairSTDP, tau: float, dependence: Dependence, dt: float) -> Trace:
     if rule.window is Window.RECTANGULAR:
         steps = floor(tau / dt * (1 + 1e-12)) + 1
         if steps >= 1 << MAX_TRACE_BITS:
@@ -90,7 +91,7 @@ def _trace(rule: PairSTDP, tau: float, dt: float) -> Trace:
                 f"a window of {steps - 1} steps; a timer has {MAX_TRACE_BITS} bits", _GOLDEN
             )
         return Trace(steps, Accumulation.SET, TraceDecay.COUNT, 0, MAX_TRACE_BITS)
-    bits = MAX_SCALED_BITS if rule.dependence is Dependence.MULTIPLICATIVE else MAX_PAIR_BITS
+    bits = MAX_SCALED_BITS if dependence is Dependence.MULTIPLICATIVE else MAX_PAIR_BITS
     one = 1 << FACTOR_BITS
     # A time constant of very many steps decays by the least that there is.
     factor = min(round(one * exp(-dt / tau)), one - 1)

@@ -333,7 +333,10 @@ def test_names_are_taken_for_what_they_name() -> None:
         window="rectangular",  # type: ignore[arg-type]
         dependence="scaled",  # type: ignore[arg-type]
         coincidence="none",  # type: ignore[arg-type]
+        depression="multiplicative",  # type: ignore[arg-type]
     )
+    assert named.dependences == (Dependence.SCALED, Dependence.MULTIPLICATIVE)
+    assert replace(named, depression=None).dependences == (Dependence.SCALED, Dependence.SCALED)
     assert named.pairing is Pairing.NEAREST and named.window is Window.RECTANGULAR
     assert named.dependence is Dependence.SCALED and named.coincidence is Coincidence.NONE
     assert Plasticity(named, 0, 1, transmit="after").transmit is Transmit.AFTER  # type: ignore[arg-type]
@@ -374,6 +377,7 @@ def test_a_rule_of_pairs_in_text() -> None:
         dendritic_delay_fraction=1 / 3,
         bits=7,
         rounding=Rounding.DOWN,
+        depression=Dependence.SCALED,
     )
     (repeat, plain), nodes = timed(3).projections, timed(3)
     learns = replace(plain, plasticity=Plasticity(rule, -4.25, 5.5, WEIGHT > -3))
@@ -384,7 +388,8 @@ def test_a_rule_of_pairs_in_text() -> None:
         "rule=PairSTDP(a_plus=0.001, a_minus=-0.5, tau_plus=0.017, tau_minus=0.3333333333333333, "
         "pairing=Pairing.NEAREST, window=Window.RECTANGULAR, "
         "dependence=Dependence.MULTIPLICATIVE, coincidence=Coincidence.BOTH, "
-        "dendritic_delay_fraction=0.3333333333333333, bits=7, rounding=Rounding.DOWN)"
+        "dendritic_delay_fraction=0.3333333333333333, bits=7, rounding=Rounding.DOWN, "
+        "depression=Dependence.SCALED)"
     ) in written
     assert parse(written) == graph and text(parse(written)) == written
     assert parse(written.replace("Coincidence.BOTH", "Coincidence.NONE")) != graph

@@ -101,7 +101,7 @@ def synapse(
                     Dependence.ADDITIVE: 1.0,
                     Dependence.SCALED: high,
                     Dependence.MULTIPLICATIVE: w - low,
-                }[rule.dependence]
+                }[rule.depression or rule.dependence]
                 if learns:
                     down = scale * rule.a_minus * total(step, post, rule.tau_minus, together)
                     w = min(max(w - down, low), high)
@@ -332,11 +332,13 @@ def networks(draw: st.DrawFn) -> tuple[Graph, int, bool | list[bool]]:
         sides = FRACTIONS + ([(0, 0.5)] if pre == "line" else [])
         delay, fraction = draw(st.sampled_from(sides))
         dependence = draw(st.sampled_from(Dependence))
+        depression = draw(st.sampled_from([None, *Dependence]))
         unit = 1.0 if dependence is Dependence.ADDITIVE else 500.0
+        down = 1.0 if (depression or dependence) is Dependence.ADDITIVE else 500.0
         pairing, window = draw(st.sampled_from(WINDOWS))
         rule = PairSTDP(
             draw(AMPLITUDE) * unit,
-            draw(AMPLITUDE) * unit,
+            draw(AMPLITUDE) * down,
             draw(STEPS) * dt,
             draw(STEPS) * dt,
             pairing,
@@ -344,6 +346,7 @@ def networks(draw: st.DrawFn) -> tuple[Graph, int, bool | list[bool]]:
             dependence,
             draw(st.sampled_from(WITH_DENDRITE if delay * fraction > 0 else WITHOUT)),
             fraction,
+            depression=depression,
         )
         low, high = draw(st.sampled_from([(0.0, 2e-3), (-1e-3, 1e-3), (5e-4, 1.5e-3)]))
 

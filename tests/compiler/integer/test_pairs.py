@@ -109,7 +109,7 @@ class Plain:
     def changed(self, update: Update, x: int, room: int) -> int:
         """``room`` is how far a weight is from the rail that it goes to."""
         window = update.response is Response.WINDOW
-        if self.rule.dependence is Dependence.MULTIPLICATIVE:
+        if self.rule.dependences[update is self.rule.on_pre] is Dependence.MULTIPLICATIVE:
             product = update.amplitude * (x > 0 if window else x) * room
         elif window:
             product = (update.amplitude * (x > 0)) << update.shift
@@ -226,10 +226,13 @@ def cases(draw: st.DrawFn) -> Case:
             columns = np.nonzero(there)[1].astype(np.int32)
             connection = Sparse(pre, post, counts, columns, rng.integers(low, high, columns.size))
     shape = connection.weight.shape  # type: ignore[attr-defined]
-    dependence = draw(st.sampled_from([Dependence.ADDITIVE, Dependence.MULTIPLICATIVE]))
+    kinds = [Dependence.ADDITIVE, Dependence.MULTIPLICATIVE]
+    dependence, depression = draw(st.sampled_from(kinds)), draw(st.sampled_from([*kinds, None]))
     on_pre, on_post = draw(updates), draw(updates)
     if dependence is Dependence.MULTIPLICATIVE:
-        on_pre, on_post = replace(on_pre, offset=0), replace(on_post, offset=0)
+        on_post = replace(on_post, offset=0)
+    if (depression or dependence) is Dependence.MULTIPLICATIVE:
+        on_pre = replace(on_pre, offset=0)
     samples = draw(st.integers(1, 3))
     return Case(
         IntegerPairSTDP(
@@ -240,6 +243,7 @@ def cases(draw: st.DrawFn) -> Case:
             draw(st.sampled_from(coincidences)),
             dendritic / delay if delay else draw(st.sampled_from([0.0, 1.0])),
             dependence=dependence,
+            depression=depression,
         ),
         connection,
         delay,
@@ -373,17 +377,18 @@ def learners(rng: np.random.Generator, size: int) -> list[Projection]:
         delay = int(rng.integers(0 if pre == "in" else 1, 5))
         dendritic = int(rng.integers(0, delay + 1))
         ties = list(Coincidence) if dendritic else [Coincidence.POTENTIATE, Coincidence.NONE]
-        dependence = list(Dependence)[k % 3]
-        unit = 1.0 if dependence is Dependence.ADDITIVE else 1e3
+        dependence, other = list(Dependence)[k % 3], list(Dependence)[rng.integers(3)]
+        up, down = (1.0 if each is Dependence.ADDITIVE else 1e3 for each in (dependence, other))
         rule = PairSTDP(
-            float(rng.choice([8e-5, -5e-5])) * unit,
-            float(rng.choice([5e-5, -4e-5, 0.0])) * unit,
+            float(rng.choice([8e-5, -5e-5])) * up,
+            float(rng.choice([5e-5, -4e-5, 0.0])) * down,
             float(rng.choice([0.5e-3, 3e-3, 40e-3])),
             float(rng.choice([4e-3, 11e-3])),
             *windows[rng.integers(3)],
             dependence,
             ties[rng.integers(len(ties))],
             dendritic / delay if delay else float(rng.choice([0.0, 1.0])),
+            depression=other,
         )
         plasticity = Plasticity(
             rule,
@@ -470,6 +475,11 @@ def test_what_is_out_of_range_is_said() -> None:
     for change, said in (
         ({"rounding": Rounding.STOCHASTIC}, "rounds stochastically"),
         ({"dependence": Dependence.SCALED}, "scaled by w_max"),
+        ({"depression": Dependence.SCALED}, "scaled by w_max"),
+        (
+            {"depression": Dependence.MULTIPLICATIVE, "on_pre": Update(offset=7)},
+            "an offset of 7 beside",
+        ),
         (
             {"dependence": Dependence.MULTIPLICATIVE, "on_post": Update(offset=-3)},
             "an offset of -3 beside",
