@@ -594,9 +594,9 @@ class IntegerPairSTDP(Rule):
 
     Where its amplitude depends on the weight (``MULTIPLICATIVE``: ``dependence`` at a post spike,
     ``depression``, or ``dependence`` where that is ``None``, at a pre spike), f is
-    :math:`\mathrm{round}(\mathrm{amplitude}\; x\, g / 2^\mathrm{shift})`, or without x for a window,
-    with :math:`g = w - w_\mathrm{min}` at a pre and :math:`w_\mathrm{max} - w` at a post spike; there
-    is no offset then.
+    :math:`\mathrm{round}(\mathrm{amplitude}\; x\, g / 2^\mathrm{shift})`, or without x for a
+    window, with :math:`g = w - w_\mathrm{min}` at a pre and :math:`w_\mathrm{max} - w` at a post
+    spike; there is no offset then.
     """
 
     INTEGER: ClassVar[bool] = True
