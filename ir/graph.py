@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .connections import Connection, Delay, Shape, stages
 from .diagnostics import NOWHERE, Location
-from .neurons import Neuron
+from .neurons import Emission, IntegerNeuron, Neuron, Threshold
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
 from .semantics import Semantics
@@ -51,6 +51,16 @@ class Population(Record):
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)
+
+    @property
+    def single(self) -> bool:
+        """Whether all that it sends are single spikes."""
+        neuron = self.neuron
+        if isinstance(neuron, IntegerNeuron):
+            return neuron.reset != "none" and neuron.max_spikes == 1
+        if neuron.EMISSION is Emission.GRADED:
+            return False
+        return self.semantics.max_spikes == 1 or isinstance(neuron, Threshold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -195,7 +195,33 @@ class Rule(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class TraceSTDP(Rule):
+class TwoTraces(Rule):
+    """Base of the rules that a trace of each pre and one of each post neuron make: ``on_pre`` is
+    what the post trace does at a pre spike, ``on_post`` what the pre trace does at a post spike.
+    """
+
+    INTEGER: ClassVar[bool] = True
+    PRE: ClassVar[tuple[str, ...]] = ("x",)
+    POST: ClassVar[tuple[str, ...]] = ("y",)
+
+    pre: Trace
+    post: Trace
+    on_pre: Update = field(default_factory=Update)
+    on_post: Update = field(default_factory=Update)
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre events change weights."""
+        return not self.on_pre.idle
+
+    @property
+    def columns(self) -> bool:
+        """Whether post spikes change weights."""
+        return not self.on_post.idle
+
+
+@dataclass(frozen=True, eq=False)
+class TraceSTDP(TwoTraces):
     r"""Spike timing by two traces, :math:`x_i` of the pre and :math:`y_j` of the post neurons.
 
     .. math::
@@ -220,27 +246,9 @@ class TraceSTDP(Rule):
     rows of a step in ascending i, then columns in ascending j.
     """
 
-    INTEGER: ClassVar[bool] = True
-    PRE: ClassVar[tuple[str, ...]] = ("x",)
-    POST: ClassVar[tuple[str, ...]] = ("y",)
-
-    pre: Trace
-    post: Trace
-    on_pre: Update = field(default_factory=Update)
-    on_post: Update = field(default_factory=Update)
     rounding: Rounding = Rounding.NEAREST_EVEN
     streams: int = 1
     seed: int = 1
-
-    @property
-    def rows(self) -> bool:
-        """Whether pre events change weights."""
-        return not self.on_pre.idle
-
-    @property
-    def columns(self) -> bool:
-        """Whether post spikes change weights."""
-        return not self.on_post.idle
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
@@ -577,7 +585,7 @@ class TripletSTDP(PairSTDP):
 
 
 @dataclass(frozen=True, eq=False)
-class IntegerPairSTDP(Rule):
+class IntegerPairSTDP(TwoTraces):
     r"""`PairSTDP` in whole numbers, with a trace :math:`x_i` of each pre, :math:`y_j` of each post
     neuron.
 
@@ -599,14 +607,6 @@ class IntegerPairSTDP(Rule):
     spike; there is no offset then.
     """
 
-    INTEGER: ClassVar[bool] = True
-    PRE: ClassVar[tuple[str, ...]] = ("x",)
-    POST: ClassVar[tuple[str, ...]] = ("y",)
-
-    pre: Trace
-    post: Trace
-    on_pre: Update = field(default_factory=Update)
-    on_post: Update = field(default_factory=Update)
     coincidence: Coincidence = Coincidence.POTENTIATE
     dendritic_delay_fraction: float = 1.0
     rounding: Rounding = Rounding.NEAREST_EVEN
@@ -627,16 +627,6 @@ class IntegerPairSTDP(Rule):
     def dependences(self) -> tuple[Dependence, Dependence]:
         """That of the column update, at a post spike, and that of the row update."""
         return self.dependence, self.dependence if self.depression is None else self.depression
-
-    @property
-    def rows(self) -> bool:
-        """Whether pre spikes change weights."""
-        return not self.on_pre.idle
-
-    @property
-    def columns(self) -> bool:
-        """Whether post spikes change weights."""
-        return not self.on_post.idle
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""

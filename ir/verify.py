@@ -28,7 +28,7 @@ from .connections import (
 )
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
-from .neurons import Emission, IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
+from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
 from .numerics import Rounding
 from .plasticity import (
     MAX_SCALED,
@@ -379,7 +379,7 @@ def _plastic(
             found.add("E0209", f"'{name}': {problem}", at)
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
         for end in (pre, post):
-            if isinstance(end, Population) and not _one_spike(end):
+            if isinstance(end, Population) and not end.single:
                 found.add(
                     "E0209",
                     f"'{name}' pairs spikes of '{end.name}', which sends other values, or several "
@@ -458,16 +458,6 @@ def _plastic(
                 f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
                 at,
             )
-
-
-def _one_spike(population: Population) -> bool:
-    """Whether all that a population sends are single spikes."""
-    neuron = population.neuron
-    if isinstance(neuron, IntegerNeuron):
-        return neuron.reset != "none" and neuron.max_spikes == 1
-    if neuron.EMISSION is Emission.GRADED:
-        return False
-    return population.semantics.max_spikes == 1 or isinstance(neuron, Threshold)
 
 
 def _pair_times(

@@ -42,7 +42,7 @@ def plastic_synapses(
     in its slot, which for `EARLY` is that of the next step: there a delay is one step shorter.
     """
     rule, plasticity = learning.rule, learning.plasticity
-    code = _Code(learning, plan)
+    code = _Code(learning)
     triplets = {}
     if isinstance(rule, TripletSTDP):
         triplets = {
@@ -52,7 +52,6 @@ def plastic_synapses(
             "tau_y": rule.tau_y / plan.dt * TICK * brian.second,
         }
     pre, post = code.pathways()
-    late_post = not learning.early or learning.dendritic == 0
     pre_is_input = plan.nodes[learning.pre].place < 0
     synapses = brian.Synapses(
         groups[learning.pre],
@@ -85,7 +84,7 @@ def plastic_synapses(
     for name in (*pre, *post):
         pathway = getattr(synapses, name)
         side = name in post
-        late = late_post if side or "P" not in name else not learning.early
+        late = learning.late_post if side or "P" not in name else not learning.early
         steps = learning.dendritic if side else learning.axonal
         waits = not late and (side or not pre_is_input)
         pathway.delay = (steps - waits) * TICK * brian.second
@@ -98,7 +97,7 @@ def plastic_synapses(
 class _Code:
     """Abstract code of the pathways of one projection, named by their letters in `ORDERS`."""
 
-    def __init__(self, learning: Learning, plan: Plan) -> None:
+    def __init__(self, learning: Learning) -> None:
         self._learning = learning
         self._rule: PairSTDP = learning.rule
         if self._rule.window is Window.EXPONENTIAL:
@@ -123,10 +122,9 @@ class _Code:
         lines = {"P": self._pre(), "X": self._remember("x")}
         lines |= {"Q": self._post(), "Y": self._remember("y")}
         # What follows on each other in one slot is one pathway: each goes over all its synapses.
-        late_post = not self._learning.early or self._learning.dendritic == 0
         order = ORDERS[self._rule.coincidence]
         joined = "PX" in order and "QY" in order
-        pres = ["PX"] if joined and late_post != self._learning.early else ["P", "X"]
+        pres = ["PX"] if joined and self._learning.late_post != self._learning.early else ["P", "X"]
         posts = ["QY"] if joined else ["Q", "Y"]
         pre, post = (
             {f"{side}_{name}": "\n".join(line for c in name for line in lines[c]) for name in names}

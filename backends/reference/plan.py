@@ -14,7 +14,7 @@ from ...ir.connections import Dense, Flatten, Sparse, stages
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.neurons import Emission, Threshold
+from ...ir.neurons import Emission
 from ...ir.plasticity import PairSTDP, Plasticity, sides
 
 Real = npt.NDArray[np.float64]
@@ -81,6 +81,11 @@ class Learning:
     axonal: int
     dendritic: int
     early: bool
+
+    @property
+    def late_post(self) -> bool:
+        """Whether post spikes do what they do behind the populations: those that take no time."""
+        return not self.early or self.dendritic == 0
 
     @property
     def pending(self) -> int:
@@ -152,7 +157,7 @@ def make_plan(
     single = {
         line.name: bool((stimulus.inputs[line.name].value == 1).all()) for line in graph.inputs
     }
-    single |= {population.name: _single(population) for population in graph.populations}
+    single |= {population.name: population.single for population in graph.populations}
     place = {line.name: -1 - k for k, line in enumerate(graph.inputs)}
     fixed = [p for p in graph.projections if p.plasticity is None]
     synapses = {p.name: _synapses(graph, p) for p in fixed}
@@ -201,13 +206,6 @@ def make_plan(
             default=0,
         ),
     )
-
-
-def _single(population: Population) -> bool:
-    """Whether everything that the population sends is a single spike."""
-    if population.neuron.EMISSION is Emission.GRADED:
-        return False
-    return population.semantics.max_spikes == 1 or isinstance(population.neuron, Threshold)
 
 
 _Synapses = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Real, npt.NDArray[np.int64]]

@@ -177,7 +177,8 @@ class _Change:
         self.idle = update.idle
         self._update = (update.sign, update.amplitude, update.shift, update.offset)
         self._window = update.response is Response.WINDOW
-        self.rounding = ROUNDING[rule.rounding]
+        self._rounding = ROUNDING[rule.rounding]
+        self.scale = (update.sign, update.shift, self._rounding)
         self.out = np.zeros(size, np.int64)
         rails = (synapses.low, synapses.high)
         streams = rule.streams if isinstance(rule, TraceSTDP) else 1
@@ -185,7 +186,7 @@ class _Change:
 
     def deltas(self, trace: Ints) -> Ints:
         """offset + sign f(trace)."""
-        learn.responses(trace, self._update, self._window, self.rounding, self.out)
+        learn.responses(trace, self._update, self._window, self._rounding, self.out)
         return self.out
 
     def products(self, trace: Ints) -> Ints:
@@ -221,7 +222,7 @@ class _TraceSTDP:
                 *events, s.weight, *s.rows, s.enable, *change, s.after, acc
             )
         else:
-            deltas = (row.deltas(self._y.x), s.low, s.high)
+            deltas = (row.deltas(self._y.x), s.low, s.high, None)
             done = learn.read_rows(*events, s.weight, *s.rows, s.enable, *deltas, s.after, acc)
         self._x.spike(index, count)
         return int(done)
@@ -237,7 +238,7 @@ class _TraceSTDP:
                     index, count, s.weight, *s.columns, s.enable, *change
                 )
             else:
-                deltas = (column.deltas(self._x.x), s.low, s.high)
+                deltas = (column.deltas(self._x.x), s.low, s.high, None)
                 learn.write_columns(index, count, s.weight, *s.columns, s.enable, *deltas)
             self._y.spike(index, count)
         self._x.decay()
@@ -269,7 +270,7 @@ class _SDSP:
     def read(self, index: Any, value: Any, count: int, acc: Any) -> int:
         s = self._synapses
         learn.spike_driven(self._v, self._calcium, self._thetas, self._delta)
-        change = (self._delta, s.low, s.high, s.after)
+        change = (self._delta, s.low, s.high, None, s.after)
         return int(learn.read_rows(index, value, count, s.weight, *s.rows, s.enable, *change, acc))
 
     def end(self, step: int, index: Any, count: int) -> None:
@@ -407,29 +408,26 @@ class PairFiber:
             columns, count = self._post[step]
             if letter == "Y":
                 self._y.spike(columns, count)
-            elif self._column.idle:
-                pass
-            elif self._scaled_up:
-                s, column = self._synapses, self._column
-                change = (column.factors(self._x.x), column.integers, column.rounding)
-                learn.write_columns_scaled(columns, count, s.weight, *s.columns, s.enable, *change)
-            else:
+            elif not self._column.idle:
                 s = self._synapses
-                deltas = (self._column.deltas(self._x.x), s.low, s.high)
-                learn.write_columns(columns, count, s.weight, *s.columns, s.enable, *deltas)
+                change = self._changes(self._column, self._x.x, self._scaled_up)
+                learn.write_columns(columns, count, s.weight, *s.columns, s.enable, *change)
+
+    def _changes(self, change: _Change, trace: Ints, scaled: bool) -> tuple[Any, Any, Any, Any]:
+        """What the kernels take between the mask and the rest: delta, rails, and the scale."""
+        s = self._synapses
+        if scaled:
+            return change.factors(trace), s.low, s.high, change.scale
+        return change.deltas(trace), s.low, s.high, None
 
     def _read(self, index: Any, value: Any, count: int, arrival: int) -> None:
         s, page = self._synapses, self._wheel[arrival % len(self._wheel)]
         events = (index, value, count)
         if not self.learning or self._row.idle:
             done = s.transmit(*events, page)
-        elif self._scaled_down:
-            change = (self._row.factors(self._y.x), self._row.integers, self._row.rounding)
-            rows = (s.weight, *s.rows, s.enable)
-            done = learn.read_rows_scaled(*events, *rows, *change, s.after, page)
         else:
-            deltas = (self._row.deltas(self._y.x), s.low, s.high)
-            done = learn.read_rows(*events, s.weight, *s.rows, s.enable, *deltas, s.after, page)
+            change = self._changes(self._row, self._y.x, self._scaled_down)
+            done = learn.read_rows(*events, s.weight, *s.rows, s.enable, *change, s.after, page)
         self.operations += int(done)
 
 

@@ -50,6 +50,13 @@ def row_ends(i: Any, width: Any, indptr: Any) -> Any:
 
 
 @numba.njit(cache=True)
+def scaled(factor: Any, room: Any, scale: Any) -> Any:
+    """sign round(factor room / 2^shift), of a ``scale`` of sign, shift and rounding."""
+    sign, shift, rounding = scale
+    return sign * round_shift(factor * room, shift, rounding, np.int64(0))
+
+
+@numba.njit(cache=True)
 def read_rows(
     index: Any,
     value: Any,
@@ -62,12 +69,14 @@ def read_rows(
     delta: Any,
     low: Any,
     high: Any,
+    scale: Any,
     after: Any,
     acc: Any,
 ) -> Any:
     """Transmit the rows of the events into ``acc``; w_ij = clamp(w_ij + delta_j) on the way.
 
-    Returns the number of synapses read.
+    With ``scale``, a sign, a shift and a rounding, what is added is sign round(delta_j (w_ij - low)
+    / 2^shift) instead; else it is ``None``. Returns the number of synapses read.
     """
     done = 0
     for k in range(count):
@@ -78,75 +87,14 @@ def read_rows(
             old = np.int64(weight[s])
             new = old
             if enable is None or enable[s]:
-                new = min(max(old + delta[j], low), high)
+                change = delta[j]
+                if scale is not None:
+                    change = scaled(change, old - low, scale)
+                new = min(max(old + change, low), high)
                 weight[s] = new
             acc[j] += (new if after else old) * factor
         done += end - begin
     return done
-
-
-@numba.njit(cache=True)
-def read_rows_scaled(
-    index: Any,
-    value: Any,
-    count: Any,
-    weight: Any,
-    indptr: Any,
-    post: Any,
-    width: Any,
-    enable: Any,
-    product: Any,
-    integers: Any,
-    rounding: Any,
-    after: Any,
-    acc: Any,
-) -> Any:
-    """As `read_rows`, with delta = sign round(product_j (w_ij - low) / 2^shift)."""
-    sign, shift, _, low, high, _ = integers
-    done = 0
-    for k in range(count):
-        i, factor = index[k], value[k]
-        begin, end = row_ends(i, width, indptr)
-        for s in range(begin, end):
-            j = s - begin if post is None else post[s]
-            old = np.int64(weight[s])
-            new = old
-            if enable is None or enable[s]:
-                change = round_shift(product[j] * (old - low), shift, rounding, np.int64(0))
-                new = min(max(old + sign * change, low), high)
-                weight[s] = new
-            acc[j] += (new if after else old) * factor
-        done += end - begin
-    return done
-
-
-@numba.njit(cache=True)
-def write_columns_scaled(
-    index: Any,
-    count: Any,
-    weight: Any,
-    starts: Any,
-    source: Any,
-    place: Any,
-    width: Any,
-    enable: Any,
-    product: Any,
-    integers: Any,
-    rounding: Any,
-) -> None:
-    """As `write_columns`, with delta = sign round(product_i (high - w_ij) / 2^shift)."""
-    sign, shift, _, low, high, _ = integers
-    for k in range(count):
-        j = index[k]
-        begin = 0 if starts is None else starts[j]
-        end = product.size if starts is None else starts[j + 1]
-        for c in range(begin, end):
-            i = c if source is None else source[c]
-            s = i * width + j if place is None else place[c]
-            if enable is None or enable[s]:
-                old = np.int64(weight[s])
-                change = round_shift(product[i] * (high - old), shift, rounding, np.int64(0))
-                weight[s] = min(max(old + sign * change, low), high)
 
 
 @numba.njit(cache=True)
@@ -209,8 +157,12 @@ def write_columns(
     delta: Any,
     low: Any,
     high: Any,
+    scale: Any,
 ) -> None:
-    """w_ij = clamp(w_ij + delta_i) over the columns j that spiked."""
+    """w_ij = clamp(w_ij + delta_i) over the columns j that spiked.
+
+    With ``scale`` as in `read_rows`, of delta_i (high - w_ij).
+    """
     for k in range(count):
         j = index[k]
         begin = 0 if starts is None else starts[j]
@@ -219,7 +171,11 @@ def write_columns(
             i = c if source is None else source[c]
             s = i * width + j if place is None else place[c]
             if enable is None or enable[s]:
-                weight[s] = min(max(np.int64(weight[s]) + delta[i], low), high)
+                old = np.int64(weight[s])
+                change = delta[i]
+                if scale is not None:
+                    change = scaled(change, high - old, scale)
+                weight[s] = min(max(old + change, low), high)
 
 
 @numba.njit(cache=True)

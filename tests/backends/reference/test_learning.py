@@ -134,7 +134,7 @@ def indexed(connection: Connection) -> Iterator[tuple[int, int, tuple[int, ...]]
         case Chain(stages=(Flatten(), last)):
             yield from indexed(last)
         case _:
-            raise NotImplementedError
+            raise TypeError(f"these tests have no {type(connection).__name__}")
 
 
 def weights(connection: Connection) -> Real:
