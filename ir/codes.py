@@ -231,6 +231,13 @@ CODES: dict[str, Code] = {
         "weights by whole units, so weights and rails are whole numbers, and in a quantised "
         "network the rails fit the format of the weights.",
     ),
+    "E0211": Code(
+        "a receptor is malformed or missing",
+        "Point neurons have receptors: named ports, each with its kernel, its time constant and, "
+        "for a conductance, its reversal potential. A projection into them names the port where "
+        "it ends, or 'current' for a current that lasts one step. A population with one sum for "
+        "all its input has no ports.",
+    ),
     # -- E03: what a target lacks or limits -----------------------------------------------------
     "E0301": Code(
         "the target lacks a neuron model or a rule of its step",

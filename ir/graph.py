@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .connections import Connection, Delay, Shape, stages
+from .connections import Connection, Delay, Shape, Sparse, stages
 from .diagnostics import NOWHERE, Location
 from .neurons import Emission, IntegerNeuron, Neuron, Threshold
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
 from .semantics import Semantics
+from .short_term import TsodyksMarkram
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,8 @@ class Projection(Record):
 
     ``bias`` (shape () or the post population's, flattened) enters the post population in every
     step from its first on; when ``recurrent``, semantics may leave it out of the first. With
-    ``plasticity`` its weights learn (``ir.plasticity``).
+    ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part.
+    ``receptor`` is the port where it ends: one of those of a point neuron, or ``current``.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Projection(Record):
     recurrent: bool = False
     at: Location = NOWHERE
     plasticity: Plasticity | None = omitted(None)
+    receptor: str | None = omitted(None)
+    short_term: TsodyksMarkram | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,8 +94,11 @@ class Projection(Record):
     @property
     def minimum_delay(self) -> int:
         """The fewest steps that any value spends here: ``delay`` and what the connection adds."""
-        within = (stage for stage in stages(self.connection) if isinstance(stage, Delay))
-        return self.delay + sum(int(stage.steps.min()) for stage in within)
+        within = (stage for stage in stages(self.connection) if isinstance(stage, Delay | Sparse))
+        return self.delay + sum(
+            int(stage.steps.min(initial=np.iinfo(np.int32).max)) if stage.steps is not None else 0
+            for stage in within
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,11 @@ from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import EARLY, LATE, TICK, plastic_synapses
+from .learning import ARRIVE, EARLY, LATE, TICK, plastic_synapses
 from .plan import Learning, Node, Pathway, Plan, Real, make_plan, numpy_seconds
+from .point_code import arrival_name, state_name, total_name
 from .session import build_and_run, compiler_missing, load_brian, session
+from .short_term import short_term_code, start_short_term
 from .step_code import aged, input_code, population_code
 
 Codegen = Literal["auto", "numpy", "standalone"]
@@ -51,10 +53,10 @@ def run_golden(
     r"""Run ``graph`` on ``stimulus`` with the rules of ``ir.semantics`` in float64.
 
     ``populations`` are those whose emission is recorded (default: the sources of the outputs),
-    ``record`` the state variables, as pairs of population and ``"v"`` or ``"u"``: arrays of shape
-    (samples, steps, neurons) of the value at the end of each step. A population with a lag L is
-    recorded from its step L on; the run is longer by the largest lag, so that every sample has all
-    its steps. The step by which a registered population is late is part of its semantics and
+    ``record`` the state variables, as pairs of population and variable (``Neuron.state``): arrays
+    of shape (samples, steps, neurons) of the value at the end of each step. A population with a
+    lag L is recorded from its step L on; the run is longer by the largest lag, so that every sample
+    has all its steps. The step by which a registered population is late is part of its semantics and
     stays.
 
     Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
@@ -181,6 +183,7 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         *slots[:sending],
         EARLY,  # behind the inputs, whose spikes may be at a synapse in the step they are sent in
         *slots[sending:],
+        ARRIVE,
         LATE,
         "record",
     ]
@@ -212,7 +215,7 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         if isinstance(node.source, Input):
             network.add(_feed(brian, plan, node, group, clock))
     for k, pathway in enumerate(plan.pathways):
-        network.add(_connect(brian, plan, k, pathway, groups, clock))
+        network.add(_connect(brian, plan, k, pathway, groups, clock, restart))
     plastic, shots = {}, {}
     if plan.learning:
         gates = brian.TimedArray(
@@ -241,13 +244,13 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
     states = {
         (name, variable): brian.StateMonitor(
             groups[name],
-            variable,
+            state_name(plan.graph.population(name), variable),
             record=True,
             clock=clock,
             when="record",
-            name=f"{variable}_{plan.nodes[name].brian_name}",
+            name=f"state{k}_{plan.nodes[name].brian_name}",
         )
-        for name, variable in plan.record
+        for k, (name, variable) in enumerate(plan.record)
     }
     network.add(list(spikes.values()), list(states.values()))
     return _Built(network, spikes, states, plastic, shots)
@@ -302,16 +305,31 @@ def _feed(brian: Any, plan: Plan, node: Node, group: Any, clock: Any) -> list[An
 
 
 def _connect(
-    brian: Any, plan: Plan, k: int, pathway: Pathway, groups: dict[str, Any], clock: Any
+    brian: Any,
+    plan: Plan,
+    k: int,
+    pathway: Pathway,
+    groups: dict[str, Any],
+    clock: Any,
+    restart: Any,
 ) -> Any:
     pre = plan.nodes[pathway.pre]
-    sent = "w" if pre.single else f"w * {aged(pathway.latch)}_pre"
+    model, lines, sent = short_term_code(pathway.short_term is not None)
+    if not pre.single:
+        sent = f"w * {aged(pathway.latch)}_pre"
+    target = total_name(pathway.port)
+    if pathway.late:
+        assert pathway.port is not None
+        post = plan.graph.population(pathway.post)
+        target = arrival_name(post, pathway.port)
+        if target == "v":
+            sent = f"{sent} * (1 - shut_post)"
     uniform = pathway.delay.size == 1
     synapses = brian.Synapses(
         groups[pathway.pre],
         groups[pathway.post],
-        "w : 1",
-        on_pre=f"total_post += {sent}",
+        model,
+        on_pre="\n".join([*lines, f"{target}_post += {sent}"]),
         on_event={"pre": f"emit{pathway.latch}"},
         delay=int(pathway.delay[0]) * TICK * brian.second if uniform else None,
         clock=clock,
@@ -322,7 +340,10 @@ def _connect(
     synapses.w = pathway.w
     if not uniform:
         synapses.delay = pathway.delay * TICK * brian.second
-    synapses.pre.when, synapses.pre.order = _slot(pre, "send"), 1
+    if pathway.short_term is not None:
+        start_short_term(synapses, pathway.short_term, plan.dt, restart)
+    synapses.pre.when = ARRIVE if pathway.late else _slot(pre, "send")
+    synapses.pre.order = 1
     return synapses
 
 
@@ -336,7 +357,12 @@ def _read(
         index = np.array(monitor.i[:])
         value = np.ones(step.size) if plan.nodes[name].single else np.array(monitor.z[:])
         emissions[name] = (step, index, value)
-    traces = {key: np.array(getattr(m, key[1]).T) for key, m in built.states.items()}
+    traces = {
+        (name, variable): np.array(
+            getattr(monitor, state_name(plan.graph.population(name), variable)).T
+        )
+        for (name, variable), monitor in built.states.items()
+    }
     weights = {}
     for learning in plan.learning:
         if learning.name not in built.plastic:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...ir.graph import Population
 from ...ir.numerics import Rounding
 from ...ir.plasticity import (
     ORDERS,
@@ -17,12 +18,15 @@ from ...ir.plasticity import (
     Window,
 )
 from .plan import Learning, Plan
+from .point_code import arrival_name, pending_name
 
 # A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
 # makes every instant exact: C++ code takes clocks for different that are 1e-14 s apart.
 TICK: Final = 2.0**-10
 # When in a step synapses learn: before all populations, and behind them.
 EARLY: Final = "early"
+# When what does not learn arrives at populations that take it at the end of a step.
+ARRIVE: Final = "arrive"
 LATE: Final = "late"
 
 
@@ -42,7 +46,7 @@ def plastic_synapses(
     in its slot, which for `EARLY` is that of the next step: there a delay is one step shorter.
     """
     rule, plasticity = learning.rule, learning.plasticity
-    code = _Code(learning)
+    code = _Code(learning, plan.graph.population(learning.post))
     triplets = {}
     if isinstance(rule, TripletSTDP):
         triplets = {
@@ -97,8 +101,8 @@ def plastic_synapses(
 class _Code:
     """Abstract code of the pathways of one projection, named by their letters in `ORDERS`."""
 
-    def __init__(self, learning: Learning) -> None:
-        self._learning = learning
+    def __init__(self, learning: Learning, post: Population) -> None:
+        self._learning, self._post_population = learning, post
         self._rule: PairSTDP = learning.rule
         if self._rule.window is Window.EXPONENTIAL:
             self.model = (
@@ -176,8 +180,14 @@ class _Code:
             ]
         return [*lines, "new_w = low + place * grid"]
 
+    def _arrival(self) -> str:
+        learning = self._learning
+        if learning.pending or learning.port is None:
+            return f"{pending_name(learning.port, learning.pending)}_post"
+        return f"{arrival_name(self._post_population, learning.port)}_post"
+
     def _pre(self) -> list[str]:
-        send = [f"pending{self._learning.pending}_post += w"]
+        send = [f"{self._arrival()} += w"]
         scale = {
             Dependence.ADDITIVE: "",
             Dependence.SCALED: " * high",
