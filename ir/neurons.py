@@ -229,7 +229,8 @@ class PointLIF(Neuron):
     r""":math:`C \dot v = \frac{C}{\tau}(v_l - v) + I_0 + I + \sum_k I_k`.
 
     Spikes at ``v_threshold``. :math:`I_k` is the current of the k-th receptor, I what arrives at
-    the port ``current`` in this step. Volt, ampere, farad and seconds. v starts at ``v_init``, whatever the semantics.
+    the port ``current`` in this step. Volt, ampere, farad and seconds. v starts at ``v_init``,
+    whatever the semantics.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)

@@ -56,8 +56,8 @@ def run_golden(
     ``record`` the state variables, as pairs of population and variable (``Neuron.state``): arrays
     of shape (samples, steps, neurons) of the value at the end of each step. A population with a
     lag L is recorded from its step L on; the run is longer by the largest lag, so that every sample
-    has all its steps. The step by which a registered population is late is part of its semantics and
-    stays.
+    has all its steps. The step by which a registered population is late is part of its semantics
+    and stays.
 
     Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
     sample to sample; traces do not. ``learning`` says, for all samples or one by one, whether
