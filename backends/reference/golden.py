@@ -12,12 +12,13 @@ state before the sample's first step.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
@@ -45,6 +46,7 @@ def run_golden(
     *,
     record: Sequence[tuple[str, str]] = (),
     populations: Sequence[str] | None = None,
+    neurons: Mapping[tuple[str, str], npt.NDArray[np.int64]] | None = None,
     learning: bool | Sequence[bool] = True,
     record_weights: Literal["end", "samples"] = "end",
     codegen: Codegen = "auto",
@@ -58,6 +60,9 @@ def run_golden(
     lag L is recorded from its step L on; the run is longer by the largest lag, so that every sample
     has all its steps. The step by which a registered population is late is part of its semantics
     and stays.
+
+    ``neurons`` says which neurons of a pair in ``record`` are recorded (default: all); they are
+    the last axis of its array.
 
     Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
     sample to sample; traces do not. ``learning`` says, for all samples or one by one, whether
@@ -75,7 +80,7 @@ def run_golden(
     verify(graph)
     names = _names(graph, populations)
     _check(graph, stimulus, record)
-    plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)))
+    plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)), dict(neurons or {}))
     phases = learning_phases(learning, stimulus.samples)
     if record_weights not in ("end", "samples"):
         raise fail("E0707", f"record_weights is {record_weights!r}: end or samples")
@@ -245,7 +250,7 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         (name, variable): brian.StateMonitor(
             groups[name],
             state_name(plan.graph.population(name), variable),
-            record=True,
+            record=plan.neurons.get((name, variable), True),
             clock=clock,
             when="record",
             name=f"state{k}_{plan.nodes[name].brian_name}",
@@ -410,7 +415,9 @@ def _recording(
     states = {}
     for name, variable in plan.record:
         population = plan.graph.population(name)
-        shape = (plan.samples, plan.period, population.size)
+        chosen = plan.neurons.get((name, variable))
+        count = population.size if chosen is None else chosen.size
+        shape = (plan.samples, plan.period, count)
         trace = traces[name, variable].reshape(shape) if traces else np.zeros(shape)
         states[name, variable] = np.ascontiguousarray(
             trace[:, population.lag : population.lag + plan.steps]

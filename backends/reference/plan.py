@@ -116,6 +116,7 @@ class Plan:
     stimulus: Stimulus
     populations: tuple[str, ...]
     record: tuple[tuple[str, str], ...]
+    neurons: dict[tuple[str, str], npt.NDArray[np.int64]]
     nodes: dict[str, Node]
     pathways: tuple[Pathway, ...]
     learning: tuple[Learning, ...]
@@ -167,6 +168,7 @@ def make_plan(
     stimulus: Stimulus,
     populations: tuple[str, ...],
     record: tuple[tuple[str, str], ...],
+    neurons: dict[tuple[str, str], npt.NDArray[np.int64]],
 ) -> Plan:
     """Order the populations and unroll the connections.
 
@@ -221,6 +223,7 @@ def make_plan(
         stimulus,
         populations,
         record,
+        neurons,
         {
             node.name: Node(node, place[node.name], single[node.name], latches[node.name])
             for node in sources
