@@ -12,7 +12,7 @@ from pyNN.random import NumpyRNG
 
 from .projections import Projection
 
-_BLOCK = 1 << 22  # pairs that are drawn at once
+_BLOCK = 1 << 20  # pairs that are drawn at once
 
 
 class FixedProbabilityConnector(connectors.FixedProbabilityConnector):

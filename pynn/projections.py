@@ -51,7 +51,7 @@ class Projection(common.Projection):
 
     ``pre_index`` and ``post_index`` (int32, one a synapse) count the cells of ``pre`` and ``post``;
     synapses stand in ascending order of the post cell. ``attributes`` has each parameter in PyNN's
-    units, one number where all synapses share it.
+    units, one number where all synapses share it; delays are whole steps.
     """
 
     __doc__ = common.Projection.__doc__
@@ -106,7 +106,6 @@ class Projection(common.Projection):
                     self.at,
                 ) from error
         self._gather()
-        self._check_delays()
         state.projections.append(self)
 
     # -- what connectors call
@@ -125,6 +124,7 @@ class Projection(common.Projection):
         pre = np.asarray(presynaptic_indices, np.int32)
         self._pre_parts.append(pre)
         self._post_parts.append((int(postsynaptic_index), pre.size))
+        connection_parameters["delay"] = self._steps(connection_parameters["delay"])
         for name, value in connection_parameters.items():
             self._value_parts.setdefault(name, []).append(value)
 
@@ -135,6 +135,7 @@ class Projection(common.Projection):
         self._pre_parts.append(pre)
         self._post_parts = []
         self._counts = counts
+        values["delay"] = self._steps(values["delay"])
         self._value_parts = {name: [value] for name, value in values.items()}
 
     def _gather(self) -> None:
@@ -149,20 +150,11 @@ class Projection(common.Projection):
         self.post_index = np.repeat(post.astype(np.int32), counts)
         self._pre_parts, self._post_parts = [], []
         self.attributes: dict[str, Any] = {}
-        for name, parts in self._value_parts.items():
-            if all(np.ndim(part) == 0 for part in parts) and len(set(map(float, parts))) == 1:
-                self.attributes[name] = float(parts[0])
-            elif len(parts) == 1 and np.ndim(parts[0]):
-                self.attributes[name] = np.asarray(parts[0], np.float64)
-            else:
-                each = zip(parts, counts, strict=True)
-                self.attributes[name] = np.concatenate(
-                    [np.broadcast_to(np.asarray(part, np.float64), size) for part, size in each]
-                )
         if not self._value_parts:  # no synapse at all: the parameters that they would have
             space = self.synapse_type.native_parameters
             self.attributes = {name: np.zeros(0) for name in space.keys()}  # noqa: SIM118
-        self._value_parts = {}
+        for name in list(self._value_parts):  # one by one: a part is twice in memory
+            self.attributes[name] = _joined(self._value_parts.pop(name), counts)
         if (np.diff(self.post_index) < 0).any():
             order = np.argsort(self.post_index, kind="stable")
             self.pre_index, self.post_index = self.pre_index[order], self.post_index[order]
@@ -171,11 +163,12 @@ class Projection(common.Projection):
                 for name, value in self.attributes.items()
             }
 
-    def _check_delays(self) -> None:
-        delay = np.asarray(self.attributes["delay"], np.float64)
-        if not delay.size:
-            return
-        low, high = float(delay.min()), float(delay.max())
+    def _steps(self, delay: Any) -> Any:
+        """Delays in ms as whole steps: an int, or int32; E1003 for one that is out of range."""
+        values = np.asarray(delay, np.float64)
+        if not values.size:
+            return values.astype(np.int32)
+        low, high = float(values.min()), float(values.max())
         if round(low / state.dt) < 1:
             raise fail(
                 "E1003",
@@ -191,6 +184,8 @@ class Projection(common.Projection):
                 f"max_delay of {float(state.max_delay):g} ms given to setup()",
                 self.at,
             )
+        steps = np.rint(values / state.dt).astype(np.int32)
+        return steps if steps.ndim else int(steps)
 
     # -- what scripts call
 
@@ -226,19 +221,13 @@ class Projection(common.Projection):
                 f"{', '.join(self.attributes)}",
                 here(),
             )
-        return np.broadcast_to(np.asarray(self.attributes[name], np.float64), len(self))
+        values = np.asarray(self.attributes[name])
+        return np.broadcast_to(values * state.dt if name == "delay" else values, len(self))
 
     def change(self, name: str, values: Any) -> None:
         """Give an attribute another value, one for all or one a synapse."""
         state.touched(f"{name} of projection '{self.label}'")
-        before = self.attributes[name]
-        self.attributes[name] = values
-        if name == "delay":
-            try:
-                self._check_delays()
-            except Exception:
-                self.attributes[name] = before
-                raise
+        self.attributes[name] = self._steps(values) if name == "delay" else values
 
     def _set_attributes(self, parameter_space: ParameterSpace) -> None:
         for name, value in parameter_space.items():
@@ -277,3 +266,18 @@ class Projection(common.Projection):
                     np.maximum.at(matrix, at, values)
             found.append(matrix)
         return found
+
+
+def _joined(parts: list[Any], counts: npt.NDArray[np.int64]) -> Any:
+    """The values of all synapses, from those of each post cell; one number where all are alike."""
+    if all(np.ndim(part) == 0 for part in parts) and len({*map(float, parts)}) == 1:
+        return parts[0]
+    if len(parts) == 1:
+        return np.asarray(parts[0])
+    dtype = np.result_type(*{np.asarray(part).dtype for part in parts})
+    found = np.empty(int(counts.sum()), np.int32 if dtype.kind == "i" else np.float64)
+    first = 0
+    for part, size in zip(parts, counts, strict=True):
+        found[first : first + size] = part
+        first += size
+    return found
