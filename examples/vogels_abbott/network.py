@@ -2,8 +2,8 @@ r"""A balanced network that keeps itself going: Vogels and Abbott, J. Neurosci. 
 
 Four excitatory neurons for each inhibitory one, each pair joined with a probability of 2 %, in the
 two forms of the benchmark of Brette et al., J. Comput. Neurosci. 23, 2007: synapses that are
-currents (CUBA) and synapses that are conductances (COBA). Twenty Poisson sources wake it in the first
-50 ms; after that it has no input.
+currents (CUBA) and synapses that are conductances (COBA). Twenty Poisson sources wake it in the
+first 50 ms; after that it has no input.
 
 It is a PyNN script. `sim` may be any PyNN simulator; ``--compare`` runs the same synapses in Brian2
 as one would write them by hand (``by_hand.py``) and says how far rate and irregularity are apart.
