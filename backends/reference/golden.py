@@ -27,7 +27,7 @@ from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
 from .learning import ARRIVE, EARLY, LATE, TICK, plastic_synapses
-from .plan import Learning, Node, Pathway, Plan, Real, make_plan, numpy_seconds
+from .plan import Learning, Node, Pathway, Plan, Real, compile_seconds, make_plan, numpy_seconds
 from .point_code import arrival_name, state_name, total_name
 from .session import build_and_run, compiler_missing, load_brian, session
 from .short_term import short_term_code, start_short_term
@@ -36,7 +36,7 @@ from .step_code import aged, input_code, population_code
 Codegen = Literal["auto", "numpy", "standalone"]
 Progress = Callable[[float], None]
 
-_STANDALONE_FROM_SECONDS = 30.0
+_STANDALONE_FROM_SECONDS = 18.0  # more than compiling takes
 _TIMED_ARRAY_FROM = 0.05  # share of non-zero inputs from which a dense array is the smaller form
 
 
@@ -90,7 +90,7 @@ def run_golden(
     brian = load_brian()
     standalone = codegen == "standalone" or (
         codegen == "auto"
-        and numpy_seconds(plan) > _STANDALONE_FROM_SECONDS
+        and numpy_seconds(plan) > _STANDALONE_FROM_SECONDS + compile_seconds(plan)
         and compiler_missing() is None
     )
     if not standalone:

@@ -22,8 +22,10 @@ from .point_code import arrives_late, port_index
 Real = npt.NDArray[np.float64]
 
 # CPU seconds, measured on the N-MNIST network: a Brian2 object takes 20 us a step in numpy code, a
-# neuron 30 ns, a synaptic event 10 ns. A C++ project of that size takes 12 s to compile.
+# neuron 30 ns, a synaptic event 10 ns.
 _OBJECT_SECONDS, _NEURON_SECONDS, _EVENT_SECONDS = 20e-6, 30e-9, 10e-9
+# Each pathway and each group is a source file of a C++ project, and takes so long to compile.
+_SOURCE_SECONDS = 0.85
 # What a plastic event takes more than another one.
 _PLASTIC_EVENTS = 10
 
@@ -343,6 +345,11 @@ def _pathways(
         at = due == age
         none = np.zeros(1, np.int64)
         yield Pathway(*ends, i[at], j[at], w[at], int(age), none, port, late)
+
+
+def compile_seconds(plan: Plan) -> float:
+    """A rough estimate of the time that compiling C++ code would take."""
+    return _SOURCE_SECONDS * (len(plan.nodes) + len(plan.pathways) + 4 * len(plan.learning))
 
 
 def numpy_seconds(plan: Plan) -> float:
