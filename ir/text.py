@@ -24,6 +24,7 @@ import numpy.typing as npt
 from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
 from .graph import Graph, Input, Output, Population, Probe, Projection
+from .homeostasis import AdaptiveThreshold
 from .neurons import MODELS
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
@@ -61,6 +62,7 @@ _KINDS: dict[str, type[Any]] = {
     for cls in (
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
         *(*RULES, Plasticity, Trace, Update),
+        AdaptiveThreshold,
     )
 }
 _ENUMS: dict[str, type[StrEnum]] = {

@@ -28,7 +28,8 @@ from .connections import (
 )
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
-from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
+from .homeostasis import AdaptiveThreshold
+from .neurons import IF, LIF, CubaLIF, IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
 from .numerics import Rounding
 from .plasticity import (
     MAX_SCALED,
@@ -78,8 +79,8 @@ def verify(graph: Graph) -> None:
                 f"a probe reads '{probe.source}', which is no population",
                 hint=_meant(probe.source, populations),
             )
-        elif probe.variable not in owner.neuron.state:
-            has = ", ".join(owner.neuron.state) or "none"
+        elif probe.variable not in owner.state:
+            has = ", ".join(owner.state) or "none"
             found.add(
                 "E0206",
                 f"there is no '{probe.source}.{probe.variable}' to probe; its state: {has}",
@@ -151,6 +152,8 @@ def _population(population: Population, found: Diagnostics) -> None:
         _integer(population, neuron, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
+    if population.adaptive is not None:
+        _adapts(population, population.adaptive, found)
     if population.lag < 0:
         found.add("E0205", f"'{name}': lag is {population.lag} steps", population.at)
     if semantics.refractory < 0:
@@ -158,6 +161,54 @@ def _population(population: Population, found: Diagnostics) -> None:
     for field, number in (("v_init", semantics.v_init), ("v_min", semantics.v_min)):
         if number is not None and not isfinite(number):
             found.add("E0106", f"'{name}': {field} is {number}", population.at)
+
+
+def _adapts(population: Population, adaptive: AdaptiveThreshold, found: Diagnostics) -> None:
+    name, at, semantics = population.name, population.at, population.semantics
+    model = population.neuron
+    if isinstance(model, IntegerNeuron):
+        found.add(
+            "E0205",
+            f"'{name}': an integer population adapts by adapt_inc of its neuron, not by 'adaptive'",
+            at,
+        )
+    elif not isinstance(model, IF | LIF | CubaLIF | LinearLIF | Izhikevich):
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a membrane meets it; {type(model).__name__} has "
+            "none",
+            at,
+            "leave 'adaptive' out, or take an IF, LIF, CubaLIF, LinearLIF or Izhikevich neuron",
+        )
+    elif semantics.reset is Reset.TWO_PHASE or semantics.max_spikes != 1:
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a step has at most one spike and v is compared "
+            f"once; here reset is '{semantics.reset}' and max_spikes {semantics.max_spikes}",
+            at,
+        )
+    for field in ("increment", "tau", "maximum"):
+        value = getattr(adaptive, field)
+        if value is None:
+            continue
+        _parameter_shape(population, f"adaptive.{field}", value, found)
+        endless = field == "tau"
+        if bad := int(np.sum(np.isnan(value) if endless else ~np.isfinite(value))):
+            found.add(
+                "E0106",
+                f"'{name}': {bad} of {value.size} values of adaptive.{field} are not finite",
+                at,
+            )
+        elif endless and (value <= 0).any():
+            found.add(
+                "E0107", f"'{name}': adaptive.tau is {value.min():g} s; it must be positive", at
+            )
+        elif (value < 0).any():
+            found.add(
+                "E0205",
+                f"'{name}': adaptive.{field} is {value.min():g}; it must not be negative",
+                at,
+            )
 
 
 def _izhikevich(population: Population, neuron: Izhikevich, found: Diagnostics) -> None:

@@ -51,10 +51,10 @@ def run_golden(
     r"""Run ``graph`` on ``stimulus`` with the rules of ``ir.semantics`` in float64.
 
     ``populations`` are those whose emission is recorded (default: the sources of the outputs),
-    ``record`` the state variables, as pairs of population and ``"v"`` or ``"u"``: arrays of shape
-    (samples, steps, neurons) of the value at the end of each step. A population with a lag L is
-    recorded from its step L on; the run is longer by the largest lag, so that every sample has all
-    its steps. The step by which a registered population is late is part of its semantics and
+    ``record`` the state variables, as pairs of population and ``"v"``, ``"u"`` or ``"h"``: arrays
+    of shape (samples, steps, neurons) of the value at the end of each step. A population with a lag
+    L is recorded from its step L on; the run is longer by the largest lag, so that every sample has
+    all its steps. The step by which a registered population is late is part of its semantics and
     stays.
 
     Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
@@ -136,7 +136,7 @@ def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) 
                 "run the graph as it was before quantising",
             )
     for name, variable in record:
-        known = [p.neuron.state for p in graph.populations if p.name == name]
+        known = [p.state for p in graph.populations if p.name == name]
         if not known or variable not in known[0]:
             raise fail("E0206", f"there is no '{name}.{variable}' to record")
     for line in graph.inputs:
@@ -185,6 +185,9 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         "record",
     ]
     groups: dict[str, Any] = {}
+    gates = brian.TimedArray(
+        np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
+    )
     for node in order:
         name = node.source.name
         if isinstance(node.source, Input):
@@ -198,7 +201,7 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
             code.model,
             events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)},
             clock=clock,
-            namespace=code.constants,
+            namespace=code.constants | ({"gates": gates} if code.kept else {}),
             name=node.brian_name,
         )
         for variable, array in code.arrays.items():
@@ -214,19 +217,15 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
     for k, pathway in enumerate(plan.pathways):
         network.add(_connect(brian, plan, k, pathway, groups, clock))
     plastic, shots = {}, {}
-    if plan.learning:
-        gates = brian.TimedArray(
-            np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
-        )
-        for k, learning in enumerate(plan.learning):
-            if not learning.w.size:  # Brian2 connects at least one
-                continue
-            synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
-            plastic[learning.name] = synapses
-            if each:
-                shots[learning.name] = brian.StateMonitor(
-                    synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
-                )
+    for k, learning in enumerate(plan.learning):
+        if not learning.w.size:  # Brian2 connects at least one
+            continue
+        synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
+        plastic[learning.name] = synapses
+        if each:
+            shots[learning.name] = brian.StateMonitor(
+                synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
+            )
     network.add(list(plastic.values()), list(shots.values()))
     spikes = {
         name: brian.EventMonitor(
