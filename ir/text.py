@@ -24,7 +24,7 @@ import numpy.typing as npt
 from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
 from .graph import Graph, Input, Output, Population, Probe, Projection
-from .homeostasis import AdaptiveThreshold
+from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
 from .neurons import MODELS
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
@@ -62,7 +62,7 @@ _KINDS: dict[str, type[Any]] = {
     for cls in (
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
         *(*RULES, Plasticity, Trace, Update),
-        AdaptiveThreshold,
+        *(AdaptiveThreshold, Scaling),
     )
 }
 _ENUMS: dict[str, type[StrEnum]] = {
@@ -71,6 +71,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
         *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
         *(Transmit, Accumulation, TraceDecay, Response),
         *(Pairing, Window, Dependence, Coincidence),
+        *(Occasion, Norm),
     )
 }
 _LINES: dict[str, type[Record]] = {

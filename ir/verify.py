@@ -28,7 +28,7 @@ from .connections import (
 )
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
-from .homeostasis import AdaptiveThreshold
+from .homeostasis import AdaptiveThreshold, Scaling
 from .neurons import IF, LIF, CubaLIF, IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
 from .numerics import Rounding
 from .plasticity import (
@@ -41,6 +41,7 @@ from .plasticity import (
     IntegerPairSTDP,
     PairSTDP,
     Plasticity,
+    Rule,
     sides,
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
@@ -473,6 +474,10 @@ def _plastic(
             f"{high:g}; they span {enabled.min():g} to {enabled.max():g}",
             at,
         )
+    if plasticity.scaling is not None:
+        mask = np.broadcast_to(True if enable is None else enable, weight.shape)
+        for problem in _scaling(rule, plasticity.scaling, low, high, _fan_in(stage, mask)):
+            found.add("E0209", f"'{name}': {problem}", at)
     if (
         isinstance(rule, IntegerPairSTDP)
         and Dependence.MULTIPLICATIVE in rule.dependences
@@ -509,6 +514,27 @@ def _plastic(
                 f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
                 at,
             )
+
+
+def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -> Iterator[str]:
+    """What is wrong with the target of weights that this rule changes."""
+    if rule.INTEGER:
+        yield f"{type(rule).__name__} counts in whole weights, which no factor can scale"
+    elif isinstance(rule, PairSTDP) and rule.bits is not None:
+        yield f"weights of {rule.bits} bits, which no factor can scale"
+    yield from scaling.problems(low, high, most)
+
+
+def _fan_in(stage: Connection | None, mask: npt.NDArray[np.bool_]) -> int:
+    """The most synapses of ``mask``, in the shape of the weights, that a post neuron has."""
+    match stage:
+        case Dense():
+            each = mask.sum(axis=1)
+        case Sparse():
+            each = np.bincount(stage.post, mask)
+        case _:
+            each = mask
+    return int(each.max(initial=0))
 
 
 def _pair_times(

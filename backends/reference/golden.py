@@ -25,7 +25,7 @@ from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import EARLY, LATE, TICK, plastic_synapses
+from .learning import EARLY, LATE, OVER, TICK, plastic_synapses
 from .plan import Learning, Node, Pathway, Plan, Real, make_plan, numpy_seconds
 from .session import build_and_run, compiler_missing, load_brian, session
 from .step_code import aged, input_code, population_code
@@ -199,7 +199,8 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         group = brian.NeuronGroup(
             node.source.size,
             code.model,
-            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)},
+            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)}
+            | (OVER if plan.scaled(name) else {}),
             clock=clock,
             namespace=code.constants | ({"gates": gates} if code.kept else {}),
             name=node.brian_name,
@@ -208,6 +209,9 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
             setattr(group, variable, array)
         for age in plan.latches_read(name):
             group.set_event_schedule(f"emit{age}", when=_slot(node, "send"), order=0)
+        if plan.scaled(name):
+            (over,) = OVER
+            group.set_event_schedule(over, when=LATE, order=-1)
         group.run_regularly(code.start, clock=restart, when="restart", order=0)
         group.run_regularly("\n".join(code.lines), clock=clock, when=slot, order=1)
         network.add(group)

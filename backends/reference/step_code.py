@@ -89,6 +89,10 @@ def population_code(plan: Plan, node: Node) -> Code:
     code.add(*(f"pending{k} = pending{k + 1}" for k in range(1, pending)))
     if pending:
         code.add(f"pending{pending} = 0")
+    for k, learning in enumerate(plan.learning):
+        if learning.post == population.name and learning.plasticity.scaling is not None:
+            code.state[f"norm{k}"] = 0.0
+            code.add(f"norm{k} = 0")
     # Before its lag a population rests; after its sample it is silent, so that nothing is pending
     # when the next one starts.
     on = ""

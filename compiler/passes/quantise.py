@@ -290,6 +290,15 @@ def _in_units(
     plasticity = projection.plasticity
     if plasticity is None or not isinstance(plasticity.rule, PairSTDP):
         return projection
+    if plasticity.scaling is not None:
+        found.add(
+            "E0405",
+            f"the weights of '{projection.name}' are scaled to {plasticity.scaling.target:g}; in "
+            "whole numbers they would miss that by their rounding",
+            projection.at,
+            "learn on the golden rung, and compile the weights that it learned, without plasticity",
+        )
+        return projection
     factor = float(gain.flat[0]) / scale
     low, high = (int(np.rint(rail * factor)) for rail in (plasticity.w_min, plasticity.w_max))
     if low < weight.low or high > weight.high:
