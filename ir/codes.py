@@ -223,7 +223,8 @@ CODES: dict[str, Code] = {
         "a plasticity rule is out of range",
         "Traces have 1 to 16 bits, amplitudes and offsets 16, shifts reach 31, seeds are not "
         "zero, and w_min is not above w_max: what the integer rung and the hardware compute "
-        "without overflow. The message has the number and its range.",
+        "without overflow. A target to which weights are scaled is one that they can reach. The "
+        "message has the number and its range.",
     ),
     "E0210": Code(
         "plastic weights do not suit their rails",

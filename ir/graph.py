@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .connections import Connection, Delay, Shape, Sparse, stages
 from .diagnostics import NOWHERE, Location
+from .homeostasis import AdaptiveThreshold
 from .neurons import Emission, IntegerNeuron, Neuron, Threshold
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
@@ -38,7 +39,8 @@ class Population(Record):
     """``shape`` neurons of one model under one semantics.
 
     ``lag`` is the number of steps by which retiming has moved the population: it is at rest, and
-    emits nothing, in the first ``lag`` steps.
+    emits nothing, in the first ``lag`` steps. With ``adaptive`` its thresholds adapt; an integer
+    population has that in its neuron.
     """
 
     name: str
@@ -47,11 +49,17 @@ class Population(Record):
     semantics: Semantics = field(default_factory=Semantics)
     lag: int = 0
     at: Location = NOWHERE
+    adaptive: AdaptiveThreshold | None = omitted(None)
 
     @property
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Names of the state variables: those of the model, and h where its thresholds adapt."""
+        return (*self.neuron.state, *(() if self.adaptive is None else ("h",)))
 
     @property
     def single(self) -> bool:

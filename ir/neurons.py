@@ -420,6 +420,8 @@ class IntegerNeuron(Neuron):
         """
         if variable == "v":
             return self.scale, np.asarray(self.v_origin)
+        if variable == "h":
+            return self.scale, np.zeros(())
         if variable == "u" and self.u_unit is not None:
             return self.u_unit, np.zeros(()) if self.u_origin is None else self.u_origin
         return None

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
 from .graph import Graph, Input, Output, Population, Probe, Projection
+from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
 from .neurons import MODELS, Kernel, Receptor
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
@@ -63,6 +64,7 @@ _KINDS: dict[str, type[Any]] = {
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
         *(*RULES, Plasticity, Trace, Update),
         *(Receptor, TsodyksMarkram),
+        *(AdaptiveThreshold, Scaling),
     )
 }
 _ENUMS: dict[str, type[StrEnum]] = {
@@ -71,6 +73,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
         *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
         *(Transmit, Accumulation, TraceDecay, Response),
         *(Pairing, Window, Dependence, Coincidence, Kernel),
+        *(Occasion, Norm),
     )
 }
 _LINES: dict[str, type[Record]] = {

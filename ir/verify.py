@@ -28,9 +28,13 @@ from .connections import (
 )
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection
+from .homeostasis import AdaptiveThreshold, Scaling
 from .neurons import (
     CURRENT,
+    IF,
+    LIF,
     AdEx,
+    CubaLIF,
     IntegerNeuron,
     Izhikevich,
     Kernel,
@@ -51,6 +55,7 @@ from .plasticity import (
     IntegerPairSTDP,
     PairSTDP,
     Plasticity,
+    Rule,
     sides,
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
@@ -90,8 +95,8 @@ def verify(graph: Graph) -> None:
                 f"a probe reads '{probe.source}', which is no population",
                 hint=_meant(probe.source, populations),
             )
-        elif probe.variable not in owner.neuron.state:
-            has = ", ".join(owner.neuron.state) or "none"
+        elif probe.variable not in owner.state:
+            has = ", ".join(owner.state) or "none"
             found.add(
                 "E0206",
                 f"there is no '{probe.source}.{probe.variable}' to probe; its state: {has}",
@@ -166,6 +171,8 @@ def _population(population: Population, found: Diagnostics) -> None:
         _integer(population, neuron, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
+    if population.adaptive is not None:
+        _adapts(population, population.adaptive, found)
     if population.lag < 0:
         found.add("E0205", f"'{name}': lag is {population.lag} steps", population.at)
     if semantics.refractory < 0:
@@ -255,6 +262,54 @@ def _receptors(population: Population, found: Diagnostics) -> None:
                 "E0211",
                 f"'{name}': receptor {receptor.name} is {receptor.kernel}; an Izhikevich neuron "
                 "has delta receptors",
+                at,
+            )
+
+
+def _adapts(population: Population, adaptive: AdaptiveThreshold, found: Diagnostics) -> None:
+    name, at, semantics = population.name, population.at, population.semantics
+    model = population.neuron
+    if isinstance(model, IntegerNeuron):
+        found.add(
+            "E0205",
+            f"'{name}': an integer population adapts by adapt_inc of its neuron, not by 'adaptive'",
+            at,
+        )
+    elif not isinstance(model, IF | LIF | CubaLIF | LinearLIF | Izhikevich):
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a membrane meets it; {type(model).__name__} has "
+            "none",
+            at,
+            "leave 'adaptive' out, or take an IF, LIF, CubaLIF, LinearLIF or Izhikevich neuron",
+        )
+    elif semantics.reset is Reset.TWO_PHASE or semantics.max_spikes != 1:
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a step has at most one spike and v is compared "
+            f"once; here reset is '{semantics.reset}' and max_spikes {semantics.max_spikes}",
+            at,
+        )
+    for field in ("increment", "tau", "maximum"):
+        value = getattr(adaptive, field)
+        if value is None:
+            continue
+        _parameter_shape(population, f"adaptive.{field}", value, found)
+        endless = field == "tau"
+        if bad := int(np.sum(np.isnan(value) if endless else ~np.isfinite(value))):
+            found.add(
+                "E0106",
+                f"'{name}': {bad} of {value.size} values of adaptive.{field} are not finite",
+                at,
+            )
+        elif endless and (value <= 0).any():
+            found.add(
+                "E0107", f"'{name}': adaptive.tau is {value.min():g} s; it must be positive", at
+            )
+        elif (value < 0).any():
+            found.add(
+                "E0205",
+                f"'{name}': adaptive.{field} is {value.min():g}; it must not be negative",
                 at,
             )
 
@@ -576,6 +631,10 @@ def _plastic(
             f"{high:g}; they span {enabled.min():g} to {enabled.max():g}",
             at,
         )
+    if plasticity.scaling is not None:
+        mask = np.broadcast_to(True if enable is None else enable, weight.shape)
+        for problem in _scaling(rule, plasticity.scaling, low, high, _fan_in(stage, mask)):
+            found.add("E0209", f"'{name}': {problem}", at)
     if (
         isinstance(rule, IntegerPairSTDP)
         and Dependence.MULTIPLICATIVE in rule.dependences
@@ -612,6 +671,27 @@ def _plastic(
                 f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
                 at,
             )
+
+
+def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -> Iterator[str]:
+    """What is wrong with the target of weights that this rule changes."""
+    if rule.INTEGER:
+        yield f"{type(rule).__name__} counts in whole weights, which no factor can scale"
+    elif isinstance(rule, PairSTDP) and rule.bits is not None:
+        yield f"weights of {rule.bits} bits, which no factor can scale"
+    yield from scaling.problems(low, high, most)
+
+
+def _fan_in(stage: Connection | None, mask: npt.NDArray[np.bool_]) -> int:
+    """The most synapses of ``mask``, in the shape of the weights, that a post neuron has."""
+    match stage:
+        case Dense():
+            each = mask.sum(axis=1)
+        case Sparse():
+            each = np.bincount(stage.post, mask)
+        case _:
+            each = mask
+    return int(each.max(initial=0))
 
 
 def _pair_times(

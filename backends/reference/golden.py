@@ -26,7 +26,7 @@ from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import ARRIVE, EARLY, LATE, TICK, plastic_synapses
+from .learning import ARRIVE, EARLY, LATE, OVER, TICK, plastic_synapses
 from .plan import Learning, Node, Pathway, Plan, Real, compile_seconds, make_plan, numpy_seconds
 from .point_code import arrival_name, state_name, total_name
 from .session import build_and_run, compiler_missing, load_brian, session
@@ -143,7 +143,7 @@ def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) 
                 "run the graph as it was before quantising",
             )
     for name, variable in record:
-        known = [p.neuron.state for p in graph.populations if p.name == name]
+        known = [p.state for p in graph.populations if p.name == name]
         if not known or variable not in known[0]:
             raise fail("E0206", f"there is no '{name}.{variable}' to record")
     for line in graph.inputs:
@@ -193,6 +193,9 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         "record",
     ]
     groups: dict[str, Any] = {}
+    gates = brian.TimedArray(
+        np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
+    )
     for node in order:
         name = node.source.name
         if isinstance(node.source, Input):
@@ -204,15 +207,19 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         group = brian.NeuronGroup(
             node.source.size,
             code.model,
-            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)},
+            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)}
+            | (OVER if plan.scaled(name) else {}),
             clock=clock,
-            namespace=code.constants,
+            namespace=code.constants | ({"gates": gates} if code.kept else {}),
             name=node.brian_name,
         )
         for variable, array in code.arrays.items():
             setattr(group, variable, array)
         for age in plan.latches_read(name):
             group.set_event_schedule(f"emit{age}", when=_slot(node, "send"), order=0)
+        if plan.scaled(name):
+            (over,) = OVER
+            group.set_event_schedule(over, when=LATE, order=-1)
         group.run_regularly(code.start, clock=restart, when="restart", order=0)
         group.run_regularly("\n".join(code.lines), clock=clock, when=slot, order=1)
         network.add(group)
@@ -222,19 +229,15 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
     for k, pathway in enumerate(plan.pathways):
         network.add(_connect(brian, plan, k, pathway, groups, clock, restart))
     plastic, shots = {}, {}
-    if plan.learning:
-        gates = brian.TimedArray(
-            np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
-        )
-        for k, learning in enumerate(plan.learning):
-            if not learning.w.size:  # Brian2 connects at least one
-                continue
-            synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
-            plastic[learning.name] = synapses
-            if each:
-                shots[learning.name] = brian.StateMonitor(
-                    synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
-                )
+    for k, learning in enumerate(plan.learning):
+        if not learning.w.size:  # Brian2 connects at least one
+            continue
+        synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
+        plastic[learning.name] = synapses
+        if each:
+            shots[learning.name] = brian.StateMonitor(
+                synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
+            )
     network.add(list(plastic.values()), list(shots.values()))
     spikes = {
         name: brian.EventMonitor(

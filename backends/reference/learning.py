@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from ...ir.graph import Population
+from ...ir.homeostasis import Norm, Occasion
 from ...ir.numerics import Rounding
 from ...ir.plasticity import (
     ORDERS,
@@ -28,6 +29,8 @@ EARLY: Final = "early"
 # When what does not learn arrives at populations that take it at the end of a step.
 ARRIVE: Final = "arrive"
 LATE: Final = "late"
+# What every neuron of a population tells its synapses, behind all else, in a sample's last step.
+OVER: Final = {"over": "t_in_timesteps % period == period - 1"}
 
 
 def plastic_synapses(
@@ -56,18 +59,20 @@ def plastic_synapses(
             "tau_y": rule.tau_y / plan.dt * TICK * brian.second,
         }
     pre, post = code.pathways()
+    norms = code.scaling(f"norm{k}")
     pre_is_input = plan.nodes[learning.pre].place < 0
     synapses = brian.Synapses(
         groups[learning.pre],
         groups[learning.post],
         code.model,
         on_pre=pre,
-        on_post=post,
-        on_event=dict.fromkeys((*pre, *post), "emit0"),
+        on_post={**post, **norms},
+        on_event=dict.fromkeys((*pre, *post), "emit0") | dict.fromkeys(norms, code.occasion),
         clock=clock,
         name=f"plastic{k}",
         namespace={
             **triplets,
+            "goal": 1.0 if plasticity.scaling is None else plasticity.scaling.target,
             "gates": gates,
             "a_plus": rule.a_plus,
             "a_minus": rule.a_minus,
@@ -94,6 +99,14 @@ def plastic_synapses(
         pathway.delay = (steps - waits) * TICK * brian.second
         pathway.when = LATE if late else EARLY
         pathway.order = ORDERS[rule.coincidence].index(name.split("_")[1][0])
+    for place, name in enumerate(norms, start=len(ORDERS[rule.coincidence])):
+        pathway = getattr(synapses, name)
+        over = code.occasion in OVER
+        late = learning.late_post or over
+        steps = 0 if over else learning.dendritic - (not late)
+        pathway.delay = steps * TICK * brian.second
+        pathway.when = LATE if late else EARLY
+        pathway.order = place
     synapses.run_regularly(code.start, clock=restart, when="restart")
     return synapses
 
@@ -208,3 +221,27 @@ class _Code:
         return self._change(
             f"{self._amplitude('plus', 'y2')}{scale} * {self._worth('x', 'window_plus')}"
         )
+
+    @property
+    def occasion(self) -> str:
+        """The event of post neurons at which their weights are scaled."""
+        scaling = self._learning.plasticity.scaling
+        by_sample = scaling is not None and scaling.occasion is Occasion.SAMPLE
+        return next(iter(OVER)) if by_sample else "emit0"
+
+    def scaling(self, norm: str) -> dict[str, str]:
+        """The pathways that sum weights up in ``norm`` of the post neurons, and scale them."""
+        scaling = self._learning.plasticity.scaling
+        if scaling is None:
+            return {}
+        share = {Norm.SUM: "w", Norm.ABSOLUTE: "abs(w)", Norm.POSITIVE: "w * int(w > 0)"}
+        gate = "gate = int(gates(t) > 0) * int(on > 0)"
+        lines = [
+            "sound = gate * int(goal * NORM > 0)",
+            "new_w = clip(w * (goal / (sound * NORM + 1 - sound)), low, high)",
+            "w = sound * new_w + (1 - sound) * w",
+        ]
+        return {
+            "norm_sum": f"{gate}\n{norm}_post += gate * {share[scaling.norm]}",
+            "norm_scale": "\n".join([gate, *lines]).replace("NORM", f"{norm}_post"),
+        }

@@ -14,6 +14,7 @@ from ...ir.connections import Dense, Flatten, OneToOne, Sparse, stages
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
+from ...ir.homeostasis import Occasion
 from ...ir.neurons import CURRENT, Emission
 from ...ir.plasticity import PairSTDP, Plasticity, sides
 from ...ir.short_term import TsodyksMarkram
@@ -155,6 +156,11 @@ class Plan:
         ages = {p.latch for p in self.pathways if p.pre == name}
         paired = any(name in (p.pre, p.post) for p in self.learning)
         return sorted(ages | ({0} if paired or name in self.populations else set()))
+
+    def scaled(self, name: str) -> bool:
+        """Whether weights into a node are scaled when a sample is over."""
+        found = (p.plasticity.scaling for p in self.learning if p.post == name)
+        return any(s is not None and s.occasion is Occasion.SAMPLE for s in found)
 
     def pending(self, name: str) -> dict[int | None, int]:
         """For how many of its steps what plastic synapses have sent to each port may wait."""
