@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
-from .graph import Graph, Input, Output, Population, Probe, Projection
+from .graph import Graph, Input, Output, Population, Probe, Projection, Tied
 from .neurons import MODELS
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
@@ -60,7 +60,7 @@ _KINDS: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
-        *(*RULES, Plasticity, Trace, Update),
+        *(*RULES, Plasticity, Trace, Update, Tied),
     )
 }
 _ENUMS: dict[str, type[StrEnum]] = {

@@ -25,8 +25,8 @@ from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import EARLY, LATE, TICK, plastic_synapses
-from .plan import Learning, Node, Pathway, Plan, Real, make_plan, numpy_seconds
+from .learning import EARLY, LATE, TICK, carriers, plastic_synapses, ties, valued_synapses
+from .plan import Learning, Node, Pathway, Plan, Real, Valued, make_plan, numpy_seconds
 from .session import build_and_run, compiler_missing, load_brian, session
 from .step_code import aged, input_code, population_code
 
@@ -57,10 +57,10 @@ def run_golden(
     its steps. The step by which a registered population is late is part of its semantics and
     stays.
 
-    Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
-    sample to sample; traces do not. ``learning`` says, for all samples or one by one, whether
-    weights change. ``weights`` of the recording has them after the last sample, or after each of
-    the ``samples``.
+    Projections with a rule in real numbers (`PairSTDP` and its kin, `Hebbian`) learn: their weights
+    start as the graph's, and stay learned from sample to sample; traces do not. ``learning`` says,
+    for all samples or one by one, whether weights change. ``weights`` of the recording has them
+    after the last sample, or after each of the ``samples``; those of tied projections follow.
 
     ``codegen`` is ``"numpy"``, ``"standalone"`` (one C++ program, compiled first) or ``"auto"``,
     which estimates the work; spikes are the same. ``progress`` is called with the finished share.
@@ -79,7 +79,7 @@ def run_golden(
         raise fail("E0707", f"record_weights is {record_weights!r}: end or samples")
     each = record_weights == "samples"
     if stimulus.samples == 0 or stimulus.steps == 0:
-        return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.learning})
+        return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.plastic})
     brian = load_brian()
     standalone = codegen == "standalone" or (
         codegen == "auto"
@@ -193,6 +193,7 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         else:
             code = population_code(plan, node)
             slot = _slot(node, "step")
+        code.state |= {c.variable: 0.0 for c in plan.carried if c.target == name}
         group = brian.NeuronGroup(
             node.source.size,
             code.model,
@@ -213,8 +214,10 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
             network.add(_feed(brian, plan, node, group, clock))
     for k, pathway in enumerate(plan.pathways):
         network.add(_connect(brian, plan, k, pathway, groups, clock))
-    plastic, shots = {}, {}
-    if plan.learning:
+    plastic: dict[str, Any] = {}
+    shots: dict[str, Any] = {}
+    network.add(carriers(brian, plan, groups, clock))
+    if plan.learning or plan.valued:
         gates = brian.TimedArray(
             np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
         )
@@ -223,10 +226,27 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
                 continue
             synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
             plastic[learning.name] = synapses
-            if each:
-                shots[learning.name] = brian.StateMonitor(
-                    synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
+        for k, valued in enumerate(plan.valued):
+            if not valued.w.size:
+                continue
+            slot = EARLY if valued.early else _slot(plan.nodes[valued.pre], "send")
+            plastic[valued.name] = valued_synapses(
+                brian, plan, k, valued, groups, clock, gates, slot
+            )
+        network.add(ties(brian, plan, plastic, clock))
+        if each:
+            shots = {
+                p.name: brian.StateMonitor(
+                    plastic[p.name],
+                    "w",
+                    record=True,
+                    clock=restart,
+                    when="start",
+                    name=f"weights{k}",
                 )
+                for k, p in enumerate(plan.plastic)
+                if p.name in plastic
+            }
     network.add(list(plastic.values()), list(shots.values()))
     spikes = {
         name: brian.EventMonitor(
@@ -338,7 +358,7 @@ def _read(
         emissions[name] = (step, index, value)
     traces = {key: np.array(getattr(m, key[1]).T) for key, m in built.states.items()}
     weights = {}
-    for learning in plan.learning:
+    for learning in plan.plastic:
         if learning.name not in built.plastic:
             weights[learning.name] = _at_rest(plan, learning, each)
             continue
@@ -350,7 +370,7 @@ def _read(
     return emissions, traces, weights
 
 
-def _at_rest(plan: Plan, learning: Learning, each: bool) -> Real:
+def _at_rest(plan: Plan, learning: Learning | Valued, each: bool) -> Real:
     """The weights of synapses that no spike has changed."""
     shots = plan.samples if each else min(plan.samples, 1)
     return np.repeat(learning.w.reshape(1, *learning.shape), shots, axis=0)
