@@ -146,3 +146,62 @@ class TestHlop:
             )
             verify(graph)
             assert parse(text(graph)) == graph
+
+
+class TestAstrocyte:
+    @pytest.fixture
+    def liquid(self) -> Iterator[ModuleType]:
+        yield from script("astrocyte/liquid.py")
+
+    def test_it_holds_a_branching_factor_of_one(
+        self,
+        liquid: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+    ) -> None:
+        plot = tmp_path / "factors.svg"
+        options = ("--json", "--seconds", "5", "--plot", str(plot))
+        code, out, _ = answer(liquid, monkeypatch, capsys, *options)
+        found = json.loads(out)
+        assert code == 0
+        assert np.mean(found["with"]["branching"][-2:]) == pytest.approx(1.0, abs=0.05)
+        free = found["without"]["branching"]
+        assert free[0] > 5 and np.all(np.diff(free) > 0)
+        assert plot.read_text().startswith("<svg")
+
+    def test_its_state_is_the_recurrence(self, liquid: ModuleType) -> None:
+        _, stimulus, recording = liquid.run(2, 2, True)
+        spikes, lines = recording.spikes["liquid"], stimulus.inputs["lines"]
+        n_liquid, n_input = liquid.counts(spikes), liquid.counts(lines)
+        a, wanted = 0.02, []
+        for t in range(2000):
+            a += (0.2 * (n_liquid[t] - n_input[t]) + 0.02 - a) / 100
+            wanted.append(a)
+        found = recording.states["astrocyte", "v"][0, :, 0]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+        assert np.ptp(wanted) > 0.01
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    @pytest.mark.parametrize("start", [1.0, 3.0])
+    def test_from_either_side(self, liquid: ModuleType, seed: int, start: float) -> None:
+        held, free = (liquid.run(seed, 8, astrocyte, start)[0] for astrocyte in (True, False))
+        assert abs(held.end - 1) <= 0.05
+        assert abs(free.end - 1) > 0.05 and free.end > free.branching[0]
+
+    def test_options_out_of_range(
+        self,
+        liquid: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        for options in (("--seconds", "1"), ("--start", "0"), ("--start", "9")):
+            code, _, err = answer(liquid, monkeypatch, capsys, *options)
+            assert code == 2 and "E0707" in err
+
+    def test_it_is_data(self, liquid: ModuleType) -> None:
+        for astrocyte in (False, True):
+            graph = liquid.network(1, astrocyte)
+            verify(graph)
+            assert parse(text(graph)) == graph and graph.population("liquid").size == 125
