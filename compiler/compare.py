@@ -400,7 +400,8 @@ def _difference(
         arrivals: list[Arrival] = []
         for projection in graph.incoming(name):
             source = _source(projection.pre, a, b, stimulus)
-            learns = projection.plasticity is not None  # with which weight, nobody recorded
+            # With which weight, nobody recorded.
+            learns = projection.plasticity is not None or projection.tied is not None
             if learns or source is None or sample >= source.samples:
                 unknown.append(projection.name)
                 continue

@@ -51,28 +51,6 @@ def to_sparse(connection: Connection) -> sparse.csr_array:
     return matrix
 
 
-def entries(
-    stage: Dense | Sparse | OneToOne,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array]:
-    """Pre, post and weight of every synapse, zeros too, in the order of the flattened weights."""
-    match stage:
-        case Dense():
-            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int32))
-            return pre, post, stage.weight.ravel()
-        case Sparse():
-            each = np.diff(stage.indptr)
-            return (
-                np.repeat(np.arange(stage.pre_size, dtype=np.int32), each),
-                stage.post,
-                (stage.weight),
-            )
-        case OneToOne():
-            place = np.arange(prod(stage.shape), dtype=np.int32)
-            return place, place, np.broadcast_to(stage.weight.ravel(), place.shape)
-        case _:  # pragma: no cover
-            assert_never(stage)
-
-
 def pattern(connection: Connection) -> tuple[Steps, npt.NDArray[np.int32]]:
     """Which pairs of neurons are joined, in rows by pre: ``ptr`` (in_size + 1,) and ``post``.
 

@@ -239,6 +239,18 @@ CODES: dict[str, Code] = {
         "it ends, or 'current' for a current that lasts one step. A population with one sum for "
         "all its input has no ports.",
     ),
+    "E0215": Code(
+        "a rule reads a node that does not fit",
+        "A rule with a third factor names the inputs or populations whose emission it reads: a "
+        "modulator or gate has the size 1 or that of the post population, a Hebbian factor exactly "
+        "that of the pre node or the post population.",
+    ),
+    "E0216": Code(
+        "tied weights do not fit",
+        "A tied projection has the synapses of the one it names, turned round where the tie "
+        "transposes, and from the start the same weights times its scale. It has no rule of its "
+        "own, and the one it names is not tied itself.",
+    ),
     # -- E03: what a target lacks or limits -----------------------------------------------------
     "E0301": Code(
         "the target lacks a neuron model or a rule of its step",

@@ -73,13 +73,32 @@ class Population(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class Tied(Record):
+    r"""Weights that are another projection's: :math:`w = s\, W` or :math:`s\, W^T`.
+
+    ``projection`` names the other one, W are its weights at the end of the step before, s =
+    ``scale``. With ``transpose`` a synapse from i to j has the weight of the one from j to i.
+    """
+
+    projection: str
+    transpose: bool = False
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "scale", float(self.scale))
+
+
+@dataclass(frozen=True, eq=False)
 class Projection(Record):
     """A connection from an input or population to a population, ``delay`` steps long.
 
     ``bias`` (shape () or the post population's, flattened) enters the post population in every
     step from its first on; when ``recurrent``, semantics may leave it out of the first. With
-    ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part.
-    ``receptor`` is the port where it ends: one of those of a point neuron, or ``current``.
+    ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part;
+    when ``tied``, they follow those of a projection that learns, and the connection has what they
+    are before anything is learned. ``receptor`` is the port where it ends: one of those of a point
+    neuron, or ``current``.
     """
 
     name: str
@@ -93,6 +112,7 @@ class Projection(Record):
     plasticity: Plasticity | None = omitted(None)
     receptor: str | None = omitted(None)
     short_term: TsodyksMarkram | None = omitted(None)
+    tied: Tied | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

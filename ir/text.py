@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
-from .graph import Graph, Input, Output, Population, Probe, Projection
+from .graph import Graph, Input, Output, Population, Probe, Projection, Tied
 from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
 from .neurons import MODELS, Kernel, Receptor
 from .numerics import Format, Numerics, Overflow, Rounding
@@ -62,7 +62,7 @@ _KINDS: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
-        *(*RULES, Plasticity, Trace, Update),
+        *(*RULES, Plasticity, Trace, Update, Tied),
         *(Receptor, TsodyksMarkram),
         *(AdaptiveThreshold, Scaling),
     )

@@ -25,9 +25,10 @@ from .connections import (
     Sparse,
     SumPool2d,
     stages,
+    synapses,
 )
 from .diagnostics import Diagnostics, Location
-from .graph import Graph, Input, Population, Projection
+from .graph import Graph, Input, Population, Projection, Tied
 from .homeostasis import AdaptiveThreshold, Scaling
 from .neurons import (
     CURRENT,
@@ -78,6 +79,8 @@ def verify(graph: Graph) -> None:
     nodes = {node.name: node for node in graph.nodes}
     for projection in graph.projections:
         _projection(projection, nodes, found)
+        if projection.tied is not None:
+            _tied(projection, projection.tied, graph, found)
     populations = {p.name: p for p in graph.populations}
     for output in graph.outputs:
         if output.source not in populations:
@@ -497,7 +500,7 @@ def _projection(
         found.add("E0106", f"'{name}': {bad} of {projection.bias.size} biases are not finite", at)
     connection, fits = projection.connection, _connection(projection, found)
     if projection.plasticity is not None and fits:
-        _plastic(projection, projection.plasticity, pre, post, found)
+        _plastic(projection, projection.plasticity, nodes, found)
     if pre is None or not isinstance(post, Population):
         return
     if fits and (prod(connection.in_shape) != pre.size or prod(connection.out_shape) != post.size):
@@ -573,11 +576,11 @@ def _short_term(
 def _plastic(
     projection: Projection,
     plasticity: Plasticity,
-    pre: Input | Population | None,
-    post: Input | Population | None,
+    nodes: dict[str, Input | Population],
     found: Diagnostics,
 ) -> None:
     name, at, rule = projection.name, projection.at, plasticity.rule
+    pre, post = nodes.get(projection.pre), nodes.get(projection.post)
     if type(rule) not in RULES:
         found.add("E0209", f"'{name}': the verifier does not know {type(rule).__name__}", at)
         return
@@ -586,8 +589,9 @@ def _plastic(
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
         for problem in _pair_times(projection, rule, pre, post):
             found.add("E0209", f"'{name}': {problem}", at)
+    _factors(projection, rule, nodes, found)
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
-        for end in (pre, post):
+        for end in (pre, post) if getattr(rule, "pairs", True) else (pre,):
             if isinstance(end, Population) and not end.single:
                 found.add(
                     "E0209",
@@ -692,6 +696,90 @@ def _fan_in(stage: Connection | None, mask: npt.NDArray[np.bool_]) -> int:
         case _:
             each = mask
     return int(each.max(initial=0))
+
+
+def _factors(
+    projection: Projection, rule: Rule, nodes: dict[str, Input | Population], found: Diagnostics
+) -> None:
+    """The nodes whose emission a rule reads: each is there, and of a size that fits."""
+    name, at = projection.name, projection.at
+    for factor in rule.factors:
+        end = nodes.get(projection.pre if factor.side == "pre" else projection.post)
+        if factor.node is None or end is None:
+            continue
+        node = nodes.get(factor.node)
+        if node is None:
+            found.add(
+                "E0215",
+                f"'{name}': its {factor.field} is '{factor.node}', which is no node",
+                at,
+                _meant(factor.node, nodes),
+            )
+        elif node.size != end.size and not (factor.shared and node.size == 1):
+            one = "1 or " if factor.shared else ""
+            found.add(
+                "E0215",
+                f"'{name}': its {factor.field} '{node.name}' has size {node.size}; it must have "
+                f"{one}{end.size}, that of '{end.name}'",
+                at,
+            )
+
+
+def _tied(projection: Projection, tied: Tied, graph: Graph, found: Diagnostics) -> None:
+    name, at = projection.name, projection.at
+    others = {p.name: p for p in graph.projections if p is not projection}
+    source = others.get(tied.projection)
+    if source is None:
+        found.add(
+            "E0216",
+            f"'{name}' is tied to '{tied.projection}', which is no other projection",
+            at,
+            _meant(tied.projection, others),
+        )
+        return
+    problem = None
+    if projection.plasticity is not None:
+        problem = "has a rule of its own"
+    elif source.tied is not None:
+        problem = f"is tied to '{source.name}', which itself is to '{source.tied.projection}'"
+    elif not isfinite(tied.scale):
+        problem = f"is scaled by {tied.scale}"
+    else:
+        problem = _untied(projection.connection, source.connection, tied)
+    if problem:
+        found.add("E0216", f"'{name}' {problem}", at)
+
+
+def _untied(connection: Connection, source: Connection, tied: Tied) -> str | None:
+    """In what the synapses or weights of a tied connection are not those of its source."""
+    ends = []
+    for each in (connection, source):
+        found = [s for s in stages(each) if not isinstance(s, Flatten)]
+        stage = found[0] if len(found) == 1 else None
+        if reason := _cannot_learn(stage):
+            return f"or what it is tied to has no weight for each synapse: {reason}"
+        ends.append(stage)
+    mine, other = ends
+    turned = -1 if tied.transpose else 1
+    wanted = tuple(prod(shape) for shape in (other.in_shape, other.out_shape)[::turned])  # type: ignore[union-attr]
+    sizes = tuple(prod(shape) for shape in (mine.in_shape, mine.out_shape))  # type: ignore[union-attr]
+    if sizes != wanted:
+        return f"maps {sizes[0]} to {sizes[1]}, and tied so it would map {wanted[0]} to {wanted[1]}"
+    places, weights = [], []
+    for stage, turn in ((mine, 1), (other, turned)):
+        pre, post = synapses(stage)[::turn]  # type: ignore[arg-type]
+        place = pre * sizes[1] + post
+        order = np.argsort(place)
+        places.append(place[order])
+        weights.append(np.ravel(stage.weight)[order])  # type: ignore[union-attr]
+    if not np.array_equal(places[0], places[1]):
+        return f"has other synapses than '{tied.projection}'"
+    if broken := int(np.sum(weights[0] != tied.scale * weights[1])):
+        return (
+            f"starts with {broken} of {weights[0].size} weights that are not {tied.scale:g} times "
+            f"those of '{tied.projection}'"
+        )
+    return None
 
 
 def _pair_times(

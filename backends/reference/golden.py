@@ -26,8 +26,28 @@ from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import ARRIVE, EARLY, LATE, OVER, TICK, plastic_synapses
-from .plan import Learning, Node, Pathway, Plan, Real, compile_seconds, make_plan, numpy_seconds
+from .learning import (
+    ARRIVE,
+    EARLY,
+    LATE,
+    OVER,
+    TICK,
+    carriers,
+    plastic_synapses,
+    ties,
+    valued_synapses,
+)
+from .plan import (
+    Learning,
+    Node,
+    Pathway,
+    Plan,
+    Real,
+    Valued,
+    compile_seconds,
+    make_plan,
+    numpy_seconds,
+)
 from .point_code import arrival_name, state_name, total_name
 from .session import build_and_run, compiler_missing, load_brian, session
 from .short_term import short_term_code, start_short_term
@@ -64,10 +84,10 @@ def run_golden(
     ``neurons`` says which neurons of a pair in ``record`` are recorded (default: all); they are
     the last axis of its array.
 
-    Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
-    sample to sample; traces do not. ``learning`` says, for all samples or one by one, whether
-    weights change. ``weights`` of the recording has them after the last sample, or after each of
-    the ``samples``.
+    Projections with a rule in real numbers (`PairSTDP` and its kin, `Hebbian`) learn: their weights
+    start as the graph's, and stay learned from sample to sample; traces do not. ``learning`` says,
+    for all samples or one by one, whether weights change. ``weights`` of the recording has them
+    after the last sample, or after each of the ``samples``; those of tied projections follow.
 
     ``codegen`` is ``"numpy"``, ``"standalone"`` (one C++ program, compiled first) or ``"auto"``,
     which estimates the work; spikes are the same. ``progress`` is called with the finished share.
@@ -86,7 +106,7 @@ def run_golden(
         raise fail("E0707", f"record_weights is {record_weights!r}: end or samples")
     each = record_weights == "samples"
     if stimulus.samples == 0 or stimulus.steps == 0:
-        return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.learning})
+        return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.plastic})
     brian = load_brian()
     standalone = codegen == "standalone" or (
         codegen == "auto"
@@ -204,6 +224,7 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         else:
             code = population_code(plan, node)
             slot = _slot(node, "step")
+        code.state |= {c.variable: 0.0 for c in plan.carried if c.target == name}
         group = brian.NeuronGroup(
             node.source.size,
             code.model,
@@ -228,16 +249,33 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
             network.add(_feed(brian, plan, node, group, clock))
     for k, pathway in enumerate(plan.pathways):
         network.add(_connect(brian, plan, k, pathway, groups, clock, restart))
-    plastic, shots = {}, {}
+    plastic: dict[str, Any] = {}
+    shots: dict[str, Any] = {}
+    network.add(carriers(brian, plan, groups, clock))
     for k, learning in enumerate(plan.learning):
         if not learning.w.size:  # Brian2 connects at least one
             continue
         synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
         plastic[learning.name] = synapses
-        if each:
-            shots[learning.name] = brian.StateMonitor(
-                synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
+    for k, valued in enumerate(plan.valued):
+        if not valued.w.size:
+            continue
+        slot = EARLY if valued.early else _slot(plan.nodes[valued.pre], "send")
+        plastic[valued.name] = valued_synapses(brian, plan, k, valued, groups, clock, gates, slot)
+    network.add(ties(brian, plan, plastic, clock))
+    if each:
+        shots = {
+            p.name: brian.StateMonitor(
+                plastic[p.name],
+                "w",
+                record=True,
+                clock=restart,
+                when="start",
+                name=f"weights{k}",
             )
+            for k, p in enumerate(plan.plastic)
+            if p.name in plastic
+        }
     network.add(list(plastic.values()), list(shots.values()))
     spikes = {
         name: brian.EventMonitor(
@@ -372,7 +410,7 @@ def _read(
         for (name, variable), monitor in built.states.items()
     }
     weights = {}
-    for learning in plan.learning:
+    for learning in plan.plastic:
         if learning.name not in built.plastic:
             weights[learning.name] = _at_rest(plan, learning, each)
             continue
@@ -384,7 +422,7 @@ def _read(
     return emissions, traces, weights
 
 
-def _at_rest(plan: Plan, learning: Learning, each: bool) -> Real:
+def _at_rest(plan: Plan, learning: Learning | Valued, each: bool) -> Real:
     """The weights of synapses that no spike has changed."""
     shots = plan.samples if each else min(plan.samples, 1)
     return np.repeat(learning.w.reshape(1, *learning.shape), shots, axis=0)

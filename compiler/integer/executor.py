@@ -86,6 +86,14 @@ class Executor:
         for projection in graph.projections:
             fiber: _Fiber | Plastic
             core = self._cores[projection.post]
+            if projection.tied is not None:
+                raise fail(
+                    "E0301",
+                    f"'{projection.name}' is tied to '{projection.tied.projection}'; the integer "
+                    "rung has no tied weights",
+                    projection.at,
+                    "run it on the golden rung, or take the tie off weights that do not learn",
+                )
             if projection.plasticity is None:
                 fiber = _fiber(projection, graph, core)
             else:

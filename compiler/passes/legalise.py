@@ -63,7 +63,7 @@ class Legalise:
 
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
         """The legal graph; E0301, E0303 and E0308 for what the target cannot have."""
-        graph = _without_dead(graph, found)
+        graph = _without_ties(_without_dead(graph, found))
         if not graph.populations:
             found.add(
                 "E0302",
@@ -79,6 +79,13 @@ class Legalise:
 
 def _without_dead(graph: Graph, found: Diagnostics) -> Graph:
     flow: nx.DiGraph[str] = nx.DiGraph((p.pre, p.post) for p in graph.projections)
+    # What a rule reads, or where the weights of a tied projection come from, is not dead either.
+    for p in graph.projections:
+        factors = () if p.plasticity is None else p.plasticity.rule.factors
+        flow.add_edges_from((f.node, p.post) for f in factors if f.node is not None)
+        if p.tied is not None:
+            source = next(other for other in graph.projections if other.name == p.tied.projection)
+            flow.add_edge(source.post, p.post)
     flow.add_nodes_from(p.name for p in graph.populations)
     live = {o.source for o in graph.outputs} | {p.source for p in graph.probes}
     for name in tuple(live):
@@ -91,6 +98,16 @@ def _without_dead(graph: Graph, found: Diagnostics) -> Graph:
         populations=tuple(p for p in graph.populations if p.name in live),
         projections=tuple(p for p in graph.projections if p.post in live),
     )
+
+
+def _without_ties(graph: Graph) -> Graph:
+    """Weights tied to some that do not change are weights like others."""
+    fixed = {p.name for p in graph.projections if p.plasticity is None}
+    projections = tuple(
+        replace(p, tied=None) if p.tied is not None and p.tied.projection in fixed else p
+        for p in graph.projections
+    )
+    return replace(graph, projections=projections)
 
 
 def _check(graph: Graph, target: Target, found: Diagnostics) -> None:

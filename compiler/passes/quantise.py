@@ -288,7 +288,25 @@ def _in_units(
 ) -> Projection:
     """A projection whose rule, if it is one in real numbers, counts in units of a weight."""
     plasticity = projection.plasticity
-    if plasticity is None or not isinstance(plasticity.rule, PairSTDP):
+    if projection.tied is not None:
+        found.add(
+            "E0405",
+            f"'{projection.name}' is tied to '{projection.tied.projection}', whose weights change "
+            "as it learns; tied weights have no form in whole numbers",
+            projection.at,
+            "run it on the golden rung, which has it as it is",
+        )
+        return projection
+    if plasticity is None or plasticity.rule.INTEGER:
+        return projection
+    if not isinstance(plasticity.rule, PairSTDP):
+        found.add(
+            "E0405",
+            f"'{projection.name}' learns by {type(plasticity.rule).__name__}, which has no form in "
+            "whole numbers",
+            projection.at,
+            "run it on the golden rung, which has it as it is",
+        )
         return projection
     if plasticity.scaling is not None:
         found.add(

@@ -210,6 +210,13 @@ class _Layout:
             self.found.add(
                 "W0133", f"'{projection.name}' no longer learns by {rule}", projection.at
             )
+        if projection.tied is not None:
+            self.found.add(
+                "W0133",
+                f"'{projection.name}' no longer follows the weights of "
+                f"'{projection.tied.projection}'",
+                projection.at,
+            )
         excess = projection.delay - self._expected(projection)
         if excess < 0:
             self.found.add(
