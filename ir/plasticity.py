@@ -681,9 +681,11 @@ class SpinnakerPairSTDP(Rule):
     :math:`\lfloor x\,L\,2^{-11} \rfloor + 2^{11}` of what was there before. Traces and L are s4.11,
     ``a_plus``, ``a_minus``, ``w_min`` and ``w_max`` s16.15 in nA, N is ``shift``, that of the ring
     buffer. So the whole delay is dendritic, and spikes that meet depress. A post neuron remembers
-    its last 15 spikes: of more between two pre spikes the first are lost. Without learning no spike
-    is remembered. At the end of a sample weights change as by a last pre spike that sends nothing
-    and does not depress: nothing is lost when all but the weights is cleared.
+    its last 15 spikes: of more between two pre spikes the first are lost, and one of tick 0
+    potentiates nothing. A trace that passes 16 wraps, and does the opposite: then w may leave its
+    rails. Without learning no spike is remembered. At the end of a sample weights change as by a
+    last pre spike that sends nothing and does not depress: nothing is lost when all but the weights
+    is cleared.
 
     Source: sPyNNaker (from 1!7.0.0 on), neural_modelling/src/neuron/plasticity/stdp:
     synapse_dynamics_stdp_mad_impl.c, post_events.h, timing_pair_impl.h, maths.h,
@@ -708,7 +710,7 @@ class SpinnakerPairSTDP(Rule):
     @property
     def rows(self) -> bool:
         """Whether pre spikes change weights: they also bring what post spikes changed."""
-        return self.a_minus != 0 or self.a_plus != 0
+        return self.a_plus != 0 or self.a_minus != 0
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
@@ -716,11 +718,14 @@ class SpinnakerPairSTDP(Rule):
             table = getattr(self, name)
             if table.ndim != 1 or not ((table >= 0) & (table <= 1 << S411.point)).all():
                 yield f"{name} is no table of values from 0 to {1 << S411.point}"
-        for name in ("a_plus", "a_minus", "w_min", "w_max"):
-            if not S1615.low <= getattr(self, name) <= S1615.high:
-                yield f"{name} is {getattr(self, name)}; it has 32 bits"
-        if not 0 <= self.w_min <= self.w_max:
-            yield f"w_min is {self.w_min} and w_max {self.w_max}; a weight has no sign"
+        for name in ("a_plus", "a_minus"):
+            if not 0 <= getattr(self, name) <= S1615.high:
+                yield f"{name} is {getattr(self, name)}; it must be 0 to {S1615.high}"
+        if not 0 <= self.w_min <= self.w_max <= S1615.high:
+            yield (
+                f"w_min is {self.w_min} and w_max {self.w_max}; they must be ordered, from 0 to "
+                f"{S1615.high}"
+            )
         if not 0 <= self.shift <= MAX_RING_SHIFT:
             yield f"shift is {self.shift}; it must be 0 to {MAX_RING_SHIFT}"
         elif self.w_max >> self.shift > WORD:

@@ -60,10 +60,11 @@ class Synapses:
     """The weights of a projection, in rows by pre, with an index of their columns.
 
     ``rows`` are the arguments of the kernels over rows between the weights and ``enable``,
-    ``columns`` those of the kernels over columns; ``None`` stands for a dense matrix.
+    ``columns`` those of the kernels over columns; ``None`` stands for a dense matrix. ``dtype`` is
+    that of the weights, without it the narrowest that holds the rails.
     """
 
-    def __init__(self, projection: Projection) -> None:
+    def __init__(self, projection: Projection, dtype: Any = None) -> None:
         plasticity = projection.plasticity
         parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
         if plasticity is None or len(parts) != 1:
@@ -102,7 +103,7 @@ class Synapses:
                 "E0301", f"the weights of '{projection.name}' are not integers", projection.at
             )
         self._turned = isinstance(stage, Dense)
-        self._initial = np.ravel(weight).astype(self._narrowest(weight))
+        self._initial = np.ravel(weight).astype(dtype or self._narrowest(weight))
         self.weight = self._initial.copy()
         self.enable: Any = None
         if enable is not None and not enable.all():

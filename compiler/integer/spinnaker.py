@@ -86,7 +86,8 @@ class SpinnakerFiber:
         self.lag = lag
         self.learning = self.starts = projection.plasticity.learning
         self._name, self._delay, self._pages = projection.name, projection.delay, pages
-        self._synapses = s = Synapses(projection)
+        # Where a trace wraps a word may leave the rails.
+        self._synapses = s = Synapses(projection, np.int32)
         self._plus, self._minus = (np.array(t) for t in (rule.decay_plus, rule.decay_minus))
         self._rule = (rule.a_plus, rule.a_minus, rule.w_min, rule.w_max, rule.shift)
         self._pre = np.zeros(s.pre_size, np.int64), np.zeros(s.pre_size, np.int64)

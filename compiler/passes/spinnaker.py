@@ -142,7 +142,8 @@ def spinnaker(graph: Graph, found: Diagnostics) -> Graph:
 
     The shift of a receptor is `ring_shift` of the sum over its projections of the largest weight
     (of a plastic one w_max) times the most synapses of one neuron, and at least of the largest
-    weight. Amplitudes are in nA: those of the rule, times w_max where they are scaled.
+    weight: what sPyNNaker takes where delays do not vary within a projection. Amplitudes are in nA:
+    those of the rule, times w_max where they are scaled.
 
     Adds E0301 for what SpiNNaker does not have, E0401 for parameters beyond s16.15, and raises.
     """
@@ -210,7 +211,9 @@ class _Part:
         has = np.ones(self.weight.shape, bool) if self.of.plasticity else self.weight > 0
         match stage:
             case Dense():
-                return int(has.sum(axis=1).max(initial=0))
+                # All but itself counts as all: so does AllToAllConnector.
+                all_to_all = (has | np.eye(*has.shape, dtype=bool)).all() and has.any()
+                return has.shape[1] if all_to_all else int(has.sum(axis=1).max(initial=0))
             case Sparse():
                 counts = np.bincount(stage.post[has], minlength=1)
                 return int(counts.max(initial=0))
@@ -464,6 +467,15 @@ def _pairs(
         if value not in allowed:
             wanted = " or ".join(map(str, allowed))
             found.add("E0301", f"'{name}': {field} is {value}; SpiNNaker has {wanted}", at, _GOLDEN)
+    for field in ("a_plus", "a_minus"):
+        if getattr(rule, field) < 0:
+            found.add(
+                "E0301",
+                f"'{name}': {field} is {getattr(rule, field):g}; SpiNNaker clamps only above what "
+                "potentiates and below what depresses",
+                at,
+                _GOLDEN,
+            )
     scaled = (dependence is Dependence.SCALED for dependence in rule.dependences)
     amplitudes = [
         a * (plasticity.w_max if by_w_max else 1.0) * part.scale
