@@ -347,7 +347,8 @@ CODES: dict[str, Code] = {
     "E0401": Code(
         "the format cannot hold the network",
         "With this many bits a threshold or a weight leaves the range of the state. Use more "
-        "state bits or fewer weight bits.",
+        "state bits or fewer weight bits. SpiNNaker's s16.15 cannot be widened: there parameters "
+        "in mV, nA, nF and ms are at least 2^-15 and below 2^16.",
     ),
     "E0402": Code(
         "an option of the quantiser is out of range",

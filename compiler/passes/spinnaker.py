@@ -212,7 +212,7 @@ class _Part:
         match stage:
             case Dense():
                 # All but itself counts as all: so does AllToAllConnector.
-                all_to_all = (has | np.eye(*has.shape, dtype=bool)).all() and has.any()
+                all_to_all = (has | (np.eye(*has.shape) > 0)).all() and has.any()
                 return has.shape[1] if all_to_all else int(has.sum(axis=1).max(initial=0))
             case Sparse():
                 counts = np.bincount(stage.post[has], minlength=1)
