@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikec.compiler.integer import kernels
+from spikec.compiler.integer import learning_kernels as learn
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.spinnaker import decay_table
 from spikec.ir.connections import Dense, OneToOne, Sparse
@@ -31,6 +35,7 @@ from . import spinnaker_reference as reference
 S1615 = st.integers(-(1 << 31), (1 << 31) - 1)
 U032 = st.integers(0, (1 << 32) - 1)
 MILLI = 1 << 15
+PLUS, MINUS, SLOW = decay_table(3.0, 1.0), decay_table(5.0, 1.0), np.full(64, 2048)
 NAMES = ("v_rest", "v_reset", "threshold", "i_offset", "r", "exp_tc", "refractory")
 
 
@@ -113,6 +118,73 @@ def test_a_tick_bit_for_bit(data: st.DataObject) -> None:
     assert got.spikes["cells"].dense(0)[:, 0].tolist() == spikes
 
 
+RECORDED = json.loads(Path(__file__).with_name("spinnaker_vectors.json").read_text())
+
+
+def columns(rows: Any) -> Any:
+    return np.array(rows, np.int64).T
+
+
+def test_the_released_program_computes_the_same_membranes() -> None:
+    """ARM code of sPyNNaker 1!7.4.1 in an emulator: see record_spinnaker.py."""
+    v, v_rest, r, exp_tc, offset, threshold, e, i, wanted, below = columns(RECORDED["membranes"])
+    n = v.size
+    none, two = np.zeros(n, np.int64), np.zeros((2, n), np.int64)
+    index, value, wait = none.copy(), none.copy(), none.copy()
+    membranes = (two.copy(), np.stack([e, i]), v.copy(), wait)
+    reset = wanted + 1
+    parameters = (two, two, np.zeros(2, np.int64), offset, r, v_rest, exp_tc, threshold, reset)
+    arguments: tuple[Any, ...] = (*membranes, *parameters, np.full(n, 3), index, value)
+    count = kernels.spinnaker_step(*arguments)
+    assert sorted(index[:count]) == np.flatnonzero(below == 0).tolist() and 30 < count < 90
+    assert (membranes[2] == np.where(below, wanted, reset)).all()
+    assert (wait == np.where(below, 0, 3)).all()
+    for row in RECORDED["membranes"]:
+        v0, rest, r0, tc, off, limit, exc, inh, after, under = row
+        model = reference.Neuron(
+            v0, rest, after + 1, limit, off, r0, tc, 0, (0, 0), (0, 0), (0, 0), [exc, inh]
+        )
+        assert (model.tick(([], [])), model.v) == (not under, after + (not under))
+
+
+def test_the_released_program_computes_the_same_inputs() -> None:
+    word, shift, init, decay, before, added, wanted = columns(RECORDED["inputs"])
+    for k in range(word.size):
+        s, page = np.array([[before[k]], [0]]), np.array([[word[k]], [0]])
+        one, two = np.zeros(1, np.int64), np.zeros((2, 1), np.int64)
+        shapes = (np.array([[decay[k]], [0]]), np.array([[init[k]], [0]]), np.array([shift[k], 0]))
+        arguments: tuple[Any, ...] = (page, s, one.copy(), one + 1, *shapes, *[one] * 4, one + 1)
+        arguments = (*arguments, one, one, one.copy(), one.copy())
+        kernels.spinnaker_step(*arguments)
+        assert s[0, 0] == wanted[k] and not (page - two).any()
+        grown = reference.decayed(reference.i32(int(word[k]) << int(shift[k])), int(init[k]))
+        assert reference.i32(int(before[k]) + grown) == added[k]
+
+
+def test_the_released_program_leaves_the_same_weights() -> None:
+    tables = {str(tau): decay_table(tau, 1.0) for tau in (1.5, 3.0, 5.0, 20.0, 60.0)}
+    tables["none"] = SLOW
+    changed = 0
+    for plus, minus, numbers, pre, post, left in RECORDED["pairs"]:
+        delay, shift, w_min, w_max, a_plus, a_minus, word = numbers
+        weight, zero, one = np.array([word], np.int32), np.zeros(1, np.int64), np.ones(1, np.int64)
+        times, traces, last = np.zeros((1, 16), np.int64), np.zeros((1, 16), np.int64), zero.copy()
+        before, trace, acc = zero.copy(), zero.copy(), zero.copy()
+        rule, words = (a_plus, a_minus, w_min, w_max, shift), []
+        for t in range(70):
+            if t in post:
+                learn.spinnaker_post(zero, 1, t, tables[minus], times, traces, last)
+            if t in pre:
+                synapses = (weight, None, None, 1, None, tables[plus], tables[minus], rule)
+                histories = (before, trace, times, traces, last)
+                arguments: tuple[Any, ...] = (zero, 1, t, delay, *synapses, *histories, acc)
+                assert learn.spinnaker_pre(*arguments) == one[0]
+                words.append(int(weight[0]))
+        assert words == left and acc[0] == sum(left)
+        changed += len(set(left))
+    assert changed > 200
+
+
 def test_parameters_are_each_neurons_own() -> None:
     rng = np.random.default_rng(0)
     rows: dict[str, Any] = {
@@ -168,7 +240,6 @@ def test_refractory_ticks_freeze_the_membrane_and_a_reset_at_threshold_spikes_on
     assert Executor(above).run(stimulus(np.zeros((1, 5, 1)))).spikes["cells"].dense(0).all()
 
 
-PLUS, MINUS, SLOW = decay_table(3.0, 1.0), decay_table(5.0, 1.0), np.full(64, 2048)
 RULE = SpinnakerPairSTDP(PLUS, MINUS, 2 * MILLI, MILLI, 0, 6 * MILLI, 3)
 
 

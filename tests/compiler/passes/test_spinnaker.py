@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -130,6 +131,14 @@ def test_exponentials() -> None:
     assert max(expulr(x) - (1 << 32) * math.exp(x / one) for x in range(-2100, 0)) > 5000
     for x in range(1, 363408, 1013):
         assert expk(x) == pytest.approx(one * math.exp(x / one), rel=3e-5)
+
+
+def test_exponentials_of_the_released_program() -> None:
+    """ARM code of sPyNNaker 1!7.4.1 in an emulator: see ../integer/record_spinnaker.py."""
+    path = Path(__file__).parents[1] / "integer" / "spinnaker_vectors.json"
+    rows = json.loads(path.read_text())["exponentials"]
+    assert [expk(row[0]) for row in rows] == [row[1] for row in rows] and len(rows) > 150
+    assert all(expulr(row[0]) == row[2] % (1 << 32) for row in rows if len(row) == 3)
 
 
 def test_divisions_and_tables() -> None:
