@@ -145,7 +145,8 @@ def spinnaker(graph: Graph, found: Diagnostics) -> Graph:
     weight: what sPyNNaker takes where delays do not vary within a projection. Amplitudes are in nA:
     those of the rule, times w_max where they are scaled.
 
-    Adds E0301 for what SpiNNaker does not have, E0401 for parameters beyond s16.15, and raises.
+    Adds E0301 for what SpiNNaker does not have, E0401 for parameters beyond s16.15, and raises;
+    W0403 where most weights of a projection are too small for a word.
     """
     populations, projections = [], {p.name: [p] for p in graph.projections}
     for population in graph.populations:
@@ -282,8 +283,9 @@ class _Cell:
         else:
             tau = self._tau(receptor)
             factor = 1 / (tau / dt * -np.expm1(-dt / tau))
-        factor = np.unique(_round(factor))
-        return 1e9 * float(factor[0]) if factor.size == 1 else None
+        flat = np.ravel(factor)
+        alike = np.ptp(flat) <= 1e-9 * np.abs(flat).max()
+        return 1e9 * float(flat[0]) if alike else None
 
     def _tau(self, receptor: str | None) -> Any:
         neuron = self._population.neuron
@@ -429,6 +431,16 @@ def _words(part: _Part, neuron: SpinnakerLIF, dt: float, found: Diagnostics) -> 
     stage, plasticity = _stage(part.of), part.of.plasticity
     assert stage is not None
     words = neuron.words[part.receptor].integers(part.weight)
+    meant = stage.weight > 0 if part.receptor == _EXCITATORY else stage.weight < 0
+    lost = int(np.sum(meant & (words == 0)))
+    if 2 * lost > meant.sum():
+        found.add(
+            "W0403",
+            f"'{part.name}': {lost} of {int(meant.sum())} weights are below half a word, "
+            f"{2.0 ** -(neuron.words[part.receptor].point + 1):g} nA, and become 0",
+            part.of.at,
+            "weights are taken to be in ampere (SI); give larger ones, and less resistance",
+        )
     changes: dict[str, Any] = {}
     if plasticity is not None:
         shift = dict(zip(neuron.RECEPTORS, (neuron.shift_e, neuron.shift_i), strict=True))

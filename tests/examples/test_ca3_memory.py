@@ -191,6 +191,34 @@ def test_a_random_memory_on_the_golden_rung(memory: ModuleType) -> None:
     ask(memory, 5, 10, 0.3, 0, "golden")
 
 
+@pytest.mark.parametrize(("cues", "bits"), [(5, 10), (8, 10), (10, 10), (4, 8)])
+def test_random_memories_in_the_arithmetic_of_spinnaker(
+    memory: ModuleType, cues: int, bits: int
+) -> None:
+    for seed, density in enumerate(DENSITIES):
+        ask(memory, cues, bits, density, seed, "s1615")
+
+
+def test_what_spinnaker_forgets(memory: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of content that spikes 16 times before a cue comes back: the first spike is lost, and
+    with it what tied the two. Nothing is where a post neuron remembers more than 15 spikes.
+    """
+
+    def right() -> int:
+        found = 0
+        for seed in range(8):
+            phases = memory.session(16, 6, 0.5, seed)
+            recording = memory.run(memory.network(16, 6), *memory.script(phases, 16, 6), "s1615")
+            got, wanted = memory.answers(phases, recording), memory.expected(phases)
+            assert len(got) == 43
+            found += sum(a == b for a, b in zip(got, wanted, strict=True))
+        return found
+
+    assert right() == 330
+    monkeypatch.setattr("spikec.compiler.integer.spinnaker.HISTORY", 1 << 8)
+    assert right() == 344
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize(("cues", "bits"), SIZES)

@@ -284,6 +284,17 @@ def test_what_multiplies_a_weight_stays() -> None:
     assert word * 2.0 ** (cell(half).shift_e - 15) == 0.5
 
 
+def test_weights_that_are_too_small_are_told() -> None:
+    found = Diagnostics()
+    small = np.array([[1e-9, 1e-14, 1e-14], [0, 0, 1e-25]])
+    spinnaker(graph(cuba(), dense(small)), found)
+    told = "'w': 3 of 4 weights are below half a word, 6.10352e-05 nA, and become 0"
+    assert [(d.code, d.message) for d in found.found] == [("W0403", told)]
+    found = Diagnostics()
+    spinnaker(graph(cuba(), dense(small[:, :2].repeat(2, 1)[:, :3])), found)
+    assert not found.found
+
+
 def pair(**changes: Any) -> PairSTDP:
     plain = PairSTDP(6e-9, 3e-9, 3e-3, 5e-3, coincidence=Coincidence.DEPRESS)
     return replace(plain, **changes)
