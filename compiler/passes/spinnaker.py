@@ -9,7 +9,7 @@ the host did.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from functools import cache
 from math import ceil, log, log2
@@ -168,7 +168,7 @@ def spinnaker(graph: Graph, found: Diagnostics) -> Graph:
                 )
         if len(found) > before:
             continue
-        neuron = cell.neuron(split, shifts)
+        neuron = cell.neuron(shifts)
         populations.append(replace(population, neuron=neuron))
         for p in incoming:
             projections[p.name] = [
@@ -179,24 +179,18 @@ def spinnaker(graph: Graph, found: Diagnostics) -> Graph:
     return replace(graph, populations=tuple(populations), projections=tuple(flat))
 
 
+@dataclass(frozen=True, eq=False)
 class _Part:
-    """The synapses of one sign of a projection: weights in nA, without it."""
+    """The synapses of one sign of a projection: weights in nA, without it.
 
-    def __init__(
-        self,
-        of: Projection,
-        name: str,
-        receptor: str,
-        weight: npt.NDArray[np.float64],
-        scale: float,
-    ) -> None:
-        self.of, self.name, self.receptor, self.weight, self.scale = (
-            of,
-            name,
-            receptor,
-            weight,
-            scale,
-        )
+    ``scale`` is what the projection's weights were multiplied with.
+    """
+
+    of: Projection
+    name: str
+    receptor: str
+    weight: npt.NDArray[np.float64]
+    scale: float
 
     @property
     def most(self) -> float:
@@ -273,6 +267,13 @@ class _Cell:
         population = self._population
         self._found.add("E0301", f"'{population.name}': {message}", population.at, _GOLDEN)
 
+    def has(self, receptor: str | None) -> bool:
+        """Whether a projection can end there."""
+        neuron = self._population.neuron
+        if isinstance(neuron, PointLIF):
+            return receptor in [each.name for each in neuron.receptors]
+        return receptor is None
+
     def scale(self, receptor: str | None) -> float | None:
         """What a weight is multiplied with to be in nA, as SpiNNaker takes it; None: not one."""
         neuron, dt = self._population.neuron, self._dt
@@ -306,7 +307,7 @@ class _Cell:
         self._taus[receptor] = self._tau(projection.receptor)
         return True
 
-    def neuron(self, parts: list[_Part], shifts: dict[str, int]) -> SpinnakerLIF:
+    def neuron(self, shifts: dict[str, int]) -> SpinnakerLIF:
         """The cell in fixed point."""
         neuron, semantics = self._population.neuron, self._population.semantics
         assert isinstance(neuron, CubaLIF | PointLIF) and neuron.v_reset is not None
@@ -318,10 +319,8 @@ class _Cell:
             capacity, i_offset, v_init = neuron.capacity, neuron.i_offset, neuron.v_init
             spare = neuron.receptors[0].tau if neuron.receptors else np.asarray(self._dt)
         ts = self._fixed("dt", np.asarray(self._dt), 1e3, 1)
-        tau, cm = (
-            self._fixed("tau_mem", neuron.tau_mem, 1e3, 1),
-            self._fixed("capacity", capacity, 1e9, 1),
-        )
+        tau = self._fixed("tau_mem", neuron.tau_mem, 1e3, 1)
+        cm = self._fixed("capacity", capacity, 1e9, 1)
         threshold = self._fixed("v_threshold", neuron.v_threshold, 1e3)
         synapses: dict[str, Ints] = {}
         for receptor in SpinnakerLIF.RECEPTORS:
@@ -402,6 +401,8 @@ def _split(projection: Projection, cell: _Cell, found: Diagnostics) -> list[_Par
         return refuse("its weights are sent in part (short-term plasticity)")
     if projection.receptor == CURRENT:
         return refuse("it ends at the port current; SpiNNaker has decaying currents only")
+    if not cell.has(projection.receptor):
+        return refuse(f"it ends at the receptor '{projection.receptor}', which is none")
     scale = cell.scale(projection.receptor)
     if scale is None:
         return refuse("its neurons multiply a weight with factors of their own")
@@ -410,9 +411,10 @@ def _split(projection: Projection, cell: _Cell, found: Diagnostics) -> list[_Par
     weight = _round(stage.weight * scale)
     signs = [(_EXCITATORY, weight), (_INHIBITORY, -weight)]
     used = [(receptor, part) for receptor, part in signs if (part > 0).any()]
-    used = used if used and projection.plasticity is None else used or signs[:1]
+    if not used:
+        used = signs[1:] if projection.receptor == _INHIBITORY else signs[:1]
     if projection.plasticity is not None and [receptor for receptor, _ in used] != [_EXCITATORY]:
-        return refuse("weights that learn are negative; a word has no sign")
+        return refuse("weights that learn are negative, or inhibit; a word has no sign")
     return [
         _Part(
             projection,

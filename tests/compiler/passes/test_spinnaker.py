@@ -373,6 +373,12 @@ def test_point_neurons_that_spinnaker_does_not_have() -> None:
     both = (dense(WEIGHT, receptor="exc"), dense(WEIGHT, "more", receptor="inh"))
     refused(graph(point(), *both), "weights of one sign end at 'exc' and, of 'more', at 'inh'")
     refused(graph(point(), dense(WEIGHT, receptor="current")), "it ends at the port current")
+    refused(graph(point(), dense(WEIGHT, receptor="ex")), "it ends at the receptor 'ex', which is")
+    learns = replace(learning(pair()), receptor="inhibitory")
+    named = point(receptors=(replace(point().receptors[1], name="inhibitory"),))
+    refused(graph(named, learns), "weights that learn are negative, or inhibit")
+    idle = replace(learns, plasticity=None)
+    assert fixed(graph(named, idle)).projections[0].receptor == "inhibitory"
 
 
 @pytest.mark.parametrize(
