@@ -35,6 +35,7 @@ from ...ir.neurons import (
     IntegerNeuron,
     Izhikevich,
     LinearLIF,
+    SpinnakerLIF,
     Threshold,
 )
 from ...ir.semantics import Reset
@@ -114,6 +115,16 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
     features = target.features
     for population in graph.populations:
         semantics = population.semantics
+        if isinstance(population.neuron, SpinnakerLIF):
+            found.add(
+                "E0301",
+                f"'{population.name}' is in the arithmetic of SpiNNaker, which {target.name} does "
+                "not have",
+                population.at,
+                "compile the network as it was before, or run it on the integer rung: "
+                "compiler.integer.executor.Executor",
+            )
+            continue
         graded = population.neuron.EMISSION is Emission.GRADED
         if graded and not features.graded and any(graph.outgoing(population.name)):
             found.add(

@@ -35,7 +35,7 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
+from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, SpinnakerLIF, Threshold
 from ...ir.numerics import Format, Numerics, Overflow, Rounding
 from ...ir.plasticity import SDSP, PairSTDP, Plasticity
 from ...ir.recovery import DECAY
@@ -132,6 +132,14 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
         if isinstance(population.neuron, IntegerNeuron):
             _passes(population, population.neuron, incoming, graph, options, found)
             populations.append(population)
+            continue
+        if isinstance(population.neuron, SpinnakerLIF):
+            found.add(
+                "E0301",
+                f"'{population.name}' is in the arithmetic of SpiNNaker already",
+                population.at,
+                "quantise the network as it was before, or run it on the integer rung as it is",
+            )
             continue
         neuron, integers = _population(population, incoming, graph, options, found)
         populations.append(replace(population, neuron=neuron, adaptive=None))

@@ -24,7 +24,7 @@ from ...ir.connections import (
     stages,
 )
 from ...ir.graph import Graph, Population, Projection
-from ...ir.neurons import IntegerNeuron, Izhikevich
+from ...ir.neurons import IntegerNeuron, Izhikevich, SpinnakerLIF
 from ...ir.semantics import Reset
 from ..connectivity import synapse_count
 
@@ -96,6 +96,11 @@ def semantics(population: Population) -> str:
     neuron, rules = population.neuron, population.semantics
     if isinstance(neuron, IntegerNeuron):
         return _integer_semantics(neuron)
+    if isinstance(neuron, SpinnakerLIF):
+        return (
+            "16-bit weights, s16.15 states (down, wrap); closed form, input held; spikes at v >= "
+            f"threshold; reset to v_reset; {_range(neuron.refractory)} refractory ticks"
+        )
     parts = []
     if neuron.TIMES:
         parts.append(f"{rules.decay} decay, {rules.gain} gain")
@@ -206,6 +211,7 @@ def _projection_row(projection: Projection, graph: Graph) -> ProjectionRow:
         if isinstance(stage, Sparse):
             indices += stage.indptr.nbytes + stage.post.nbytes
     bits = post.numerics.weight.width if isinstance(post, IntegerNeuron) else 64
+    bits = 16 if isinstance(post, SpinnakerLIF) else bits
     return ProjectionRow(
         name=projection.name,
         pre=projection.pre,

@@ -43,6 +43,7 @@ from ....ir.neurons import (
     Izhikevich,
     LinearLIF,
     Relay,
+    SpinnakerLIF,
     Threshold,
 )
 from ....ir.semantics import Semantics
@@ -169,7 +170,7 @@ class _Layout:
 
     def _population(self, population: Population) -> _Out:
         neuron, shape = population.neuron, population.shape
-        if isinstance(neuron, IntegerNeuron):
+        if isinstance(neuron, IntegerNeuron | SpinnakerLIF):
             self._cannot(
                 "NIR has no integer neurons",
                 population.at,
