@@ -1,4 +1,4 @@
-"""Examples whose rules have three factors, or are Hebbian, at the figures of their models."""
+"""Examples that learn on the golden rung, at the figures of the models they are after."""
 
 import importlib.util
 import json
@@ -205,3 +205,81 @@ class TestAstrocyte:
             graph = liquid.network(1, astrocyte)
             verify(graph)
             assert parse(text(graph)) == graph and graph.population("liquid").size == 125
+
+
+class TestPlaces:
+    """Learned by triplets, which are of three spikes, not of three factors."""
+
+    @pytest.fixture
+    def places(self) -> Iterator[ModuleType]:
+        yield from script("places/modules.py")
+
+    @pytest.mark.slow
+    def test_places_are_found_and_a_mask_helps(self, places: ModuleType) -> None:
+        result = places.run(4, 5, 20, 8, 2, places.NOISE)
+        assert result.masked >= 0.95
+        assert result.masked > result.plain
+        assert result.hyperactive > 0
+        assert places.placed(list(result.modules)).apart
+
+    def test_weights_go_to_what_is_bright(self, places: ModuleType) -> None:
+        """One place, one neuron: its bright pixels get nearly all, and the sum stays."""
+        rng = np.random.default_rng(3)
+        (place,) = own = rng.random((1, places.PIXELS)) < places.BRIGHT
+        (module,) = places.learned([own], 1, 4, rng)
+        ((weights,), (threshold,)) = module.weights, module.thresholds
+        assert weights.sum() == pytest.approx(places.TOTAL)
+        assert weights[place].mean() > 3 * weights[~place].mean()
+        spikes = (threshold - places.THRESHOLD) / places.RISE
+        assert spikes == round(spikes) and spikes >= 8
+
+    def test_each_module_has_a_core(self, places: ModuleType) -> None:
+        rng = np.random.default_rng(0)
+        where = places.placed([places.Module.random(rng, 6) for _ in range(3)])
+        assert where.apart and all(len(cores) == 1 for cores in where.cores)
+        assert not places.Placement(((0,), (0,)), 0).apart
+        assert not places.Placement(((0,), (1,)), 2).apart
+
+    def test_a_neuron_that_fires_for_others_is_masked(self, places: ModuleType) -> None:
+        """Four places, two of them this module's: the third neuron fires for all of them."""
+        spikes = np.array([[8, 0, 6, 0], [0, 8, 5, 0], [0, 0, 6, 0], [1, 0, 6, 0]])
+        for masked, keeps in (
+            (False, [True, True, True, False]),
+            (True, [True, True, False, False]),
+        ):
+            readout = places.Readout.of(spikes, slice(0, 2), masked)
+            assert readout.place[:3].tolist() == [0, 1, 0]
+            assert readout.counts.tolist() == keeps
+        asked = np.array([[3, 0, 5, 9], [1, 2, 9, 9], [0, 0, 9, 9]])
+        assert places.answers([asked], [readout], 4).tolist() == [0, 1, -1]
+
+    def test_options_out_of_range(
+        self,
+        places: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        for options in (("--modules", "0"), ("--noise", "1.5"), ("--epochs", "0")):
+            code, _, err = answer(places, monkeypatch, capsys, *options)
+            assert code == 2 and "E0707" in err
+
+    def test_what_it_says(
+        self,
+        places: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+    ) -> None:
+        plot = tmp_path / "fields.svg"
+        sizes = ("--modules", "1", "--places", "1", "--neurons", "2", "--epochs", "1")
+        code, out, _ = answer(places, monkeypatch, capsys, "--json", "--plot", str(plot), *sizes)
+        found = json.loads(out)
+        assert (code, found["queries"], found["masked"], found["apart"]) == (0, 3, 1.0, True)
+        assert plot.read_text().startswith("<svg")
+
+    def test_it_is_data(self, places: ModuleType) -> None:
+        module = places.Module.random(np.random.default_rng(0), 3)
+        for learns in (False, True):
+            graph = places.network([module, module], learns)
+            verify(graph)
+            assert parse(text(graph)) == graph
