@@ -64,13 +64,31 @@ def entries(
             return (
                 np.repeat(np.arange(stage.pre_size, dtype=np.int32), each),
                 stage.post,
-                (stage.weight),
+                stage.weight,
             )
         case OneToOne():
             place = np.arange(prod(stage.shape), dtype=np.int32)
             return place, place, np.broadcast_to(stage.weight.ravel(), place.shape)
         case _:  # pragma: no cover
             assert_never(stage)
+
+
+def synapses(
+    connection: Connection, at: Location = NOWHERE
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array, Steps]:
+    """Pre, post, weight and steps of every synapse, the steps of the projection left out.
+
+    A stage whose synapses have delays of their own keeps each of them, in the order of its weights;
+    anywhere else there is one synapse a pair, in rows by pre, and none of weight zero. E0301 as for
+    ``delays``.
+    """
+    if isinstance(connection, Sparse) and connection.steps is not None:
+        return *entries(connection), connection.steps.astype(np.int64)
+    matrix = to_sparse(connection)
+    i = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+    j = matrix.indices.astype(np.int32)
+    early, late = delays(connection, at)
+    return i, j, matrix.data, early[i] + late[j]
 
 
 def pattern(connection: Connection) -> tuple[Steps, npt.NDArray[np.int32]]:
