@@ -371,7 +371,8 @@ def test_izhikevich_neurons_take_jumps_behind_their_step(current: Current, subst
         fired = x > threshold
         u = u + dt * 0.02 * (0.2 * v - u) + 8.0 * fired
         v = np.where(fired, -65.0, x)
-        before = fires[step] = fired
+        before = fired.astype(np.float64)
+        fires[step] = before
         if current is Current.OLD:
             # A loop of one step arrives a step after its spike, behind the step.
             v = np.where(fired, v, v + jump)
