@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from spikec.ir.connections import Dense
-from spikec.ir.graph import Graph
+from spikec.ir.graph import Graph, Projection
 from spikec.ir.neurons import Kernel, PointLIF, Receptor
 from spikec.ir.plasticity import Coincidence, Dependence, PairSTDP, Transmit
 from spikec.ir.semantics import Current, Reset, Semantics
@@ -59,7 +59,7 @@ def ported(graph: Graph, current: Current, receptor: Receptor) -> Graph:
 def learners(pre: str, current: Current, lines: int, posts: int) -> Graph:
     r = np.random.default_rng(12)
     others = itertools.cycle(itertools.product(WINDOWS, Dependence, Transmit))
-    found = []
+    found: list[Projection] = []
     for delay, fraction in [*FRACTIONS[:9], *([(0, 1.0)] if pre == "line" else [])]:
         every = delay * fraction > 0 or current is Current.OLD
         for coincidence in Coincidence if every else WITHOUT:
