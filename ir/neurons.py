@@ -73,7 +73,10 @@ class IF(Neuron):
 
 @dataclass(frozen=True, eq=False)
 class LIF(Neuron):
-    r""":math:`\tau \dot v = (v_\mathrm{leak} - v) + R I`; spikes at ``v_threshold``."""
+    r""":math:`\tau \dot v = (v_\mathrm{leak} - v) + R I`; spikes at ``v_threshold``.
+
+    v starts at ``v_init``, if it has one, and not at that of the semantics.
+    """
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
     TIMES: ClassVar[tuple[str, ...]] = ("tau",)
@@ -82,11 +85,15 @@ class LIF(Neuron):
     v_leak: Real = field(metadata={"unit": "V"})
     v_threshold: Real = field(metadata={"unit": "V"})
     v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+    v_init: Real | None = omitted(None, unit="V")
 
 
 @dataclass(frozen=True, eq=False)
 class CubaLIF(Neuron):
-    r""":math:`\tau_s \dot u = -u + w_\mathrm{in} S`, :math:`\tau_m \dot v = (v_l - v) + R u`."""
+    r""":math:`\tau_s \dot u = -u + w_\mathrm{in} S`, :math:`\tau_m \dot v = (v_l - v) + R u`.
+
+    v starts at ``v_init``, if it has one, and not at that of the semantics.
+    """
 
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     TIMES: ClassVar[tuple[str, ...]] = ("tau_syn", "tau_mem")
@@ -97,6 +104,7 @@ class CubaLIF(Neuron):
     w_in: Real = field(metadata={"unit": "1"})
     v_threshold: Real = field(metadata={"unit": "V"})
     v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+    v_init: Real | None = omitted(None, unit="V")
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,16 +305,9 @@ class Izhikevich(Neuron):
     k0: Real = field(metadata={"unit": "mV/ms"}, default_factory=_constant(140.0))
     substeps: int = 1
     receptors: tuple[Receptor, ...] = omitted(())
-    i_offset: Real | None = omitted(None)
-    v_init: Real | None = omitted(None)
-    u_init: Real | None = omitted(None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("i_offset", "v_init", "u_init"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, frozen_array(value, np.float64))
+    i_offset: Real | None = omitted(None, unit="1")
+    v_init: Real | None = omitted(None, unit="mV")
+    u_init: Real | None = omitted(None, unit="mV/ms")
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,7 +386,7 @@ class IntegerNeuron(Neuron):
     rate: npt.NDArray[np.int64] | None = omitted(None)
     jump: npt.NDArray[np.int64] | None = omitted(None)
     substeps: int = omitted(1)
-    v_origin: float = omitted(0.0)
+    v_origin: float | Real = omitted(0.0)
     u_origin: Real | None = omitted(None)
     u_unit: float | None = omitted(None)
 
@@ -400,7 +401,13 @@ class IntegerNeuron(Neuron):
             if value is not None:
                 object.__setattr__(self, name, frozen_array(value, np.int64))
         object.__setattr__(self, "scale", float(self.scale))
-        object.__setattr__(self, "v_origin", float(self.v_origin))
+        # One number, or one a neuron.
+        origin: float | Real = (
+            float(self.v_origin)
+            if np.ndim(self.v_origin) == 0
+            else (frozen_array(self.v_origin, np.float64))
+        )
+        object.__setattr__(self, "v_origin", origin)
         if self.u_origin is not None:
             object.__setattr__(self, "u_origin", frozen_array(self.u_origin, np.float64))
         if self.u_unit is not None:

@@ -264,10 +264,8 @@ def _receptors(population: Population, found: Diagnostics) -> None:
                 )
         delta = receptor.kernel is Kernel.DELTA
         if delta != (receptor.tau is None) or (delta and receptor.reversal is not None):
-            rule = "neither tau nor a reversal potential" if delta else "a tau"
-            found.add(
-                "E0211", f"'{name}': receptor {receptor.name}, {receptor.kernel}, has {rule}", at
-            )
+            rule = "takes neither tau nor a reversal potential" if delta else "needs a tau"
+            found.add("E0211", f"'{name}': receptor {receptor.name} ({receptor.kernel}) {rule}", at)
         if isinstance(population.neuron, Izhikevich) and not delta:
             found.add(
                 "E0211",
@@ -600,9 +598,10 @@ def _port(projection: Projection, post: Population, found: Diagnostics) -> None:
             )
         return
     if port not in names:
+        end = "no receptor" if port is None else f"the receptor '{port}'"
         found.add(
             "E0211",
-            f"'{name}' ends at the receptor '{port}'; '{post.name}' has {', '.join(names)}",
+            f"'{name}' ends at {end}; '{post.name}' has {', '.join(names)}",
             projection.at,
             None if port is None else _meant(port, names),
         )

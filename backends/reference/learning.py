@@ -322,14 +322,16 @@ class _Code:
             ]
         return [*lines, "new_w = low + place * grid"]
 
-    def _arrival(self) -> str:
+    def _send(self) -> str:
         learning = self._learning
         if learning.pending or learning.port is None:
-            return f"{pending_name(learning.port, learning.pending)}_post"
-        return f"{arrival_name(self._post_population, learning.port)}_post"
+            return f"{pending_name(learning.port, learning.pending)}_post += w"
+        target = arrival_name(self._post_population, learning.port)
+        # A delta is lost on a neuron that is shut, as in `settle`.
+        return f"{target}_post += w{' * (1 - shut_post)' if target == 'v' else ''}"
 
     def _pre(self) -> list[str]:
-        send = [f"{self._arrival()} += w"]
+        send = [self._send()]
         scale = {
             Dependence.ADDITIVE: "",
             Dependence.SCALED: " * high",

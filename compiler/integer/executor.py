@@ -272,6 +272,18 @@ def _core(population: Population, graph: Graph) -> Core:
 
 def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:
     parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
+    lacks = "short-term plasticity" if projection.short_term is not None else None
+    if any(isinstance(s, Sparse) and s.steps is not None for s in parts):
+        lacks = "synapses with delays of their own"
+    if lacks is not None:
+        raise fail(
+            "E0301",
+            f"'{projection.name}' has {lacks}, which the integer rung has not",
+            projection.at,
+            "legalise makes one projection of each delay"
+            if projection.short_term is None
+            else "run it on the golden rung",
+        )
     pushes = [_push(stage, projection) for stage in parts]
     buffers = []
     for stage in parts[:-1]:
