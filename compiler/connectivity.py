@@ -24,6 +24,7 @@ from ..ir.connections import (
     Sparse,
     SumPool2d,
     stages,
+    synapses,
 )
 from ..ir.diagnostics import NOWHERE, Location, fail
 
@@ -49,6 +50,14 @@ def to_sparse(connection: Connection) -> sparse.csr_array:
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix
+
+
+def entries(
+    stage: Dense | Sparse | OneToOne,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array]:
+    """Pre, post and weight of every synapse, zeros too, in the order of the flattened weights."""
+    pre, post = synapses(stage)
+    return pre, post, np.broadcast_to(stage.weight.ravel(), pre.shape)
 
 
 def pattern(connection: Connection) -> tuple[Steps, npt.NDArray[np.int32]]:
@@ -102,9 +111,18 @@ def delays(connection: Connection, at: Location = NOWHERE) -> tuple[Steps, Steps
 
     Shapes (in_size,) and (out_size,). A ``Delay`` that differs from neuron to neuron must come
     before the first mixing stage or after the last; anywhere else two paths between one pair of
-    neurons may differ, which is refused with E0301.
+    neurons may differ, which is refused with E0301; so are synapses with delays of their own.
     """
     parts = stages(connection)
+    for part in parts:
+        if isinstance(part, Sparse) and part.steps is not None:
+            raise fail(
+                "E0301",
+                f"synapses have delays of their own, {part.steps.min(initial=0)} to "
+                f"{part.steps.max(initial=0)} steps beside that of the projection",
+                at,
+                "legalise makes one projection of each delay",
+            )
     pre = np.zeros(prod(connection.in_shape), np.int64)
     post = np.zeros(prod(connection.out_shape), np.int64)
     mixing = [k for k, part in enumerate(parts) if not _elementwise(part)]

@@ -223,13 +223,21 @@ CODES: dict[str, Code] = {
         "a plasticity rule is out of range",
         "Traces have 1 to 16 bits, amplitudes and offsets 16, shifts reach 31, seeds are not "
         "zero, and w_min is not above w_max: what the integer rung and the hardware compute "
-        "without overflow. The message has the number and its range.",
+        "without overflow. A target to which weights are scaled is one that they can reach. The "
+        "message has the number and its range.",
     ),
     "E0210": Code(
         "plastic weights do not suit their rails",
         "Every enabled weight lies within w_min to w_max from the start. An integer rule moves "
         "weights by whole units, so weights and rails are whole numbers, and in a quantised "
         "network the rails fit the format of the weights.",
+    ),
+    "E0211": Code(
+        "a receptor is malformed or missing",
+        "Point neurons have receptors: named ports, each with its kernel, its time constant and, "
+        "for a conductance, its reversal potential. A projection into them names the port where "
+        "it ends, or 'current' for a current that lasts one step. A population with one sum for "
+        "all its input has no ports.",
     ),
     "E0215": Code(
         "a rule reads a node that does not fit",
@@ -536,5 +544,42 @@ CODES: dict[str, Code] = {
     "W0907": Code(
         "the last line of the journal was cut short",
         "The run was killed while it wrote. The line is removed and its point evaluated again.",
+    ),
+    # -- E10: PyNN scripts ---------------------------------------------------------------------
+    "E1001": Code(
+        "there is no such model or connector",
+        "spikec.pynn has the cells, synapses and connectors that the graph can express. Models of "
+        "another simulator's module, native models and multi-compartment cells are not among them.",
+    ),
+    "E1002": Code(
+        "a parameter of the script is wrong",
+        "The message has the parameter, its value, and what it may be. A population has one "
+        "refractory period, a plastic projection one rule.",
+    ),
+    "E1003": Code(
+        "a delay is out of range",
+        "A spike takes at least one step of the simulation, and at most max_delay where setup() "
+        "was given one. Delays are rounded to whole steps.",
+    ),
+    "E1004": Code(
+        "a weight has the wrong sign",
+        "PyNN's convention: conductances and excitatory currents have positive weights, inhibitory "
+        "currents negative ones, and those of one projection agree.",
+    ),
+    "E1005": Code(
+        "this cannot be recorded",
+        "Each cell has its recordable variables; a sampling interval is a whole number of steps, "
+        "and the same for all variables of a population.",
+    ),
+    "E1006": Code(
+        "the network changes in the middle of a run",
+        "A graph has one value of each parameter, so a network that changes while it runs has no "
+        "graph. Spike sources and current sources are stimuli, and may change at any time; reset() "
+        "begins a new run.",
+    ),
+    "E1007": Code(
+        "this connection cannot be made",
+        "The message has PyNN's own reason: indices out of range, populations of unlike synapses, "
+        "a receptor that the cell does not have.",
     ),
 }

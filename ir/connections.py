@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .records import Record, frozen_array, frozen_values
+from .records import Record, frozen_array, frozen_values, omitted
 
 Shape = tuple[int, ...]
 Weights = npt.NDArray[Any]
@@ -66,7 +66,9 @@ class Dense(Connection):
 class Sparse(Connection):
     """y[post] += weight * x[pre], one entry a synapse, in rows by pre (CSR).
 
-    ``indptr`` has ``pre_size + 1`` entries; ``post`` and ``weight`` one a synapse.
+    ``indptr`` has ``pre_size + 1`` entries; ``post`` and ``weight`` one a synapse, and so has
+    ``steps``, the delay of each beside that of its projection, in steps. With ``steps`` a pair of
+    neurons may have several synapses.
     """
 
     WEIGHTED: ClassVar[bool] = True
@@ -75,11 +77,14 @@ class Sparse(Connection):
     indptr: npt.NDArray[np.int64]
     post: npt.NDArray[np.int32]
     weight: Weights
+    steps: npt.NDArray[np.int32] | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "indptr", frozen_array(self.indptr, np.int64))
         object.__setattr__(self, "post", frozen_array(self.post, np.int32))
+        if self.steps is not None:
+            object.__setattr__(self, "steps", frozen_array(self.steps, np.int32))
         object.__setattr__(self, "weight", frozen_values(self.weight))
 
     @property
@@ -318,18 +323,18 @@ CONNECTIONS: tuple[type[Connection], ...] = (
 
 def synapses(
     stage: Dense | Sparse | OneToOne,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Pre and post of every synapse, in the order of ``stage.weight``, flattened."""
     match stage:
         case Dense():
-            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int64))
+            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int32))
             return pre, post
         case Sparse():
-            pre = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr))
-            return pre, stage.post.astype(np.int64)
+            each = np.diff(stage.indptr)
+            return np.repeat(np.arange(stage.pre_size, dtype=np.int32), each), stage.post
         case OneToOne():
-            each = np.arange(prod(stage.shape))
-            return each, each
+            place = np.arange(prod(stage.shape), dtype=np.int32)
+            return place, place
 
 
 def stages(connection: Connection) -> tuple[Connection, ...]:

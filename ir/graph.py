@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .connections import Connection, Delay, Shape, stages
+from .connections import Connection, Delay, Shape, Sparse, stages
 from .diagnostics import NOWHERE, Location
+from .homeostasis import AdaptiveThreshold
 from .neurons import Emission, IntegerNeuron, Neuron, Threshold
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
 from .semantics import Semantics
+from .short_term import TsodyksMarkram
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,8 @@ class Population(Record):
     """``shape`` neurons of one model under one semantics.
 
     ``lag`` is the number of steps by which retiming has moved the population: it is at rest, and
-    emits nothing, in the first ``lag`` steps.
+    emits nothing, in the first ``lag`` steps. With ``adaptive`` its thresholds adapt; an integer
+    population has that in its neuron.
     """
 
     name: str
@@ -46,11 +49,17 @@ class Population(Record):
     semantics: Semantics = field(default_factory=Semantics)
     lag: int = 0
     at: Location = NOWHERE
+    adaptive: AdaptiveThreshold | None = omitted(None)
 
     @property
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Names of the state variables: those of the model, and h where its thresholds adapt."""
+        return (*self.neuron.state, *(() if self.adaptive is None else ("h",)))
 
     @property
     def single(self) -> bool:
@@ -86,8 +95,10 @@ class Projection(Record):
 
     ``bias`` (shape () or the post population's, flattened) enters the post population in every
     step from its first on; when ``recurrent``, semantics may leave it out of the first. With
-    ``plasticity`` its weights learn (``ir.plasticity``); when ``tied``, they follow those of a
-    projection that does, and the connection has what they are before anything is learned.
+    ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part;
+    when ``tied``, they follow those of a projection that learns, and the connection has what they
+    are before. ``receptor`` is the port where it ends: one of those of a point neuron, or
+    ``current``.
     """
 
     name: str
@@ -100,6 +111,8 @@ class Projection(Record):
     at: Location = NOWHERE
     plasticity: Plasticity | None = omitted(None)
     tied: Tied | None = omitted(None)
+    receptor: str | None = omitted(None)
+    short_term: TsodyksMarkram | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,8 +122,11 @@ class Projection(Record):
     @property
     def minimum_delay(self) -> int:
         """The fewest steps that any value spends here: ``delay`` and what the connection adds."""
-        within = (stage for stage in stages(self.connection) if isinstance(stage, Delay))
-        return self.delay + sum(int(stage.steps.min()) for stage in within)
+        within = (stage for stage in stages(self.connection) if isinstance(stage, Delay | Sparse))
+        return self.delay + sum(
+            int(stage.steps.min(initial=np.iinfo(np.int32).max)) if stage.steps is not None else 0
+            for stage in within
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -171,6 +171,104 @@ def _constant(value: float) -> Any:
     return lambda: np.asarray(value, np.float64)
 
 
+class Kernel(StrEnum):
+    """What a spike of weight S does to the signal s of its receptor."""
+
+    DELTA = "delta"  # v jumps by S; there is no signal
+    EXPONENTIAL = "exponential"  # s jumps by S, then tau ds/dt = -s
+    ALPHA = (
+        "alpha"  # the rise r jumps by S; tau dr/dt = -r, tau ds/dt = e r - s: a peak of S at tau
+    )
+
+
+CURRENT: Final = "current"  # the port that every point neuron has: what arrives is a current
+
+
+@dataclass(frozen=True, eq=False)
+class Receptor(Record):
+    r"""A port of a point neuron, with a signal s of its own: see `Kernel`.
+
+    The membrane sees the current :math:`I = s` (ampere) or, with ``reversal`` (E, volt), that of
+    the conductance s (siemens), :math:`I = s\,(E - v)`. ``tau`` (seconds; ``None`` for a delta),
+    ``reversal`` and ``initial``, the s of the start, have shape () or the population's.
+    """
+
+    name: str
+    kernel: Kernel = Kernel.EXPONENTIAL
+    tau: Real | None = None
+    reversal: Real | None = None
+    initial: Real = field(default_factory=_constant(0.0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "kernel", Kernel(self.kernel))
+        for name in ("tau", "reversal", "initial"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, frozen_array(value, np.float64))
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """The signal, under the receptor's name, and before it the rise of an alpha function."""
+        match self.kernel:
+            case Kernel.DELTA:
+                return ()
+            case Kernel.EXPONENTIAL:
+                return (self.name,)
+            case Kernel.ALPHA:
+                return (f"{self.name}_rise", self.name)
+
+    @property
+    def arrival(self) -> str:
+        """The state variable that a spike adds its weight to; the membrane's under a delta."""
+        return self.state[0] if self.state else "v"
+
+
+@dataclass(frozen=True, eq=False)
+class PointLIF(Neuron):
+    r""":math:`C \dot v = \frac{C}{\tau}(v_l - v) + I_0 + I + \sum_k I_k`.
+
+    Spikes at ``v_threshold``. :math:`I_k` is the current of the k-th receptor, I what arrives at
+    the port ``current`` in this step. Volt, ampere, farad and seconds. v starts at ``v_init``,
+    whatever the semantics.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("v",)
+    TIMES: ClassVar[tuple[str, ...]] = ("tau_mem",)
+    tau_mem: Real = field(metadata={"unit": "s"})
+    capacity: Real = field(metadata={"unit": "F"})
+    v_leak: Real = field(metadata={"unit": "V"})
+    v_threshold: Real = field(metadata={"unit": "V"})
+    v_reset: Real = field(metadata={"unit": "V"})
+    i_offset: Real = field(metadata={"unit": "A"}, default_factory=_constant(0.0))
+    v_init: Real = field(metadata={"unit": "V"}, default_factory=_constant(0.0))
+    receptors: tuple[Receptor, ...] = ()
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Those of the receptors, then v and what the model has beside it."""
+        return (*(name for receptor in self.receptors for name in receptor.state), *self.STATE)
+
+
+@dataclass(frozen=True, eq=False)
+class AdEx(PointLIF):
+    r""":math:`C \dot v = \frac{C}{\tau}(v_l - v + \Delta\, e^{(v - v_r)/\Delta}) - w + I`,
+    :math:`\tau_w \dot w = a (v - v_l) - w`; a spike adds b to w.
+
+    I as in `PointLIF`. :math:`v_r` is ``v_rheobase``, and spikes are where v passes
+    ``v_threshold``. Brette and Gerstner, J. Neurophysiol. 94, 2005.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("v", "w")
+    TIMES: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_w")
+    v_rheobase: Real = field(metadata={"unit": "V"}, default_factory=_constant(-50.4e-3))
+    slope: Real = field(metadata={"unit": "V"}, default_factory=_constant(2e-3))
+    tau_w: Real = field(metadata={"unit": "s"}, default_factory=_constant(144e-3))
+    a: Real = field(metadata={"unit": "S"}, default_factory=_constant(4e-9))
+    b: Real = field(metadata={"unit": "A"}, default_factory=_constant(80.5e-12))
+    w_init: Real = field(metadata={"unit": "A"}, default_factory=_constant(0.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Izhikevich(Neuron):
     r""":math:`\dot v = k_2 v^2 + k_1 v + k_0 - u + R I`, :math:`\dot u = a (b v - u)`.
@@ -181,6 +279,10 @@ class Izhikevich(Neuron):
     with C, k, v_r, v_t has :math:`k_2 = k/C`, :math:`k_1 = -k(v_r + v_t)/C`,
     :math:`k_0 = k v_r v_t / C` and u in units of C. u starts at :math:`b v`. A step takes
     ``substeps`` forward Euler steps of v, and one of u.
+
+    With ``receptors``, all of `Kernel.DELTA`, spikes make v jump, in mV, and only what arrives at
+    the port ``current``, and ``i_offset``, is I. ``v_init`` and ``u_init``, of shape () or the
+    population's, are where it starts instead.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v", "u")
@@ -194,6 +296,17 @@ class Izhikevich(Neuron):
     k1: Real = field(metadata={"unit": "1/ms"}, default_factory=_constant(5.0))
     k0: Real = field(metadata={"unit": "mV/ms"}, default_factory=_constant(140.0))
     substeps: int = 1
+    receptors: tuple[Receptor, ...] = omitted(())
+    i_offset: Real | None = omitted(None)
+    v_init: Real | None = omitted(None)
+    u_init: Real | None = omitted(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("i_offset", "v_init", "u_init"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, frozen_array(value, np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,6 +420,8 @@ class IntegerNeuron(Neuron):
         """
         if variable == "v":
             return self.scale, np.asarray(self.v_origin)
+        if variable == "h":
+            return self.scale, np.zeros(())
         if variable == "u" and self.u_unit is not None:
             return self.u_unit, np.zeros(()) if self.u_origin is None else self.u_origin
         return None
@@ -329,4 +444,11 @@ MODELS: tuple[type[Neuron], ...] = (
     IntegerNeuron,
     LinearLIF,
     Izhikevich,
+    PointLIF,
+    AdEx,
 )
+
+
+def receptors(neuron: Neuron) -> tuple[Receptor, ...]:
+    """The receptors of a model that has ports; none where everything enters one sum."""
+    return neuron.receptors if isinstance(neuron, PointLIF | Izhikevich) else ()

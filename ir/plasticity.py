@@ -37,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .diagnostics import fail
+from .homeostasis import Scaling
 from .numerics import Rounding
 from .records import Record, frozen_array, omitted
 
@@ -852,6 +853,8 @@ class Plasticity(Record):
     ``enable`` says which synapses are plastic, in the shape of the connection's ``weight``; without
     it all are. The weight of a synapse that is not may lie beyond the rails. ``learning`` is the
     phase in which a run starts: without it weights stay as they are, and the rule stands still.
+    ``scaling`` holds the plastic weights of each post neuron at a target, beside a rule in real
+    numbers.
     """
 
     rule: Rule
@@ -860,6 +863,7 @@ class Plasticity(Record):
     enable: npt.NDArray[np.bool_] | None = None
     transmit: Transmit = Transmit.BEFORE
     learning: bool = True
+    scaling: Scaling | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

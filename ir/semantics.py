@@ -13,6 +13,7 @@ class Decay(StrEnum):
 
     EULER = "euler"  # 1 - dt/tau
     EXPONENTIAL = "exponential"  # exp(-dt/tau)
+    MIDPOINT = "midpoint"  # 1 - dt/tau + (dt/tau)^2/2: Runge and Kutta's second order
 
 
 class Gain(StrEnum):
@@ -24,6 +25,8 @@ class Gain(StrEnum):
     EULER = "euler"  # g * dt/tau
     EXACT = "exact"  # g * (1 - exp(-dt/tau)): the input is held through the step
     COMPENSATED = "compensated"  # g * dt/tau * exp(dt/tau): undoes Rockpool's export factor
+    # g: an input is a jump. A membrane behind a synapse sees u decay through the step instead.
+    PROPAGATED = "propagated"
 
 
 class IntegratorGain(StrEnum):
@@ -78,6 +81,15 @@ class Semantics(Record):
         u' = u + dt a (b v - u) + z d       and v' = c after a spike, whatever ``reset`` says
 
     In a refractory step, which must freeze v, u goes on.
+
+    **Point neurons** (`PointLIF`, `AdEx`) take their whole equation through the step, from the
+    state at its start: with ``decay`` euler by Euler's method, with midpoint by the midpoint
+    method, with exponential exactly, but for conductances and for the upswing of an `AdEx`, which
+    are held (exponential Euler); ``gain`` says whether currents decay through the step (propagated)
+    or are held too (exact). With ``current`` new what arrives in a step is added before that; with
+    old it is added behind threshold and reset, as Brian2 does. Reset is to ``v_reset``, one
+    spike a step; in a refractory step v stands still, and everything else goes on. Deltas that
+    arrive then, or with a spike, are lost.
 
     ``two_phase`` compares with twice the threshold when the old ``v`` is above it, by the same
     ``comparison``. ``max_spikes`` above 1 emits ``floor(w / threshold)`` spikes (whatever

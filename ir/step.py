@@ -17,6 +17,7 @@ from .neurons import (
     Izhikevich,
     LinearLIF,
     Neuron,
+    PointLIF,
     Real,
     Relay,
     Threshold,
@@ -53,16 +54,18 @@ _ZERO, _ONE = np.float64(0.0), np.float64(1.0)
 
 
 def decay(tau: Real, dt: float, semantics: Semantics) -> Real:
-    r""":math:`1 - dt/\tau` or :math:`e^{-dt/\tau}`."""
+    r""":math:`1 - dt/\tau`, :math:`e^{-dt/\tau}` or :math:`1 - dt/\tau + (dt/\tau)^2/2`."""
     match semantics.decay:
         case Decay.EULER:
             return np.asarray(1.0 - dt / tau)
         case Decay.EXPONENTIAL:
             return np.asarray(np.exp(-dt / tau))
+        case Decay.MIDPOINT:
+            return np.asarray(1.0 - dt / tau * (1.0 - 0.5 * dt / tau))
 
 
 def gain(g: Real, tau: Real, dt: float, semantics: Semantics) -> Real:
-    r""":math:`g\,dt/\tau`, :math:`g(1 - e^{-dt/\tau})` or :math:`g\,(dt/\tau)\,e^{dt/\tau}`."""
+    r""":math:`g\,dt/\tau`, :math:`g(1 - e^{-dt/\tau})`, :math:`g\,(dt/\tau)\,e^{dt/\tau}` or g."""
     match semantics.gain:
         case Gain.EULER:
             return np.asarray(g * (dt / tau))
@@ -70,6 +73,35 @@ def gain(g: Real, tau: Real, dt: float, semantics: Semantics) -> Real:
             return np.asarray(-g * np.expm1(-dt / tau))
         case Gain.COMPENSATED:
             return np.asarray(g * (dt / tau) * np.exp(dt / tau))
+        case Gain.PROPAGATED:
+            return np.asarray(g + 0.0 * tau)
+
+
+def propagator(tau_syn: Real, tau_mem: Real, dt: float) -> Real:
+    r""":math:`\frac{1}{\tau_m} \int_0^{dt} e^{-s/\tau_s} e^{-(dt - s)/\tau_m} ds`.
+
+    What a current of 1 at the start of a step, decaying with ``tau_syn``, adds to a membrane of
+    ``tau_mem`` and a resistance of 1 until its end.
+    """
+    c = 1.0 / tau_syn - 1.0 / tau_mem
+    with np.errstate(divide="ignore", invalid="ignore"):
+        area = np.where(c == 0.0, dt, -np.expm1(-c * dt) / c)
+    return np.asarray(np.exp(-dt / tau_mem) * area / tau_mem)
+
+
+def alpha_propagator(tau_syn: Real, tau_mem: Real, dt: float) -> Real:
+    r""":math:`\frac{e}{\tau_m \tau_s} \int_0^{dt} s\,e^{-s/\tau_s} e^{-(dt - s)/\tau_m} ds`.
+
+    What a rise of 1 of an alpha function (``neurons.Kernel``) adds, as `propagator`.
+    """
+    x = np.asarray((1.0 / tau_syn - 1.0 / tau_mem) * dt)
+    # 1 - e^-x (1 + x) loses its digits where x is small: the sum of its series instead.
+    small = np.abs(x) < 1e-2
+    series = 0.5 - x / 3.0 + x * x / 8.0 - x**3 / 30.0 + x**4 / 144.0 - x**5 / 840.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact = (-np.expm1(-x) - x * np.exp(-x)) / (x * x)
+    area = np.where(small, series, exact) * dt * dt
+    return np.asarray(np.e / (tau_mem * tau_syn) * np.exp(-dt / tau_mem) * area)
 
 
 def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepParameters:
@@ -129,7 +161,7 @@ def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepPara
             b = decay(neuron.tau_mem, dt, semantics)
             return StepParameters(
                 decay_v=b,
-                gain_v=gain(neuron.r, neuron.tau_mem, dt, semantics),
+                gain_v=_behind_synapse(neuron, dt, semantics),
                 drift=np.asarray((1.0 - b) * neuron.v_leak),
                 decay_u=decay(neuron.tau_syn, dt, semantics),
                 gain_u=gain(neuron.w_in, neuron.tau_syn, dt, semantics),
@@ -146,10 +178,18 @@ def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepPara
             )
         case Relay():
             return StepParameters(np.asarray(_ZERO), np.asarray(_ONE), np.asarray(_ZERO))
+        case PointLIF():
+            raise TypeError("a point neuron has an equation, not the numbers of a step")
         case IntegerNeuron():
             raise TypeError("an integer population has no real-valued step")
         case _:
             raise TypeError(f"step_parameters does not know the model {type(neuron).__name__}")
+
+
+def _behind_synapse(neuron: CubaLIF | CubaLI, dt: float, semantics: Semantics) -> Real:
+    if semantics.gain is Gain.PROPAGATED:
+        return np.asarray(neuron.r * propagator(neuron.tau_syn, neuron.tau_mem, dt))
+    return gain(neuron.r, neuron.tau_mem, dt, semantics)
 
 
 def _reset(v_reset: Real | None, semantics: Semantics) -> Real:

@@ -24,7 +24,8 @@ import numpy.typing as npt
 from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
 from .graph import Graph, Input, Output, Population, Probe, Projection, Tied
-from .neurons import MODELS
+from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
+from .neurons import MODELS, Kernel, Receptor
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
     RULES,
@@ -50,6 +51,7 @@ from .semantics import (
     Reset,
     Semantics,
 )
+from .short_term import TsodyksMarkram
 
 _Array = npt.NDArray[Any]
 
@@ -61,6 +63,8 @@ _KINDS: dict[str, type[Any]] = {
     for cls in (
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
         *(*RULES, Plasticity, Trace, Update, Tied),
+        *(Receptor, TsodyksMarkram),
+        *(AdaptiveThreshold, Scaling),
     )
 }
 _ENUMS: dict[str, type[StrEnum]] = {
@@ -68,7 +72,8 @@ _ENUMS: dict[str, type[StrEnum]] = {
     for cls in (
         *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
         *(Transmit, Accumulation, TraceDecay, Response),
-        *(Pairing, Window, Dependence, Coincidence),
+        *(Pairing, Window, Dependence, Coincidence, Kernel),
+        *(Occasion, Norm),
     )
 }
 _LINES: dict[str, type[Record]] = {
@@ -85,7 +90,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "b1": np.dtype(np.bool_),  # a byte each, 0 or 1
 }
 _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-_DEPTH = 64  # nested values: the deepest that is ever written is 4
+_DEPTH = 64  # nested values: the deepest that is ever written is 5
 _AXES = 32  # of an array, in every numpy since 1.26
 _ELEMENTS = 1 << 48  # more than any machine holds, few enough for numpy to count
 _DEFLATE_RATIO = 1032  # the most that deflate can shrink anything

@@ -29,7 +29,22 @@ from .connections import (
 )
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection, Tied
-from .neurons import IntegerNeuron, Izhikevich, LinearLIF, Neuron, Threshold
+from .homeostasis import AdaptiveThreshold, Scaling
+from .neurons import (
+    CURRENT,
+    IF,
+    LIF,
+    AdEx,
+    CubaLIF,
+    IntegerNeuron,
+    Izhikevich,
+    Kernel,
+    LinearLIF,
+    Neuron,
+    PointLIF,
+    Threshold,
+    receptors,
+)
 from .numerics import Rounding
 from .plasticity import (
     MAX_SCALED,
@@ -38,6 +53,7 @@ from .plasticity import (
     SDSP,
     Coincidence,
     Dependence,
+    Hebbian,
     IntegerPairSTDP,
     PairSTDP,
     Plasticity,
@@ -45,7 +61,8 @@ from .plasticity import (
     sides,
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
-from .semantics import Reset
+from .semantics import Current, Decay, Gain, Reset
+from .short_term import TsodyksMarkram
 
 MAX_SIZE = (1 << 31) - 1  # neurons of a population: synapses and events index them with 32 bits
 
@@ -82,8 +99,8 @@ def verify(graph: Graph) -> None:
                 f"a probe reads '{probe.source}', which is no population",
                 hint=_meant(probe.source, populations),
             )
-        elif probe.variable not in owner.neuron.state:
-            has = ", ".join(owner.neuron.state) or "none"
+        elif probe.variable not in owner.state:
+            has = ", ".join(owner.state) or "none"
             found.add(
                 "E0206",
                 f"there is no '{probe.source}.{probe.variable}' to probe; its state: {has}",
@@ -151,10 +168,15 @@ def _population(population: Population, found: Diagnostics) -> None:
         )
     if isinstance(neuron, Izhikevich):
         _izhikevich(population, neuron, found)
+    if isinstance(neuron, PointLIF):
+        _point(population, neuron, found)
+    _receptors(population, found)
     if isinstance(neuron, IntegerNeuron):
         _integer(population, neuron, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
+    if population.adaptive is not None:
+        _adapts(population, population.adaptive, found)
     if population.lag < 0:
         found.add("E0205", f"'{name}': lag is {population.lag} steps", population.at)
     if semantics.refractory < 0:
@@ -162,6 +184,138 @@ def _population(population: Population, found: Diagnostics) -> None:
     for field, number in (("v_init", semantics.v_init), ("v_min", semantics.v_min)):
         if number is not None and not isfinite(number):
             found.add("E0106", f"'{name}': {field} is {number}", population.at)
+
+
+def _point(population: Population, neuron: PointLIF, found: Diagnostics) -> None:
+    semantics, at = population.semantics, population.at
+    rules = {
+        "reset": (semantics.reset, Reset.VALUE),
+        "max_spikes": (semantics.max_spikes, 1),
+        "v_min": (semantics.v_min, None),
+        "v_init": (semantics.v_init, 0.0),  # theirs is a parameter
+        "refractory_frozen": (semantics.refractory_frozen, True),
+    }
+    for name, (is_, must) in rules.items():
+        if is_ != must:
+            found.add(
+                "E0205", f"'{population.name}': {name} is {is_}; a point neuron has {must}", at
+            )
+    if semantics.decay is Decay.EXPONENTIAL and semantics.gain not in (
+        Gain.EXACT,
+        Gain.PROPAGATED,
+    ):
+        found.add(
+            "E0205",
+            f"'{population.name}': gain is {semantics.gain}; a point neuron that decays "
+            "exponentially has exact or propagated",
+            at,
+        )
+    if (neuron.capacity <= 0).any():
+        found.add(
+            "E0205",
+            f"'{population.name}': capacity is {neuron.capacity.min():g} F; it must be positive",
+            at,
+        )
+    if isinstance(neuron, AdEx) and (neuron.slope <= 0).any():
+        found.add(
+            "E0205",
+            f"'{population.name}': slope is {neuron.slope.min():g} V; it must be positive",
+            at,
+        )
+
+
+def _receptors(population: Population, found: Diagnostics) -> None:
+    name, at, ports = population.name, population.at, receptors(population.neuron)
+    taken = {CURRENT, *population.neuron.STATE}
+    for receptor in ports:
+        if not receptor.name.isidentifier() or taken & {receptor.name, *receptor.state}:
+            found.add(
+                "E0211",
+                f"'{name}': a receptor is called '{receptor.name}'; it needs a name of its own, of "
+                "letters, digits and '_'",
+                at,
+            )
+        taken |= {receptor.name, *receptor.state}
+        for parameter in ("tau", "reversal", "initial"):
+            value = getattr(receptor, parameter)
+            if value is None:
+                continue
+            _parameter_shape(population, f"{receptor.name}.{parameter}", value, found)
+            if bad := _not_finite(value):
+                found.add(
+                    "E0106",
+                    f"'{name}': {bad} of {value.size} values of {receptor.name}.{parameter} are "
+                    "not finite",
+                    at,
+                )
+            elif parameter == "tau" and (value <= 0).any():
+                found.add(
+                    "E0107",
+                    f"'{name}': tau of receptor {receptor.name} is {value.min():g} s; it must be "
+                    "positive",
+                    at,
+                )
+        delta = receptor.kernel is Kernel.DELTA
+        if delta != (receptor.tau is None) or (delta and receptor.reversal is not None):
+            rule = "neither tau nor a reversal potential" if delta else "a tau"
+            found.add(
+                "E0211", f"'{name}': receptor {receptor.name}, {receptor.kernel}, has {rule}", at
+            )
+        if isinstance(population.neuron, Izhikevich) and not delta:
+            found.add(
+                "E0211",
+                f"'{name}': receptor {receptor.name} is {receptor.kernel}; an Izhikevich neuron "
+                "has delta receptors",
+                at,
+            )
+
+
+def _adapts(population: Population, adaptive: AdaptiveThreshold, found: Diagnostics) -> None:
+    name, at, semantics = population.name, population.at, population.semantics
+    model = population.neuron
+    if isinstance(model, IntegerNeuron):
+        found.add(
+            "E0205",
+            f"'{name}': an integer population adapts by adapt_inc of its neuron, not by 'adaptive'",
+            at,
+        )
+    elif not isinstance(model, IF | LIF | CubaLIF | LinearLIF | Izhikevich):
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a membrane meets it; {type(model).__name__} has "
+            "none",
+            at,
+            "leave 'adaptive' out, or take an IF, LIF, CubaLIF, LinearLIF or Izhikevich neuron",
+        )
+    elif semantics.reset is Reset.TWO_PHASE or semantics.max_spikes != 1:
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a step has at most one spike and v is compared "
+            f"once; here reset is '{semantics.reset}' and max_spikes {semantics.max_spikes}",
+            at,
+        )
+    for field in ("increment", "tau", "maximum"):
+        value = getattr(adaptive, field)
+        if value is None:
+            continue
+        _parameter_shape(population, f"adaptive.{field}", value, found)
+        endless = field == "tau"
+        if bad := int(np.sum(np.isnan(value) if endless else ~np.isfinite(value))):
+            found.add(
+                "E0106",
+                f"'{name}': {bad} of {value.size} values of adaptive.{field} are not finite",
+                at,
+            )
+        elif endless and (value <= 0).any():
+            found.add(
+                "E0107", f"'{name}': adaptive.tau is {value.min():g} s; it must be positive", at
+            )
+        elif (value < 0).any():
+            found.add(
+                "E0205",
+                f"'{name}': adaptive.{field} is {value.min():g}; it must not be negative",
+                at,
+            )
 
 
 def _izhikevich(population: Population, neuron: Izhikevich, found: Diagnostics) -> None:
@@ -357,10 +511,65 @@ def _projection(
             f"'{pre.name}' has shape {pre.shape} and '{post.name}' {post.shape}",
             at,
         )
+    _port(projection, post, found)
+    if fits and projection.short_term is not None:
+        _short_term(projection, projection.short_term, pre, found)
     if projection.bias is not None and projection.bias.shape not in ((), (post.size,)):
         found.add(
             "E0207",
             f"'{name}': bias has shape {projection.bias.shape}, expected ({post.size},)",
+            at,
+        )
+
+
+def _port(projection: Projection, post: Population, found: Diagnostics) -> None:
+    name, port, ports = projection.name, projection.receptor, receptors(post.neuron)
+    names = [*(receptor.name for receptor in ports), CURRENT]
+    if not (ports or isinstance(post.neuron, PointLIF)):
+        if port is not None:
+            found.add(
+                "E0211",
+                f"'{name}' ends at the receptor '{port}'; '{post.name}' "
+                f"({type(post.neuron).__name__}) has one sum for all",
+                projection.at,
+            )
+        return
+    if port not in names:
+        found.add(
+            "E0211",
+            f"'{name}' ends at the receptor '{port}'; '{post.name}' has {', '.join(names)}",
+            projection.at,
+            None if port is None else _meant(port, names),
+        )
+    if projection.bias is not None:
+        found.add(
+            "E0211",
+            f"'{name}' has a bias; the constant input of '{post.name}' is i_offset",
+            projection.at,
+        )
+
+
+def _short_term(
+    projection: Projection, rule: TsodyksMarkram, pre: Input | Population, found: Diagnostics
+) -> None:
+    name, at = projection.name, projection.at
+    stage = projection.connection
+    if not isinstance(stage, Sparse | Dense | OneToOne):
+        found.add(
+            "E0208",
+            f"'{name}': {type(stage).__name__} has no weights of its own for short-term plasticity",
+            at,
+        )
+        return
+    for problem in rule.problems(stage.weight.shape):
+        found.add("E0209", f"'{name}': {problem}", at)
+    if projection.plasticity is not None:
+        found.add("E0209", f"'{name}' has both long-term and short-term plasticity", at)
+    if isinstance(pre, Population) and not pre.single:
+        found.add(
+            "E0209",
+            f"'{name}': short-term plasticity counts single spikes; '{pre.name}' sends other "
+            "values, or several a step",
             at,
         )
 
@@ -379,7 +588,7 @@ def _plastic(
     for problem in rule.problems():
         found.add("E0209", f"'{name}': {problem}", at)
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
-        for problem in _pair_times(projection, rule, pre):
+        for problem in _pair_times(projection, rule, pre, post):
             found.add("E0209", f"'{name}': {problem}", at)
     _factors(projection, rule, nodes, found)
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
@@ -427,6 +636,10 @@ def _plastic(
             f"{high:g}; they span {enabled.min():g} to {enabled.max():g}",
             at,
         )
+    if plasticity.scaling is not None:
+        mask = np.broadcast_to(True if enable is None else enable, weight.shape)
+        for problem in _scaling(rule, plasticity.scaling, low, high, _fan_in(stage, mask)):
+            found.add("E0209", f"'{name}': {problem}", at)
     if (
         isinstance(rule, IntegerPairSTDP)
         and Dependence.MULTIPLICATIVE in rule.dependences
@@ -463,6 +676,29 @@ def _plastic(
                 f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
                 at,
             )
+
+
+def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -> Iterator[str]:
+    """What is wrong with the target of weights that this rule changes."""
+    if rule.INTEGER:
+        yield f"{type(rule).__name__} counts in whole weights, which no factor can scale"
+    elif isinstance(rule, PairSTDP) and rule.bits is not None:
+        yield f"weights of {rule.bits} bits, which no factor can scale"
+    elif isinstance(rule, Hebbian):
+        yield "Hebbian moves weights in every step; scaling goes with rules that spikes drive"
+    yield from scaling.problems(low, high, most)
+
+
+def _fan_in(stage: Connection | None, mask: npt.NDArray[np.bool_]) -> int:
+    """The most synapses of ``mask``, in the shape of the weights, that a post neuron has."""
+    match stage:
+        case Dense():
+            each = mask.sum(axis=1)
+        case Sparse():
+            each = np.bincount(stage.post, mask)
+        case _:
+            each = mask
+    return int(each.max(initial=0))
 
 
 def _factors(
@@ -505,7 +741,7 @@ def _tied(projection: Projection, tied: Tied, graph: Graph, found: Diagnostics) 
         )
         return
     problem = None
-    if projection.plasticity is not None:
+    if projection.plasticity is not None or projection.short_term is not None:
         problem = "has a rule of its own"
     elif source.tied is not None:
         problem = f"is tied to '{source.name}', which itself is to '{source.tied.projection}'"
@@ -535,7 +771,7 @@ def _untied(connection: Connection, source: Connection, tied: Tied) -> str | Non
     places, weights = [], []
     for stage, turn in ((mine, 1), (other, turned)):
         pre, post = synapses(stage)[::turn]  # type: ignore[arg-type]
-        place = pre * sizes[1] + post
+        place = pre.astype(np.int64) * sizes[1] + post
         order = np.argsort(place)
         places.append(place[order])
         weights.append(np.ravel(stage.weight)[order])  # type: ignore[union-attr]
@@ -553,6 +789,7 @@ def _pair_times(
     projection: Projection,
     rule: PairSTDP | IntegerPairSTDP,
     pre: Input | Population | None,
+    post: Input | Population | None,
 ) -> Iterator[str]:
     """What is wrong with when the spikes of a pair reach their synapse."""
     if projection.delay < 0 or not 0 <= rule.dendritic_delay_fraction <= 1:
@@ -565,7 +802,10 @@ def _pair_times(
     except ValueError as error:
         yield str(error)
         return
-    if dendritic == 0 and rule.coincidence in (Coincidence.DEPRESS, Coincidence.BOTH):
+    late = isinstance(post, Population) and (
+        bool(receptors(post.neuron)) and post.semantics.current is Current.OLD
+    )
+    if dendritic == 0 and not late and rule.coincidence in (Coincidence.DEPRESS, Coincidence.BOTH):
         yield (
             f"coincidence is {rule.coincidence}, but without a dendritic delay a weight is sent "
             "before the neuron spikes that would depress it; potentiate or none is left"
@@ -577,6 +817,8 @@ def _cannot_learn(stage: Connection | None) -> str | None:
     match stage:
         case Dense():
             return None
+        case Sparse() if stage.steps is not None:
+            return "its synapses have delays of their own; a plastic projection has one delay"
         case Sparse():
             row = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr))
             falls = (np.diff(stage.post.astype(np.int64)) <= 0) & (np.diff(row) == 0)
@@ -713,6 +955,11 @@ def _rows(stage: Sparse) -> str | None:
         return f"indptr must rise from 0 to the {post.size} synapses"
     if post.size and not 0 <= post.min() <= post.max() < stage.post_size:
         return f"post spans {post.min()} to {post.max()}, outside 0 to {stage.post_size - 1}"
+    if stage.steps is not None:
+        if stage.steps.shape != post.shape:
+            return f"steps has shape {stage.steps.shape}, post {post.shape}"
+        if (stage.steps < 0).any():
+            return f"a delay of {stage.steps.min()} steps"
     return None
 
 

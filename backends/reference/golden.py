@@ -12,12 +12,13 @@ state before the sample's first step.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
@@ -25,15 +26,37 @@ from ...ir.graph import Graph, Input
 from ...ir.neurons import Emission, IntegerNeuron
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import EARLY, LATE, TICK, carriers, plastic_synapses, ties, valued_synapses
-from .plan import Learning, Node, Pathway, Plan, Real, Valued, make_plan, numpy_seconds
+from .learning import (
+    ARRIVE,
+    EARLY,
+    LATE,
+    OVER,
+    TICK,
+    carriers,
+    plastic_synapses,
+    ties,
+    valued_synapses,
+)
+from .plan import (
+    Learning,
+    Node,
+    Pathway,
+    Plan,
+    Real,
+    Valued,
+    compile_seconds,
+    make_plan,
+    numpy_seconds,
+)
+from .point_code import arrival_name, state_name, total_name
 from .session import build_and_run, compiler_missing, load_brian, session
+from .short_term import short_term_code, start_short_term
 from .step_code import aged, input_code, population_code
 
 Codegen = Literal["auto", "numpy", "standalone"]
 Progress = Callable[[float], None]
 
-_STANDALONE_FROM_SECONDS = 30.0
+_STANDALONE_FROM_SECONDS = 18.0  # more than compiling takes
 _TIMED_ARRAY_FROM = 0.05  # share of non-zero inputs from which a dense array is the smaller form
 
 
@@ -43,6 +66,7 @@ def run_golden(
     *,
     record: Sequence[tuple[str, str]] = (),
     populations: Sequence[str] | None = None,
+    neurons: Mapping[tuple[str, str], npt.NDArray[np.int64]] | None = None,
     learning: bool | Sequence[bool] = True,
     record_weights: Literal["end", "samples"] = "end",
     codegen: Codegen = "auto",
@@ -51,11 +75,14 @@ def run_golden(
     r"""Run ``graph`` on ``stimulus`` with the rules of ``ir.semantics`` in float64.
 
     ``populations`` are those whose emission is recorded (default: the sources of the outputs),
-    ``record`` the state variables, as pairs of population and ``"v"`` or ``"u"``: arrays of shape
-    (samples, steps, neurons) of the value at the end of each step. A population with a lag L is
-    recorded from its step L on; the run is longer by the largest lag, so that every sample has all
-    its steps. The step by which a registered population is late is part of its semantics and
-    stays.
+    ``record`` the state variables, as pairs of population and variable (``Neuron.state``): arrays
+    of shape (samples, steps, neurons) of the value at the end of each step. A population with a
+    lag L is recorded from its step L on; the run is longer by the largest lag, so that every sample
+    has all its steps. The step by which a registered population is late is part of its semantics
+    and stays.
+
+    ``neurons`` says which neurons of a pair in ``record`` are recorded (default: all); they are
+    the last axis of its array.
 
     Projections with a rule in real numbers (`PairSTDP` and its kin, `Hebbian`) learn: their weights
     start as the graph's, and stay learned from sample to sample; traces do not. ``learning`` says,
@@ -73,7 +100,7 @@ def run_golden(
     verify(graph)
     names = _names(graph, populations)
     _check(graph, stimulus, record)
-    plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)))
+    plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)), dict(neurons or {}))
     phases = learning_phases(learning, stimulus.samples)
     if record_weights not in ("end", "samples"):
         raise fail("E0707", f"record_weights is {record_weights!r}: end or samples")
@@ -83,7 +110,7 @@ def run_golden(
     brian = load_brian()
     standalone = codegen == "standalone" or (
         codegen == "auto"
-        and numpy_seconds(plan) > _STANDALONE_FROM_SECONDS
+        and numpy_seconds(plan) > _STANDALONE_FROM_SECONDS + compile_seconds(plan)
         and compiler_missing() is None
     )
     if not standalone:
@@ -136,7 +163,7 @@ def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) 
                 "run the graph as it was before quantising",
             )
     for name, variable in record:
-        known = [p.neuron.state for p in graph.populations if p.name == name]
+        known = [p.state for p in graph.populations if p.name == name]
         if not known or variable not in known[0]:
             raise fail("E0206", f"there is no '{name}.{variable}' to record")
     for line in graph.inputs:
@@ -181,10 +208,14 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         *slots[:sending],
         EARLY,  # behind the inputs, whose spikes may be at a synapse in the step they are sent in
         *slots[sending:],
+        ARRIVE,
         LATE,
         "record",
     ]
     groups: dict[str, Any] = {}
+    gates = brian.TimedArray(
+        np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
+    )
     for node in order:
         name = node.source.name
         if isinstance(node.source, Input):
@@ -197,15 +228,19 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         group = brian.NeuronGroup(
             node.source.size,
             code.model,
-            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)},
+            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)}
+            | (OVER if plan.scaled(name) else {}),
             clock=clock,
-            namespace=code.constants,
+            namespace=code.constants | ({"gates": gates} if code.kept else {}),
             name=node.brian_name,
         )
         for variable, array in code.arrays.items():
             setattr(group, variable, array)
         for age in plan.latches_read(name):
             group.set_event_schedule(f"emit{age}", when=_slot(node, "send"), order=0)
+        if plan.scaled(name):
+            (over,) = OVER
+            group.set_event_schedule(over, when=LATE, order=-1)
         group.run_regularly(code.start, clock=restart, when="restart", order=0)
         group.run_regularly("\n".join(code.lines), clock=clock, when=slot, order=1)
         network.add(group)
@@ -213,40 +248,30 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         if isinstance(node.source, Input):
             network.add(_feed(brian, plan, node, group, clock))
     for k, pathway in enumerate(plan.pathways):
-        network.add(_connect(brian, plan, k, pathway, groups, clock))
+        network.add(_connect(brian, plan, k, pathway, groups, clock, restart))
     plastic: dict[str, Any] = {}
     shots: dict[str, Any] = {}
     network.add(carriers(brian, plan, groups, clock))
-    if plan.learning or plan.valued:
-        gates = brian.TimedArray(
-            np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
-        )
-        for k, learning in enumerate(plan.learning):
-            if not learning.w.size:  # Brian2 connects at least one
-                continue
-            synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
-            plastic[learning.name] = synapses
-        for k, valued in enumerate(plan.valued):
-            if not valued.w.size:
-                continue
-            slot = EARLY if valued.early else _slot(plan.nodes[valued.pre], "send")
-            plastic[valued.name] = valued_synapses(
-                brian, plan, k, valued, groups, clock, gates, slot
+    for k, learning in enumerate(plan.learning):
+        if not learning.w.size:  # Brian2 connects at least one
+            continue
+        synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
+        plastic[learning.name] = synapses
+    for k, valued in enumerate(plan.valued):
+        if not valued.w.size:
+            continue
+        slot = EARLY if valued.early else _slot(plan.nodes[valued.pre], "send")
+        synapses = valued_synapses(brian, plan, k, valued, groups, clock, gates, slot)
+        plastic[valued.name] = synapses
+    network.add(ties(brian, plan, plastic, clock))
+    if each:
+        shots = {
+            p.name: brian.StateMonitor(
+                plastic[p.name], "w", record=True, clock=restart, when="start", name=f"weights{k}"
             )
-        network.add(ties(brian, plan, plastic, clock))
-        if each:
-            shots = {
-                p.name: brian.StateMonitor(
-                    plastic[p.name],
-                    "w",
-                    record=True,
-                    clock=restart,
-                    when="start",
-                    name=f"weights{k}",
-                )
-                for k, p in enumerate(plan.plastic)
-                if p.name in plastic
-            }
+            for k, p in enumerate(plan.plastic)
+            if p.name in plastic
+        }
     network.add(list(plastic.values()), list(shots.values()))
     spikes = {
         name: brian.EventMonitor(
@@ -261,13 +286,13 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
     states = {
         (name, variable): brian.StateMonitor(
             groups[name],
-            variable,
-            record=True,
+            state_name(plan.graph.population(name), variable),
+            record=plan.neurons.get((name, variable), True),
             clock=clock,
             when="record",
-            name=f"{variable}_{plan.nodes[name].brian_name}",
+            name=f"state{k}_{plan.nodes[name].brian_name}",
         )
-        for name, variable in plan.record
+        for k, (name, variable) in enumerate(plan.record)
     }
     network.add(list(spikes.values()), list(states.values()))
     return _Built(network, spikes, states, plastic, shots)
@@ -322,16 +347,31 @@ def _feed(brian: Any, plan: Plan, node: Node, group: Any, clock: Any) -> list[An
 
 
 def _connect(
-    brian: Any, plan: Plan, k: int, pathway: Pathway, groups: dict[str, Any], clock: Any
+    brian: Any,
+    plan: Plan,
+    k: int,
+    pathway: Pathway,
+    groups: dict[str, Any],
+    clock: Any,
+    restart: Any,
 ) -> Any:
     pre = plan.nodes[pathway.pre]
-    sent = "w" if pre.single else f"w * {aged(pathway.latch)}_pre"
+    model, lines, sent = short_term_code(pathway.short_term is not None)
+    if not pre.single:
+        sent = f"w * {aged(pathway.latch)}_pre"
+    target = total_name(pathway.port)
+    if pathway.late:
+        assert pathway.port is not None
+        post = plan.graph.population(pathway.post)
+        target = arrival_name(post, pathway.port)
+        if target == "v":
+            sent = f"{sent} * (1 - shut_post)"
     uniform = pathway.delay.size == 1
     synapses = brian.Synapses(
         groups[pathway.pre],
         groups[pathway.post],
-        "w : 1",
-        on_pre=f"total_post += {sent}",
+        model,
+        on_pre="\n".join([*lines, f"{target}_post += {sent}"]),
         on_event={"pre": f"emit{pathway.latch}"},
         delay=int(pathway.delay[0]) * TICK * brian.second if uniform else None,
         clock=clock,
@@ -342,7 +382,10 @@ def _connect(
     synapses.w = pathway.w
     if not uniform:
         synapses.delay = pathway.delay * TICK * brian.second
-    synapses.pre.when, synapses.pre.order = _slot(pre, "send"), 1
+    if pathway.short_term is not None:
+        start_short_term(synapses, pathway.short_term, plan.dt, restart)
+    synapses.pre.when = ARRIVE if pathway.late else _slot(pre, "send")
+    synapses.pre.order = 1
     return synapses
 
 
@@ -356,7 +399,12 @@ def _read(
         index = np.array(monitor.i[:])
         value = np.ones(step.size) if plan.nodes[name].single else np.array(monitor.z[:])
         emissions[name] = (step, index, value)
-    traces = {key: np.array(getattr(m, key[1]).T) for key, m in built.states.items()}
+    traces = {
+        (name, variable): np.array(
+            getattr(monitor, state_name(plan.graph.population(name), variable)).T
+        )
+        for (name, variable), monitor in built.states.items()
+    }
     weights = {}
     for learning in plan.plastic:
         if learning.name not in built.plastic:
@@ -404,7 +452,9 @@ def _recording(
     states = {}
     for name, variable in plan.record:
         population = plan.graph.population(name)
-        shape = (plan.samples, plan.period, population.size)
+        chosen = plan.neurons.get((name, variable))
+        count = population.size if chosen is None else chosen.size
+        shape = (plan.samples, plan.period, count)
         trace = traces[name, variable].reshape(shape) if traces else np.zeros(shape)
         states[name, variable] = np.ascontiguousarray(
             trace[:, population.lag : population.lag + plan.steps]

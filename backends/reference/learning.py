@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ...ir.graph import Tied
+from ...ir.homeostasis import Norm, Occasion
 from ...ir.numerics import Rounding
 from ...ir.plasticity import (
     ORDERS,
@@ -24,6 +25,7 @@ from ...ir.plasticity import (
     Window,
 )
 from .plan import Learning, Plan, Valued
+from .point_code import arrival_name, pending_name, total_name
 from .step_code import aged
 
 # A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
@@ -31,15 +33,19 @@ from .step_code import aged
 TICK: Final = 2.0**-10
 # When in a step synapses learn: before all populations, and behind them.
 EARLY: Final = "early"
+# When what does not learn arrives at populations that take it at the end of a step.
+ARRIVE: Final = "arrive"
 LATE: Final = "late"
 # Orders in `LATE` behind those of `ORDERS`, and one in `EARLY` before them.
-_CARRY, _CHANGE, _TIE, _DECAY = 10, 20, 30, -1
+_CARRY, _CHANGE, _SCALE, _TIE, _DECAY = 10, 20, 30, 40, -1
 
 _CHANGED: Final = (
     "gate = int(gates(t) > 0) * int(on > 0)",
     "new_w = clip(w + amount, low, high)",
     "w = gate * new_w + (1 - gate) * w",
 )
+# What every neuron of a population tells its synapses, behind all else, in a sample's last step.
+OVER: Final = {"over": "t_in_timesteps % period == period - 1"}
 
 
 def plastic_synapses(
@@ -74,18 +80,20 @@ def plastic_synapses(
             "keep": float(np.exp(-plan.dt / rule.tau_e)),
         }
     pre, post = code.pathways()
+    norms = code.scaling(f"norm{k}")
     pre_is_input = plan.nodes[learning.pre].place < 0
     synapses = brian.Synapses(
         groups[learning.pre],
         groups[learning.post],
         code.model,
         on_pre=pre,
-        on_post=post,
-        on_event=dict.fromkeys((*pre, *post), "emit0"),
+        on_post={**post, **norms},
+        on_event=dict.fromkeys((*pre, *post), "emit0") | dict.fromkeys(norms, code.occasion),
         clock=clock,
         name=f"plastic{k}",
         namespace={
             **more,
+            "goal": 1.0 if plasticity.scaling is None else plasticity.scaling.target,
             "gates": gates,
             "a_plus": rule.a_plus,
             "a_minus": rule.a_minus,
@@ -116,6 +124,14 @@ def plastic_synapses(
         pathway.delay = (steps - waits) * TICK * brian.second
         pathway.when = LATE if late else EARLY
         pathway.order = ORDERS[rule.coincidence].index(name.split("_")[1][0])
+    for place, name in enumerate(norms, start=len(ORDERS[rule.coincidence])):
+        pathway = getattr(synapses, name)
+        over = code.occasion in OVER
+        late = learning.late_post or over
+        steps = 0 if over else learning.dendritic - (not late)
+        pathway.delay = steps * TICK * brian.second
+        pathway.when = LATE if late else EARLY
+        pathway.order = _SCALE + place if over else place
     synapses.run_regularly(code.start, clock=restart, when="restart")
     return synapses
 
@@ -149,7 +165,7 @@ def valued_synapses(
         groups[valued.pre],
         groups[valued.post],
         "w : 1\non : 1",
-        on_pre=f"total_post += w * {aged(valued.latch)}_pre",
+        on_pre=f"{total_name(valued.port)}_post += w * {aged(valued.latch)}_pre",
         on_event={"pre": f"emit{valued.latch}"},
         clock=clock,
         name=f"valued{k}",
@@ -205,6 +221,7 @@ class _Code:
 
     def __init__(self, plan: Plan, learning: Learning) -> None:
         self._plan, self._learning = plan, learning
+        self._post_population = plan.graph.population(learning.post)
         self._rule: PairSTDP = learning.rule
         if self._rule.window is Window.EXPONENTIAL:
             self.model = (
@@ -305,8 +322,14 @@ class _Code:
             ]
         return [*lines, "new_w = low + place * grid"]
 
+    def _arrival(self) -> str:
+        learning = self._learning
+        if learning.pending or learning.port is None:
+            return f"{pending_name(learning.port, learning.pending)}_post"
+        return f"{arrival_name(self._post_population, learning.port)}_post"
+
     def _pre(self) -> list[str]:
-        send = [f"pending{self._learning.pending}_post += w"]
+        send = [f"{self._arrival()} += w"]
         scale = {
             Dependence.ADDITIVE: "",
             Dependence.SCALED: " * high",
@@ -328,3 +351,27 @@ class _Code:
         return self._change(
             f"{self._amplitude('plus', 'y2')}{scale} * {self._worth('x', 'window_plus')}"
         )
+
+    @property
+    def occasion(self) -> str:
+        """The event of post neurons at which their weights are scaled."""
+        scaling = self._learning.plasticity.scaling
+        by_sample = scaling is not None and scaling.occasion is Occasion.SAMPLE
+        return next(iter(OVER)) if by_sample else "emit0"
+
+    def scaling(self, norm: str) -> dict[str, str]:
+        """The pathways that sum weights up in ``norm`` of the post neurons, and scale them."""
+        scaling = self._learning.plasticity.scaling
+        if scaling is None:
+            return {}
+        share = {Norm.SUM: "w", Norm.ABSOLUTE: "abs(w)", Norm.POSITIVE: "w * int(w > 0)"}
+        gate = "gate = int(gates(t) > 0) * int(on > 0)"
+        lines = [
+            "sound = gate * int(goal * NORM > 0)",
+            "new_w = clip(w * (goal / (sound * NORM + 1 - sound)), low, high)",
+            "w = sound * new_w + (1 - sound) * w",
+        ]
+        return {
+            "norm_sum": f"{gate}\n{norm}_post += gate * {share[scaling.norm]}",
+            "norm_scale": "\n".join([gate, *lines]).replace("NORM", f"{norm}_post"),
+        }

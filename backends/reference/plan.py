@@ -9,20 +9,24 @@ from graphlib import TopologicalSorter
 import numpy as np
 import numpy.typing as npt
 
-from ...compiler.connectivity import delays, to_sparse
-from ...ir.connections import Flatten, stages
-from ...ir.connections import synapses as places
+from ...compiler.connectivity import delays, entries, to_sparse
+from ...ir.connections import Dense, Flatten, OneToOne, Sparse, stages
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from ...ir.graph import Graph, Input, Population, Projection, Tied
-from ...ir.neurons import Emission
+from ...ir.homeostasis import Occasion
+from ...ir.neurons import CURRENT, Emission
 from ...ir.plasticity import Hebbian, PairSTDP, Plasticity, ThreeFactorSTDP, sides
+from ...ir.short_term import TsodyksMarkram
+from .point_code import arrives_late, port_index
 
 Real = npt.NDArray[np.float64]
 
 # CPU seconds, measured on the N-MNIST network: a Brian2 object takes 20 us a step in numpy code, a
-# neuron 30 ns, a synaptic event 10 ns. A C++ project of that size takes 12 s to compile.
+# neuron 30 ns, a synaptic event 10 ns.
 _OBJECT_SECONDS, _NEURON_SECONDS, _EVENT_SECONDS = 20e-6, 30e-9, 10e-9
+# Each pathway and each group is a source file of a C++ project, and takes so long to compile.
+_SOURCE_SECONDS = 0.85
 # What a plastic event takes more than another one.
 _PLASTIC_EVENTS = 10
 # What a weight that changes in every step takes, of an event.
@@ -50,7 +54,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Pathway:
-    """Synapses (i, j, w) that act ``latch`` steps, plus Brian2's ``delay``, after the emission."""
+    """Synapses (i, j, w) that act ``latch`` steps, plus Brian2's ``delay``, after the emission.
+
+    They add to the post population's receptor number ``port``, or to its sum, before its step; or,
+    if ``late``, to the receptor's signal, behind that step.
+    """
 
     name: str
     pre: str
@@ -60,6 +68,9 @@ class Pathway:
     w: Real
     latch: int
     delay: npt.NDArray[np.int64]
+    port: int | None = None
+    late: bool = False
+    short_term: TsodyksMarkram | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,9 @@ class Learning:
 
     Pre spikes are at the synapse ``axonal`` steps after they were sent, post spikes ``dendritic``
     ones. What they do is done before the populations of that step go on, or, if not ``early``,
-    behind them: pre spikes of populations that take no time to get there. What is sent is with the
-    post population ``dendritic`` steps later.
+    behind them: pre spikes of populations that take no time to get there, and all that ends at a
+    population whose arrivals wait for the end of the step (``late``). What is sent is with the
+    post population's receptor number ``port``, or its sum, ``dendritic`` steps later.
     """
 
     name: str
@@ -84,6 +96,8 @@ class Learning:
     axonal: int
     dendritic: int
     early: bool
+    port: int | None = None
+    late: bool = False
 
     @property
     def late_post(self) -> bool:
@@ -92,7 +106,10 @@ class Learning:
 
     @property
     def pending(self) -> int:
-        """Population steps between that of the sending and that of the arrival, both included."""
+        """Population steps between that of the sending and that of the arrival, both included.
+
+        None (0): what is sent at the end of a step is there at the end of that step.
+        """
         return self.dendritic + 1 if self.early else self.dendritic
 
 
@@ -113,6 +130,7 @@ class Valued:
     shape: tuple[int, ...]
     latch: int
     early: bool
+    port: int | None
 
     @property
     def hebbian(self) -> Hebbian | None:
@@ -141,6 +159,7 @@ class Plan:
     stimulus: Stimulus
     populations: tuple[str, ...]
     record: tuple[tuple[str, str], ...]
+    neurons: dict[tuple[str, str], npt.NDArray[np.int64]]
     nodes: dict[str, Node]
     pathways: tuple[Pathway, ...]
     learning: tuple[Learning, ...]
@@ -191,9 +210,18 @@ class Plan:
         """The variable of the one node that holds what the other shows."""
         return next(c.variable for c in self.carried if (c.source, c.target) == (source, target))
 
-    def pending(self, name: str) -> int:
-        """For how many of its steps what plastic synapses have sent to a population may wait."""
-        return max((p.pending for p in self.learning if p.post == name), default=0)
+    def scaled(self, name: str) -> bool:
+        """Whether weights into a node are scaled when a sample is over."""
+        found = (p.plasticity.scaling for p in self.learning if p.post == name)
+        return any(s is not None and s.occasion is Occasion.SAMPLE for s in found)
+
+    def pending(self, name: str) -> dict[int | None, int]:
+        """For how many of its steps what plastic synapses have sent to each port may wait."""
+        waits: dict[int | None, int] = {}
+        for p in self.learning:
+            if p.post == name:
+                waits[p.port] = max(p.pending, waits.get(p.port, 0))
+        return waits
 
 
 def make_plan(
@@ -201,6 +229,7 @@ def make_plan(
     stimulus: Stimulus,
     populations: tuple[str, ...],
     record: tuple[tuple[str, str], ...],
+    neurons: dict[tuple[str, str], npt.NDArray[np.int64]],
 ) -> Plan:
     """Order the populations and unroll the connections.
 
@@ -212,13 +241,23 @@ def make_plan(
     }
     single |= {population.name: population.single for population in graph.populations}
     place = {line.name: -1 - k for k, line in enumerate(graph.inputs)}
+    late = {population.name: arrives_late(population) for population in graph.populations}
+    for population in graph.populations:
+        if late[population.name] and population.lag:
+            raise fail(
+                "E0301",
+                f"'{population.name}' has a lag of {population.lag} steps, and takes what arrives "
+                "at the end of a step; the golden reference runs such networks as they were before "
+                "retiming",
+                population.at,
+            )
     fixed = [p for p in graph.projections if p.plasticity is None and p.tied is None]
     valued = tuple(v for p in graph.projections for v in _valued(graph, p))
     synapses = {p.name: _synapses(graph, p) for p in fixed}
     before: dict[str, set[str]] = {population.name: set() for population in graph.populations}
     for projection in fixed:
-        steps = synapses[projection.name][3]
-        if projection.pre in before and steps.size and not steps.min():
+        steps, waits = synapses[projection.name][3], _late(graph, projection)
+        if projection.pre in before and steps.size and not steps.min() and not waits:
             before[projection.post].add(projection.pre)
     for each in valued:
         if each.pre in before and not each.early:
@@ -228,6 +267,7 @@ def make_plan(
         pathway
         for projection in fixed
         for pathway in _pathways(
+            graph,
             projection,
             synapses[projection.name],
             place[projection.pre] < place[projection.post],
@@ -249,6 +289,7 @@ def make_plan(
         stimulus,
         populations,
         record,
+        neurons,
         {
             node.name: Node(node, place[node.name], single[node.name], latches[node.name])
             for node in sources
@@ -273,13 +314,22 @@ _Synapses = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Real, npt.NDArra
 
 def _synapses(graph: Graph, projection: Projection) -> _Synapses:
     """Pre, post, weight and delay in steps of every synapse, sorted by pre."""
+    pre = graph.node(projection.pre)
+    # A registered population shows its spikes one step late: one step more on every way out.
+    shown = int(isinstance(pre, Population) and pre.semantics.registered)
+    connection = projection.connection
+    if isinstance(connection, Sparse | Dense | OneToOne) and (
+        projection.short_term is not None
+        or (isinstance(connection, Sparse) and connection.steps is not None)
+    ):
+        i, j, w = entries(connection)
+        own = connection.steps if isinstance(connection, Sparse) else None
+        each = np.zeros(i.size, np.int64) if own is None else own.astype(np.int64)
+        return i, j, w.astype(np.float64), projection.delay + shown + each
     matrix = to_sparse(projection.connection)
     i = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
     j = matrix.indices.astype(np.int32)
     early, late = delays(projection.connection, projection.at)
-    pre = graph.node(projection.pre)
-    # A registered population shows its spikes one step late: one step more on every way out.
-    shown = int(isinstance(pre, Population) and pre.semantics.registered)
     steps = projection.delay + shown + early[i] + late[j]
     return i, j, matrix.data.astype(np.float64), steps
 
@@ -302,9 +352,9 @@ def _learning(
             projection.at,
             "give it a stimulus of zeros and ones",
         )
-    i, j, weight = _every(projection)
+    i, j, weight, shape = _every(projection)
     axonal, dendritic = sides(rule, projection.delay)
-    pre = graph.node(projection.pre)
+    pre, late = graph.node(projection.pre), _late(graph, projection)
     if isinstance(pre, Population):
         axonal += pre.semantics.registered
     return Learning(
@@ -315,22 +365,30 @@ def _learning(
         plasticity,
         i,
         j,
-        weight.ravel(),
-        weight.shape,
+        weight,
+        shape,
         axonal,
         dendritic,
-        axonal > 0 or isinstance(pre, Input),
+        not late and (axonal > 0 or isinstance(pre, Input)),
+        port_index(graph.population(projection.post), projection.receptor),
+        late,
     )
+
+
+def _late(graph: Graph, projection: Projection) -> bool:
+    """Whether what it sends waits for the end of the step: a current of a step does not."""
+    post = graph.population(projection.post)
+    return arrives_late(post) and projection.receptor != CURRENT
 
 
 def _every(
     projection: Projection,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Real]:
-    """Pre, post and weight of every synapse, also of one whose weight is zero now."""
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Real, tuple[int, ...]]:
+    """Pre, post and weight of every synapse, also of one whose weight is zero now; their shape."""
     (stage,) = (s for s in stages(projection.connection) if not isinstance(s, Flatten))
-    i, j = places(stage)  # type: ignore[arg-type]
-    weight = np.asarray(stage.weight, np.float64)  # type: ignore[attr-defined]
-    return i.astype(np.int32), j.astype(np.int32), weight
+    assert isinstance(stage, Dense | Sparse | OneToOne)
+    i, j, weight = entries(stage)
+    return i, j, weight.astype(np.float64), stage.weight.shape
 
 
 def _valued(graph: Graph, projection: Projection) -> Iterator[Valued]:
@@ -339,7 +397,15 @@ def _valued(graph: Graph, projection: Projection) -> Iterator[Valued]:
     change = plasticity if hebbian else tied
     if change is None:
         return
-    i, j, weight = _every(projection)
+    if _late(graph, projection):
+        raise fail(
+            "E0301",
+            f"'{projection.name}' sends by weights that may change in every step, and "
+            f"'{projection.post}' takes what arrives at the end of a step",
+            projection.at,
+            "end it in 'current', or in neurons that take what arrives at once",
+        )
+    i, j, weight, shape = _every(projection)
     pre = graph.node(projection.pre)
     population = isinstance(pre, Population)
     steps = projection.delay
@@ -347,9 +413,10 @@ def _valued(graph: Graph, projection: Projection) -> Iterator[Valued]:
         steps += pre.semantics.registered
     # Before the populations go on, an input has its value of this step, they have the last ones.
     early = steps > 0 or not population
+    port = port_index(graph.population(projection.post), projection.receptor)
     yield Valued(
-        *(projection.name, projection.pre, projection.post, change, i, j),
-        *(weight.ravel(), weight.shape, steps - (population and early), early),
+        *(projection.name, projection.pre, projection.post, change, i, j, weight, shape),
+        *(steps - (population and early), early, port),
     )
 
 
@@ -368,28 +435,38 @@ def _carried(graph: Graph) -> tuple[Carried, ...]:
 
 
 def _pathways(
-    projection: Projection, synapses: _Synapses, ahead: bool, single: bool
+    graph: Graph, projection: Projection, synapses: _Synapses, ahead: bool, single: bool
 ) -> Iterator[Pathway]:
     i, j, w, steps = synapses
     if not w.size:
         return
-    due = steps - (not ahead)  # what is sent backwards is consumed in the next step anyway
+    late = _late(graph, projection)
+    # What is sent backwards is consumed in the next step anyway.
+    due = steps - (not ahead and not late)
+    port = port_index(graph.population(projection.post), projection.receptor)
+    ends = (projection.name, projection.pre, projection.post)
+    if projection.short_term is not None and not single:
+        raise fail(
+            "E0703",
+            f"'{projection.name}' has short-term plasticity, which counts single spikes, and "
+            f"'{projection.pre}' has other values",
+            projection.at,
+            "give it a stimulus of zeros and ones",
+        )
     if single:
         uniform = due[:1] if (due == due[0]).all() else due
-        yield Pathway(projection.name, projection.pre, projection.post, i, j, w, 0, uniform)
+        yield Pathway(*ends, i, j, w, 0, uniform, port, late, projection.short_term)
         return
     for age in np.unique(due):
         at = due == age
-        yield Pathway(
-            projection.name,
-            projection.pre,
-            projection.post,
-            i[at],
-            j[at],
-            w[at],
-            int(age),
-            np.zeros(1, np.int64),
-        )
+        none = np.zeros(1, np.int64)
+        yield Pathway(*ends, i[at], j[at], w[at], int(age), none, port, late)
+
+
+def compile_seconds(plan: Plan) -> float:
+    """A rough estimate of the time that compiling C++ code would take."""
+    sources = len(plan.nodes) + len(plan.pathways) + 4 * len(plan.learning)
+    return _SOURCE_SECONDS * (sources + 4 * len(plan.valued) + len(plan.carried))
 
 
 def numpy_seconds(plan: Plan) -> float:

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from ...ir.graph import Population
-from ...ir.neurons import LI, CubaLI, Integrator, Relay, Threshold
+from ...ir.homeostasis import AdaptiveThreshold
+from ...ir.neurons import LI, CubaLI, Integrator, Izhikevich, PointLIF, Relay, Threshold
 from ...ir.recovery import Recovery
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters
+from .code import Code
 from .plan import Node, Plan, Real
-
-
-@dataclass
-class Code:
-    """Brian2 abstract code of one group, with the variables and constants that it names."""
-
-    size: int
-    state: dict[str, float | str] = field(default_factory=dict)
-    constants: dict[str, float] = field(default_factory=dict)
-    arrays: dict[str, Real] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-
-    def value(self, name: str, value: npt.ArrayLike) -> str:
-        """Declare a number of the population or one of each neuron, under ``name``."""
-        array = np.asarray(value, np.float64)
-        if array.size and (array == array.flat[0]).all():
-            self.constants[name] = float(array.flat[0])
-        else:
-            self.arrays[name] = array.ravel()
-        return name
-
-    def add(self, *lines: str) -> None:
-        """Append lines of abstract code."""
-        self.lines.extend(lines)
-
-    @property
-    def model(self) -> str:
-        """The equations that declare the variables."""
-        variables = [f"{name} : 1" for name in self.state]
-        return "\n".join(variables + [f"{name} : 1 (constant)" for name in self.arrays])
-
-    @property
-    def start(self) -> str:
-        """The code that restores the initial state."""
-        return "\n".join(f"{name} = {value}" for name, value in self.state.items())
+from .point_code import arrives_late, collect, collect_receptors, deltas, point_code, settle
 
 
 def _latch(code: Code, latches: int) -> None:
@@ -75,18 +42,17 @@ def population_code(plan: Plan, node: Node) -> Code:
     assert isinstance(population, Population)
     neuron, semantics = population.neuron, population.semantics
     code = Code(population.size)
-    step = step_parameters(neuron, semantics, plan.dt)
     _latch(code, node.latches)
-    code.state["total"] = 0.0
     pending = plan.pending(population.name)
-    code.state |= {f"pending{k}": 0.0 for k in range(1, pending + 1)}
     code.constants |= {"period": plan.period, "lag": population.lag, "live": plan.live}
-    waited = " + pending1" if pending else ""
     code.add("phase = t_in_timesteps % period")
-    code.add("drive = total" + waited + _bias(plan, population, code), "total = 0")
-    code.add(*(f"pending{k} = pending{k + 1}" for k in range(1, pending)))
-    if pending:
-        code.add(f"pending{pending} = 0")
+    due = collect(code, None, pending.get(None, 0))
+    code.add(f"drive = {due}" + _bias(plan, population, code))
+    collect_receptors(code, population, pending)
+    for k, learning in enumerate(plan.learning):
+        if learning.post == population.name and learning.plasticity.scaling is not None:
+            code.state[f"norm{k}"] = 0.0
+            code.add(f"norm{k} = 0")
     # Before its lag a population rests; after its sample it is silent, so that nothing is pending
     # when the next one starts.
     on = ""
@@ -96,6 +62,10 @@ def population_code(plan: Plan, node: Node) -> Code:
     if isinstance(neuron, Relay):
         code.add(f"z = {on}drive")
         return code
+    if isinstance(neuron, PointLIF):
+        point_code(code, population, plan.dt, on)
+        return code
+    step = step_parameters(neuron, semantics, plan.dt)
     above = ">" if semantics.comparison is Comparison.GREATER else ">="
     if isinstance(neuron, Threshold):
         code.value("theta", neuron.v_threshold)
@@ -113,6 +83,8 @@ def population_code(plan: Plan, node: Node) -> Code:
         source = "drive"
     code.value("decay_v", step.decay_v)
     code.value("gain_v", step.gain_v)
+    if population.adaptive is not None:
+        _adaptive(code, plan, population, population.adaptive)
     if step.recovery is not None:
         _izhikevich(code, population, step, step.recovery, on, above)
         return code
@@ -145,6 +117,28 @@ def _keep(code: Code, population: Population) -> None:
             continue
         before = f"on * new_{name} + (1 - on) * {name}"
         code.add(f"{name} = {before if population.lag else f'new_{name}'}")
+    if population.adaptive is not None:
+        risen = "h + fired * h_rise"
+        if population.adaptive.maximum is not None:
+            risen = f"clip({risen}, 0, h_max)"
+        persistent = population.adaptive.persistent
+        code.add(f"new_h = h_keep * ({risen})")
+        code.add("h = adapts * new_h + (1 - adapts) * h" if persistent else "h = new_h")
+
+
+def _adaptive(code: Code, plan: Plan, population: Population, adaptive: AdaptiveThreshold) -> None:
+    """h with its constants, and whether a persistent one adapts in this step."""
+    code.value("h_keep", np.exp(-plan.dt / adaptive.tau))
+    code.value("h_rise", adaptive.increment)
+    if adaptive.maximum is not None:
+        code.value("h_max", adaptive.maximum)
+    if not adaptive.persistent:
+        code.state["h"] = 0.0
+        return
+    code.kept.append("h")
+    # The steps of the population itself: a sample may last longer, and late spikes take their time.
+    code.constants["over"] = population.lag + plan.steps
+    code.add("adapts = int(gates(t) > 0) * int(phase >= lag) * int(phase < over)")
 
 
 def _izhikevich(
@@ -163,10 +157,22 @@ def _izhikevich(
         code.value(name, getattr(recovery, name))
     assert step.threshold is not None
     code.value("theta", step.threshold)
-    code.state["u"] = f"couple * {semantics.v_init!r}"
+    neuron = population.neuron
+    assert isinstance(neuron, Izhikevich)
+    if neuron.v_init is not None:
+        code.state["v"] = code.value("v_init", neuron.v_init)
+    start = code.state["v"]
+    code.state["u"] = f"couple * {start if isinstance(start, str) else repr(start)}"
+    if neuron.u_init is not None:
+        code.state["u"] = code.value("u_init", neuron.u_init)
+    if neuron.i_offset is not None:
+        code.add(f"drive = drive + {code.value('i_offset', neuron.i_offset)}")
     code.add("w = v")
     for _ in range(recovery.substeps):
         code.add("w = (decay_v + curve * w) * w + drift + gain_v * drive - pull * u")
+    jumps, late = deltas(population), arrives_late(population)
+    if jumps and not late:
+        code.add(f"w = w{jumps}")
     if semantics.v_min is not None:
         code.value("v_min", semantics.v_min)
         code.add("w = clip(w, v_min, inf)")
@@ -174,12 +180,16 @@ def _izhikevich(
     _spike(code, replace(population, semantics=semantics), on, above, step.v_reset)
     code.add("new_u = u + rate * (couple * v - u) + fired * jump")
     _keep(code, population)
+    if late:
+        settle(code, population)
 
 
 def _spike(code: Code, population: Population, on: str, above: str, v_reset: Real | None) -> None:
     """Lines that emit z from w and leave the membrane after the reset in ``new_v``."""
     semantics = population.semantics
-    if semantics.max_spikes == 1:
+    if population.adaptive is not None:
+        code.add(f"count = int(w {above} theta + h)")
+    elif semantics.max_spikes == 1:
         level = f"theta * (1 + int(v {above} theta))"
         two_phase = semantics.reset is Reset.TWO_PHASE
         code.add(f"count = int(w {above} {level if two_phase else 'theta'})")

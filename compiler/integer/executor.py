@@ -271,7 +271,16 @@ def _fiber(projection: Projection, graph: Graph, target: PopulationState) -> _Fi
 
 def _plastic_fiber(projection: Projection, graph: Graph, core: PopulationState) -> Plastic:
     delay = projection.delay + registered(projection, graph)
-    rule = None if projection.plasticity is None else projection.plasticity.rule
+    plasticity = projection.plasticity
+    if plasticity is not None and plasticity.scaling is not None:
+        raise fail(
+            "E0301",
+            f"the weights of '{projection.name}' are scaled to {plasticity.scaling.target:g}; the "
+            "integer rung scales none",
+            projection.at,
+            "learn on the golden rung",
+        )
+    rule = None if plasticity is None else plasticity.rule
     if isinstance(rule, IntegerPairSTDP):
         axonal = sides(rule, projection.delay)[0] + registered(projection, graph)
         early = axonal > 0 or isinstance(graph.node(projection.pre), Input)

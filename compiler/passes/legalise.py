@@ -150,7 +150,7 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 )
         neuron = population.neuron
         adapts = isinstance(neuron, IntegerNeuron) and neuron.adapt_inc is not None
-        if adapts and not features.adaptive:
+        if (adapts or population.adaptive is not None) and not features.adaptive:
             found.add(
                 "E0301",
                 f"the threshold of '{population.name}' adapts; {target.name} has fixed thresholds",

@@ -42,6 +42,7 @@ from ...ir.recovery import DECAY
 from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters
 from ..connectivity import to_sparse
+from .adaptation import with_adaptation
 from .fold import per_channel, scale_outputs, spread
 from .pairs import NoFormError, integer_pairs
 from .recovery import centred, most_decay_bits, recovery_error, recovery_shift, with_recovery
@@ -76,6 +77,9 @@ class Quantise:
     where neurons differ in their input gain or the rails do not fit ``weight_bits``. A rule in real
     numbers (`PairSTDP`) leaves the unit free: its weights, rails and amplitudes are rounded to it,
     its traces get 16 bits (`IntegerPairSTDP`).
+
+    A threshold that adapts is one of integers (``adapt_inc``) where that says the same, but for
+    rounding h to its unit; else it is refused (E0301): see ``with_adaptation``.
     """
 
     NAME: ClassVar[str] = "quantise"
@@ -130,7 +134,7 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
             populations.append(population)
             continue
         neuron, integers = _population(population, incoming, graph, options, found)
-        populations.append(replace(population, neuron=neuron))
+        populations.append(replace(population, neuron=neuron, adaptive=None))
         projections.update(integers)
     found.raise_errors()
     return replace(
@@ -243,6 +247,8 @@ def _population(
     neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
     neuron = replace(neuron, v_origin=start - semantics.v_init)
     neuron = with_recovery(neuron, population, step, start, unit, found)
+    if population.adaptive is not None:
+        neuron = with_adaptation(neuron, population, population.adaptive, graph.dt, found)
     return neuron, {
         p.name: replace(
             p,
@@ -300,6 +306,15 @@ def _in_units(
             "whole numbers",
             projection.at,
             "run it on the golden rung, which has it as it is",
+        )
+        return projection
+    if plasticity.scaling is not None:
+        found.add(
+            "E0405",
+            f"the weights of '{projection.name}' are scaled to {plasticity.scaling.target:g}; in "
+            "whole numbers they would miss that by their rounding",
+            projection.at,
+            "learn on the golden rung, and compile the weights that it learned, without plasticity",
         )
         return projection
     factor = float(gain.flat[0]) / scale

@@ -112,6 +112,9 @@ def semantics(population: Population) -> str:
         if rules.refractory:
             frozen = ", v frozen" if rules.refractory_frozen else ""
             parts.append(f"{rules.refractory} refractory steps{frozen}")
+    if population.adaptive is not None:
+        lasting = ", from sample to sample" if population.adaptive.persistent else ""
+        parts.append(f"the threshold adapts{lasting}")
     if isinstance(neuron, Izhikevich):
         parts.append(f"{neuron.substeps} Euler step{'s' * (neuron.substeps > 1)} of v")
     elif "u" in neuron.STATE:

@@ -21,13 +21,21 @@ from spikec.ir.neurons import (
     Izhikevich,
     LinearLIF,
     Neuron,
+    PointLIF,
     Relay,
     Threshold,
 )
 from spikec.ir.numerics import Format, Numerics
 from spikec.ir.recovery import Recovery
 from spikec.ir.semantics import Decay, Gain, IntegratorGain, Reset, Semantics
-from spikec.ir.step import StepParameters, decay, gain, step_parameters
+from spikec.ir.step import (
+    StepParameters,
+    alpha_propagator,
+    decay,
+    gain,
+    propagator,
+    step_parameters,
+)
 
 LEAK = 40.0
 TAU, TAU_SYN, R, W_IN, V_LEAK, THETA, V_RESET = 2.5e-3, 1e-3, 3.0, 5.0, 0.25, 0.7, -0.1
@@ -61,7 +69,12 @@ def integer() -> IntegerNeuron:
 
 
 def expected_decay(tau: float, semantics: Semantics) -> float:
-    return 1 - DT / tau if semantics.decay is Decay.EULER else math.exp(-DT / tau)
+    x = DT / tau
+    return {
+        Decay.EULER: 1 - x,
+        Decay.EXPONENTIAL: math.exp(-x),
+        Decay.MIDPOINT: 1 - x + x * x / 2,
+    }[semantics.decay]
 
 
 def expected_gain(g: float, tau: float, semantics: Semantics) -> float:
@@ -146,12 +159,39 @@ def test_closed_form(neuron: Neuron, name: str) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> None:
     neurons = {type(neuron): neuron for neuron in (*REAL_MODELS, integer())}
+    if issubclass(model, PointLIF):
+        values: list[Any] = [real(1.0)] * 5
+        with pytest.raises(TypeError, match="a point neuron has an equation"):
+            step_parameters(model(*values), Semantics(), DT)
+        return
     assert model in neurons, f"{model.__name__} is new: give it a step, and an entry here"
     if model is IntegerNeuron:
         with pytest.raises(TypeError, match="an integer population has no real-valued step"):
             step_parameters(neurons[model], Semantics(), DT)
     else:
         assert isinstance(step_parameters(neurons[model], Semantics(), DT), StepParameters)
+
+
+@pytest.mark.parametrize("tau_syn", [1e-3, 2.5e-3, 2.5e-3 * (1 + 1e-9), 2.51e-3, 40e-3])
+def test_propagators_are_the_integrals_of_their_docstrings(tau_syn: float) -> None:
+    ends, weights = np.polynomial.legendre.leggauss(40)
+    for dt in (1e-5, 1e-4, 2e-3):
+        s = (ends + 1) * dt / 2
+        area = np.exp(-s / tau_syn) * np.exp(-(dt - s) / TAU) * weights * dt / 2
+        assert float(propagator(real(tau_syn), real(TAU), dt)) == pytest.approx(
+            area.sum() / TAU, rel=1e-13
+        )
+        assert float(alpha_propagator(real(tau_syn), real(TAU), dt)) == pytest.approx(
+            (math.e / (TAU * tau_syn) * s * area).sum(), rel=1e-11
+        )
+
+
+def test_a_propagated_gain_is_a_jump_and_a_current_that_decays() -> None:
+    rules = Semantics(decay=Decay.EXPONENTIAL, gain=Gain.PROPAGATED)
+    lif = step_parameters(REAL_MODELS[1], rules, DT)
+    cuba = step_parameters(REAL_MODELS[2], rules, DT)
+    assert float(lif.gain_v) == R and cuba.gain_u is not None and float(cuba.gain_u) == W_IN
+    assert float(cuba.gain_v) == R * float(propagator(real(TAU_SYN), real(TAU), DT))
 
 
 def test_unknown_model_is_refused_by_name() -> None:
@@ -193,7 +233,7 @@ class TestLimits:
 
     def test_euler_and_exact_agree_as_dt_vanishes(self) -> None:
         """Both are first order: the difference falls with the square of dt."""
-        kinds = [Semantics(decay=d, gain=g) for d in Decay for g in Gain]
+        kinds = [Semantics(decay=d, gain=g) for d in Decay for g in set(Gain) - {Gain.PROPAGATED}]
         for tau in self.TAUS:
             for dt in (1e-6, 1e-8):
                 decays = [float(decay(tau, dt, s)) for s in kinds]

@@ -30,12 +30,14 @@ from spikec.ir.neurons import (
     LI,
     LIF,
     MODELS,
+    AdEx,
     CubaLI,
     CubaLIF,
     IntegerNeuron,
     Integrator,
     LinearLIF,
     Neuron,
+    PointLIF,
     Relay,
     Threshold,
 )
@@ -216,6 +218,14 @@ def test_every_connection_is_known_to_the_verifier(kind: type[Connection]) -> No
     assert kind in found, f"add a valid {kind.__name__} to VALID"
 
 
+POINT: dict[str, Any] = {
+    "tau_mem": real(0.02),
+    "capacity": real(1e-9),
+    "v_leak": real(0.0),
+    "v_threshold": real(1.0),
+    "v_reset": real(0.0),
+}
+
 NEURONS: tuple[Neuron, ...] = (
     IF(real(1.0), real(1.0)),
     lif(),
@@ -228,19 +238,23 @@ NEURONS: tuple[Neuron, ...] = (
     integer(),
     LinearLIF(real(1.0), real(1.0), real(0.0), real(1.0)),
     izhikevich("RS"),
+    PointLIF(**POINT),
+    AdEx(**POINT),
 )
 
 
 @pytest.mark.parametrize("neuron", NEURONS, ids=lambda neuron: type(neuron).__name__)
 def test_every_model_is_accepted_and_its_parameters_are_checked(neuron: Neuron) -> None:
-    verify(net(populations=(Population("p", (2,), neuron),), projections=(), outputs=(), probes=()))
+    rules = Semantics(reset=Reset.VALUE) if isinstance(neuron, PointLIF) else Semantics()
+    sound = Population("p", (2,), neuron, rules)
+    verify(net(populations=(sound,), projections=(), outputs=(), probes=()))
     for parameter in neuron.parameters():
         bad = replace(neuron, **{parameter: real([1.0, np.nan])})
-        graph = Graph("g", 1e-3, (), (Population("p", (2,), bad),), (), ())
+        graph = Graph("g", 1e-3, (), (replace(sound, neuron=bad),), (), ())
         refused(graph, "E0106", f"'p': 1 of 2 values of {parameter} are not finite")
     for parameter in neuron.TIMES:
         bad = replace(neuron, **{parameter: real([0.01, -0.02])})
-        graph = Graph("g", 1e-3, (), (Population("p", (2,), bad),), (), ())
+        graph = Graph("g", 1e-3, (), (replace(sound, neuron=bad),), (), ())
         refused(graph, "E0107", f"'p': {parameter} is -0.02 s; it must be positive")
 
 

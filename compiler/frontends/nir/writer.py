@@ -180,6 +180,12 @@ class _Layout:
             what = "with a linear leak" if isinstance(neuron, LinearLIF) else "of Izhikevich's"
             self._cannot(f"NIR has no neuron {what}", population.at, "keep the canonical text")
             return _Out("Input", {})
+        if population.adaptive is not None:
+            self._cannot(
+                f"NIR has no adaptive threshold, which '{population.name}' has",
+                population.at,
+                "keep the canonical text",
+            )
         if isinstance(neuron, Relay):
             self.found.add("W0133", "a relay is written as a Scale by one", population.at)
             return _Out("Scale", {"scale": np.ones(shape)})

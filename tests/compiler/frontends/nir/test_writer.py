@@ -21,6 +21,7 @@ from spikec.ir import neurons as n
 from spikec.ir.diagnostics import NOWHERE, SpikecError
 from spikec.ir.dialects import DIALECTS
 from spikec.ir.graph import Graph, Input, Output, Population, Probe, Projection
+from spikec.ir.homeostasis import AdaptiveThreshold
 from spikec.ir.numerics import Format, Numerics
 from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
 from spikec.ir.semantics import Semantics
@@ -389,6 +390,14 @@ def test_what_nir_cannot_hold(tmp_path: Path) -> None:
     for neuron in (linear, quadratic):
         unknown = (replace(graph.populations[0], neuron=neuron),)
         assert refused(graph.with_(populations=unknown), path) == {"E0119"}
+    cell = n.LIF(*(np.ones(()) for _ in range(4)))
+    adapts = replace(
+        graph.populations[0],
+        neuron=cell,
+        semantics=Semantics(),
+        adaptive=AdaptiveThreshold(np.ones(())),
+    )
+    assert refused(graph.with_(populations=(adapts,)), path) == {"E0119"}
 
 
 def test_names_that_hdf5_cannot_hold(tmp_path: Path) -> None:

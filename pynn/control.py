@@ -1,0 +1,77 @@
+"""Setting up, running and ending a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyNN import common
+from pyNN.recording import get_io
+
+from ..ir.diagnostics import fail
+from . import simulator
+from .simulator import state
+from .where import here
+
+
+def setup(
+    timestep: float = 0.1,
+    min_delay: float | str = "auto",
+    *,
+    rung: str = "golden",
+    dialect: str = "brian2",
+    seed: int = 1,
+    **extra_params: Any,
+) -> int:
+    """Begin a script; forgets any network before.
+
+    ``timestep`` and ``min_delay`` are in ms. ``rung`` runs the network: ``golden`` in float64,
+    ``integer`` as it is after quantising. ``dialect`` says how a step works: ``brian2`` as
+    pyNN.brian2 takes it, ``spinnaker`` as SpiNNaker does. ``seed`` is that of Poisson and noise
+    sources. Raises E1002 for a step that is not positive, or for what there is not.
+    """
+    if not timestep > 0:
+        raise fail("E1002", f"timestep is {timestep!r} ms; it must be positive", here())
+    try:
+        common.setup(timestep, min_delay, **extra_params)
+    except Exception as error:  # PyNN raises nothing more specific
+        raise fail("E1002", f"setup(): {error}", here()) from error
+    state.clear()
+    state.dt = float(timestep)
+    state.min_delay = min_delay
+    state.max_delay = extra_params.get("max_delay", "auto")
+    state.configure(rung, dialect, seed)
+    return int(rank())
+
+
+def end(compatible_output: bool = True) -> None:
+    """Write what the script recorded to files."""
+    for population, variables, filename in state.write_on_end:
+        population.write_data(get_io(filename), variables)
+    state.write_on_end = []
+
+
+run, run_until = common.build_run(simulator)
+run_for = run
+
+_reset = common.build_reset(simulator)
+
+
+def reset(annotations: Any = None) -> None:
+    """Back to time zero, in a new segment: states and plastic weights as they were at first."""
+    _reset({} if annotations is None else annotations)
+    for population in state.populations:
+        population.forget()
+    for source in state.sources:
+        source.forget()
+
+
+initialize = common.initialize
+
+(
+    get_current_time,
+    get_time_step,
+    get_min_delay,
+    get_max_delay,
+    num_processes,
+    rank,
+) = common.build_state_queries(simulator)

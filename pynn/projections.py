@@ -1,0 +1,283 @@
+"""Projections: the synapses that connectors make, kept as flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pyNN import common
+from pyNN.connectors import Connector
+from pyNN.parameters import ParameterSpace
+from pyNN.space import Space
+
+from ..ir.diagnostics import fail
+from . import simulator
+from .simulator import state
+from .synapses import StaticSynapse, STDPMechanism, TsodyksMarkramSynapse
+from .where import coded, here
+
+_KNOWN = (StaticSynapse, TsodyksMarkramSynapse, STDPMechanism)
+_INDICES = {"presynaptic_index": "pre_index", "postsynaptic_index": "post_index"}
+
+
+class Connection(common.Connection):
+    """One synapse of a projection, whose arrays it reads and writes."""
+
+    def __init__(self, projection: Projection, k: int) -> None:
+        self._projection, self._k = projection, k
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._projection.values(name)[self._k]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+            return
+        values = np.array(self._projection.values(name))
+        values[self._k] = value
+        self._projection.change(name, values)
+
+    def as_tuple(self, *names: str) -> tuple[Any, ...]:
+        """The values of some attributes."""
+        return tuple(getattr(self, name) for name in names)
+
+
+class Projection(common.Projection):
+    """The synapses between two populations, views or assemblies.
+
+    ``pre_index`` and ``post_index`` (int32, one a synapse) count the cells of ``pre`` and ``post``;
+    synapses stand in ascending order of the post cell. ``attributes`` has each parameter in PyNN's
+    units, one number where all synapses share it; delays are whole steps.
+    """
+
+    __doc__ = common.Projection.__doc__
+    _simulator = simulator
+    _static_synapse_class = StaticSynapse
+
+    def __init__(
+        self,
+        presynaptic_population: Any,
+        postsynaptic_population: Any,
+        connector: Any,
+        synapse_type: Any = None,
+        source: Any = None,
+        receptor_type: Any = None,
+        space: Any = None,
+        label: str | None = None,
+    ) -> None:
+        self.at = here()
+        if not isinstance(connector, Connector):
+            raise fail("E1001", f"{connector!r} is no connector", self.at)
+        if synapse_type is not None and not isinstance(synapse_type, _KNOWN):
+            module = type(synapse_type).__module__
+            raise fail(
+                "E1001",
+                f"{module}.{type(synapse_type).__name__} is no synapse of spikec.pynn; there are "
+                f"{', '.join(kind.__name__ for kind in _KNOWN)}",
+                self.at,
+            )
+        state.touched("the network")
+        name = label or f"{presynaptic_population.label} to {postsynaptic_population.label}"
+        self._pre_parts: list[npt.NDArray[np.int32]] = []
+        self._post_parts: list[tuple[int, int]] = []
+        self._value_parts: dict[str, list[Any]] = {}
+        with coded(f"projection '{name}'"):
+            super().__init__(
+                presynaptic_population,
+                postsynaptic_population,
+                connector,
+                synapse_type,
+                source,
+                receptor_type,
+                Space() if space is None else space,
+                label,
+            )
+            try:
+                connector.connect(self)
+            except NotImplementedError as error:
+                raise fail(
+                    "E1001",
+                    f"projection '{name}': {type(connector).__name__} cannot do this: "
+                    f"{str(error) or 'not implemented in PyNN'}",
+                    self.at,
+                ) from error
+        self._gather()
+        state.projections.append(self)
+
+    # -- what connectors call
+
+    def _convergent_connect(
+        self,
+        presynaptic_indices: Any,
+        postsynaptic_index: Any,
+        location_selector: Any = None,
+        **connection_parameters: Any,
+    ) -> None:
+        if location_selector is not None:
+            raise fail(
+                "E1001", "a location selector; cells of spikec.pynn have one compartment", self.at
+            )
+        pre = np.asarray(presynaptic_indices, np.int32)
+        self._pre_parts.append(pre)
+        self._post_parts.append((int(postsynaptic_index), pre.size))
+        connection_parameters["delay"] = self._steps(connection_parameters["delay"])
+        for name, value in connection_parameters.items():
+            self._value_parts.setdefault(name, []).append(value)
+
+    def connect_rows(
+        self, pre: npt.NDArray[np.int32], counts: npt.NDArray[np.int64], values: dict[str, Any]
+    ) -> None:
+        """Add all synapses at once: ``counts`` of them for each post cell, in order."""
+        self._pre_parts.append(pre)
+        self._post_parts = []
+        self._counts = counts
+        values["delay"] = self._steps(values["delay"])
+        self._value_parts = {name: [value] for name, value in values.items()}
+
+    def _gather(self) -> None:
+        """Make arrays of what the connector has made."""
+        none = [np.zeros(0, np.int32)]
+        self.pre_index = np.concatenate(self._pre_parts or none)
+        if self._post_parts:
+            post, counts = np.array(self._post_parts, np.int64).T
+        else:
+            counts = getattr(self, "_counts", np.zeros(0, np.int64))
+            post = np.arange(counts.size)
+        self.post_index = np.repeat(post.astype(np.int32), counts)
+        self._pre_parts, self._post_parts = [], []
+        self.attributes: dict[str, Any] = {}
+        if not self._value_parts:  # no synapse at all: the parameters that they would have
+            space = self.synapse_type.native_parameters
+            self.attributes = {name: np.zeros(0) for name in space.keys()}  # noqa: SIM118
+        for name in list(self._value_parts):  # one by one: a part is twice in memory
+            self.attributes[name] = _joined(self._value_parts.pop(name), counts)
+        if (np.diff(self.post_index) < 0).any():
+            order = np.argsort(self.post_index, kind="stable")
+            self.pre_index, self.post_index = self.pre_index[order], self.post_index[order]
+            self.attributes = {
+                name: value[order] if np.ndim(value) else value
+                for name, value in self.attributes.items()
+            }
+
+    def _steps(self, delay: Any) -> Any:
+        """Delays in ms as whole steps: an int, or int32; E1003 for one that is out of range."""
+        values = np.asarray(delay, np.float64)
+        if not values.size:
+            return values.astype(np.int32)
+        low, high = float(values.min()), float(values.max())
+        if round(low / state.dt) < 1:
+            raise fail(
+                "E1003",
+                f"projection '{self.label}': the shortest delay is {low:g} ms, below the step of "
+                f"{state.dt:g} ms",
+                self.at,
+                "a spike takes at least one step; lengthen the delay or shorten the step",
+            )
+        if state.max_delay != "auto" and high > float(state.max_delay) + 1e-9:
+            raise fail(
+                "E1003",
+                f"projection '{self.label}': the longest delay is {high:g} ms, above the "
+                f"max_delay of {float(state.max_delay):g} ms given to setup()",
+                self.at,
+            )
+        steps = np.rint(values / state.dt).astype(np.int32)
+        return steps if steps.ndim else int(steps)
+
+    # -- what scripts call
+
+    def __len__(self) -> int:
+        return int(self.pre_index.size)
+
+    def __getitem__(self, k: int) -> Connection:
+        return Connection(self, k)
+
+    @property
+    def connections(self) -> Iterator[Connection]:
+        """All synapses, one by one."""
+        return (Connection(self, k) for k in range(len(self)))
+
+    @property
+    def plastic(self) -> bool:
+        """Whether weights change while the network runs."""
+        return isinstance(self.synapse_type, STDPMechanism)
+
+    def values(self, name: str) -> npt.NDArray[Any]:
+        """An attribute or index of every synapse, as it is now, in PyNN's units."""
+        if name in _INDICES:
+            index: npt.NDArray[np.int32] = getattr(self, _INDICES[name])
+            return index
+        if name == "weight" and self.plastic and state.steps:
+            from .execute import results
+
+            return results().weights(self)
+        if name not in self.attributes:
+            raise fail(
+                "E1002",
+                f"projection '{self.label}' has no attribute '{name}'; it has "
+                f"{', '.join(self.attributes)}",
+                here(),
+            )
+        values = np.asarray(self.attributes[name])
+        return np.broadcast_to(values * state.dt if name == "delay" else values, len(self))
+
+    def change(self, name: str, values: Any) -> None:
+        """Give an attribute another value, one for all or one a synapse."""
+        state.touched(f"{name} of projection '{self.label}'")
+        self.attributes[name] = self._steps(values) if name == "delay" else values
+
+    def _set_attributes(self, parameter_space: ParameterSpace) -> None:
+        for name, value in parameter_space.items():
+            if value.is_homogeneous:
+                self.change(name, float(value.evaluate(simplify=True)))
+            else:
+                matrix = np.asarray(value.evaluate(simplify=False), np.float64)
+                self.change(name, matrix[self.pre_index, self.post_index])
+
+    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
+        columns = [self.values(name).tolist() for name in names]
+        return list(zip(*columns, strict=True))
+
+    def _get_attributes_as_arrays(
+        self, names: list[str], multiple_synapses: str = "sum"
+    ) -> list[npt.NDArray[np.float64]]:
+        found = []
+        for name in names:
+            matrix = np.full((self.pre.size, self.post.size), np.nan)
+            at = (self.pre_index, self.post_index)
+            values = np.asarray(self.values(name), np.float64)
+            match multiple_synapses:
+                case "last":
+                    matrix[at] = values
+                case "first":
+                    back = slice(None, None, -1)
+                    matrix[at[0][back], at[1][back]] = values[back]
+                case "sum":
+                    matrix[at] = 0.0
+                    np.add.at(matrix, at, values)
+                case "min":
+                    matrix[at] = np.inf
+                    np.minimum.at(matrix, at, values)
+                case _:
+                    matrix[at] = -np.inf
+                    np.maximum.at(matrix, at, values)
+            found.append(matrix)
+        return found
+
+
+def _joined(parts: list[Any], counts: npt.NDArray[np.int64]) -> Any:
+    """The values of all synapses, from those of each post cell; one number where all are alike."""
+    if all(np.ndim(part) == 0 for part in parts) and len({*map(float, parts)}) == 1:
+        return parts[0]
+    if len(parts) == 1:
+        return np.asarray(parts[0])
+    dtype = np.result_type(*{np.asarray(part).dtype for part in parts})
+    found = np.empty(int(counts.sum()), np.int32 if dtype.kind == "i" else np.float64)
+    first = 0
+    for part, size in zip(parts, counts, strict=True):
+        found[first : first + size] = part
+        first += size
+    return found

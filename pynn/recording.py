@@ -1,0 +1,96 @@
+"""What a script records, out of the run of its network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pyNN import recording
+
+from ..ir.diagnostics import fail
+from . import simulator
+from .simulator import state
+from .where import coded, here
+
+
+class Recorder(recording.Recorder):
+    """The recorded cells of one population.
+
+    Data begin at ``first``, the step of the last ``get_data(clear=True)``.
+    """
+
+    _simulator = simulator
+
+    sampling_interval: float
+
+    def __init__(self, population: Any = None, file: Any = None) -> None:
+        super().__init__(population, file)
+        self.first = 0
+
+    def record(self, variables: Any, ids: Any, *rest: Any, **named: Any) -> None:
+        """Record ``variables`` of ``ids`` from now on; E1005 for one that they do not have."""
+        label = self.population.label
+        try:
+            with coded(f"'{label}'"):
+                super().record(variables, ids, *rest, **named)
+        except ValueError as error:
+            raise fail("E1005", f"'{label}': {error}", here()) from error
+
+    def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
+        interval = self.sampling_interval if sampling_interval is None else sampling_interval
+        every = interval / state.dt
+        if every < 0.999 or abs(every - round(every)) > 1e-6:
+            raise fail(
+                "E1005",
+                f"'{self.population.label}' is recorded every {interval:g} ms, which is no whole "
+                f"number of steps of {state.dt:g} ms",
+                here(),
+            )
+        self.sampling_interval = interval
+        state.version += 1
+
+    def _clear_simulator(self) -> None:
+        self.first = state.steps
+
+    def _reset(self) -> None:
+        state.version += 1
+
+    def store_to_cache(self, annotations: Any = None) -> None:
+        """Keep the segment that a reset ends."""
+        super().store_to_cache(annotations)
+        self.first = 0
+
+    def _places(self, ids: Any) -> npt.NDArray[np.int64]:
+        places: npt.NDArray[np.int64] = self.population.id_to_index(np.fromiter(ids, np.int64))
+        return places
+
+    def _spikes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        from .execute import results
+
+        step, cell = results().spikes(self.population)
+        keep = step >= self.first
+        return step[keep], cell[keep]
+
+    def _get_spiketimes(
+        self, ids: Any, clear: bool = False
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        step, cell = self._spikes()
+        keep = np.isin(cell, self._places(ids)) if len(ids) else np.zeros(cell.size, bool)
+        return cell[keep] + int(self.population.first_id), step[keep] * state.dt
+
+    def _get_all_signals(
+        self, variable: Any, ids: Any, clear: bool = False
+    ) -> tuple[npt.NDArray[np.float64], None]:
+        from .execute import results
+
+        places = self._places(ids)
+        values = results().trace(self.population, variable.name, places)
+        every = round(self.sampling_interval / state.dt)
+        return values[self.first :: every], None
+
+    def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
+        _, cell = self._spikes()
+        counts = np.bincount(cell, minlength=self.population.size)
+        ids = sorted(self.filter_recorded(variable, filter_ids))
+        return {int(id_): int(counts[self.population.id_to_index(id_)]) for id_ in ids}

@@ -1,0 +1,59 @@
+"""Diagnostics that name the line of the user's script."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyNN
+from pyNN import errors
+
+from ..ir.diagnostics import Location, fail
+
+_OURS = tuple(str(Path(module).parent.resolve()) for module in (__file__, pyNN.__file__))
+_OURS = (*_OURS, contextlib.__file__)
+
+
+def here() -> Location:
+    """The innermost line on the stack that is neither ours nor PyNN's."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith("<") and not str(Path(name).resolve()).startswith(_OURS):
+            return Location(name, line=frame.f_lineno)
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return Location()
+
+
+@contextmanager
+def coded(what: str) -> Iterator[None]:
+    """Turn what PyNN's own checks raise into coded diagnostics about ``what``."""
+    try:
+        yield
+    except errors.RecordingError as error:
+        names = ", ".join(error.cell_type.recordable)
+        raise fail(
+            "E1005", f"{what} has no '{error.variable.name}' to record; it has {names}", here()
+        ) from error
+    except errors.NonExistentParameterError as error:
+        known = ", ".join(sorted(error.valid_parameter_names))
+        raise fail(
+            "E1002", f"{what} has no parameter '{error.parameter_name}'; it has {known}", here()
+        ) from error
+    except errors.ConnectionError as error:
+        text = str(error)
+        if text.startswith("Weights must be"):
+            raise fail(
+                "E1004",
+                f"{what}: {text[0].lower()}{text[1:]}",
+                here(),
+                "PyNN gives inhibitory currents a negative weight, and conductances a positive one",
+            ) from error
+        raise fail("E1007", f"{what}: {text}", here()) from error
+    except (errors.InvalidParameterValueError, errors.InvalidDimensionsError) as error:
+        raise fail("E1002", f"{what}: {error}", here()) from error
