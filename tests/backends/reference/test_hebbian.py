@@ -20,9 +20,10 @@ from spikec.ir.connections import Connection, Dense, OneToOne, Sparse
 from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection, Tied
-from spikec.ir.neurons import IF, LI, Relay
+from spikec.ir.homeostasis import Scaling
+from spikec.ir.neurons import IF, LI, PointLIF, Receptor, Relay
 from spikec.ir.plasticity import Hebbian, PairSTDP, Plasticity, Transmit
-from spikec.ir.semantics import Semantics
+from spikec.ir.semantics import Current, Reset, Semantics
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 
@@ -211,6 +212,49 @@ def test_pairs_can_be_tied_too() -> None:
     assert len(np.unique(v)) > 10
 
 
+def test_values_arrive_at_receptors() -> None:
+    """Where nothing is learned it is the projection without a rule; a late receptor is refused."""
+    volt, one = real(-65e-3), OneToOne(real(1), (N,))
+    cell = PointLIF(
+        *(real(20e-3), real(1e-9), volt, real(1.0), volt),
+        v_init=volt,
+        receptors=(Receptor("up", tau=real(5e-3)), Receptor("down", tau=real(9e-3))),
+    )
+    found = []
+    for rule, current in (
+        (None, Current.NEW),
+        (Hebbian(0.0), Current.NEW),
+        (Hebbian(0.0), Current.OLD),
+    ):
+        plasticity = None if rule is None else Plasticity(rule, -2, 2)
+        graph = Graph(
+            "ports",
+            1e-3,
+            (Input("line", (N,)),),
+            (
+                Population("x", (N,), Relay()),
+                Population("cell", (RANK,), cell, Semantics(current=current, reset=Reset.VALUE)),
+            ),
+            (
+                Projection("to x", "line", "x", one),
+                Projection("H", "x", "cell", Dense(H), 1, plasticity=plasticity, receptor="down"),
+            ),
+            (Output("out", "cell"),),
+        )
+        verify(graph)
+        line = np.random.default_rng(1).normal(size=(2, 9, N))
+        stimulus = Stimulus({"line": Events.from_dense(line)})
+        record = [("cell", name) for name in ("up", "down", "v")]
+        if current is Current.OLD:
+            with pytest.raises(SpikecError, match=r"E0301.*'H' sends by weights that may change"):
+                run_golden(graph, stimulus, record=record, codegen="numpy")
+        else:
+            found.append(run_golden(graph, stimulus, record=record, codegen="numpy").states)
+    for key in record:
+        np.testing.assert_allclose(found[0][key], found[1][key], rtol=1e-12, atol=0)
+    assert np.ptp(found[1]["cell", "down"]) > 0.1 and not found[1]["cell", "up"].any()
+
+
 @pytest.mark.slow
 def test_compiled_code_learns_the_same() -> None:
     r = np.random.default_rng(2)
@@ -253,6 +297,10 @@ def test_what_does_not_fit_is_said() -> None:
         ("E0215", "'H': its post_factor is 'q', which is no node")
     ]
     assert refused(rule(Hebbian(float("nan")))) == [("E0209", "'H': eta is nan; it must be finite")]
+    ((code, said),) = refused(
+        changed("H", plasticity=Plasticity(Hebbian(1), -1, 1, scaling=Scaling(1.0)))
+    )
+    assert code == "E0209" and said.startswith("'H': Hebbian moves weights in every step")
     ((code, said),) = refused(changed("H", plasticity=Plasticity(Hebbian(1), 0, 1)))
     assert code == "E0210" and said.startswith("'H': 2 of 12 plastic weights lie outside 0 to 1")
     negative = Dense(-H.T)

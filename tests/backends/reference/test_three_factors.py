@@ -22,6 +22,7 @@ from spikec.ir.connections import Dense, OneToOne
 from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Recording, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
+from spikec.ir.homeostasis import Scaling
 from spikec.ir.neurons import IF, LI, Relay
 from spikec.ir.plasticity import (
     Coincidence,
@@ -325,6 +326,26 @@ def test_triplets_are_scaled_as_a_whole() -> None:
     twice = run(network(replace(rule, a_minus=0.04, a3_minus=0.06), 1), trains).weights["w"]
     np.testing.assert_allclose(scaled, twice, rtol=0, atol=1e-12)
     assert np.abs(scaled - run(network(rule, 1), trains).weights["w"]).max() > 1e-3
+
+
+def test_weights_are_scaled_after_their_last_change() -> None:
+    """A reward in the last step, too: what it changes is in the sum that is the target."""
+    rule = ThreeFactorSTDP.delta("reward", eta=1e-3, tau_e=1.0)
+    graph = network(rule, 0, hidden=False)
+    scaled = Plasticity(rule, 0, 1, scaling=Scaling(1.2))
+    learner = replace(graph.projections[0], plasticity=scaled)
+    graph = replace(graph, projections=(learner, *graph.projections[1:]))
+    verify(graph)
+    trains = fixed()
+    trains["line"] = np.tile(np.array([1, 0, 0]), (2, 20, 1))
+    trains["reward"] = np.ones((2, 20, 1))
+    w = run(graph, trains).weights["w"]
+    e = [sum(exp(-(t - k) * DT) for k in range(t + 1)) for t in range(20)]
+    wanted = W + 1e-3 * sum(e) * np.array([1, 0, 0])
+    for sample in w:
+        wanted = wanted * (1.2 / wanted.sum(axis=1, keepdims=True))
+        np.testing.assert_allclose(sample, wanted, rtol=0, atol=1e-12)
+        wanted = wanted + 1e-3 * sum(e) * np.array([1, 0, 0])
 
 
 @pytest.mark.slow
