@@ -360,7 +360,8 @@ CODES: dict[str, Code] = {
     "E0401": Code(
         "the format cannot hold the network",
         "With this many bits a threshold or a weight leaves the range of the state. Use more "
-        "state bits or fewer weight bits.",
+        "state bits or fewer weight bits. SpiNNaker's s16.15 cannot be widened: there parameters "
+        "in mV, nA, nF and ms are at least 2^-15 and below 2^16.",
     ),
     "E0402": Code(
         "an option of the quantiser is out of range",
@@ -548,7 +549,7 @@ CODES: dict[str, Code] = {
     # -- E10: PyNN scripts ---------------------------------------------------------------------
     "E1001": Code(
         "there is no such model or connector",
-        "spikec.pynn has the cells, synapses and connectors that the graph can express. Models of "
+        "The module has the cells, synapses and connectors that the graph can express. Models of "
         "another simulator's module, native models and multi-compartment cells are not among them.",
     ),
     "E1002": Code(

@@ -97,8 +97,8 @@ class Projection(Record):
     step from its first on; when ``recurrent``, semantics may leave it out of the first. With
     ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part;
     when ``tied``, they follow those of a projection that learns, and the connection has what they
-    are before. ``receptor`` is the port where it ends: one of those of a point neuron, or
-    ``current``.
+    are before anything is learned. ``receptor`` is the port where it ends: one of those of a point
+    neuron, or ``current``.
     """
 
     name: str
@@ -110,9 +110,9 @@ class Projection(Record):
     recurrent: bool = False
     at: Location = NOWHERE
     plasticity: Plasticity | None = omitted(None)
-    tied: Tied | None = omitted(None)
     receptor: str | None = omitted(None)
     short_term: TsodyksMarkram | None = omitted(None)
+    tied: Tied | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

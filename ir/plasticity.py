@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from .diagnostics import fail
 from .homeostasis import Scaling
-from .numerics import Rounding
+from .numerics import S411, S1615, Rounding
 from .records import Record, frozen_array, omitted
 
 LFSR_TAPS = 0x80200003
@@ -59,6 +59,9 @@ MAX_SHIFT = 31
 MAX_STREAMS = 1 << 16
 MAX_CALCIUM_BITS = 16
 MAX_MEMBRANE = 2.0**62
+# Of SpiNNaker: the largest word of a ring buffer, and the most that it is shifted to be s16.15.
+WORD = (1 << 16) - 1
+MAX_RING_SHIFT = 15
 
 
 def next_state(state: int) -> int:
@@ -813,6 +816,79 @@ ORDERS = {
 and are remembered (X), the post ones change weights (Q) and are remembered (Y)."""
 
 
+@dataclass(frozen=True, eq=False)
+class SpinnakerPairSTDP(Rule):
+    r"""`PairSTDP` in the arithmetic of SpiNNaker: weights change when a pre spike comes by.
+
+    A pre spike of tick t after one of tick :math:`t'` (0 before the first), with d the delay of the
+    projection, :math:`L_+` ``decay_plus``, :math:`L_-` ``decay_minus``, 0 beyond their end, and
+    :math:`\lfloor\cdot\rfloor` a shift of the product:
+
+    .. math::
+        w &= W\, 2^N, \\
+        w &\leftarrow \min(w + \lfloor A_+ \lfloor x\, L_+[\Delta]\, 2^{-11} \rfloor 2^{-11}
+            \rfloor, w_\mathrm{max}), \quad \Delta = s + d - t',
+            \text{ of each post spike } s \text{ in } t' < s + d \le t, \\
+        w &\leftarrow \max(w - \lfloor A_- \lfloor y\, L_-[t - s - d]\, 2^{-11} \rfloor 2^{-11}
+            \rfloor, w_\mathrm{min}), \quad \text{of the last } s + d \le t, \\
+        W &\leftarrow \lfloor w\, 2^{-N} \rfloor \bmod 2^{16}, \quad
+        \text{which is what is sent}.
+
+    x is the trace that the pre spike of :math:`t'` left, y that of s; a spike leaves
+    :math:`\lfloor x\,L\,2^{-11} \rfloor + 2^{11}` of what was there before. Traces and L are s4.11,
+    ``a_plus``, ``a_minus``, ``w_min`` and ``w_max`` s16.15 in nA, N is ``shift``, that of the ring
+    buffer. So the whole delay is dendritic, and spikes that meet depress. A post neuron remembers
+    its last 15 spikes: of more between two pre spikes the first are lost, and one of tick 0
+    potentiates nothing. A trace that passes 16 wraps, and does the opposite: then w may leave its
+    rails. Without learning no spike is remembered. At the end of a sample weights change as by a
+    last pre spike that sends nothing and does not depress: nothing is lost when all but the weights
+    is cleared.
+
+    Source: sPyNNaker (from 1!7.0.0 on), neural_modelling/src/neuron/plasticity/stdp:
+    synapse_dynamics_stdp_mad_impl.c, post_events.h, timing_pair_impl.h, maths.h,
+    weight_additive_one_term_impl.h.
+    """
+
+    INTEGER: ClassVar[bool] = True
+
+    decay_plus: npt.NDArray[np.int64]
+    decay_minus: npt.NDArray[np.int64]
+    a_plus: int
+    a_minus: int
+    w_min: int
+    w_max: int
+    shift: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("decay_plus", "decay_minus"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre spikes change weights: they also bring what post spikes changed."""
+        return self.a_plus != 0 or self.a_minus != 0
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        for name in ("decay_plus", "decay_minus"):
+            table = getattr(self, name)
+            if table.ndim != 1 or not ((table >= 0) & (table <= 1 << S411.point)).all():
+                yield f"{name} is no table of values from 0 to {1 << S411.point}"
+        for name in ("a_plus", "a_minus"):
+            if not 0 <= getattr(self, name) <= S1615.high:
+                yield f"{name} is {getattr(self, name)}; it must be 0 to {S1615.high}"
+        if not 0 <= self.w_min <= self.w_max <= S1615.high:
+            yield (
+                f"w_min is {self.w_min} and w_max {self.w_max}; they must be ordered, from 0 to "
+                f"{S1615.high}"
+            )
+        if not 0 <= self.shift <= MAX_RING_SHIFT:
+            yield f"shift is {self.shift}; it must be 0 to {MAX_RING_SHIFT}"
+        elif self.w_max >> self.shift > WORD:
+            yield f"w_max is {self.w_max >> self.shift} words; a weight has 16 bits"
+
+
 def learning_phases(learning: bool | Sequence[bool], samples: int) -> list[bool]:
     """Whether weights change in each sample; E0707 where there are not as many as samples."""
     phases = [learning] * samples if isinstance(learning, bool) else list(learning)
@@ -843,6 +919,7 @@ RULES: tuple[type[Rule], ...] = (
     IntegerPairSTDP,
     ThreeFactorSTDP,
     Hebbian,
+    SpinnakerPairSTDP,
 )
 
 

@@ -42,15 +42,19 @@ from .neurons import (
     LinearLIF,
     Neuron,
     PointLIF,
+    SpinnakerLIF,
     Threshold,
+    port_names,
     receptors,
 )
-from .numerics import Rounding
+from .numerics import S1615, U032, Rounding
 from .plasticity import (
+    MAX_RING_SHIFT,
     MAX_SCALED,
     MAX_WEIGHT,
     RULES,
     SDSP,
+    WORD,
     Coincidence,
     Dependence,
     Hebbian,
@@ -58,6 +62,8 @@ from .plasticity import (
     PairSTDP,
     Plasticity,
     Rule,
+    SpinnakerPairSTDP,
+    Transmit,
     sides,
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
@@ -173,6 +179,8 @@ def _population(population: Population, found: Diagnostics) -> None:
     _receptors(population, found)
     if isinstance(neuron, IntegerNeuron):
         _integer(population, neuron, found)
+    elif isinstance(neuron, SpinnakerLIF):
+        _spinnaker(population, neuron, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
     if population.adaptive is not None:
@@ -257,10 +265,8 @@ def _receptors(population: Population, found: Diagnostics) -> None:
                 )
         delta = receptor.kernel is Kernel.DELTA
         if delta != (receptor.tau is None) or (delta and receptor.reversal is not None):
-            rule = "neither tau nor a reversal potential" if delta else "a tau"
-            found.add(
-                "E0211", f"'{name}': receptor {receptor.name}, {receptor.kernel}, has {rule}", at
-            )
+            rule = "takes neither tau nor a reversal potential" if delta else "needs a tau"
+            found.add("E0211", f"'{name}': receptor {receptor.name} ({receptor.kernel}) {rule}", at)
         if isinstance(population.neuron, Izhikevich) and not delta:
             found.add(
                 "E0211",
@@ -435,6 +441,63 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         _spike_count(population, neuron, neuron.max_spikes, found)
 
 
+def _spinnaker(population: Population, neuron: SpinnakerLIF, found: Diagnostics) -> None:
+    name, at = population.name, population.at
+    state, decay = (S1615.low, S1615.high), (0, U032.high)
+    ranges = {
+        **dict.fromkeys(("v_init", "v_rest", "v_reset", "threshold", "i_offset", "exp_tc"), state),
+        **dict.fromkeys(("decay_e", "init_e", "decay_i", "init_i"), decay),
+        "r": (0, S1615.high),
+        "refractory": (0, S1615.high),
+    }
+    for parameter, (low, high) in ranges.items():
+        value = getattr(neuron, parameter)
+        _parameter_shape(population, parameter, value, found)
+        if value.size and (value.min() < low or value.max() > high):
+            found.add(
+                "E0205",
+                f"'{name}': {parameter} spans {value.min()} to {value.max()}, outside "
+                f"{low} to {high}",
+                at,
+            )
+    for parameter in ("shift_e", "shift_i"):
+        shift = getattr(neuron, parameter)
+        if not 0 <= shift <= MAX_RING_SHIFT:
+            found.add(
+                "E0205",
+                f"'{name}': {parameter} is {shift}; it must be 0 to {MAX_RING_SHIFT}",
+                at,
+                "a word that is shifted further leaves the 32 bits of its input",
+            )
+    rules = {"max_spikes": 1, "registered": False}
+    for rule, must in rules.items():
+        value = getattr(population.semantics, rule)
+        if value != must:
+            found.add("E0205", f"'{name}': {rule} is {value}; SpiNNaker has {must}", at)
+
+
+def _words(projection: Projection, found: Diagnostics) -> None:
+    """What a projection to a population of SpiNNaker must have."""
+    name, at = projection.name, projection.at
+    if projection.delay < 1:
+        found.add(
+            "E0205", f"'{name}': delay is {projection.delay} ticks; SpiNNaker has 1 at least", at
+        )
+    for stage in stages(projection.connection):
+        weight = getattr(stage, "weight", None)
+        if weight is None:
+            continue
+        bad = int(np.sum((weight < 0) | (weight > WORD) | (weight != np.rint(weight))))
+        if bad:
+            found.add(
+                "E0205",
+                f"'{name}': {bad} of {weight.size} weights are no words of 0 to {WORD}; they span "
+                f"{weight.min():g} to {weight.max():g}",
+                at,
+                "what inhibits ends at the receptor 'inhibitory'",
+            )
+
+
 def _quadratic(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
     name, at, numerics = population.name, population.at, neuron.numerics
     missing = [n for n in ("curve", "couple", "rate", "jump") if getattr(neuron, n) is None]
@@ -512,6 +575,8 @@ def _projection(
             at,
         )
     _port(projection, post, found)
+    if fits and isinstance(post.neuron, SpinnakerLIF):
+        _words(projection, found)
     if fits and projection.short_term is not None:
         _short_term(projection, projection.short_term, pre, found)
     if projection.bias is not None and projection.bias.shape not in ((), (post.size,)):
@@ -523,9 +588,8 @@ def _projection(
 
 
 def _port(projection: Projection, post: Population, found: Diagnostics) -> None:
-    name, port, ports = projection.name, projection.receptor, receptors(post.neuron)
-    names = [*(receptor.name for receptor in ports), CURRENT]
-    if not (ports or isinstance(post.neuron, PointLIF)):
+    name, port, names = projection.name, projection.receptor, port_names(post.neuron)
+    if not names:
         if port is not None:
             found.add(
                 "E0211",
@@ -535,9 +599,10 @@ def _port(projection: Projection, post: Population, found: Diagnostics) -> None:
             )
         return
     if port not in names:
+        end = "no receptor" if port is None else f"the receptor '{port}'"
         found.add(
             "E0211",
-            f"'{name}' ends at the receptor '{port}'; '{post.name}' has {', '.join(names)}",
+            f"'{name}' ends at {end}; '{post.name}' has {', '.join(names)}",
             projection.at,
             None if port is None else _meant(port, names),
         )
@@ -600,6 +665,9 @@ def _plastic(
                     "spikes a step",
                     at,
                 )
+    if isinstance(rule, SpinnakerPairSTDP):
+        for problem in _spinnaker_pairs(projection, rule, plasticity, pre, post):
+            found.add("E0209", f"'{name}': {problem}", at)
     low, high = plasticity.w_min, plasticity.w_max
     if not -MAX_WEIGHT <= low <= high <= MAX_WEIGHT:  # also where one is not a number
         found.add(
@@ -783,6 +851,36 @@ def _untied(connection: Connection, source: Connection, tied: Tied) -> str | Non
             f"those of '{tied.projection}'"
         )
     return None
+
+
+def _spinnaker_pairs(
+    projection: Projection,
+    rule: SpinnakerPairSTDP,
+    plasticity: Plasticity,
+    pre: Input | Population | None,
+    post: Input | Population | None,
+) -> Iterator[str]:
+    """What does not suit the arithmetic of SpiNNaker's pairs."""
+    if isinstance(pre, Population) and not pre.single:
+        yield f"pairs spikes of '{pre.name}', which sends other values, or several spikes a step"
+    if isinstance(pre, Population) and pre.semantics.registered:
+        yield f"pairs spikes of '{pre.name}', which shows them a step late; SpiNNaker does not"
+    if plasticity.transmit is not Transmit.AFTER:
+        yield "SpiNNaker sends the weight that is left after an update"
+    neuron = getattr(post, "neuron", None)
+    if not isinstance(neuron, SpinnakerLIF):
+        yield f"weights in words of a ring buffer; {type(neuron).__name__} has none"
+        return
+    shifts = dict(zip(neuron.RECEPTORS, (neuron.shift_e, neuron.shift_i), strict=True))
+    shift = shifts.get(projection.receptor or "", rule.shift)
+    if shift != rule.shift:
+        yield f"shift is {rule.shift}, that of its receptor {shift}"
+    rails = tuple(float(w >> max(rule.shift, 0)) for w in (rule.w_min, rule.w_max))
+    if rails != (plasticity.w_min, plasticity.w_max):
+        yield (
+            f"rails {plasticity.w_min:g} to {plasticity.w_max:g}; those of the rule are "
+            f"{rails[0]:g} to {rails[1]:g} words"
+        )
 
 
 def _pair_times(

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input
-from ...ir.neurons import Emission, IntegerNeuron
+from ...ir.neurons import Emission, IntegerNeuron, SpinnakerLIF
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
 from .learning import (
@@ -154,7 +154,7 @@ def _names(graph: Graph, populations: Sequence[str] | None) -> tuple[str, ...]:
 
 def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) -> None:
     for population in graph.populations:
-        if isinstance(population.neuron, IntegerNeuron):
+        if isinstance(population.neuron, IntegerNeuron | SpinnakerLIF):
             raise fail(
                 "E0301",
                 f"population '{population.name}' is quantised; the golden reference runs the "
@@ -261,13 +261,17 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         if not valued.w.size:
             continue
         slot = EARLY if valued.early else _slot(plan.nodes[valued.pre], "send")
-        synapses = valued_synapses(brian, plan, k, valued, groups, clock, gates, slot)
-        plastic[valued.name] = synapses
+        plastic[valued.name] = valued_synapses(brian, plan, k, valued, groups, clock, gates, slot)
     network.add(ties(brian, plan, plastic, clock))
     if each:
         shots = {
             p.name: brian.StateMonitor(
-                plastic[p.name], "w", record=True, clock=restart, when="start", name=f"weights{k}"
+                plastic[p.name],
+                "w",
+                record=True,
+                clock=restart,
+                when="start",
+                name=f"weights{k}",
             )
             for k, p in enumerate(plan.plastic)
             if p.name in plastic

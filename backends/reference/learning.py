@@ -36,6 +36,8 @@ EARLY: Final = "early"
 # When what does not learn arrives at populations that take it at the end of a step.
 ARRIVE: Final = "arrive"
 LATE: Final = "late"
+# What every neuron of a population tells its synapses, behind all else, in a sample's last step.
+OVER: Final = {"over": "t_in_timesteps % period == period - 1"}
 # Orders in `LATE` behind those of `ORDERS`, and one in `EARLY` before them.
 _CARRY, _CHANGE, _SCALE, _TIE, _DECAY = 10, 20, 30, 40, -1
 
@@ -44,8 +46,6 @@ _CHANGED: Final = (
     "new_w = clip(w + amount, low, high)",
     "w = gate * new_w + (1 - gate) * w",
 )
-# What every neuron of a population tells its synapses, behind all else, in a sample's last step.
-OVER: Final = {"over": "t_in_timesteps % period == period - 1"}
 
 
 def plastic_synapses(
@@ -322,14 +322,16 @@ class _Code:
             ]
         return [*lines, "new_w = low + place * grid"]
 
-    def _arrival(self) -> str:
+    def _send(self) -> str:
         learning = self._learning
         if learning.pending or learning.port is None:
-            return f"{pending_name(learning.port, learning.pending)}_post"
-        return f"{arrival_name(self._post_population, learning.port)}_post"
+            return f"{pending_name(learning.port, learning.pending)}_post += w"
+        target = arrival_name(self._post_population, learning.port)
+        # A delta is lost on a neuron that is shut, as in `settle`.
+        return f"{target}_post += w{' * (1 - shut_post)' if target == 'v' else ''}"
 
     def _pre(self) -> list[str]:
-        send = [f"{self._arrival()} += w"]
+        send = [self._send()]
         scale = {
             Dependence.ADDITIVE: "",
             Dependence.SCALED: " * high",

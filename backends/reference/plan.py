@@ -9,7 +9,8 @@ from graphlib import TopologicalSorter
 import numpy as np
 import numpy.typing as npt
 
-from ...compiler.connectivity import delays, entries, to_sparse
+from ...compiler.connectivity import entries
+from ...compiler.connectivity import synapses as find_synapses
 from ...ir.connections import Dense, Flatten, OneToOne, Sparse, stages
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
@@ -318,20 +319,14 @@ def _synapses(graph: Graph, projection: Projection) -> _Synapses:
     # A registered population shows its spikes one step late: one step more on every way out.
     shown = int(isinstance(pre, Population) and pre.semantics.registered)
     connection = projection.connection
-    if isinstance(connection, Sparse | Dense | OneToOne) and (
-        projection.short_term is not None
-        or (isinstance(connection, Sparse) and connection.steps is not None)
-    ):
+    if projection.short_term is not None and isinstance(connection, Sparse | Dense | OneToOne):
+        # Every synapse counts for itself, also one of several of a pair.
         i, j, w = entries(connection)
         own = connection.steps if isinstance(connection, Sparse) else None
-        each = np.zeros(i.size, np.int64) if own is None else own.astype(np.int64)
-        return i, j, w.astype(np.float64), projection.delay + shown + each
-    matrix = to_sparse(projection.connection)
-    i = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    j = matrix.indices.astype(np.int32)
-    early, late = delays(projection.connection, projection.at)
-    steps = projection.delay + shown + early[i] + late[j]
-    return i, j, matrix.data.astype(np.float64), steps
+        steps = np.zeros(i.size, np.int64) if own is None else own.astype(np.int64)
+    else:
+        i, j, w, steps = find_synapses(connection, projection.at)
+    return i, j, w.astype(np.float64), projection.delay + shown + steps
 
 
 def _learning(

@@ -11,7 +11,7 @@ from ...ir.homeostasis import AdaptiveThreshold
 from ...ir.neurons import LI, CubaLI, Integrator, Izhikevich, PointLIF, Relay, Threshold
 from ...ir.recovery import Recovery
 from ...ir.semantics import Comparison, Current, Reset
-from ...ir.step import StepParameters, step_parameters
+from ...ir.step import StepParameters, step_parameters, v_start
 from .code import Code
 from .plan import Node, Plan, Real
 from .point_code import arrives_late, collect, collect_receptors, deltas, point_code, settle
@@ -72,7 +72,7 @@ def population_code(plan: Plan, node: Node) -> Code:
         code.add(f"z = {on}int(drive {above} theta)")
         return code
 
-    code.state["v"] = semantics.v_init
+    code.state["v"] = code.value("v_init", v_start(neuron, semantics))
     if step.decay_u is not None and step.gain_u is not None:
         code.state["u"] = 0.0
         code.value("decay_u", step.decay_u)
@@ -159,10 +159,7 @@ def _izhikevich(
     code.value("theta", step.threshold)
     neuron = population.neuron
     assert isinstance(neuron, Izhikevich)
-    if neuron.v_init is not None:
-        code.state["v"] = code.value("v_init", neuron.v_init)
-    start = code.state["v"]
-    code.state["u"] = f"couple * {start if isinstance(start, str) else repr(start)}"
+    code.state["u"] = "couple * v_init"
     if neuron.u_init is not None:
         code.state["u"] = code.value("u_init", neuron.u_init)
     if neuron.i_offset is not None:

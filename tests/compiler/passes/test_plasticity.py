@@ -440,6 +440,7 @@ class TestAdaptiveThreshold:
         assert isinstance(neuron, IntegerNeuron) and population.adaptive is None
         assert neuron.adapt_inc is not None and neuron.adapt_inc * neuron.scale == 3.0
         assert (neuron.adapt_shift, neuron.adapt_period) == (shift, period)
+        assert neuron.real("h") == (neuron.scale, np.zeros(()))
 
     def test_follows_the_golden_rung(self) -> None:
         """h, like v, within what rounding down loses: at most 2^4 units of v, in all."""
