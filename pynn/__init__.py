@@ -12,19 +12,12 @@ from pyNN import connectors as _connectors
 from pyNN import errors, random, space
 from pyNN import standardmodels as _models
 from pyNN.connectors import (
-    AllToAllConnector,
-    ArrayConnector,
-    CloneConnector,
     Connector,
-    DisplacementDependentProbabilityConnector,
-    DistanceDependentProbabilityConnector,
     FixedNumberPostConnector,
     FixedNumberPreConnector,
     FixedTotalNumberConnector,
     FromFileConnector,
     FromListConnector,
-    IndexBasedProbabilityConnector,
-    OneToOneConnector,
 )
 from pyNN.network import Network
 from pyNN.random import GSLRNG, NumpyRNG, RandomDistribution
@@ -45,7 +38,16 @@ from .cells import (
     SpikeSourceArray,
     SpikeSourcePoisson,
 )
-from .connectors import FixedProbabilityConnector
+from .connectors import (
+    AllToAllConnector,
+    ArrayConnector,
+    CloneConnector,
+    DisplacementDependentProbabilityConnector,
+    DistanceDependentProbabilityConnector,
+    FixedProbabilityConnector,
+    IndexBasedProbabilityConnector,
+    OneToOneConnector,
+)
 from .control import (
     end,
     get_current_time,

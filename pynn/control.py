@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from pyNN import common
 from pyNN.recording import get_io
 
@@ -67,10 +68,19 @@ def reset(annotations: Any = None) -> None:
 
 initialize = common.initialize
 
+
+def get_min_delay() -> float:
+    """The min_delay of `setup`; where it is ``auto``, the shortest delay there is, in ms."""
+    if state.min_delay != "auto":
+        return float(state.min_delay)
+    steps = [np.min(each.attributes["delay"]) for each in state.projections if len(each)]
+    return float(min(steps, default=1)) * state.dt
+
+
 (
     get_current_time,
     get_time_step,
-    get_min_delay,
+    _get_min_delay,
     get_max_delay,
     num_processes,
     rank,

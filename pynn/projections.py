@@ -12,7 +12,7 @@ from pyNN.connectors import Connector
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
 
-from ..ir.diagnostics import fail
+from ..ir.diagnostics import SpikecError, fail
 from . import simulator
 from .simulator import state
 from .synapses import StaticSynapse, STDPMechanism, TsodyksMarkramSynapse
@@ -106,6 +106,7 @@ class Projection(common.Projection):
                     self.at,
                 ) from error
         self._gather()
+        self._check_rule()
         state.projections.append(self)
 
     # -- what connectors call
@@ -187,6 +188,11 @@ class Projection(common.Projection):
         steps = np.rint(values / state.dt).astype(np.int32)
         return steps if steps.ndim else int(steps)
 
+    def _check_rule(self) -> None:
+        """E1002 where the synapses of a plastic projection have rules of their own."""
+        if isinstance(self.synapse_type, STDPMechanism) and len(self):
+            self.synapse_type.plasticity(self.attributes, 1.0)
+
     # -- what scripts call
 
     def __len__(self) -> int:
@@ -227,7 +233,13 @@ class Projection(common.Projection):
     def change(self, name: str, values: Any) -> None:
         """Give an attribute another value, one for all or one a synapse."""
         state.touched(f"{name} of projection '{self.label}'")
+        before = self.attributes.get(name)
         self.attributes[name] = self._steps(values) if name == "delay" else values
+        try:
+            self._check_rule()
+        except SpikecError:
+            self.attributes[name] = before
+            raise
 
     def _set_attributes(self, parameter_space: ParameterSpace) -> None:
         for name, value in parameter_space.items():
@@ -253,7 +265,8 @@ class Projection(common.Projection):
                 case "last":
                     matrix[at] = values
                 case "first":
-                    back = slice(None, None, -1)
+                    # Numbers, not a slice: numpy assigns in the order of memory.
+                    back = np.arange(values.size)[::-1].copy()
                     matrix[at[0][back], at[1][back]] = values[back]
                 case "sum":
                     matrix[at] = 0.0

@@ -77,7 +77,10 @@ class STDPMechanism(synapses.STDPMechanism):
             tau_minus=numbers["tau_minus"] * MILLI,
             dependence=potentiation,
             depression=depression,
-            coincidence=Coincidence.DEPRESS,
+            # Brian2 runs the pathway of pre spikes first.
+            coincidence=Coincidence.DEPRESS
+            if state.dialect == "spinnaker"
+            else Coincidence.POTENTIATE,
             dendritic_delay_fraction=numbers["dendritic_delay_fraction"],
         )
         low, high = sorted((numbers["w_min"] * unit, numbers["w_max"] * unit))
