@@ -16,8 +16,6 @@ from pyNN.connectors import (
     FixedNumberPostConnector,
     FixedNumberPreConnector,
     FixedTotalNumberConnector,
-    FromFileConnector,
-    FromListConnector,
 )
 from pyNN.network import Network
 from pyNN.random import GSLRNG, NumpyRNG, RandomDistribution
@@ -45,6 +43,8 @@ from .connectors import (
     DisplacementDependentProbabilityConnector,
     DistanceDependentProbabilityConnector,
     FixedProbabilityConnector,
+    FromFileConnector,
+    FromListConnector,
     IndexBasedProbabilityConnector,
     OneToOneConnector,
 )

@@ -26,7 +26,7 @@ from ..ir.semantics import (
     Semantics,
 )
 from .simulator import state
-from .where import here
+from .where import CodedModel, here
 
 Real = npt.NDArray[np.float64]
 Values = Mapping[str, Any]
@@ -69,7 +69,7 @@ COND_EXP = Shape(Kernel.EXPONENTIAL, True, MICRO, _CONDUCTANCES)
 COND_ALPHA = Shape(Kernel.ALPHA, True, MICRO, _CONDUCTANCES)
 
 
-class SpikingCell:
+class SpikingCell(CodedModel):
     """What the graph needs of a cell with a membrane; PyNN's classes are mixed in."""
 
     shape: ClassVar[Shape]
@@ -294,7 +294,7 @@ class Izhikevich(SpikingCell, cells.Izhikevich):
         )
 
 
-class SourceCell:
+class SourceCell(CodedModel):
     """A cell that spikes when a script says so."""
 
     def check(self, parameters: Values) -> None:

@@ -15,13 +15,14 @@ from pyNN.random import NumpyRNG, RandomDistribution
 
 from .mersenne import Twister
 from .projections import Projection
+from .where import CodedModel
 
 _BLOCK = 1 << 24  # pairs that are looked at together
 # Of these numpy draws n numbers as it draws n times one: PyNN draws them post cell by post cell.
 _IN_TURN = {"uniform", "normal", "exponential", "lognormal", "gamma"}
 
 
-class _Columns:
+class _Columns(CodedModel):
     """A connector that asks for a mask of the pre cells, post cell by post cell."""
 
     def _standard_connect(
@@ -61,6 +62,14 @@ class DistanceDependentProbabilityConnector(
     _Columns, connectors.DistanceDependentProbabilityConnector
 ):
     __doc__ = connectors.DistanceDependentProbabilityConnector.__doc__
+
+
+class FromFileConnector(CodedModel, connectors.FromFileConnector):
+    __doc__ = connectors.FromFileConnector.__doc__
+
+
+class FromListConnector(CodedModel, connectors.FromListConnector):
+    __doc__ = connectors.FromListConnector.__doc__
 
 
 class IndexBasedProbabilityConnector(_Columns, connectors.IndexBasedProbabilityConnector):

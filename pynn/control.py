@@ -30,7 +30,8 @@ def setup(
     pyNN.brian2 takes it, ``spinnaker`` as SpiNNaker does. ``seed`` is that of Poisson and noise
     sources. Raises E1002 for a step that is not positive, or for what there is not.
     """
-    if not timestep > 0:
+    step: Any = timestep
+    if isinstance(step, str) or not step > 0:
         raise fail("E1002", f"timestep is {timestep!r} ms; it must be positive", here())
     try:
         common.setup(timestep, min_delay, **extra_params)
@@ -51,8 +52,30 @@ def end(compatible_output: bool = True) -> None:
     state.write_on_end = []
 
 
-run, run_until = common.build_run(simulator)
+_run, _run_until = common.build_run(simulator)
+
+
+def run(simtime: float, callbacks: Any = None) -> float:
+    """Let ``simtime`` ms pass; ``callbacks`` are called as PyNN says. Returns the time."""
+    _check_future(state.t + simtime)
+    return float(_run(simtime, callbacks))
+
+
+def run_until(time_point: float, callbacks: Any = None) -> float:
+    """Let time pass until ``time_point`` ms; E1002 for one that is past. Returns the time."""
+    _check_future(time_point)
+    return float(_run_until(time_point, callbacks))
+
+
 run_for = run
+
+
+def _check_future(time_point: float) -> None:
+    if not time_point >= state.t - state.dt / 2:
+        raise fail(
+            "E1002", f"a run until {time_point:g} ms, but the script is at {state.t:g} ms", here()
+        )
+
 
 _reset = common.build_reset(simulator)
 

@@ -49,6 +49,11 @@ class _Cells:
                     )
         return self._get_native_parameters(*names)
 
+    def set(self, **parameters: Any) -> None:
+        """Set parameters of all cells; E1002 for one that they do not have."""
+        with coded(f"'{self.label}'", (ValueError, TypeError)):
+            super().set(**parameters)  # type: ignore[misc]
+
     def _set_parameters(self, parameter_space: Any) -> None:
         parameter_space.evaluate(simplify=False)
         self.root.change(dict(parameter_space.items()), self.places())
@@ -115,7 +120,7 @@ class Population(_Cells, common.Population):
                 "take the cells from the module that runs the script: sim.IF_curr_exp",
             )
         state.touched("the network")
-        with coded(f"a population of {kind.__name__}"):
+        with coded(f"a population of {kind.__name__}", (ValueError, TypeError)):
             super().__init__(size, cellclass, *rest, **named)
         state.populations.append(self)
 
