@@ -321,6 +321,22 @@ CONNECTIONS: tuple[type[Connection], ...] = (
 )
 
 
+def synapses(
+    stage: Dense | Sparse | OneToOne,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pre and post of every synapse, in the order of ``stage.weight``, flattened."""
+    match stage:
+        case Dense():
+            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int64))
+            return pre, post
+        case Sparse():
+            pre = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr))
+            return pre, stage.post.astype(np.int64)
+        case OneToOne():
+            each = np.arange(prod(stage.shape))
+            return each, each
+
+
 def stages(connection: Connection) -> tuple[Connection, ...]:
     """The stages of a chain; one stage for anything else."""
     return connection.stages if isinstance(connection, Chain) else (connection,)

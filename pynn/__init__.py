@@ -12,10 +12,17 @@ from pyNN import connectors as _connectors
 from pyNN import errors, random, space
 from pyNN import standardmodels as _models
 from pyNN.connectors import (
+    AllToAllConnector,
+    ArrayConnector,
+    CloneConnector,
     Connector,
+    DisplacementDependentProbabilityConnector,
+    DistanceDependentProbabilityConnector,
     FixedNumberPostConnector,
     FixedNumberPreConnector,
     FixedTotalNumberConnector,
+    IndexBasedProbabilityConnector,
+    OneToOneConnector,
 )
 from pyNN.network import Network
 from pyNN.random import GSLRNG, NumpyRNG, RandomDistribution
@@ -36,18 +43,7 @@ from .cells import (
     SpikeSourceArray,
     SpikeSourcePoisson,
 )
-from .connectors import (
-    AllToAllConnector,
-    ArrayConnector,
-    CloneConnector,
-    DisplacementDependentProbabilityConnector,
-    DistanceDependentProbabilityConnector,
-    FixedProbabilityConnector,
-    FromFileConnector,
-    FromListConnector,
-    IndexBasedProbabilityConnector,
-    OneToOneConnector,
-)
+from .connectors import FixedProbabilityConnector, FromFileConnector, FromListConnector
 from .control import (
     end,
     get_current_time,

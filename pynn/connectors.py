@@ -5,7 +5,6 @@ It does so out of the random numbers that PyNN's would draw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,48 +21,6 @@ _BLOCK = 1 << 24  # pairs that are looked at together
 _IN_TURN = {"uniform", "normal", "exponential", "lognormal", "gamma"}
 
 
-class _Columns(CodedModel):
-    """A connector that asks for a mask of the pre cells, post cell by post cell."""
-
-    def _standard_connect(
-        self, projection: Projection, columns: Callable[..., Iterator[Any]], *rest: Any
-    ) -> None:
-        """Make the synapses; masks are arrays even where there is one pre cell.
-
-        PyNN 0.13 takes ``nonzero`` of the single boolean that a mask of one cell is there, which
-        numpy refuses from 2.1 on.
-        """
-
-        def masks(*local: Any) -> Iterator[Any]:
-            return (mask if mask is True else np.atleast_1d(mask) for mask in columns(*local))
-
-        super()._standard_connect(projection, masks, *rest)  # type: ignore[misc]
-
-
-class AllToAllConnector(_Columns, connectors.AllToAllConnector):
-    __doc__ = connectors.AllToAllConnector.__doc__
-
-
-class ArrayConnector(_Columns, connectors.ArrayConnector):
-    __doc__ = connectors.ArrayConnector.__doc__
-
-
-class CloneConnector(_Columns, connectors.CloneConnector):
-    __doc__ = connectors.CloneConnector.__doc__
-
-
-class DisplacementDependentProbabilityConnector(
-    _Columns, connectors.DisplacementDependentProbabilityConnector
-):
-    __doc__ = connectors.DisplacementDependentProbabilityConnector.__doc__
-
-
-class DistanceDependentProbabilityConnector(
-    _Columns, connectors.DistanceDependentProbabilityConnector
-):
-    __doc__ = connectors.DistanceDependentProbabilityConnector.__doc__
-
-
 class FromFileConnector(CodedModel, connectors.FromFileConnector):
     __doc__ = connectors.FromFileConnector.__doc__
 
@@ -72,15 +29,7 @@ class FromListConnector(CodedModel, connectors.FromListConnector):
     __doc__ = connectors.FromListConnector.__doc__
 
 
-class IndexBasedProbabilityConnector(_Columns, connectors.IndexBasedProbabilityConnector):
-    __doc__ = connectors.IndexBasedProbabilityConnector.__doc__
-
-
-class OneToOneConnector(_Columns, connectors.OneToOneConnector):
-    __doc__ = connectors.OneToOneConnector.__doc__
-
-
-class FixedProbabilityConnector(_Columns, connectors.FixedProbabilityConnector):
+class FixedProbabilityConnector(connectors.FixedProbabilityConnector):
     __doc__ = connectors.FixedProbabilityConnector.__doc__
 
     def connect(self, projection: Projection) -> None:

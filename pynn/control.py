@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from pyNN import common
 from pyNN.recording import get_io
 
+from ..compiler.passes.quantise import Quantise
 from ..ir.diagnostics import fail
 from . import simulator
 from .simulator import state
@@ -26,13 +28,18 @@ def setup(
     """Begin a script; forgets any network before.
 
     ``timestep`` and ``min_delay`` are in ms. ``rung`` runs the network: ``golden`` in float64,
-    ``integer`` as it is after quantising. ``dialect`` says how a step works: ``brian2`` as
-    pyNN.brian2 takes it, ``spinnaker`` as SpiNNaker does. ``seed`` is that of Poisson and noise
-    sources. Raises E1002 for a step that is not positive, or for what there is not.
+    ``integer`` as it is after quantising, with fields of `Quantise` among ``extra_params``
+    (``weight_bits=8``), ``s1615`` in the arithmetic of SpiNNaker. ``dialect`` says how a step
+    works: ``brian2`` as pyNN.brian2 takes it, ``spinnaker`` as SpiNNaker does. ``seed`` is that of
+    Poisson and noise sources. E1002 for a step that is not positive, or for what there is not.
     """
     step: Any = timestep
     if isinstance(step, str) or not step > 0:
         raise fail("E1002", f"timestep is {timestep!r} ms; it must be positive", here())
+    known = {f.name for f in fields(Quantise)}
+    options = {name: extra_params.pop(name) for name in known & extra_params.keys()}
+    if options and rung != "integer":
+        raise fail("E1002", f"{min(options)} is an option of the rung integer", here())
     try:
         common.setup(timestep, min_delay, **extra_params)
     except Exception as error:  # PyNN raises nothing more specific
@@ -41,7 +48,7 @@ def setup(
     state.dt = float(timestep)
     state.min_delay = min_delay
     state.max_delay = extra_params.get("max_delay", "auto")
-    state.configure(rung, dialect, seed)
+    state.configure(rung, dialect, seed, options)
     return int(rank())
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pyNN import common
-from pyNN.connectors import Connector, FromListConnector
+from pyNN.connectors import Connector, FromListConnector, MapConnector
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
 
@@ -105,7 +106,8 @@ class Projection(common.Projection):
             )
             self._check_list(connector)
             try:
-                connector.connect(self)
+                with _one_cell(connector):
+                    connector.connect(self)
             except NotImplementedError as error:
                 raise fail(
                     "E1001",
@@ -324,6 +326,27 @@ class Projection(common.Projection):
                     np.maximum.at(matrix, at, values)
             found.append(matrix)
         return found
+
+
+@contextmanager
+def _one_cell(connector: Connector) -> Iterator[None]:
+    """Let a map of one pre cell be a column: PyNN 0.13 makes it a number, which numpy 2 refuses."""
+    if not isinstance(connector, MapConnector):
+        yield
+        return
+    connect = connector._standard_connect
+
+    def columns(projection: Any, masks: Any, distance_map: Any = None) -> None:
+        def whole(*mask: Any) -> Iterator[Any]:
+            return (m if m is True else np.atleast_1d(m) for m in masks(*mask))
+
+        connect(projection, whole, distance_map)
+
+    connector._standard_connect = columns
+    try:
+        yield
+    finally:
+        del connector._standard_connect
 
 
 def _joined(parts: list[Any], counts: npt.NDArray[np.int64]) -> Any:

@@ -10,7 +10,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("backends", "boards", "compiler", "hdl", "ir")
+FOLDERS = ("backends", "boards", "compiler", "hdl", "ir", "pynn")
 
 START = "from importlinter.cli import lint_imports_command as start; start()"
 ONE_WAY = "Imports point one way"

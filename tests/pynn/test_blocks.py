@@ -60,3 +60,11 @@ def test_synapses_are_those_of_pynns_connector(
         assert np.array_equal(theirs.values(name), ours.values(name))
     size = rows if recurrent else columns
     assert (len(ours) > 0) == (p > 0) and (p < 1 or len(ours) == size * (rows - recurrent))
+
+
+@pytest.mark.parametrize("connector", [connectors.OneToOneConnector, connectors.AllToAllConnector])
+def test_one_cell_connects(connector: Callable[[], Any]) -> None:
+    sim.setup()
+    pre, post = (sim.Population(1, sim.IF_cond_exp()) for _ in range(2))
+    made = sim.Projection(pre, post, connector(), sim.StaticSynapse(weight=0.1, delay=0.5))
+    assert made.get(["weight", "delay"], "list") == [(0, 0, 0.1, 0.5)]
