@@ -67,7 +67,7 @@ def capture_network() -> Network:
                 name,
                 (population.size,),
                 celltype.neuron(parameters, population.initial),
-                celltype.semantics(parameters),
+                celltype.semantics(parameters, population.changed),
                 at=population.at,
             )
         )

@@ -1,4 +1,7 @@
-"""Connectors that make all synapses at once, out of the random numbers that PyNN's would draw."""
+"""PyNN's connectors; that of a fixed probability makes all synapses at once.
+
+It does so out of the random numbers that PyNN's would draw.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,19 @@ from pyNN.random import NumpyRNG, RandomDistribution
 
 from .mersenne import Twister
 from .projections import Projection
+from .where import CodedModel
 
 _BLOCK = 1 << 24  # pairs that are looked at together
 # Of these numpy draws n numbers as it draws n times one: PyNN draws them post cell by post cell.
 _IN_TURN = {"uniform", "normal", "exponential", "lognormal", "gamma"}
+
+
+class FromFileConnector(CodedModel, connectors.FromFileConnector):
+    __doc__ = connectors.FromFileConnector.__doc__
+
+
+class FromListConnector(CodedModel, connectors.FromListConnector):
+    __doc__ = connectors.FromListConnector.__doc__
 
 
 class FixedProbabilityConnector(connectors.FixedProbabilityConnector):

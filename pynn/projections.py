@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pyNN import common
-from pyNN.connectors import Connector, MapConnector
+from pyNN.connectors import Connector, FromListConnector, MapConnector
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
 
-from ..ir.diagnostics import fail
+from ..ir.diagnostics import SpikecError, fail
 from . import simulator
 from .simulator import state
 from .synapses import StaticSynapse, STDPMechanism, TsodyksMarkramSynapse
@@ -81,12 +81,19 @@ class Projection(common.Projection):
                 f"{', '.join(kind.__name__ for kind in _KNOWN)}",
                 self.at,
             )
+        if not postsynaptic_population.receptor_types:
+            raise fail(
+                "E1007",
+                f"'{postsynaptic_population.label}' takes no synapses: it is a spike source",
+                self.at,
+            )
         state.touched("the network")
         name = label or f"{presynaptic_population.label} to {postsynaptic_population.label}"
         self._pre_parts: list[npt.NDArray[np.int32]] = []
         self._post_parts: list[tuple[int, int]] = []
         self._value_parts: dict[str, list[Any]] = {}
-        with coded(f"projection '{name}'"):
+        wrong = (ValueError, TypeError, IndexError, OSError)
+        with coded(f"projection '{name}'", wrong, "E1007"):
             super().__init__(
                 presynaptic_population,
                 postsynaptic_population,
@@ -97,6 +104,7 @@ class Projection(common.Projection):
                 Space() if space is None else space,
                 label,
             )
+            self._check_list(connector)
             try:
                 with _one_cell(connector):
                     connector.connect(self)
@@ -107,7 +115,9 @@ class Projection(common.Projection):
                     f"{str(error) or 'not implemented in PyNN'}",
                     self.at,
                 ) from error
+        self._check_list(connector)  # again: a file's list has been read now
         self._gather()
+        self._check_rule()
         state.projections.append(self)
 
     # -- what connectors call
@@ -176,7 +186,7 @@ class Projection(common.Projection):
                 "E1003",
                 f"projection '{self.label}': the shortest delay is {low:g} ms, below the step of "
                 f"{state.dt:g} ms",
-                self.at,
+                here(),
                 "a spike takes at least one step; lengthen the delay or shorten the step",
             )
         if state.max_delay != "auto" and high > float(state.max_delay) + 1e-9:
@@ -184,10 +194,33 @@ class Projection(common.Projection):
                 "E1003",
                 f"projection '{self.label}': the longest delay is {high:g} ms, above the "
                 f"max_delay of {float(state.max_delay):g} ms given to setup()",
-                self.at,
+                here(),
             )
         steps = np.rint(values / state.dt).astype(np.int32)
         return steps if steps.ndim else int(steps)
+
+    def _check_list(self, connector: Any) -> None:
+        """E1007 for an address out of range, which PyNN's connector leaves out in silence."""
+        if not isinstance(connector, FromListConnector):
+            return
+        listed = np.asarray(getattr(connector, "conn_list", ()))
+        if not listed.size:
+            return
+        for column, group in enumerate((self.pre, self.post)):
+            index = listed[:, column]
+            wrong = index[(index < 0) | (index >= group.size)]
+            if wrong.size:
+                raise fail(
+                    "E1007",
+                    f"projection '{self.label}': the list has cell {int(wrong[0])} of "
+                    f"'{group.label}', which has {group.size} cells, 0 to {group.size - 1}",
+                    self.at,
+                )
+
+    def _check_rule(self) -> None:
+        """E1002 where the synapses of a plastic projection have rules of their own."""
+        if isinstance(self.synapse_type, STDPMechanism) and len(self):
+            self.synapse_type.plasticity(self.attributes, 1.0)
 
     # -- what scripts call
 
@@ -207,6 +240,26 @@ class Projection(common.Projection):
         """Whether weights change while the network runs."""
         return isinstance(self.synapse_type, STDPMechanism)
 
+    def get(self, attribute_names: Any, *rest: Any, **named: Any) -> Any:
+        """Attributes of the synapses; E1002 for one that they do not have."""
+        for name in [attribute_names] if isinstance(attribute_names, str) else attribute_names:
+            self._known(name)
+        return super().get(attribute_names, *rest, **named)
+
+    def set(self, **attributes: Any) -> None:
+        """Set attributes of the synapses; E1002 for one that they do not have."""
+        with coded(f"projection '{self.label}'", (ValueError, TypeError)):
+            super().set(**attributes)
+
+    def _known(self, name: str) -> None:
+        if name not in self.attributes and name not in _INDICES:
+            raise fail(
+                "E1002",
+                f"projection '{self.label}' has no attribute '{name}'; it has "
+                f"{', '.join(self.attributes)}",
+                here(),
+            )
+
     def values(self, name: str) -> npt.NDArray[Any]:
         """An attribute or index of every synapse, as it is now, in PyNN's units."""
         if name in _INDICES:
@@ -216,20 +269,24 @@ class Projection(common.Projection):
             from .execute import results
 
             return results().weights(self)
-        if name not in self.attributes:
-            raise fail(
-                "E1002",
-                f"projection '{self.label}' has no attribute '{name}'; it has "
-                f"{', '.join(self.attributes)}",
-                here(),
-            )
+        self._known(name)
         values = np.asarray(self.attributes[name])
         return np.broadcast_to(values * state.dt if name == "delay" else values, len(self))
 
     def change(self, name: str, values: Any) -> None:
         """Give an attribute another value, one for all or one a synapse."""
         state.touched(f"{name} of projection '{self.label}'")
+        check = getattr(self.synapse_type, "parameter_checks", {}).get(name)
+        if check and np.size(values):
+            with coded(f"projection '{self.label}'"):
+                check(np.asarray(values), self)
+        before = self.attributes.get(name)
         self.attributes[name] = self._steps(values) if name == "delay" else values
+        try:
+            self._check_rule()
+        except SpikecError:
+            self.attributes[name] = before
+            raise
 
     def _set_attributes(self, parameter_space: ParameterSpace) -> None:
         for name, value in parameter_space.items():
@@ -255,7 +312,8 @@ class Projection(common.Projection):
                 case "last":
                     matrix[at] = values
                 case "first":
-                    back = slice(None, None, -1)
+                    # Numbers, not a slice: numpy assigns in the order of memory.
+                    back = np.arange(values.size)[::-1].copy()
                     matrix[at[0][back], at[1][back]] = values[back]
                 case "sum":
                     matrix[at] = 0.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyNN import common
 
 from ..ir.diagnostics import fail
-from .where import here
+from .where import coded, here
 
 if TYPE_CHECKING:
     from .electrodes import CurrentSource
@@ -30,6 +30,10 @@ class ID(int, common.IDMixin):
     def __init__(self, n: int) -> None:
         int.__init__(n)
         common.IDMixin.__init__(self)
+
+    def __getattr__(self, name: str) -> Any:
+        with coded(f"a cell of '{self.parent.label}'" if name != "parent" else "a cell"):
+            return super().__getattr__(name)
 
 
 class State(common.control.BaseState):
