@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import resource
 import sys
 import time
 import tracemalloc
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -55,8 +56,8 @@ def build(sim: Any, case: str, neurons: int, inputs: int) -> tuple[Any, Any]:
 
 def cpu() -> float:
     """CPU-seconds of this process and of those that it has waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    mine, theirs = (resource.getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN))
+    return mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
 
 
 def memory(case: str, neurons: int, inputs: int) -> float:
