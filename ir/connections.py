@@ -323,18 +323,18 @@ CONNECTIONS: tuple[type[Connection], ...] = (
 
 def synapses(
     stage: Dense | Sparse | OneToOne,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Pre and post of every synapse, in the order of ``stage.weight``, flattened."""
     match stage:
         case Dense():
-            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int64))
+            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int32))
             return pre, post
         case Sparse():
-            pre = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr))
-            return pre, stage.post.astype(np.int64)
+            each = np.diff(stage.indptr)
+            return np.repeat(np.arange(stage.pre_size, dtype=np.int32), each), stage.post
         case OneToOne():
-            each = np.arange(prod(stage.shape))
-            return each, each
+            place = np.arange(prod(stage.shape), dtype=np.int32)
+            return place, place
 
 
 def stages(connection: Connection) -> tuple[Connection, ...]:

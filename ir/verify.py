@@ -57,6 +57,7 @@ from .plasticity import (
     WORD,
     Coincidence,
     Dependence,
+    Hebbian,
     IntegerPairSTDP,
     PairSTDP,
     Plasticity,
@@ -751,6 +752,8 @@ def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -
         yield f"{type(rule).__name__} counts in whole weights, which no factor can scale"
     elif isinstance(rule, PairSTDP) and rule.bits is not None:
         yield f"weights of {rule.bits} bits, which no factor can scale"
+    elif isinstance(rule, Hebbian):
+        yield "Hebbian moves weights in every step; scaling goes with rules that spikes drive"
     yield from scaling.problems(low, high, most)
 
 
@@ -806,7 +809,7 @@ def _tied(projection: Projection, tied: Tied, graph: Graph, found: Diagnostics) 
         )
         return
     problem = None
-    if projection.plasticity is not None:
+    if projection.plasticity is not None or projection.short_term is not None:
         problem = "has a rule of its own"
     elif source.tied is not None:
         problem = f"is tied to '{source.name}', which itself is to '{source.tied.projection}'"
@@ -836,7 +839,7 @@ def _untied(connection: Connection, source: Connection, tied: Tied) -> str | Non
     places, weights = [], []
     for stage, turn in ((mine, 1), (other, turned)):
         pre, post = synapses(stage)[::turn]  # type: ignore[arg-type]
-        place = pre * sizes[1] + post
+        place = pre.astype(np.int64) * sizes[1] + post
         order = np.argsort(place)
         places.append(place[order])
         weights.append(np.ravel(stage.weight)[order])  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..backends.reference.golden import run_golden
 from ..boards.board import Target
+from ..compiler.cli.console import Report
 from ..compiler.integer.executor import Executor
 from ..compiler.passes.legalise import Legalise
 from ..compiler.passes.quantise import Quantise
@@ -113,16 +114,24 @@ def _run(
 ) -> Recording:
     stimulus = capture_stimulus(network, state.steps)
     if state.rung == "golden":
-        return run_golden(
-            network.graph,
-            stimulus,
-            record=list(recorded),
-            neurons=recorded,
-            populations=spiking,
-        )
+        with Report(as_json=False).progress() as watch:
+            return run_golden(
+                network.graph,
+                stimulus,
+                record=list(recorded),
+                neurons=recorded,
+                populations=spiking,
+                progress=lambda share: watch(f"{state.t:g} ms", share),
+            )
     graph = integers(network.graph)
     record = [key for key in recorded if _in_integers(graph, *key)]
-    found = Executor(graph, state.seed).run(stimulus, populations=spiking, record=record)
+    with Report(as_json=False).progress() as watch:
+        found = Executor(graph, state.seed).run(
+            stimulus,
+            populations=spiking,
+            record=record,
+            progress=lambda share: watch(f"{state.t:g} ms", share),
+        )
     states = {}
     for name, variable in record:
         neuron: Any = graph.population(name).neuron

@@ -25,7 +25,7 @@ from ...ir.plasticity import (
     Window,
 )
 from .plan import Learning, Plan, Valued
-from .point_code import arrival_name, pending_name
+from .point_code import arrival_name, pending_name, total_name
 from .step_code import aged
 
 # A step of Brian2's clocks, in seconds. The network never asks for the time, and a power of two
@@ -39,7 +39,7 @@ LATE: Final = "late"
 # What every neuron of a population tells its synapses, behind all else, in a sample's last step.
 OVER: Final = {"over": "t_in_timesteps % period == period - 1"}
 # Orders in `LATE` behind those of `ORDERS`, and one in `EARLY` before them.
-_CARRY, _CHANGE, _TIE, _DECAY = 10, 20, 30, -1
+_CARRY, _CHANGE, _SCALE, _TIE, _DECAY = 10, 20, 30, 40, -1
 
 _CHANGED: Final = (
     "gate = int(gates(t) > 0) * int(on > 0)",
@@ -131,7 +131,7 @@ def plastic_synapses(
         steps = 0 if over else learning.dendritic - (not late)
         pathway.delay = steps * TICK * brian.second
         pathway.when = LATE if late else EARLY
-        pathway.order = place
+        pathway.order = _SCALE + place if over else place
     synapses.run_regularly(code.start, clock=restart, when="restart")
     return synapses
 
@@ -165,7 +165,7 @@ def valued_synapses(
         groups[valued.pre],
         groups[valued.post],
         "w : 1\non : 1",
-        on_pre=f"total_post += w * {aged(valued.latch)}_pre",
+        on_pre=f"{total_name(valued.port)}_post += w * {aged(valued.latch)}_pre",
         on_event={"pre": f"emit{valued.latch}"},
         clock=clock,
         name=f"valued{k}",

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from ...compiler.connectivity import entries
 from ...compiler.connectivity import synapses as find_synapses
 from ...ir.connections import Dense, Flatten, OneToOne, Sparse, stages
-from ...ir.connections import synapses as places
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from ...ir.graph import Graph, Input, Population, Projection, Tied
@@ -132,6 +131,7 @@ class Valued:
     shape: tuple[int, ...]
     latch: int
     early: bool
+    port: int | None
 
     @property
     def hebbian(self) -> Hebbian | None:
@@ -347,7 +347,7 @@ def _learning(
             projection.at,
             "give it a stimulus of zeros and ones",
         )
-    i, j, weight = _every(projection)
+    i, j, weight, shape = _every(projection)
     axonal, dendritic = sides(rule, projection.delay)
     pre, late = graph.node(projection.pre), _late(graph, projection)
     if isinstance(pre, Population):
@@ -360,8 +360,8 @@ def _learning(
         plasticity,
         i,
         j,
-        weight.ravel(),
-        weight.shape,
+        weight,
+        shape,
         axonal,
         dendritic,
         not late and (axonal > 0 or isinstance(pre, Input)),
@@ -378,12 +378,12 @@ def _late(graph: Graph, projection: Projection) -> bool:
 
 def _every(
     projection: Projection,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Real]:
-    """Pre, post and weight of every synapse, also of one whose weight is zero now."""
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Real, tuple[int, ...]]:
+    """Pre, post and weight of every synapse, also of one whose weight is zero now; their shape."""
     (stage,) = (s for s in stages(projection.connection) if not isinstance(s, Flatten))
-    i, j = places(stage)  # type: ignore[arg-type]
-    weight = np.asarray(stage.weight, np.float64)  # type: ignore[attr-defined]
-    return i.astype(np.int32), j.astype(np.int32), weight
+    assert isinstance(stage, Dense | Sparse | OneToOne)
+    i, j, weight = entries(stage)
+    return i, j, weight.astype(np.float64), stage.weight.shape
 
 
 def _valued(graph: Graph, projection: Projection) -> Iterator[Valued]:
@@ -392,7 +392,15 @@ def _valued(graph: Graph, projection: Projection) -> Iterator[Valued]:
     change = plasticity if hebbian else tied
     if change is None:
         return
-    i, j, weight = _every(projection)
+    if _late(graph, projection):
+        raise fail(
+            "E0301",
+            f"'{projection.name}' sends by weights that may change in every step, and "
+            f"'{projection.post}' takes what arrives at the end of a step",
+            projection.at,
+            "end it in 'current', or in neurons that take what arrives at once",
+        )
+    i, j, weight, shape = _every(projection)
     pre = graph.node(projection.pre)
     population = isinstance(pre, Population)
     steps = projection.delay
@@ -400,9 +408,10 @@ def _valued(graph: Graph, projection: Projection) -> Iterator[Valued]:
         steps += pre.semantics.registered
     # Before the populations go on, an input has its value of this step, they have the last ones.
     early = steps > 0 or not population
+    port = port_index(graph.population(projection.post), projection.receptor)
     yield Valued(
-        *(projection.name, projection.pre, projection.post, change, i, j),
-        *(weight.ravel(), weight.shape, steps - (population and early), early),
+        *(projection.name, projection.pre, projection.post, change, i, j, weight, shape),
+        *(steps - (population and early), early, port),
     )
 
 
@@ -451,7 +460,8 @@ def _pathways(
 
 def compile_seconds(plan: Plan) -> float:
     """A rough estimate of the time that compiling C++ code would take."""
-    return _SOURCE_SECONDS * (len(plan.nodes) + len(plan.pathways) + 4 * len(plan.learning))
+    sources = len(plan.nodes) + len(plan.pathways) + 4 * len(plan.learning)
+    return _SOURCE_SECONDS * (sources + 4 * len(plan.valued) + len(plan.carried))
 
 
 def numpy_seconds(plan: Plan) -> float:

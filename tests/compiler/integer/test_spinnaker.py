@@ -415,6 +415,19 @@ def test_refusals() -> None:
         run.run(stimulus([[[0, 0, 0]]]), record=[("w", "x")])
 
 
+def test_a_sample_begins_at_rest() -> None:
+    """Whatever waited, was on its way or decayed when the sample before it ended."""
+    drive = Projection("w", "in", "cells", Dense(np.array([[65535]])), 1, receptor="excitatory")
+    graph = network(cell(r=40 * MILLI, refractory=5), 1, (drive,))
+    busy, alone = np.ones((1, 9, 1), int), np.zeros((1, 9, 1), int)
+    alone[0, 0] = 1
+    both = Executor(graph).run(stimulus(np.concatenate([busy, alone])), record=STATES)
+    assert both.spikes["cells"].dense(0)[-5:].any()  # so that it waits at the end
+    single = Executor(graph).run(stimulus(alone), record=STATES)
+    for key in STATES:
+        assert (both.states[key][1] == single.states[key][0]).all()
+
+
 def test_one_to_one_and_lags() -> None:
     """A population that retiming has moved rests until its lag is over."""
     one = Projection(
