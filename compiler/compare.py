@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..ir.connections import Sparse
 from ..ir.events import Events, Recording, Stimulus
 from ..ir.graph import Graph, Population
 from ..ir.neurons import Emission, IntegerNeuron
@@ -28,7 +29,7 @@ from .comparison import (
     StateValues,
     WeightComparison,
 )
-from .connectivity import delays, to_sparse
+from .connectivity import delays, entries, to_sparse
 from .spike_distance import (
     differing,
     excess_by_train,
@@ -455,6 +456,16 @@ def _arrivals(
     projection = next(p for p in graph.projections if p.name == name)
     pre = graph.node(projection.pre)
     lag = pre.lag if isinstance(pre, Population) else 0
+    connection = projection.connection
+    if isinstance(connection, Sparse) and connection.steps is not None:
+        lines, posts, weights = entries(connection)
+        for k in np.flatnonzero(posts == neuron):
+            line, moment = int(lines[k]), update - (projection.delay + lag - post.lag)
+            moment -= int(connection.steps[k])
+            count = _value(source, sample, moment, line) if moment >= 0 else 0
+            if count:
+                yield Arrival(name, projection.pre, line, weights[k].item(), count, moment)
+        return
     before, after = delays(projection.connection)
     column = to_sparse(projection.connection)[:, [neuron]].tocoo()
     weight = dict(zip(column.row.tolist(), column.data.tolist(), strict=True))
