@@ -78,7 +78,7 @@ class Cell:
 
 
 def in_unit(values: Any, unit: float) -> Real:
-    """SI values in a unit, as the shortest decimal that gives the same value back."""
+    """SI values in a unit; of twelve digits where those say the same to the last bit but one."""
     array = np.asarray(values, np.float64)
     quotient = array / unit
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -86,7 +86,7 @@ def in_unit(values: Any, unit: float) -> Real:
     short = np.vectorize(lambda x, d: round(float(x), int(d)), otypes=[np.float64])(
         quotient, digits
     )
-    found: Real = np.where(short * unit == array, short, quotient)
+    found: Real = np.where(np.isclose(short * unit, array, rtol=3e-16, atol=0.0), short, quotient)
     return _one(found)
 
 

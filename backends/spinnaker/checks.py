@@ -17,6 +17,7 @@ from .simulators import (
     BRIAN2,
     DELAY_STAGES,
     LARGEST,
+    NEST,
     NEURONS_PER_CORE,
     PLASTIC_NEURONS_PER_CORE,
     RING_BUFFER_BITS,
@@ -46,7 +47,7 @@ def check(network: Network, simulator: Simulator, found: Diagnostics) -> None:
         _check_cell(cell, simulator, found)
     for synapses in network.synapses:
         _check_delays(network, synapses, simulator, found)
-        _check_rule(synapses, simulator, found)
+        _check_rule(network, synapses, simulator, found)
         if synapses.short_term is not None and not simulator.tires:
             found.add(
                 "E1102",
@@ -145,7 +146,9 @@ def _check_delays(
         )
 
 
-def _check_rule(synapses: Synapses, simulator: Simulator, found: Diagnostics) -> None:
+def _check_rule(
+    network: Network, synapses: Synapses, simulator: Simulator, found: Diagnostics
+) -> None:
     rule, source = synapses.rule, synapses.source
     if rule is None:
         return
@@ -178,6 +181,14 @@ def _check_rule(synapses: Synapses, simulator: Simulator, found: Diagnostics) ->
             f"{simulator.title} has one weight dependence for both",
             source.at,
             "make both additive or both multiplicative",
+        )
+    if simulator.name == NEST and network.cells[source.post].delta:
+        found.add(
+            "E1102",
+            f"projection '{source.name}' learns jumps of the membrane; {simulator.title} scales "
+            "the rails of such weights a thousand times",
+            source.at,
+            "learn currents (IF_curr_exp, IF_curr_alpha) or conductances",
         )
     if rule.w_min != 0 and not simulator.w_min:
         found.add(

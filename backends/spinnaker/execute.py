@@ -134,7 +134,7 @@ def _run(rung: str, title: str, python: Path, place: Path) -> None:
     # Simulators write caches, logs and, sPyNNaker, a configuration to the home they are given.
     home = place / "home"
     home.mkdir()
-    environment = {**os.environ, "HOME": str(home), "MPLBACKEND": "agg"}
+    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home), "MPLBACKEND": "agg"}
     if rung == SPINNAKER:
         own = Path.home() / CONFIGURATION
         text = own.read_text(encoding="utf-8") if own.exists() else VIRTUAL

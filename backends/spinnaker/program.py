@@ -76,6 +76,8 @@ def trains(simulator, stimulus, name, size, sample):
         # NEST stamps a spike with the end of its step, and rounds a time up to the next one.
         step = step + 1 - 1e-5
     times = [step[index == source] * DT for source in range(size)]
+    if size == 1:
+        return list(times[0])
     return [list(t) if simulator == "spinnaker" else Sequence(t) for t in times]
 '''
 
@@ -139,13 +141,9 @@ _LEARNED: Final = '''
 
 def learned(projection, rows):
     """The weights of a projection, in the order of its rows."""
-    found = np.array(projection.get("weight", format="list", with_address=True), np.float64)
-    found = found.reshape(-1, 3)
-    weights = rows[:, 2].copy()
-    order, there = (np.lexsort((table[:, 1], table[:, 0])) for table in (rows, found))
-    if len(found) == len(rows):  # a virtual machine learns nothing
-        weights[order] = found[there, 2]
-    return weights
+    matrix = projection.get("weight", format="array")
+    pre, post = rows[:, 0].astype(int), rows[:, 1].astype(int)
+    return matrix[pre, post]
 '''
 
 _MAIN: Final = """

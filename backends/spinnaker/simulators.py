@@ -62,7 +62,8 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
             0.0,
             # Its classes of weight dependence all run the additive rule (standardmodels/synapses).
             _SCALED,
-            Coincidence.DEPRESS,
+            # Measured: the pre pathway runs first, and the post spike finds its trace.
+            Coincidence.POTENTIATE,
             # It has dz/dt = +z/tau_rec from z = 0: nothing is ever inactive, and it takes u back
             # to U.
             False,
