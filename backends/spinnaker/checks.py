@@ -40,6 +40,9 @@ _FIRST = {
 }
 
 
+_NEST_START = -70.0  # mV: iaf_psc_delta's own
+
+
 def check(network: Network, simulator: Simulator, found: Diagnostics) -> None:
     """Collect what ``simulator`` cannot do, or does otherwise than the graph says."""
     _check_step(network.graph, simulator, found)
@@ -103,6 +106,14 @@ def _check_cell(cell: Cell, simulator: Simulator, found: Diagnostics) -> None:
                 f"mV (v_spike); in {simulator.title} at {_spans(cut)} mV, v_thresh + 5 delta_T",
                 at,
             )
+    start = cell.initial.get("v", np.zeros(()))
+    if cell.name == "IF_curr_delta" and simulator.name == NEST and np.any(start != _NEST_START):
+        found.add(
+            "W1111",
+            f"population '{name}' starts at {_spans(start)} mV; PyNN cannot set this of "
+            f"{simulator.title}'s {cell.name}, which starts at {_NEST_START:g} mV",
+            at,
+        )
     signals = [k for k in cell.initial if k.startswith(("isyn", "gsyn"))]
     if signals and not simulator.initial:
         found.add(

@@ -10,7 +10,8 @@ import numpy as np
 import spikec.pynn as pynn
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import find_target
-from spikec.compiler.compare import Comparison, compare
+from spikec.compiler.compare import compare
+from spikec.compiler.comparison import Comparison
 from spikec.compiler.ladder import run_rung
 from spikec.compiler.program import compile_program
 from spikec.ir.events import Stimulus

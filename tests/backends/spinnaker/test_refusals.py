@@ -71,7 +71,8 @@ def net(
 
 
 def learning(rule: PairSTDP = RULE, **more: Any) -> Plasticity:
-    return Plasticity(rule, **({"w_min": 0.0, "w_max": 2e-9, "transmit": Transmit.AFTER} | more))
+    values: dict[str, Any] = {"w_min": 0.0, "w_max": 2e-9, "transmit": Transmit.AFTER}
+    return Plasticity(rule, **(values | more))
 
 
 def short_term() -> TsodyksMarkram:
@@ -264,7 +265,8 @@ def test_a_projection_that_rounds_to_nothing_is_refused() -> None:
     found = refused(beside(1000e-9, np.full((4, 3), 0.01e-9)), "spynnaker")
     (error,) = (d for d in found if d.code == "E1106")
     assert "all 12 weights of projection 'small' round to zero" in error.message
-    assert compile_program(beside(1000e-9, np.full((4, 3), 0.01e-9)), *find_target("pynn-nest"))
+    small = np.full((4, 3), 0.01e-9)
+    assert compile_program(beside(1000e-9, small), *find_target("pynn-nest")).files
 
 
 def test_a_sum_beyond_s1615_is_refused() -> None:
