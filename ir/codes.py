@@ -572,7 +572,7 @@ CODES: dict[str, Code] = {
     ),
     # -- E11: PyNN programs -------------------------------------------------------------------
     "E1101": Code(
-        "PyNN, or the simulator, has no such neuron",
+        "the simulator, or PyNN, has no such neuron",
         "A population becomes a standard cell of PyNN where its equation and every rule of its "
         "step are those of the cell, in Brian2 or on SpiNNaker: docs/spinnaker.md has the table. "
         "Nothing is approximated silently; the message says what is otherwise.",
@@ -610,7 +610,7 @@ CODES: dict[str, Code] = {
         "SpiNNaker's timer counts whole microseconds.",
     ),
     "E1108": Code(
-        "PyNN cannot say this",
+        "there is no way to say this in PyNN",
         "A PyNN program lists synapses from sources and cells to cells. It has no biases, no "
         "currents that a population sends, no delays of currents, and no convolutions.",
     ),
