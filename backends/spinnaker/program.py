@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -109,7 +110,10 @@ def connect(sim, cells, data, name, pre, post, receptor, synapse):
 
 _RULE: Final = '''
 
-def stdp(sim, simulator, weights, a_plus, a_minus, tau_plus, tau_minus, w_min, w_max, side):
+def stdp(
+    sim, simulator, weights, a_plus, a_minus, tau_plus, tau_minus, w_min, w_max,
+    dendritic_delay_fraction,
+):
     """Pair STDP; amplitudes are shares of w_max, but to sPyNNaker additive ones are weights."""
     share = w_max if simulator == "spinnaker" and weights == "AdditiveWeightDependence" else 1.0
     return sim.STDPMechanism(
@@ -117,7 +121,7 @@ def stdp(sim, simulator, weights, a_plus, a_minus, tau_plus, tau_minus, w_min, w
             tau_plus=tau_plus, tau_minus=tau_minus, A_plus=a_plus * share, A_minus=a_minus * share
         ),
         weight_dependence=getattr(sim, weights)(w_min=w_min, w_max=w_max),
-        dendritic_delay_fraction=side,
+        dendritic_delay_fraction=dendritic_delay_fraction,
     )
 '''
 
@@ -213,6 +217,12 @@ def _quoted(name: str) -> str:
     return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
 
 
+def _wrapped(words: str) -> str:
+    """A string on lines of its own."""
+    lines = textwrap.wrap(words, _WIDTH - 14, drop_whitespace=False, break_on_hyphens=False)
+    return "(\n" + "".join(f"        {_quoted(line)}\n" for line in lines) + "    )"
+
+
 def script(network: Network, refused: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """The program, and the arrays that it reads from ``network.npz``.
 
@@ -232,7 +242,7 @@ def script(network: Network, refused: Mapping[str, str]) -> tuple[str, dict[str,
     ]
     parts.append("# Simulators that cannot run this network, and why.\n")
     if refused:
-        rows = "".join(f"    {_quoted(k)}: {_quoted(v)},\n" for k, v in refused.items())
+        rows = "".join(f"    {_quoted(k)}: {_wrapped(v)},\n" for k, v in refused.items())
         parts.append(f"REFUSED = {{\n{rows}}}\n")
     else:
         parts.append("REFUSED = {}\n")
@@ -291,15 +301,10 @@ def title(network: Network) -> str:
 
 
 def _cores(network: Network) -> str:
-    least: dict[str, int] = {}
-    for name, cell in network.cells.items():
-        wanted = neurons_per_core(network, name)
-        least[cell.name] = min(least.get(cell.name, wanted), wanted)
-    rows = "".join(f'    "{name}": {count},\n' for name, count in least.items())
-    return (
-        "# SpiNNaker: how many neurons of a cell type one core takes.\n"
-        f"NEURONS_PER_CORE = {{\n{rows}}}\n"
+    rows = "".join(
+        f"    {_quoted(name)}: {neurons_per_core(network, name)},\n" for name in network.cells
     )
+    return f"# SpiNNaker: how many neurons one core takes.\nNEURONS_PER_CORE = {{\n{rows}}}\n"
 
 
 def _build(network: Network, data: dict[str, Any], cores: bool) -> str:
@@ -310,12 +315,6 @@ def _build(network: Network, data: dict[str, Any], cores: bool) -> str:
         '    """The populations and the projections, by name."""',
         "    cells, projections = {}, {}",
     ]
-    if cores:
-        lines += [
-            '    if simulator == "spinnaker":',
-            "        for cell, count in NEURONS_PER_CORE.items():",
-            "            sim.set_number_of_neurons_per_core(getattr(sim, cell), count)",
-        ]
     for name in network.sources:
         size = network.graph.node(name).size
         lines += [
@@ -330,6 +329,12 @@ def _build(network: Network, data: dict[str, Any], cores: bool) -> str:
         ]
     for name, cell in network.cells.items():
         lines += _population(name, cell, data)
+    if cores:
+        lines += [
+            '    if simulator == "spinnaker":',
+            "        for name, count in NEURONS_PER_CORE.items():",
+            "            cells[name].set_max_atoms_per_core(count)",
+        ]
     for synapses in network.synapses:
         lines += _projection(synapses, data)
     for injection in network.injections:
@@ -394,29 +399,37 @@ def _projection(synapses: Synapses, data: dict[str, Any]) -> list[str]:
         ]
         rows = np.column_stack([rows, *more])
     data[f"synapses/{synapses.name}"] = rows
-    names = ", ".join(
-        _quoted(name) for name in (synapses.name, source.pre, source.post, synapses.receptor)
+    name, pre, post, receptor = (
+        _quoted(word) for word in (synapses.name, source.pre, source.post, synapses.receptor)
     )
-    lines = [
-        f"    projections[{_quoted(synapses.name)}] = connect(",
-        f"        sim, cells, data, {names},",
-        *_synapse(synapses),
+    synapse = _synapse(synapses)
+    head = f"    projections[{name}] = connect("
+    if len(synapse) == 1:
+        short = f"{head}sim, cells, data, {name}, {pre}, {post}, {receptor}, {synapse[0]})"
+        if len(short) <= _WIDTH:
+            return [short]
+    return [
+        head,
+        "        sim,",
+        "        cells,",
+        "        data,",
+        f"        {name},",
+        f"        pre={pre},",
+        f"        post={post},",
+        f"        receptor={receptor},",
+        f"        synapse={synapse[0]}" + ("," if len(synapse) == 1 else ""),
+        *(f"        {line}" for line in synapse[1:]),
         "    )",
     ]
-    if synapses.rule is not None:
-        return lines
-    short = lines[0] + "".join(line.strip() + " " for line in lines[1:-1]).rstrip(", ") + ")"
-    if len(short) <= _WIDTH:
-        return [short]
-    return [lines[0], f"        {lines[1].strip()} {lines[2].strip().rstrip(',')}", lines[3]]
 
 
 def _synapse(synapses: Synapses) -> list[str]:
+    """The lines of a synapse, from its own margin."""
     if synapses.rule is not None:
         return _stdp(synapses.rule)
     if synapses.short_term is not None:
-        return ["        sim.TsodyksMarkramSynapse(),"]
-    return ["        sim.StaticSynapse(),"]
+        return ["sim.TsodyksMarkramSynapse()"]
+    return ["sim.StaticSynapse()"]
 
 
 def _stdp(rule: Rule) -> list[str]:
@@ -429,18 +442,18 @@ def _stdp(rule: Rule) -> list[str]:
         rule.depression is Dependence.MULTIPLICATIVE,
     ]
     return [
-        "        stdp(",
-        "            sim,",
-        "            simulator,",
-        f'            "{name}",',
-        f"            a_plus={_number(rule.a_plus)},",
-        f"            a_minus={_number(rule.a_minus)},",
-        f"            tau_plus={_number(rule.tau_plus)},",
-        f"            tau_minus={_number(rule.tau_minus)},",
-        f"            w_min={_number(rule.w_min)},",
-        f"            w_max={_number(rule.w_max)},",
-        f"            side={_number(rule.fraction)},",
-        "        ),",
+        "stdp(",
+        "    sim,",
+        "    simulator,",
+        f'    "{name}",',
+        f"    a_plus={_number(rule.a_plus)},",
+        f"    a_minus={_number(rule.a_minus)},",
+        f"    tau_plus={_number(rule.tau_plus)},",
+        f"    tau_minus={_number(rule.tau_minus)},",
+        f"    w_min={_number(rule.w_min)},",
+        f"    w_max={_number(rule.w_max)},",
+        f"    dendritic_delay_fraction={_number(rule.fraction)},",
+        "),",
     ]
 
 

@@ -19,6 +19,7 @@ from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import PointLIF, Receptor
+from spikec.ir.plasticity import PairSTDP
 from spikec.ir.semantics import Current, Decay, Gain, Reset, Semantics
 
 pytest.importorskip("pyNN", reason="PyNN is not installed")
@@ -159,3 +160,82 @@ def test_a_program_has_no_integer_rung() -> None:
     backend, target = find_target("pynn-brian2")
     with pytest.raises(SpikecError, match="E0304"):
         compile_graph(graph, backend, target, Quantise(), found=Diagnostics())
+
+
+@pytest.mark.parametrize(
+    ("cell", "target", "words"),
+    [
+        ("EIF_cond_exp_isfa_ista", "spynnaker", "sPyNNaker has IF_curr_exp"),
+        ("EIF_cond_alpha_isfa_ista", "spynnaker", "sPyNNaker has IF_curr_exp"),
+        ("IF_cond_alpha", "spynnaker", "sPyNNaker has IF_curr_exp"),
+        ("EIF_cond_alpha_isfa_ista", "pynn-brian2", "pyNN.brian2 has IF_curr_exp"),
+        ("Izhikevich", "spynnaker", "takes its spikes as currents that decay"),
+    ],
+)
+def test_a_cell_that_a_simulator_lacks_is_refused(cell: str, target: str, words: str) -> None:
+    graph, stimulus = network(*CELLS[cell])
+    with pytest.raises(SpikecError) as caught:
+        program(graph, stimulus, target)
+    codes = {d.code for d in caught.value.diagnostics if words in d.message}
+    assert codes == {"E1101"}, str(caught.value)
+
+
+def test_parameters_of_which_brian2_takes_the_first_are_refused() -> None:
+    import spikec.pynn as pynn
+
+    uneven = np.linspace(0.05, 0.1, 20)
+    graph, stimulus = network(lambda: pynn.EIF_cond_exp_isfa_ista(b=uneven), 0.01)
+    with pytest.raises(SpikecError, match="differs in b from neuron to neuron"):
+        program(graph, stimulus, "pynn-brian2")
+    assert program(graph, stimulus, "pynn-nest").files
+
+
+@pytest.mark.parametrize(
+    ("cell", "target", "words"),
+    [
+        ("EIF", "pynn-brian2", "at -40.4 mV, v_thresh + 5 delta_T"),
+        ("delta", "pynn-nest", "starts at -70 mV"),
+    ],
+)
+def test_what_a_simulator_does_otherwise_is_a_warning(cell: str, target: str, words: str) -> None:
+    import spikec.pynn as pynn
+
+    made = {
+        "EIF": lambda: pynn.EIF_cond_exp_isfa_ista(v_thresh=-50.4, delta_T=2.0, v_spike=-30.0),
+        "delta": lambda: pynn.IF_curr_delta(),
+    }
+    artifact = program(*network(made[cell], 0.01), target)
+    said = [d for d in artifact.manifest["diagnostics"] if words in d["message"]]
+    assert [d["code"] for d in said] == ["W1111"]
+    assert words in artifact.files["README.md"].decode()
+
+
+@pytest.mark.parametrize(("dialect", "unit"), [("brian2", 1.0), ("spinnaker", 1e-9)])
+def test_amplitudes_and_pairs_of_one_step_are_the_dialect_s(dialect: str, unit: float) -> None:
+    """Additive amplitudes of SpiNNaker are weights; both come back as the script's."""
+    import spikec.pynn as pynn
+
+    pynn.setup(timestep=1.0, dialect=dialect)
+    source = pynn.Population(2, pynn.SpikeSourceArray(spike_times=[[1.0], [2.0]]), label="in")
+    cells = pynn.Population(2, pynn.IF_curr_exp(), label="p")
+    side = 0.0 if dialect == "brian2" else 1.0
+    rule = pynn.STDPMechanism(
+        timing_dependence=pynn.SpikePairRule(A_plus=0.02, A_minus=0.03),
+        weight_dependence=pynn.AdditiveWeightDependence(w_min=0.0, w_max=0.5),
+        weight=0.25,
+        dendritic_delay_fraction=side,
+    )
+    pynn.Projection(source, cells, pynn.AllToAllConnector(), rule)
+    graph, stimulus = pynn.capture(), pynn.stimulus(10.0)
+    pynn.end()
+    (projection,) = graph.projections
+    assert projection.plasticity is not None
+    found = projection.plasticity.rule
+    assert isinstance(found, PairSTDP)
+    assert found.a_plus == pytest.approx(0.02 * unit)
+    assert str(found.coincidence) == ("potentiate" if dialect == "brian2" else "depress")
+    target = "pynn-brian2" if dialect == "brian2" else "spynnaker"
+    text = program(graph, stimulus, target).files["network.py"].decode()
+    # Shares of w_max: SpiNNaker's dialect gave weights.
+    share = 0.02 if dialect == "brian2" else 0.04
+    assert f"a_plus={share}," in text

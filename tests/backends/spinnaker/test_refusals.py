@@ -290,7 +290,9 @@ def test_neurons_a_core(delay: int, plastic: bool, neurons: int) -> None:
     """Fewer where plastic, or where that saves a delay extension."""
     graph = net(delay=delay, plasticity=learning() if plastic else None)
     artifact = compile_program(graph, *find_target("spynnaker"))
-    assert f'    "IF_curr_exp": {neurons},' in artifact.files["network.py"].decode()
+    assert (
+        f'NEURONS_PER_CORE = {{\n    "cells": {neurons},\n' in artifact.files["network.py"].decode()
+    )
     assert neurons_per_core(model(graph), "cells") == neurons
 
 

@@ -147,6 +147,21 @@ def test_step_currents_on_nest() -> None:
     assert found.equal, found.describe()
 
 
+def tiring(sources: Any, cells: Any) -> None:
+    rng = np.random.default_rng(3)
+    rows = [(i, j, 0.5 * rng.random(), 0.5) for i in range(SIZE) for j in range(SIZE)]
+    synapse = pynn.TsodyksMarkramSynapse(U=0.4, tau_rec=50.0, tau_facil=20.0)
+    pynn.Projection(sources, cells, pynn.FromListConnector(rows), synapse, label="tires")
+
+
+@needs_nest
+def test_synapses_that_tire_on_nest() -> None:
+    graph, stimulus = network(*CELLS["IF_curr_exp"], 3, extra=tiring)
+    found, spikes = compared(graph, stimulus, "nest", "pynn-nest")
+    assert found.equal, found.describe()
+    assert spikes > 100
+
+
 # Step and neuron of the first spike that differs under seed 1; docs/spinnaker.md says why.
 NEST_FIRST = {
     "IF_curr_delta": (26, 9),
