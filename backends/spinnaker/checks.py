@@ -15,8 +15,10 @@ from .cells import EXCITATORY, INHIBITORY, Cell
 from .model import Network
 from .simulators import (
     BRIAN2,
+    CONDUCTANCE_SCALE,
     DELAY_STAGES,
     LARGEST,
+    LARGEST_SHIFT,
     NEST,
     NEURONS_PER_CORE,
     PLASTIC_NEURONS_PER_CORE,
@@ -293,7 +295,8 @@ def delay_stages(network: Network, name: str) -> int:
 class Scale:
     """How a receptor of a population holds weights: 16 bits, in units of ``unit``.
 
-    ``most`` is the sum of weights in one step that sPyNNaker makes room for.
+    ``most`` is the sum of weights in one step that sPyNNaker makes room for, ``shift`` how far a
+    weight is shifted to be s16.15.
     """
 
     shift: int
@@ -301,10 +304,11 @@ class Scale:
     most: float
 
 
-def weight_scale(incoming: Iterable[Synapses], size: int, dt: float) -> Scale:
+def weight_scale(incoming: Iterable[Synapses], size: int, dt: float, factor: float) -> Scale:
     """The scale of one receptor, as sPyNNaker 1!7.4.1 chooses it (population_vertex.py).
 
-    Where the delays of a projection are all the same, all its synapses may deliver at once.
+    Where the delays of a projection are all the same, all its synapses may deliver at once. Weights
+    count ``factor`` times, but not, in sPyNNaker, where they are added up for that.
     """
     total = biggest = 0.0
     delay_variance = False
@@ -315,18 +319,18 @@ def weight_scale(incoming: Iterable[Synapses], size: int, dt: float) -> Scale:
         largest = float(weight.max())
         if synapses.rule is not None:
             largest = max(largest, synapses.rule.w_max)
-        biggest = max(biggest, largest)
+        biggest = max(biggest, largest * factor)
         total += max(1.0, SPIKES_PER_SECOND * dt) * largest * fan_in
         delay_variance |= bool(synapses.steps.min() != synapses.steps.max())
         mean = largest if synapses.rule is not None else float(weight.mean())
         moments.append((fan_in, mean, 0.0 if synapses.rule else float(weight.var())))
     most = max(total, biggest)
     if delay_variance:
-        most = max(min(_expected(moments, dt), total), biggest)
+        most = max(min(_expected(moments, dt) * factor, total), biggest)
     shift = 0 if most <= 0 else math.ceil(max(0.0, math.log2(most)))
     if 2.0**shift <= most:
         shift += 1
-    return Scale(shift, 2.0 ** (shift - 15), most)
+    return Scale(shift, 2.0 ** (shift - 15) / factor, most / factor)
 
 
 def _expected(moments: list[tuple[int, float, float]], dt: float) -> float:
@@ -352,7 +356,8 @@ def scales(network: Network) -> dict[tuple[str, str], Scale]:
             ]
             if incoming:
                 size = cell.population.size
-                found[name, receptor] = weight_scale(incoming, size, network.graph.dt)
+                factor = CONDUCTANCE_SCALE if cell.conductance else 1.0
+                found[name, receptor] = weight_scale(incoming, size, network.graph.dt, factor)
     return found
 
 
@@ -409,11 +414,16 @@ def _check_weights(network: Network, found: Diagnostics) -> None:
     for synapses in network.synapses:
         scale = held[synapses.source.post, synapses.receptor]
         where = f"projection '{synapses.source.name}'"
-        if scale.most > LARGEST:
+        if scale.shift > LARGEST_SHIFT:
             found.add(
                 "E1106",
                 f"the weights of {where} add up to {scale.most:g} in one step at worst; a sum of "
-                f"SpiNNaker reaches {LARGEST:g}",
+                f"SpiNNaker reaches {LARGEST:g}"
+                + (
+                    f" / {CONDUCTANCE_SCALE:g}"
+                    if network.cells[synapses.source.post].conductance
+                    else ""
+                ),
                 synapses.source.at,
                 "choose units in which weights are smaller, or fewer synapses",
             )

@@ -112,3 +112,5 @@ SMALLEST_CORE: Final = 32
 SPIKES_PER_SECOND: Final = 30.0
 RING_BUFFER_SIGMA: Final = 5.0
 LARGEST: Final = 65535.0  # of s16.15
+LARGEST_SHIFT: Final = 16
+CONDUCTANCE_SCALE: Final = 1024.0  # input_type_conductance.py: weights in uS count as many times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 
 from spikec.backends.spinnaker import execute
+from spikec.backends.spinnaker.checks import scales
 from spikec.backends.spinnaker.execute import PYTHONS, TIMEOUT, python_of, requirements
+from spikec.backends.spinnaker.model import network as model
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.cli.main import invoke
 from spikec.compiler.compare import compare
@@ -265,6 +268,52 @@ def test_a_network_that_learns_maps_with_delay_extensions() -> None:
         *CELLS["IF_curr_exp"], 3, dialect="spinnaker", longest=300, extra=stdp(1.0)
     )
     maps(program(graph, stimulus, "spynnaker"), stimulus)
+
+
+SHIFTS = """
+import importlib.util, json, sys
+import numpy as np
+import pyNN.spiNNaker as sim
+
+found = []
+for folder in sys.argv[1:]:
+    spec = importlib.util.spec_from_file_location("network", folder + "/network.py")
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    data, events = (dict(np.load(f"{folder}/{n}.npz")) for n in ("network", "stimulus"))
+    program.setup(sim, "spinnaker")
+    cells, _ = program.build(sim, "spinnaker", data, events, 0)
+    found.append([int(s) for s in cells["p"]._vertex.get_ring_buffer_shifts()])
+    sim.end()
+print("SHIFTS", json.dumps(found))
+"""
+
+
+@needs_spynnaker
+def test_shifts_of_weights_are_those_of_spynnaker(tmp_path: Path) -> None:
+    """Current and conductance based, weights of very unlike sizes, with delays that vary."""
+    ours, folders = [], []
+    for name in ("IF_curr_exp", "IF_curr_alpha", "IF_curr_delta", "IF_cond_exp"):
+        cell, weight = CELLS[name]
+        for times in (1, 50, 1000):
+            graph, stimulus = network(cell, weight * times, 2, dialect="spinnaker")
+            folder = tmp_path / f"{name}{times}"
+            program(graph, stimulus, "spynnaker").write(folder)
+            held = scales(model(graph))
+            ours.append([held["p", r].shift for r in ("excitatory", "inhibitory")])
+            folders.append(str(folder))
+    (tmp_path / execute.CONFIGURATION).write_text(execute.VIRTUAL, encoding="utf-8")
+    done = subprocess.run(
+        [str(python_of("spinnaker")), "-c", SHIFTS, *folders],
+        env={**os.environ, "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (row for row in done.stdout.splitlines() if row.startswith("SHIFTS"))
+    assert json.loads(line.removeprefix("SHIFTS")) == ours
+    assert len({tuple(row) for row in ours}) > 5
 
 
 # -- the process -----------------------------------------------------------------------------------
