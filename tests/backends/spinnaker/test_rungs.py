@@ -399,6 +399,10 @@ def test_compile_run_and_verify(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert invoke(["verify", str(folder), "-s", str(given)]) == 0
     out = capsys.readouterr().out
     assert "golden / brian2: equal" in out
+    # Verbs that need integers or hardware say that there are none.
+    for words in (["run", "--on", "integer"], ["run", "--on", "brian2", "--states"], ["profile"]):
+        assert invoke([words[0], str(folder), "-s", str(given), *words[1:]]) == 2
+        assert "error E0" in capsys.readouterr().err
     # By hand, in a folder of its own, the program gives the same recording.
     own = tmp_path / "own.npz"
     subprocess.run(
