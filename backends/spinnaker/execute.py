@@ -13,10 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from ...compiler.backend import Outcome, Requirement, Run, installed_version
+from ...compiler.ladder import network
 from ...compiler.stimulus import load_recording
 from ...ir.diagnostics import fail
 from ...ir.events import Recording
+from ...ir.neurons import CURRENT
 from ..fpga.process import StageFailed, StageTimedOut, run_stage
 from .program import DATA, SCRIPT, STIMULUS, archive, stimulus_arrays
 from .simulators import BRIAN2, NEST, SIMULATORS, SPINNAKER
@@ -88,9 +92,10 @@ def requirements() -> Sequence[Requirement]:
 def run_program(rung: str, run: Run) -> Outcome:
     """Run the program of an artefact on a simulator, and read what it recorded.
 
-    E0602 where the simulator is not there, E0605 after `TIMEOUT` seconds (an hour), E0707 for
-    states, which no program records, E1109 where the program fails, E1112 where it was mapped to a
-    virtual board of SpiNNaker without error, which runs nothing.
+    E0602 where the simulator is not there, E0605 after `TIMEOUT` seconds (an hour), E0703 for
+    spikes that no source of it sends, E0707 for states, which no program records, E1109 where the
+    program fails, E1112 where it was mapped to a virtual board of SpiNNaker without error, which
+    runs nothing.
     """
     title = SIMULATORS[rung].title
     if SCRIPT not in run.artifact.files:
@@ -103,6 +108,7 @@ def run_program(rung: str, run: Run) -> Outcome:
             f"rung {rung} runs the program as it is, and its weights learn",
             hint="compile the network without plasticity",
         )
+    _check_sources(rung, run)
     python = python_of(rung)
     if python is None:
         raise fail("E0602", f"rung {rung} needs {title}, which is not here", hint=_MEND[rung])
@@ -122,6 +128,28 @@ def run_program(rung: str, run: Run) -> Outcome:
             )
     wanted = {name: recording.spikes[name] for name in run.populations}
     return Outcome(Recording(rung, recording.dt, wanted, {}, recording.weights))
+
+
+def _check_sources(rung: str, run: Run) -> None:
+    """E0703 for spikes that no source of the simulator sends."""
+    graph = network(run.artifact)
+    sources = {p.pre for p in graph.projections if p.receptor != CURRENT}
+    for name, events in run.stimulus.inputs.items():
+        if name not in sources:
+            continue
+        if np.any(events.value != 1):
+            raise fail(
+                "E0703",
+                f"input '{name}' has a value of {events.value.max():g} in one step; a source of "
+                "PyNN spikes once in a step or not at all",
+            )
+        if rung == NEST and np.any(events.step == 0):
+            raise fail(
+                "E0703",
+                f"input '{name}' has {int((events.step == 0).sum())} spikes in step 0; NEST sends "
+                "none in the first step of a run",
+                hint="begin the stimulus one step later",
+            )
 
 
 def _is_virtual(configuration: Path) -> bool:

@@ -184,13 +184,19 @@ def test_other_cells_of_nest_differ_first_where_it_is_written(cell: str) -> None
     assert (found.first.step, found.first.neuron) == NEST_FIRST[cell]
 
 
-@needs_nest
-def test_nest_sends_nothing_in_the_first_step() -> None:
+@pytest.mark.parametrize(
+    ("step", "value", "rung", "words"),
+    [
+        (0, 1, "nest", "NEST sends none in the first step"),
+        (3, 2, "brian2", "spikes once in a step"),
+    ],
+)
+def test_spikes_that_no_source_sends(step: int, value: int, rung: str, words: str) -> None:
     graph, stimulus = network(*CELLS["IF_curr_exp"])
-    early = Events.from_events(1, 600, SIZE, [0], [0], [0])
-    with pytest.raises(SpikecError, match="NEST sends no spike in the first step") as caught:
-        run_rung(program(graph, stimulus, "pynn-nest"), "nest", Stimulus({"in": early}))
-    assert caught.value.diagnostics[0].code == "E1109"
+    events = Events.from_events(1, 600, SIZE, [0], [step], [0], [value])
+    with pytest.raises(SpikecError, match=words) as caught:
+        run_rung(program(graph, stimulus, "pynn-nest"), rung, Stimulus({"in": events}))
+    assert caught.value.diagnostics[0].code == "E0703"
 
 
 # -- SpiNNaker, on a virtual board -----------------------------------------------------------------
