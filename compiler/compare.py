@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..ir.connections import Sparse
 from ..ir.events import Events, Recording, Stimulus
 from ..ir.graph import Graph, Population
-from ..ir.neurons import Emission, IntegerNeuron
+from ..ir.neurons import Emission, IntegerNeuron, SpinnakerLIF
 from .comparison import (
     Arrival,
     Comparison,
@@ -29,7 +28,7 @@ from .comparison import (
     StateValues,
     WeightComparison,
 )
-from .connectivity import delays, entries, to_sparse
+from .connectivity import synapses
 from .spike_distance import (
     differing,
     excess_by_train,
@@ -200,7 +199,7 @@ def _units(
     integer = [d.kind in "biu" for d in (a, b)]
     if integer[0] == integer[1]:
         return None, None
-    if node is None or not isinstance(node.neuron, IntegerNeuron):
+    if node is None or not isinstance(node.neuron, IntegerNeuron | SpinnakerLIF):
         return None
     known = node.neuron.real(variable)
     if known is None:
@@ -401,7 +400,8 @@ def _difference(
         arrivals: list[Arrival] = []
         for projection in graph.incoming(name):
             source = _source(projection.pre, a, b, stimulus)
-            learns = projection.plasticity is not None  # with which weight, nobody recorded
+            # With which weight, nobody recorded.
+            learns = projection.plasticity is not None or projection.tied is not None
             if learns or source is None or sample >= source.samples:
                 unknown.append(projection.name)
                 continue
@@ -451,29 +451,22 @@ def _arrivals(
     r"""What one neuron received along one projection in one step.
 
     Recordings have their lags taken out, so a projection is as long as before retiming:
-    :math:`delay + lag_{pre} - lag_{post}`, and :math:`p_i + q_j` of its own delays.
+    :math:`delay + lag_{pre} - lag_{post}`, and the steps of each synapse.
     """
     projection = next(p for p in graph.projections if p.name == name)
     pre = graph.node(projection.pre)
     lag = pre.lag if isinstance(pre, Population) else 0
-    connection = projection.connection
-    if isinstance(connection, Sparse) and connection.steps is not None:
-        lines, posts, weights = entries(connection)
-        for k in np.flatnonzero(posts == neuron):
-            line, moment = int(lines[k]), update - (projection.delay + lag - post.lag)
-            moment -= int(connection.steps[k])
-            count = _value(source, sample, moment, line) if moment >= 0 else 0
-            if count:
-                yield Arrival(name, projection.pre, line, weights[k].item(), count, moment)
-        return
-    before, after = delays(projection.connection)
-    column = to_sparse(projection.connection)[:, [neuron]].tocoo()
-    weight = dict(zip(column.row.tolist(), column.data.tolist(), strict=True))
-    sent = update - (projection.delay + lag - post.lag) - before - after[neuron]
+    i, j, w, each = synapses(projection.connection)
+    ends = np.flatnonzero(j == neuron)
+    sent = update - (projection.delay + lag - post.lag) - each
     low, high = source.span(sample)
-    steps, lines = source.step[low:high], source.index[low:high]
-    for k in np.flatnonzero(steps == sent[lines]):
-        line = int(lines[k])
-        if line in weight:
-            count = source.value[low + k].item()
-            yield Arrival(name, projection.pre, line, weight[line], count, int(steps[k]))
+    moment = source.step[low:high].astype(np.int64) * source.size + source.index[low:high]
+    due = sent[ends] * source.size + i[ends]
+    place = np.searchsorted(moment, due)
+    for k in np.argsort(place, kind="stable"):
+        if place[k] == moment.size or moment[place[k]] != due[k]:
+            continue
+        line, weight = int(i[ends[k]]), w[ends[k]].item()
+        event = low + int(place[k])
+        count = source.value[event].item()
+        yield Arrival(name, projection.pre, line, weight, count, int(source.step[event]))

@@ -25,6 +25,7 @@ from ..ir.connections import (
     SumPool2d,
     stages,
 )
+from ..ir.connections import synapses as places
 from ..ir.diagnostics import NOWHERE, Location, fail
 
 Array = npt.NDArray[Any]
@@ -55,22 +56,27 @@ def entries(
     stage: Dense | Sparse | OneToOne,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array]:
     """Pre, post and weight of every synapse, zeros too, in the order of the flattened weights."""
-    match stage:
-        case Dense():
-            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int32))
-            return pre, post, stage.weight.ravel()
-        case Sparse():
-            each = np.diff(stage.indptr)
-            return (
-                np.repeat(np.arange(stage.pre_size, dtype=np.int32), each),
-                stage.post,
-                (stage.weight),
-            )
-        case OneToOne():
-            place = np.arange(prod(stage.shape), dtype=np.int32)
-            return place, place, np.broadcast_to(stage.weight.ravel(), place.shape)
-        case _:  # pragma: no cover
-            assert_never(stage)
+    pre, post = places(stage)
+    weight = np.broadcast_to(stage.weight.ravel(), pre.shape)
+    return pre.astype(np.int32), post.astype(np.int32), weight
+
+
+def synapses(
+    connection: Connection, at: Location = NOWHERE
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array, Steps]:
+    """Pre, post, weight and steps of every synapse, the steps of the projection left out.
+
+    A stage whose synapses have delays of their own keeps each of them, in the order of its weights;
+    anywhere else there is one synapse a pair, in rows by pre, and none of weight zero. E0301 as for
+    ``delays``.
+    """
+    if isinstance(connection, Sparse) and connection.steps is not None:
+        return *entries(connection), connection.steps.astype(np.int64)
+    matrix = to_sparse(connection)
+    i = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+    j = matrix.indices.astype(np.int32)
+    early, late = delays(connection, at)
+    return i, j, matrix.data, early[i] + late[j]
 
 
 def pattern(connection: Connection) -> tuple[Steps, npt.NDArray[np.int32]]:

@@ -49,7 +49,7 @@ def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
     found = []
     for population in graph.populations:
         found.append((population.name, "v"))
-        rest = (variable for variable in population.neuron.state if variable != "v")
+        rest = (variable for variable in population.state if variable != "v")
         found.extend((population.name, variable) for variable in rest)
     return tuple(found)
 

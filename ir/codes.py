@@ -224,7 +224,8 @@ CODES: dict[str, Code] = {
         "a plasticity rule is out of range",
         "Traces have 1 to 16 bits, amplitudes and offsets 16, shifts reach 31, seeds are not "
         "zero, and w_min is not above w_max: what the integer rung and the hardware compute "
-        "without overflow. The message has the number and its range.",
+        "without overflow. A target to which weights are scaled is one that they can reach. The "
+        "message has the number and its range.",
     ),
     "E0210": Code(
         "plastic weights do not suit their rails",
@@ -238,6 +239,18 @@ CODES: dict[str, Code] = {
         "for a conductance, its reversal potential. A projection into them names the port where "
         "it ends, or 'current' for a current that lasts one step. A population with one sum for "
         "all its input has no ports.",
+    ),
+    "E0215": Code(
+        "a rule reads a node that does not fit",
+        "A rule with a third factor names the inputs or populations whose emission it reads: a "
+        "modulator or gate has the size 1 or that of the post population, a Hebbian factor exactly "
+        "that of the pre node or the post population.",
+    ),
+    "E0216": Code(
+        "tied weights do not fit",
+        "A tied projection has the synapses of the one it names, turned round where the tie "
+        "transposes, and from the start the same weights times its scale. It has no rule of its "
+        "own, and the one it names is not tied itself.",
     ),
     # -- E03: what a target lacks or limits -----------------------------------------------------
     "E0301": Code(
@@ -348,7 +361,8 @@ CODES: dict[str, Code] = {
     "E0401": Code(
         "the format cannot hold the network",
         "With this many bits a threshold or a weight leaves the range of the state. Use more "
-        "state bits or fewer weight bits.",
+        "state bits or fewer weight bits. SpiNNaker's s16.15 cannot be widened: there parameters "
+        "in mV, nA, nF and ms are at least 2^-15 and below 2^16.",
     ),
     "E0402": Code(
         "an option of the quantiser is out of range",
@@ -536,7 +550,7 @@ CODES: dict[str, Code] = {
     # -- E10: PyNN scripts ---------------------------------------------------------------------
     "E1001": Code(
         "there is no such model or connector",
-        "spikec.pynn has the cells, synapses and connectors that the graph can express. Models of "
+        "The module has the cells, synapses and connectors that the graph can express. Models of "
         "another simulator's module, native models and multi-compartment cells are not among them.",
     ),
     "E1002": Code(
@@ -574,8 +588,8 @@ CODES: dict[str, Code] = {
     "E1101": Code(
         "the simulator, or PyNN, has no such neuron",
         "A population becomes a standard cell of PyNN where its equation and every rule of its "
-        "step are those of the cell, in Brian2 or on SpiNNaker: docs/spinnaker.md has the table. "
-        "Nothing is approximated silently; the message says what is otherwise.",
+        "step are those of the cell, in Brian2 or on SpiNNaker: docs/pynn-programs.md has the "
+        "table. Nothing is approximated silently; the message says what is otherwise.",
     ),
     "E1102": Code(
         "the simulator has no such synapse",

@@ -321,6 +321,22 @@ CONNECTIONS: tuple[type[Connection], ...] = (
 )
 
 
+def synapses(
+    stage: Dense | Sparse | OneToOne,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Pre and post of every synapse, in the order of ``stage.weight``, flattened."""
+    match stage:
+        case Dense():
+            post, pre = (axis.ravel() for axis in np.indices(stage.weight.shape, np.int32))
+            return pre, post
+        case Sparse():
+            each = np.diff(stage.indptr)
+            return np.repeat(np.arange(stage.pre_size, dtype=np.int32), each), stage.post
+        case OneToOne():
+            place = np.arange(prod(stage.shape), dtype=np.int32)
+            return place, place
+
+
 def stages(connection: Connection) -> tuple[Connection, ...]:
     """The stages of a chain; one stage for anything else."""
     return connection.stages if isinstance(connection, Chain) else (connection,)

@@ -125,27 +125,41 @@ class Events(Record):
 
 @dataclass(frozen=True, eq=False)
 class Stimulus(Record):
-    """Events for every input of a network, by name; all of the same samples and steps."""
+    """Events for every input of a network, by name; all of the same samples and steps.
+
+    ``idle`` has samples and steps for a network without inputs, which goes on by itself.
+    """
 
     inputs: dict[str, Events]
+    idle: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.inputs or len({(e.samples, e.steps) for e in self.inputs.values()}) != 1:
+        lengths = {(e.samples, e.steps) for e in self.inputs.values()}
+        if len(lengths | ({self.idle} if self.idle is not None else set())) != 1:
             raise ValueError("a stimulus needs inputs that agree in samples and steps")
+
+    @property
+    def _length(self) -> tuple[int, int]:
+        if self.idle is not None:
+            return self.idle
+        first = next(iter(self.inputs.values()))
+        return first.samples, first.steps
 
     @property
     def samples(self) -> int:
         """Number of independent runs; state is cleared before each."""
-        return next(iter(self.inputs.values())).samples
+        return self._length[0]
 
     @property
     def steps(self) -> int:
         """Steps of each run."""
-        return next(iter(self.inputs.values())).steps
+        return self._length[1]
 
     def take(self, samples: int) -> Stimulus:
         """The first ``samples`` samples."""
+        if not self.inputs:
+            return Stimulus({}, (min(samples, self.samples), self.steps))
         return Stimulus({name: events.take(samples) for name, events in self.inputs.items()})
 
 

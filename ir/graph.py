@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .connections import Connection, Delay, Shape, Sparse, stages
 from .diagnostics import NOWHERE, Location
+from .homeostasis import AdaptiveThreshold
 from .neurons import Emission, IntegerNeuron, Neuron, Threshold
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
@@ -38,7 +39,8 @@ class Population(Record):
     """``shape`` neurons of one model under one semantics.
 
     ``lag`` is the number of steps by which retiming has moved the population: it is at rest, and
-    emits nothing, in the first ``lag`` steps.
+    emits nothing, in the first ``lag`` steps. With ``adaptive`` its thresholds adapt; an integer
+    population has that in its neuron.
     """
 
     name: str
@@ -47,11 +49,17 @@ class Population(Record):
     semantics: Semantics = field(default_factory=Semantics)
     lag: int = 0
     at: Location = NOWHERE
+    adaptive: AdaptiveThreshold | None = omitted(None)
 
     @property
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """Names of the state variables: those of the model, and h where its thresholds adapt."""
+        return (*self.neuron.state, *(() if self.adaptive is None else ("h",)))
 
     @property
     def single(self) -> bool:
@@ -65,13 +73,32 @@ class Population(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class Tied(Record):
+    r"""Weights that are another projection's: :math:`w = s\, W` or :math:`s\, W^T`.
+
+    ``projection`` names the other one, W are its weights at the end of the step before, s =
+    ``scale``. With ``transpose`` a synapse from i to j has the weight of the one from j to i.
+    """
+
+    projection: str
+    transpose: bool = False
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "scale", float(self.scale))
+
+
+@dataclass(frozen=True, eq=False)
 class Projection(Record):
     """A connection from an input or population to a population, ``delay`` steps long.
 
     ``bias`` (shape () or the post population's, flattened) enters the post population in every
     step from its first on; when ``recurrent``, semantics may leave it out of the first. With
-    ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part.
-    ``receptor`` is the port where it ends: one of those of a point neuron, or ``current``.
+    ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part;
+    when ``tied``, they follow those of a projection that learns, and the connection has what they
+    are before anything is learned. ``receptor`` is the port where it ends: one of those of a point
+    neuron, or ``current``.
     """
 
     name: str
@@ -85,6 +112,7 @@ class Projection(Record):
     plasticity: Plasticity | None = omitted(None)
     receptor: str | None = omitted(None)
     short_term: TsodyksMarkram | None = omitted(None)
+    tied: Tied | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

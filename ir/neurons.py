@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from .numerics import Numerics
+from .numerics import S1615, Format, Numerics
 from .records import Record, frozen_array, omitted
 
 Real = npt.NDArray[np.float64]
@@ -73,7 +73,10 @@ class IF(Neuron):
 
 @dataclass(frozen=True, eq=False)
 class LIF(Neuron):
-    r""":math:`\tau \dot v = (v_\mathrm{leak} - v) + R I`; spikes at ``v_threshold``."""
+    r""":math:`\tau \dot v = (v_\mathrm{leak} - v) + R I`; spikes at ``v_threshold``.
+
+    v starts at ``v_init``, if it has one, and not at that of the semantics.
+    """
 
     STATE: ClassVar[tuple[str, ...]] = ("v",)
     TIMES: ClassVar[tuple[str, ...]] = ("tau",)
@@ -82,11 +85,15 @@ class LIF(Neuron):
     v_leak: Real = field(metadata={"unit": "V"})
     v_threshold: Real = field(metadata={"unit": "V"})
     v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+    v_init: Real | None = omitted(None, unit="V")
 
 
 @dataclass(frozen=True, eq=False)
 class CubaLIF(Neuron):
-    r""":math:`\tau_s \dot u = -u + w_\mathrm{in} S`, :math:`\tau_m \dot v = (v_l - v) + R u`."""
+    r""":math:`\tau_s \dot u = -u + w_\mathrm{in} S`, :math:`\tau_m \dot v = (v_l - v) + R u`.
+
+    v starts at ``v_init``, if it has one, and not at that of the semantics.
+    """
 
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
     TIMES: ClassVar[tuple[str, ...]] = ("tau_syn", "tau_mem")
@@ -97,6 +104,7 @@ class CubaLIF(Neuron):
     w_in: Real = field(metadata={"unit": "1"})
     v_threshold: Real = field(metadata={"unit": "V"})
     v_reset: Real | None = field(metadata={"unit": "V"}, default=None)
+    v_init: Real | None = omitted(None, unit="V")
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,16 +305,9 @@ class Izhikevich(Neuron):
     k0: Real = field(metadata={"unit": "mV/ms"}, default_factory=_constant(140.0))
     substeps: int = 1
     receptors: tuple[Receptor, ...] = omitted(())
-    i_offset: Real | None = omitted(None)
-    v_init: Real | None = omitted(None)
-    u_init: Real | None = omitted(None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("i_offset", "v_init", "u_init"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, frozen_array(value, np.float64))
+    i_offset: Real | None = omitted(None, unit="1")
+    v_init: Real | None = omitted(None, unit="mV")
+    u_init: Real | None = omitted(None, unit="mV/ms")
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,7 +386,7 @@ class IntegerNeuron(Neuron):
     rate: npt.NDArray[np.int64] | None = omitted(None)
     jump: npt.NDArray[np.int64] | None = omitted(None)
     substeps: int = omitted(1)
-    v_origin: float = omitted(0.0)
+    v_origin: float | Real = omitted(0.0)
     u_origin: Real | None = omitted(None)
     u_unit: float | None = omitted(None)
 
@@ -400,7 +401,13 @@ class IntegerNeuron(Neuron):
             if value is not None:
                 object.__setattr__(self, name, frozen_array(value, np.int64))
         object.__setattr__(self, "scale", float(self.scale))
-        object.__setattr__(self, "v_origin", float(self.v_origin))
+        # One number, or one a neuron.
+        origin: float | Real = (
+            float(self.v_origin)
+            if np.ndim(self.v_origin) == 0
+            else (frozen_array(self.v_origin, np.float64))
+        )
+        object.__setattr__(self, "v_origin", origin)
         if self.u_origin is not None:
             object.__setattr__(self, "u_origin", frozen_array(self.u_origin, np.float64))
         if self.u_unit is not None:
@@ -420,6 +427,8 @@ class IntegerNeuron(Neuron):
         """
         if variable == "v":
             return self.scale, np.asarray(self.v_origin)
+        if variable == "h":
+            return self.scale, np.zeros(())
         if variable == "u" and self.u_unit is not None:
             return self.u_unit, np.zeros(()) if self.u_origin is None else self.u_origin
         return None
@@ -428,6 +437,72 @@ class IntegerNeuron(Neuron):
     def spiking(self) -> bool:
         """Whether the population ever spikes."""
         return self.reset != "none"
+
+
+@dataclass(frozen=True, eq=False)
+class SpinnakerLIF(Neuron):
+    r"""IF_curr_exp in the arithmetic of SpiNNaker, bit for bit.
+
+    A tick, with :math:`\lfloor\cdot\rfloor` a shift of the product, :math:`W_k` the ring buffer of
+    the receptor k (e, then i) and :math:`N_k` its ``shift``; sums and shifts wrap to 32 bits:
+
+    .. math::
+        s_k &\leftarrow s_k + \lfloor (\min(W_k, 2^{16} - 1)\, 2^{N_k})\,
+            \mathrm{init}_k\, 2^{-32} \rfloor, \\
+        \alpha &= \lfloor (s_e - s_i + \mathrm{i\_offset})\, r\, 2^{-15} \rfloor +
+            \mathrm{v\_rest}, \\
+        v &\leftarrow \alpha - \lfloor \mathrm{exp\_tc}\, (\alpha - v)\, 2^{-15} \rfloor
+            \quad \text{unless the neuron waits; then it waits one tick less}, \\
+        &\text{a spike where } v \ge \mathrm{threshold}:\ v \leftarrow \mathrm{v\_reset},\
+            \text{and it waits refractory ticks}, \\
+        s_k &\leftarrow \lfloor s_k\, \mathrm{decay}_k\, 2^{-32} \rfloor.
+
+    A neuron that waits is compared, too: with ``v_reset`` at the threshold it spikes in every tick.
+    Arrays of int64, shape () or the population's: ``v_init``, ``v_rest``, ``v_reset``,
+    ``threshold`` (mV), ``i_offset`` (nA), ``r`` (MOhm) and ``exp_tc`` in s16.15; ``refractory`` in
+    ticks; ``decay_e``, ``init_e``, ``decay_i``, ``init_i`` in u0.32. A weight is a word of 16 bits
+    without a sign; a projection names its receptor, ``excitatory`` or ``inhibitory``, and one unit
+    of a weight is :math:`2^{N_k - 15}` nA.
+
+    Source: sPyNNaker (github.com/SpiNNakerManchester/sPyNNaker, from 1!7.0.0 on), in
+    neural_modelling/src/neuron neuron.c, neuron_impl_standard.h, neuron_model_lif_impl.h,
+    exp_synapse_utils.h, decay.h and threshold_type_static.h; the product of two `accum` is GCC's
+    (gcc/config/arm/arm-fixed.md, mulsa3: "none of these do any rounding").
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("excitatory", "inhibitory", "v")
+    RECEPTORS: ClassVar[tuple[str, str]] = ("excitatory", "inhibitory")
+    v_init: npt.NDArray[np.int64]
+    v_rest: npt.NDArray[np.int64]
+    v_reset: npt.NDArray[np.int64]
+    threshold: npt.NDArray[np.int64]
+    i_offset: npt.NDArray[np.int64]
+    r: npt.NDArray[np.int64]
+    exp_tc: npt.NDArray[np.int64]
+    refractory: npt.NDArray[np.int64]
+    decay_e: npt.NDArray[np.int64]
+    init_e: npt.NDArray[np.int64]
+    decay_i: npt.NDArray[np.int64]
+    init_i: npt.NDArray[np.int64]
+    shift_e: int
+    shift_i: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for f in fields(self):
+            if not f.name.startswith("shift"):
+                object.__setattr__(self, f.name, frozen_array(getattr(self, f.name), np.int64))
+
+    @property
+    def words(self) -> dict[str, Format]:
+        """The format of a weight, in nA, of each receptor."""
+        shifts = zip(self.RECEPTORS, (self.shift_e, self.shift_i), strict=True)
+        return {name: Format(16, S1615.point - shift, signed=False) for name, shift in shifts}
+
+    def real(self, variable: str) -> tuple[float, Real]:
+        """Scale s and origin of a state variable in SI: k units stand for :math:`s k`."""
+        si = 1e-3 if variable == "v" else 1e-9
+        return si * 2.0**-S1615.point, np.zeros(())
 
 
 MODELS: tuple[type[Neuron], ...] = (
@@ -444,9 +519,18 @@ MODELS: tuple[type[Neuron], ...] = (
     Izhikevich,
     PointLIF,
     AdEx,
+    SpinnakerLIF,
 )
 
 
 def receptors(neuron: Neuron) -> tuple[Receptor, ...]:
     """The receptors of a model that has ports; none where everything enters one sum."""
     return neuron.receptors if isinstance(neuron, PointLIF | Izhikevich) else ()
+
+
+def port_names(neuron: Neuron) -> tuple[str, ...]:
+    """The names of the ports of a model that has them; none where everything enters one sum."""
+    if isinstance(neuron, SpinnakerLIF):
+        return neuron.RECEPTORS
+    names = tuple(receptor.name for receptor in receptors(neuron))
+    return (*names, CURRENT) if names or isinstance(neuron, PointLIF) else ()

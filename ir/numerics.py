@@ -175,3 +175,9 @@ class Numerics(Record):
             )
         if not 1 <= self.acc_bits <= 62:
             raise ValueError(f"an accumulator has 1 to 62 bits, not {self.acc_bits}")
+
+
+# SpiNNaker's: `accum` is the state (products are cut, sums wrap), u0.32 a decay, s4.11 a trace.
+S1615 = Format(32, 15, rounding=Rounding.DOWN, overflow=Overflow.WRAP)
+U032 = Format(32, 32, signed=False, rounding=Rounding.DOWN, overflow=Overflow.WRAP)
+S411 = Format(16, 11, rounding=Rounding.DOWN, overflow=Overflow.WRAP)

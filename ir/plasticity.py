@@ -1,8 +1,8 @@
 r"""Plasticity: how the spikes of a projection change its weights.
 
-`PairSTDP` and `TripletSTDP` are rules in real numbers, with times of their own; `IntegerPairSTDP`
-is the first in whole numbers: see there. A step t of a plastic projection from neurons i to neurons
-j under any other rule:
+`PairSTDP`, `TripletSTDP`, `ThreeFactorSTDP` and `Hebbian` are rules in real numbers, with times of
+their own; `IntegerPairSTDP` is the first in whole numbers: see there. A step t of a plastic
+projection from neurons i to neurons j under any other rule:
 
 1. For every pre event, in ascending order of i: synapse (i, j) transmits :math:`w_{ij}` times the
    value of the event, with the weight as it was (or, under ``Transmit.AFTER``, as it has become);
@@ -31,13 +31,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .diagnostics import fail
-from .numerics import Rounding
+from .homeostasis import Scaling
+from .numerics import S411, S1615, Rounding
 from .records import Record, frozen_array, omitted
 
 LFSR_TAPS = 0x80200003
@@ -58,6 +59,9 @@ MAX_SHIFT = 31
 MAX_STREAMS = 1 << 16
 MAX_CALCIUM_BITS = 16
 MAX_MEMBRANE = 2.0**62
+# Of SpiNNaker: the largest word of a ring buffer, and the most that it is shifted to be s16.15.
+WORD = (1 << 16) - 1
+MAX_RING_SHIFT = 15
 
 
 def next_state(state: int) -> int:
@@ -167,6 +171,19 @@ class Update(Record):
             yield f"the offset of {name} is {self.offset}; it must be within {MAX_AMPLITUDE}"
 
 
+class Factor(NamedTuple):
+    """A node whose emission a rule reads: which ``field`` names it, and whose size it has.
+
+    ``None`` for ``node`` stands for the projection's own ``side``. With ``shared`` it may have the
+    size 1 as well, for all.
+    """
+
+    field: str
+    node: str | None
+    side: Literal["pre", "post"]
+    shared: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Rule(Record):
     """Base of the rules. Each declares its own facts.
@@ -188,6 +205,11 @@ class Rule(Record):
     def columns(self) -> bool:
         """Whether post spikes change weights: hardware then needs access by column."""
         return False
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The nodes whose emission the rule reads, besides the spikes of its own two ends."""
+        return ()
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
@@ -470,6 +492,9 @@ class PairSTDP(Rule):
     A weight of ``bits`` bits is, once a pair has changed it, one of the :math:`2^b` values that lie
     evenly from w_min to w_max, the next one by ``rounding`` of the multiple of their distance. A
     weight that rounds down forgets what is smaller than that.
+
+    With ``depression_by``, the name of a node of size 1 or of the post population's, :math:`A_-` in
+    step t is ``a_minus`` times what that node showed in step t - 1 (0 in the first of a sample).
     """
 
     a_plus: float
@@ -484,6 +509,7 @@ class PairSTDP(Rule):
     bits: int | None = None
     rounding: Rounding = Rounding.NEAREST_EVEN
     depression: Dependence | None = None
+    depression_by: str | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -512,6 +538,18 @@ class PairSTDP(Rule):
     def columns(self) -> bool:
         """Whether post spikes change weights."""
         return self.a_plus != 0
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the rule has an eye on post spikes at all."""
+        return True
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What scales the depression, if anything does."""
+        if self.depression_by is None:
+            return ()
+        return (Factor("depression_by", self.depression_by, "post", shared=True),)
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
@@ -582,6 +620,128 @@ class TripletSTDP(PairSTDP):
             yield "coincidence is both: a spike would find itself among the earlier ones"
         if self.window is Window.RECTANGULAR:
             yield "triplets in a rectangular window; theirs is exponential"
+
+
+@dataclass(frozen=True, eq=False)
+class ThreeFactorSTDP(PairSTDP):
+    r"""Reward- or error-modulated spike timing: pairs are remembered, a third factor learns.
+
+    .. math::
+        e_{ij} &\leftarrow e_{ij}\, e^{-dt / \tau_e}, \\
+        e_{ij} &\leftarrow e_{ij} + a_\mathrm{pre} \text{ at a pre spike}, \qquad
+        e_{ij} \leftarrow e_{ij} + \Delta_{ij} \text{ with a pair}, \\
+        w_{ij} &\leftarrow \mathrm{clamp}(w_{ij} + \eta\, M_j(t)\, G_j(t)\, e_{ij})
+
+    in this order in every step t. :math:`\Delta` is by how much `PairSTDP` would change the weight
+    for the pair, were there no rails; when spikes are at a synapse and which of them pair is as
+    there. M is what the node ``modulator`` shows in step t itself (a registered population what it
+    emitted in t - 1), G what ``gate`` does, or 1 without one: inputs or populations, spikes or
+    real values, of size 1 for all (a reward) or of the post population's, one for each neuron (an
+    error). The weights change behind everything else in the step, so a spike of step t has been
+    sent with the weight that step t - 1 left, under either ``Transmit``. e is 0 when a sample
+    begins.
+
+    With both amplitudes zero post spikes have no part (`delta`): then the post population may send
+    anything, real values too. Units: ``eta`` that of the weight over those of M, G and e;
+    ``a_pre`` that of ``a_plus``; ``tau_e`` seconds. After Izhikevich, Cerebral Cortex 17(10), 2007,
+    and Fremaux and Gerstner, Front. Neural Circuits 9:85, 2016, both recalled.
+    """
+
+    modulator: str = ""
+    eta: float = 1.0
+    tau_e: float = 0.1
+    a_pre: float = 0.0
+    gate: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("eta", "tau_e", "a_pre"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @classmethod
+    def delta(
+        cls, modulator: str, *, eta: float, tau_e: float, gate: str | None = None, **more: Any
+    ) -> ThreeFactorSTDP:
+        r"""The delta rule: :math:`\Delta w_{ij} = \eta\, M_j\, G_j\, e_i`, of pre spikes alone."""
+        fields = {"a_plus": 0.0, "a_minus": 0.0, "tau_plus": tau_e, "tau_minus": tau_e} | more
+        return cls(**fields, modulator=modulator, eta=eta, tau_e=tau_e, a_pre=1.0, gate=gate)
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre spikes change what is remembered."""
+        return self.a_minus != 0 or self.a_pre != 0
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the rule has an eye on post spikes at all."""
+        return self.a_plus != 0 or self.a_minus != 0
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The modulator, and the gate and what scales the depression where there are any."""
+        gate = () if self.gate is None else (Factor("gate", self.gate, "post", shared=True),)
+        modulator = Factor("modulator", self.modulator, "post", shared=True)
+        return (*super().factors, modulator, *gate)
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        yield from super().problems()
+        for name in ("eta", "a_pre"):
+            if not isfinite(getattr(self, name)):
+                yield f"{name} is {getattr(self, name)}; it must be finite"
+        if not (isfinite(self.tau_e) and self.tau_e > 0):
+            yield f"tau_e is {self.tau_e:g} s; it must be finite and above 0"
+        if self.bits is not None:
+            yield f"a weight of {self.bits} bits; one that moves in every step has none"
+
+
+@dataclass(frozen=True, eq=False)
+class Hebbian(Rule):
+    r"""Hebbian, or with a negative ``eta`` anti-Hebbian, on values: no spike is timed.
+
+    .. math:: w_{ij} \leftarrow \mathrm{clamp}(w_{ij} + \eta\, y_j(t)\, x_i(t))
+
+    at the end of every step t, when all populations are done. x is what the node ``pre_factor``
+    shows in step t, of the size of the pre node, and y what ``post_factor`` does, of the post
+    population's: counts of spikes or real values. Without a name they are the projection's own pre
+    and post. Whatever arrives in step t is multiplied by the weight that step t - 1 left, under
+    either ``Transmit``. Units: ``eta`` that of the weight over those of x and y.
+
+    A projection tied to this one (`graph.Tied`) carries the same weights elsewhere: with
+    :math:`x - H^T y` for x this is Oja's subspace rule (J. Mathematical Biology 15, 1982, recalled)
+    and the lateral rule of HLOP (Xiao et al., ICLR 2024).
+    """
+
+    eta: float
+    pre_factor: str | None = None
+    post_factor: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "eta", float(self.eta))
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre events change weights: no step is without a change."""
+        return self.eta != 0
+
+    @property
+    def columns(self) -> bool:
+        """Whether post values change weights."""
+        return self.eta != 0
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The two factors of the product."""
+        return (
+            Factor("pre_factor", self.pre_factor, "pre"),
+            Factor("post_factor", self.post_factor, "post"),
+        )
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        if not isfinite(self.eta):
+            yield f"eta is {self.eta}; it must be finite"
 
 
 @dataclass(frozen=True, eq=False)
@@ -656,6 +816,79 @@ ORDERS = {
 and are remembered (X), the post ones change weights (Q) and are remembered (Y)."""
 
 
+@dataclass(frozen=True, eq=False)
+class SpinnakerPairSTDP(Rule):
+    r"""`PairSTDP` in the arithmetic of SpiNNaker: weights change when a pre spike comes by.
+
+    A pre spike of tick t after one of tick :math:`t'` (0 before the first), with d the delay of the
+    projection, :math:`L_+` ``decay_plus``, :math:`L_-` ``decay_minus``, 0 beyond their end, and
+    :math:`\lfloor\cdot\rfloor` a shift of the product:
+
+    .. math::
+        w &= W\, 2^N, \\
+        w &\leftarrow \min(w + \lfloor A_+ \lfloor x\, L_+[\Delta]\, 2^{-11} \rfloor 2^{-11}
+            \rfloor, w_\mathrm{max}), \quad \Delta = s + d - t',
+            \text{ of each post spike } s \text{ in } t' < s + d \le t, \\
+        w &\leftarrow \max(w - \lfloor A_- \lfloor y\, L_-[t - s - d]\, 2^{-11} \rfloor 2^{-11}
+            \rfloor, w_\mathrm{min}), \quad \text{of the last } s + d \le t, \\
+        W &\leftarrow \lfloor w\, 2^{-N} \rfloor \bmod 2^{16}, \quad
+        \text{which is what is sent}.
+
+    x is the trace that the pre spike of :math:`t'` left, y that of s; a spike leaves
+    :math:`\lfloor x\,L\,2^{-11} \rfloor + 2^{11}` of what was there before. Traces and L are s4.11,
+    ``a_plus``, ``a_minus``, ``w_min`` and ``w_max`` s16.15 in nA, N is ``shift``, that of the ring
+    buffer. So the whole delay is dendritic, and spikes that meet depress. A post neuron remembers
+    its last 15 spikes: of more between two pre spikes the first are lost, and one of tick 0
+    potentiates nothing. A trace that passes 16 wraps, and does the opposite: then w may leave its
+    rails. Without learning no spike is remembered. At the end of a sample weights change as by a
+    last pre spike that sends nothing and does not depress: nothing is lost when all but the weights
+    is cleared.
+
+    Source: sPyNNaker (from 1!7.0.0 on), neural_modelling/src/neuron/plasticity/stdp:
+    synapse_dynamics_stdp_mad_impl.c, post_events.h, timing_pair_impl.h, maths.h,
+    weight_additive_one_term_impl.h.
+    """
+
+    INTEGER: ClassVar[bool] = True
+
+    decay_plus: npt.NDArray[np.int64]
+    decay_minus: npt.NDArray[np.int64]
+    a_plus: int
+    a_minus: int
+    w_min: int
+    w_max: int
+    shift: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("decay_plus", "decay_minus"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre spikes change weights: they also bring what post spikes changed."""
+        return self.a_plus != 0 or self.a_minus != 0
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, one sentence each."""
+        for name in ("decay_plus", "decay_minus"):
+            table = getattr(self, name)
+            if table.ndim != 1 or not ((table >= 0) & (table <= 1 << S411.point)).all():
+                yield f"{name} is no table of values from 0 to {1 << S411.point}"
+        for name in ("a_plus", "a_minus"):
+            if not 0 <= getattr(self, name) <= S1615.high:
+                yield f"{name} is {getattr(self, name)}; it must be 0 to {S1615.high}"
+        if not 0 <= self.w_min <= self.w_max <= S1615.high:
+            yield (
+                f"w_min is {self.w_min} and w_max {self.w_max}; they must be ordered, from 0 to "
+                f"{S1615.high}"
+            )
+        if not 0 <= self.shift <= MAX_RING_SHIFT:
+            yield f"shift is {self.shift}; it must be 0 to {MAX_RING_SHIFT}"
+        elif self.w_max >> self.shift > WORD:
+            yield f"w_max is {self.w_max >> self.shift} words; a weight has 16 bits"
+
+
 def learning_phases(learning: bool | Sequence[bool], samples: int) -> list[bool]:
     """Whether weights change in each sample; E0707 where there are not as many as samples."""
     phases = [learning] * samples if isinstance(learning, bool) else list(learning)
@@ -678,7 +911,16 @@ def sides(rule: PairSTDP | IntegerPairSTDP, delay: int) -> tuple[int, int]:
     return delay - round(dendritic), round(dendritic)
 
 
-RULES: tuple[type[Rule], ...] = (TraceSTDP, SDSP, PairSTDP, TripletSTDP, IntegerPairSTDP)
+RULES: tuple[type[Rule], ...] = (
+    TraceSTDP,
+    SDSP,
+    PairSTDP,
+    TripletSTDP,
+    IntegerPairSTDP,
+    ThreeFactorSTDP,
+    Hebbian,
+    SpinnakerPairSTDP,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -688,6 +930,8 @@ class Plasticity(Record):
     ``enable`` says which synapses are plastic, in the shape of the connection's ``weight``; without
     it all are. The weight of a synapse that is not may lie beyond the rails. ``learning`` is the
     phase in which a run starts: without it weights stay as they are, and the rule stands still.
+    ``scaling`` holds the plastic weights of each post neuron at a target, beside a rule in real
+    numbers.
     """
 
     rule: Rule
@@ -696,6 +940,7 @@ class Plasticity(Record):
     enable: npt.NDArray[np.bool_] | None = None
     transmit: Transmit = Transmit.BEFORE
     learning: bool = True
+    scaling: Scaling | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -57,13 +57,13 @@ class Record:
         return hash((type(self), *(value for value in values if isinstance(value, str | int))))
 
 
-def omitted(default: Any) -> Any:
+def omitted(default: Any, **facts: Any) -> Any:
     """A field that the canonical text leaves out where it has its default.
 
     For fields that a format gained after its first release: the texts and digests of graphs that
-    do not use them stay what they were.
+    do not use them stay what they were. ``facts`` are more of its metadata.
     """
-    return field(default=default, metadata={"omitted": True})
+    return field(default=default, metadata={"omitted": True, **facts})
 
 
 def written(record: Record) -> list[Field[Any]]:

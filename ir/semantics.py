@@ -86,7 +86,8 @@ class Semantics(Record):
     state at its start: with ``decay`` euler by Euler's method, with midpoint by the midpoint
     method, with exponential exactly, but for conductances and for the upswing of an `AdEx`, which
     are held (exponential Euler); ``gain`` says whether currents decay through the step (propagated)
-    or are held too (exact). With ``current`` new what arrives in a step is added before that; with
+    or are held too (exact), as they always are in a population with a conductance or an upswing.
+    With ``current`` new what arrives in a step is added before that; with
     old it is added behind threshold and reset, as Brian2 does. Reset is to ``v_reset``, one
     spike a step; in a refractory step v stands still, and everything else goes on. Deltas that
     arrive then, or with a spike, are lost.

@@ -20,6 +20,7 @@ from .neurons import (
     PointLIF,
     Real,
     Relay,
+    SpinnakerLIF,
     Threshold,
 )
 from .recovery import Recovery
@@ -104,6 +105,12 @@ def alpha_propagator(tau_syn: Real, tau_mem: Real, dt: float) -> Real:
     return np.asarray(np.e / (tau_mem * tau_syn) * np.exp(-dt / tau_mem) * area)
 
 
+def v_start(neuron: Neuron, semantics: Semantics) -> Real:
+    """Where v starts: the model's own ``v_init``, or else that of the semantics."""
+    own: Real | None = getattr(neuron, "v_init", None)
+    return np.asarray(semantics.v_init) if own is None else own
+
+
 def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepParameters:
     """The numbers of one step of length ``dt`` seconds.
 
@@ -180,7 +187,7 @@ def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepPara
             return StepParameters(np.asarray(_ZERO), np.asarray(_ONE), np.asarray(_ZERO))
         case PointLIF():
             raise TypeError("a point neuron has an equation, not the numbers of a step")
-        case IntegerNeuron():
+        case IntegerNeuron() | SpinnakerLIF():
             raise TypeError("an integer population has no real-valued step")
         case _:
             raise TypeError(f"step_parameters does not know the model {type(neuron).__name__}")

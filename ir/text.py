@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
-from .graph import Graph, Input, Output, Population, Probe, Projection
+from .graph import Graph, Input, Output, Population, Probe, Projection, Tied
+from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
 from .neurons import MODELS, Kernel, Receptor
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
@@ -61,8 +62,9 @@ _KINDS: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
-        *(*RULES, Plasticity, Trace, Update),
+        *(*RULES, Plasticity, Trace, Update, Tied),
         *(Receptor, TsodyksMarkram),
+        *(AdaptiveThreshold, Scaling),
     )
 }
 _ENUMS: dict[str, type[StrEnum]] = {
@@ -71,6 +73,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
         *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
         *(Transmit, Accumulation, TraceDecay, Response),
         *(Pairing, Window, Dependence, Coincidence, Kernel),
+        *(Occasion, Norm),
     )
 }
 _LINES: dict[str, type[Record]] = {

@@ -25,32 +25,45 @@ from .connections import (
     Sparse,
     SumPool2d,
     stages,
+    synapses,
 )
 from .diagnostics import Diagnostics, Location
-from .graph import Graph, Input, Population, Projection
+from .graph import Graph, Input, Population, Projection, Tied
+from .homeostasis import AdaptiveThreshold, Scaling
 from .neurons import (
     CURRENT,
+    IF,
+    LIF,
     AdEx,
+    CubaLIF,
     IntegerNeuron,
     Izhikevich,
     Kernel,
     LinearLIF,
     Neuron,
     PointLIF,
+    SpinnakerLIF,
     Threshold,
+    port_names,
     receptors,
 )
-from .numerics import Rounding
+from .numerics import S1615, U032, Rounding
 from .plasticity import (
+    MAX_RING_SHIFT,
     MAX_SCALED,
     MAX_WEIGHT,
     RULES,
     SDSP,
+    WORD,
     Coincidence,
     Dependence,
+    Hebbian,
     IntegerPairSTDP,
     PairSTDP,
     Plasticity,
+    Rule,
+    SpinnakerPairSTDP,
+    Transmit,
     sides,
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
@@ -73,6 +86,8 @@ def verify(graph: Graph) -> None:
     nodes = {node.name: node for node in graph.nodes}
     for projection in graph.projections:
         _projection(projection, nodes, found)
+        if projection.tied is not None:
+            _tied(projection, projection.tied, graph, found)
     populations = {p.name: p for p in graph.populations}
     for output in graph.outputs:
         if output.source not in populations:
@@ -90,8 +105,8 @@ def verify(graph: Graph) -> None:
                 f"a probe reads '{probe.source}', which is no population",
                 hint=_meant(probe.source, populations),
             )
-        elif probe.variable not in owner.neuron.state:
-            has = ", ".join(owner.neuron.state) or "none"
+        elif probe.variable not in owner.state:
+            has = ", ".join(owner.state) or "none"
             found.add(
                 "E0206",
                 f"there is no '{probe.source}.{probe.variable}' to probe; its state: {has}",
@@ -164,8 +179,12 @@ def _population(population: Population, found: Diagnostics) -> None:
     _receptors(population, found)
     if isinstance(neuron, IntegerNeuron):
         _integer(population, neuron, found)
+    elif isinstance(neuron, SpinnakerLIF):
+        _spinnaker(population, neuron, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
+    if population.adaptive is not None:
+        _adapts(population, population.adaptive, found)
     if population.lag < 0:
         found.add("E0205", f"'{name}': lag is {population.lag} steps", population.at)
     if semantics.refractory < 0:
@@ -246,15 +265,61 @@ def _receptors(population: Population, found: Diagnostics) -> None:
                 )
         delta = receptor.kernel is Kernel.DELTA
         if delta != (receptor.tau is None) or (delta and receptor.reversal is not None):
-            rule = "neither tau nor a reversal potential" if delta else "a tau"
-            found.add(
-                "E0211", f"'{name}': receptor {receptor.name}, {receptor.kernel}, has {rule}", at
-            )
+            rule = "takes neither tau nor a reversal potential" if delta else "needs a tau"
+            found.add("E0211", f"'{name}': receptor {receptor.name} ({receptor.kernel}) {rule}", at)
         if isinstance(population.neuron, Izhikevich) and not delta:
             found.add(
                 "E0211",
                 f"'{name}': receptor {receptor.name} is {receptor.kernel}; an Izhikevich neuron "
                 "has delta receptors",
+                at,
+            )
+
+
+def _adapts(population: Population, adaptive: AdaptiveThreshold, found: Diagnostics) -> None:
+    name, at, semantics = population.name, population.at, population.semantics
+    model = population.neuron
+    if isinstance(model, IntegerNeuron):
+        found.add(
+            "E0205",
+            f"'{name}': an integer population adapts by adapt_inc of its neuron, not by 'adaptive'",
+            at,
+        )
+    elif not isinstance(model, IF | LIF | CubaLIF | LinearLIF | Izhikevich):
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a membrane meets it; {type(model).__name__} has "
+            "none",
+            at,
+            "leave 'adaptive' out, or take an IF, LIF, CubaLIF, LinearLIF or Izhikevich neuron",
+        )
+    elif semantics.reset is Reset.TWO_PHASE or semantics.max_spikes != 1:
+        found.add(
+            "E0205",
+            f"'{name}': a threshold adapts where a step has at most one spike and v is compared "
+            f"once; here reset is '{semantics.reset}' and max_spikes {semantics.max_spikes}",
+            at,
+        )
+    for field in ("increment", "tau", "maximum"):
+        value = getattr(adaptive, field)
+        if value is None:
+            continue
+        _parameter_shape(population, f"adaptive.{field}", value, found)
+        endless = field == "tau"
+        if bad := int(np.sum(np.isnan(value) if endless else ~np.isfinite(value))):
+            found.add(
+                "E0106",
+                f"'{name}': {bad} of {value.size} values of adaptive.{field} are not finite",
+                at,
+            )
+        elif endless and (value <= 0).any():
+            found.add(
+                "E0107", f"'{name}': adaptive.tau is {value.min():g} s; it must be positive", at
+            )
+        elif (value < 0).any():
+            found.add(
+                "E0205",
+                f"'{name}': adaptive.{field} is {value.min():g}; it must not be negative",
                 at,
             )
 
@@ -376,6 +441,63 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         _spike_count(population, neuron, neuron.max_spikes, found)
 
 
+def _spinnaker(population: Population, neuron: SpinnakerLIF, found: Diagnostics) -> None:
+    name, at = population.name, population.at
+    state, decay = (S1615.low, S1615.high), (0, U032.high)
+    ranges = {
+        **dict.fromkeys(("v_init", "v_rest", "v_reset", "threshold", "i_offset", "exp_tc"), state),
+        **dict.fromkeys(("decay_e", "init_e", "decay_i", "init_i"), decay),
+        "r": (0, S1615.high),
+        "refractory": (0, S1615.high),
+    }
+    for parameter, (low, high) in ranges.items():
+        value = getattr(neuron, parameter)
+        _parameter_shape(population, parameter, value, found)
+        if value.size and (value.min() < low or value.max() > high):
+            found.add(
+                "E0205",
+                f"'{name}': {parameter} spans {value.min()} to {value.max()}, outside "
+                f"{low} to {high}",
+                at,
+            )
+    for parameter in ("shift_e", "shift_i"):
+        shift = getattr(neuron, parameter)
+        if not 0 <= shift <= MAX_RING_SHIFT:
+            found.add(
+                "E0205",
+                f"'{name}': {parameter} is {shift}; it must be 0 to {MAX_RING_SHIFT}",
+                at,
+                "a word that is shifted further leaves the 32 bits of its input",
+            )
+    rules = {"max_spikes": 1, "registered": False}
+    for rule, must in rules.items():
+        value = getattr(population.semantics, rule)
+        if value != must:
+            found.add("E0205", f"'{name}': {rule} is {value}; SpiNNaker has {must}", at)
+
+
+def _words(projection: Projection, found: Diagnostics) -> None:
+    """What a projection to a population of SpiNNaker must have."""
+    name, at = projection.name, projection.at
+    if projection.delay < 1:
+        found.add(
+            "E0205", f"'{name}': delay is {projection.delay} ticks; SpiNNaker has 1 at least", at
+        )
+    for stage in stages(projection.connection):
+        weight = getattr(stage, "weight", None)
+        if weight is None:
+            continue
+        bad = int(np.sum((weight < 0) | (weight > WORD) | (weight != np.rint(weight))))
+        if bad:
+            found.add(
+                "E0205",
+                f"'{name}': {bad} of {weight.size} weights are no words of 0 to {WORD}; they span "
+                f"{weight.min():g} to {weight.max():g}",
+                at,
+                "what inhibits ends at the receptor 'inhibitory'",
+            )
+
+
 def _quadratic(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
     name, at, numerics = population.name, population.at, neuron.numerics
     missing = [n for n in ("curve", "couple", "rate", "jump") if getattr(neuron, n) is None]
@@ -442,7 +564,7 @@ def _projection(
         found.add("E0106", f"'{name}': {bad} of {projection.bias.size} biases are not finite", at)
     connection, fits = projection.connection, _connection(projection, found)
     if projection.plasticity is not None and fits:
-        _plastic(projection, projection.plasticity, pre, post, found)
+        _plastic(projection, projection.plasticity, nodes, found)
     if pre is None or not isinstance(post, Population):
         return
     if fits and (prod(connection.in_shape) != pre.size or prod(connection.out_shape) != post.size):
@@ -453,6 +575,8 @@ def _projection(
             at,
         )
     _port(projection, post, found)
+    if fits and isinstance(post.neuron, SpinnakerLIF):
+        _words(projection, found)
     if fits and projection.short_term is not None:
         _short_term(projection, projection.short_term, pre, found)
     if projection.bias is not None and projection.bias.shape not in ((), (post.size,)):
@@ -464,9 +588,8 @@ def _projection(
 
 
 def _port(projection: Projection, post: Population, found: Diagnostics) -> None:
-    name, port, ports = projection.name, projection.receptor, receptors(post.neuron)
-    names = [*(receptor.name for receptor in ports), CURRENT]
-    if not (ports or isinstance(post.neuron, PointLIF)):
+    name, port, names = projection.name, projection.receptor, port_names(post.neuron)
+    if not names:
         if port is not None:
             found.add(
                 "E0211",
@@ -476,9 +599,10 @@ def _port(projection: Projection, post: Population, found: Diagnostics) -> None:
             )
         return
     if port not in names:
+        end = "no receptor" if port is None else f"the receptor '{port}'"
         found.add(
             "E0211",
-            f"'{name}' ends at the receptor '{port}'; '{post.name}' has {', '.join(names)}",
+            f"'{name}' ends at {end}; '{post.name}' has {', '.join(names)}",
             projection.at,
             None if port is None else _meant(port, names),
         )
@@ -518,11 +642,11 @@ def _short_term(
 def _plastic(
     projection: Projection,
     plasticity: Plasticity,
-    pre: Input | Population | None,
-    post: Input | Population | None,
+    nodes: dict[str, Input | Population],
     found: Diagnostics,
 ) -> None:
     name, at, rule = projection.name, projection.at, plasticity.rule
+    pre, post = nodes.get(projection.pre), nodes.get(projection.post)
     if type(rule) not in RULES:
         found.add("E0209", f"'{name}': the verifier does not know {type(rule).__name__}", at)
         return
@@ -531,8 +655,9 @@ def _plastic(
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
         for problem in _pair_times(projection, rule, pre, post):
             found.add("E0209", f"'{name}': {problem}", at)
+    _factors(projection, rule, nodes, found)
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
-        for end in (pre, post):
+        for end in (pre, post) if getattr(rule, "pairs", True) else (pre,):
             if isinstance(end, Population) and not end.single:
                 found.add(
                     "E0209",
@@ -540,6 +665,9 @@ def _plastic(
                     "spikes a step",
                     at,
                 )
+    if isinstance(rule, SpinnakerPairSTDP):
+        for problem in _spinnaker_pairs(projection, rule, plasticity, pre, post):
+            found.add("E0209", f"'{name}': {problem}", at)
     low, high = plasticity.w_min, plasticity.w_max
     if not -MAX_WEIGHT <= low <= high <= MAX_WEIGHT:  # also where one is not a number
         found.add(
@@ -576,6 +704,10 @@ def _plastic(
             f"{high:g}; they span {enabled.min():g} to {enabled.max():g}",
             at,
         )
+    if plasticity.scaling is not None:
+        mask = np.broadcast_to(True if enable is None else enable, weight.shape)
+        for problem in _scaling(rule, plasticity.scaling, low, high, _fan_in(stage, mask)):
+            found.add("E0209", f"'{name}': {problem}", at)
     if (
         isinstance(rule, IntegerPairSTDP)
         and Dependence.MULTIPLICATIVE in rule.dependences
@@ -612,6 +744,143 @@ def _plastic(
                 f"'{name}': theta_mem is {rule.theta_mem:g}; v is a whole number here",
                 at,
             )
+
+
+def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -> Iterator[str]:
+    """What is wrong with the target of weights that this rule changes."""
+    if rule.INTEGER:
+        yield f"{type(rule).__name__} counts in whole weights, which no factor can scale"
+    elif isinstance(rule, PairSTDP) and rule.bits is not None:
+        yield f"weights of {rule.bits} bits, which no factor can scale"
+    elif isinstance(rule, Hebbian):
+        yield "Hebbian moves weights in every step; scaling goes with rules that spikes drive"
+    yield from scaling.problems(low, high, most)
+
+
+def _fan_in(stage: Connection | None, mask: npt.NDArray[np.bool_]) -> int:
+    """The most synapses of ``mask``, in the shape of the weights, that a post neuron has."""
+    match stage:
+        case Dense():
+            each = mask.sum(axis=1)
+        case Sparse():
+            each = np.bincount(stage.post, mask)
+        case _:
+            each = mask
+    return int(each.max(initial=0))
+
+
+def _factors(
+    projection: Projection, rule: Rule, nodes: dict[str, Input | Population], found: Diagnostics
+) -> None:
+    """The nodes whose emission a rule reads: each is there, and of a size that fits."""
+    name, at = projection.name, projection.at
+    for factor in rule.factors:
+        end = nodes.get(projection.pre if factor.side == "pre" else projection.post)
+        if factor.node is None or end is None:
+            continue
+        node = nodes.get(factor.node)
+        if node is None:
+            found.add(
+                "E0215",
+                f"'{name}': its {factor.field} is '{factor.node}', which is no node",
+                at,
+                _meant(factor.node, nodes),
+            )
+        elif node.size != end.size and not (factor.shared and node.size == 1):
+            one = "1 or " if factor.shared else ""
+            found.add(
+                "E0215",
+                f"'{name}': its {factor.field} '{node.name}' has size {node.size}; it must have "
+                f"{one}{end.size}, that of '{end.name}'",
+                at,
+            )
+
+
+def _tied(projection: Projection, tied: Tied, graph: Graph, found: Diagnostics) -> None:
+    name, at = projection.name, projection.at
+    others = {p.name: p for p in graph.projections if p is not projection}
+    source = others.get(tied.projection)
+    if source is None:
+        found.add(
+            "E0216",
+            f"'{name}' is tied to '{tied.projection}', which is no other projection",
+            at,
+            _meant(tied.projection, others),
+        )
+        return
+    problem = None
+    if projection.plasticity is not None or projection.short_term is not None:
+        problem = "has a rule of its own"
+    elif source.tied is not None:
+        problem = f"is tied to '{source.name}', which itself is to '{source.tied.projection}'"
+    elif not isfinite(tied.scale):
+        problem = f"is scaled by {tied.scale}"
+    else:
+        problem = _untied(projection.connection, source.connection, tied)
+    if problem:
+        found.add("E0216", f"'{name}' {problem}", at)
+
+
+def _untied(connection: Connection, source: Connection, tied: Tied) -> str | None:
+    """In what the synapses or weights of a tied connection are not those of its source."""
+    ends = []
+    for each in (connection, source):
+        found = [s for s in stages(each) if not isinstance(s, Flatten)]
+        stage = found[0] if len(found) == 1 else None
+        if reason := _cannot_learn(stage):
+            return f"or what it is tied to has no weight for each synapse: {reason}"
+        ends.append(stage)
+    mine, other = ends
+    turned = -1 if tied.transpose else 1
+    wanted = tuple(prod(shape) for shape in (other.in_shape, other.out_shape)[::turned])  # type: ignore[union-attr]
+    sizes = tuple(prod(shape) for shape in (mine.in_shape, mine.out_shape))  # type: ignore[union-attr]
+    if sizes != wanted:
+        return f"maps {sizes[0]} to {sizes[1]}, and tied so it would map {wanted[0]} to {wanted[1]}"
+    places, weights = [], []
+    for stage, turn in ((mine, 1), (other, turned)):
+        pre, post = synapses(stage)[::turn]  # type: ignore[arg-type]
+        place = pre.astype(np.int64) * sizes[1] + post
+        order = np.argsort(place)
+        places.append(place[order])
+        weights.append(np.ravel(stage.weight)[order])  # type: ignore[union-attr]
+    if not np.array_equal(places[0], places[1]):
+        return f"has other synapses than '{tied.projection}'"
+    if broken := int(np.sum(weights[0] != tied.scale * weights[1])):
+        return (
+            f"starts with {broken} of {weights[0].size} weights that are not {tied.scale:g} times "
+            f"those of '{tied.projection}'"
+        )
+    return None
+
+
+def _spinnaker_pairs(
+    projection: Projection,
+    rule: SpinnakerPairSTDP,
+    plasticity: Plasticity,
+    pre: Input | Population | None,
+    post: Input | Population | None,
+) -> Iterator[str]:
+    """What does not suit the arithmetic of SpiNNaker's pairs."""
+    if isinstance(pre, Population) and not pre.single:
+        yield f"pairs spikes of '{pre.name}', which sends other values, or several spikes a step"
+    if isinstance(pre, Population) and pre.semantics.registered:
+        yield f"pairs spikes of '{pre.name}', which shows them a step late; SpiNNaker does not"
+    if plasticity.transmit is not Transmit.AFTER:
+        yield "SpiNNaker sends the weight that is left after an update"
+    neuron = getattr(post, "neuron", None)
+    if not isinstance(neuron, SpinnakerLIF):
+        yield f"weights in words of a ring buffer; {type(neuron).__name__} has none"
+        return
+    shifts = dict(zip(neuron.RECEPTORS, (neuron.shift_e, neuron.shift_i), strict=True))
+    shift = shifts.get(projection.receptor or "", rule.shift)
+    if shift != rule.shift:
+        yield f"shift is {rule.shift}, that of its receptor {shift}"
+    rails = tuple(float(w >> max(rule.shift, 0)) for w in (rule.w_min, rule.w_max))
+    if rails != (plasticity.w_min, plasticity.w_max):
+        yield (
+            f"rails {plasticity.w_min:g} to {plasticity.w_max:g}; those of the rule are "
+            f"{rails[0]:g} to {rails[1]:g} words"
+        )
 
 
 def _pair_times(

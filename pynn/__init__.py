@@ -21,8 +21,6 @@ from pyNN.connectors import (
     FixedNumberPostConnector,
     FixedNumberPreConnector,
     FixedTotalNumberConnector,
-    FromFileConnector,
-    FromListConnector,
     IndexBasedProbabilityConnector,
     OneToOneConnector,
 )
@@ -45,7 +43,7 @@ from .cells import (
     SpikeSourceArray,
     SpikeSourcePoisson,
 )
-from .connectors import FixedProbabilityConnector
+from .connectors import FixedProbabilityConnector, FromFileConnector, FromListConnector
 from .control import (
     end,
     get_current_time,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from pyNN import common
@@ -25,7 +26,7 @@ from .projections import Projection
 from .simulator import state
 from .synapses import STDPMechanism, TsodyksMarkramSynapse
 
-Places = npt.NDArray[np.int64]
+Places = npt.NDArray[Any]  # int32 or int64: networks are far larger than their indices need
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def capture_network() -> Network:
                 name,
                 (population.size,),
                 celltype.neuron(parameters, population.initial),
-                celltype.semantics(parameters),
+                celltype.semantics(parameters, population.changed),
                 at=population.at,
             )
         )
@@ -118,7 +119,7 @@ def _parts(group: Any) -> Iterator[tuple[Population, Places, int]]:
     """The populations behind a group, where its cells are in them, and how many came before."""
     first = 0
     for member in group.populations if isinstance(group, common.Assembly) else [group]:
-        yield member.root, member.places(), first
+        yield member.root, member.places().astype(np.int32), first
         first += member.size
 
 
@@ -128,17 +129,18 @@ def _pieces(projection: Projection, names: dict[Population, str]) -> Iterator[Pi
     for pre, from_, first in pres:
         for post, to, start in posts:
             one = len(pres) == len(posts) == 1
-            if one:
-                chosen = np.arange(len(projection))
-            else:
-                i, j = projection.pre_index - first, projection.post_index - start
+            i, j = projection.pre_index, projection.post_index
+            chosen: Places | None = None
+            if not one:
+                i, j = i - np.int32(first), j - np.int32(start)
                 within = (i >= 0) & (i < from_.size) & (j >= 0) & (j < to.size)
-                chosen = np.flatnonzero(within)
-            if not chosen.size:
+                chosen = np.flatnonzero(within).astype(np.int32)
+                i, j = i[chosen], j[chosen]
+            if not i.size:
                 continue
             name = label if one else f"{label} ({names[pre]} to {names[post]})"
-            i = from_[projection.pre_index[chosen] - first]
-            j = to[projection.post_index[chosen] - start]
+            i = i if from_.size == pre.size else from_[i]
+            j = j if to.size == post.size else to[j]
             yield from _between(projection, name, pre, post, chosen, i, j, names)
 
 
@@ -147,49 +149,46 @@ def _between(
     name: str,
     pre: Population,
     post: Population,
-    chosen: Places,
+    chosen: Places | None,
     i: Places,
     j: Places,
     names: dict[Population, str],
 ) -> Iterator[Piece]:
     def value(attribute: str) -> Any:
         held = projection.attributes[attribute]
-        return held[chosen] if np.ndim(held) else held
+        return held[chosen] if np.ndim(held) and chosen is not None else held
 
-    steps = np.rint(np.asarray(value("delay")) / state.dt).astype(np.int64)
+    steps = np.asarray(value("delay"))
     celltype = post.celltype
-    factor = kernel_factor(celltype, post.parameters, projection.receptor_type)
     unit = celltype.shape.weight
-    weight = np.asarray(value("weight"), np.float64) * unit
-    if np.ndim(factor):
-        weight = weight * factor[j]
-    elif factor != 1.0:
-        weight = weight * factor
+    factor = unit * kernel_factor(celltype, post.parameters, projection.receptor_type)
+    weight = np.asarray(value("weight"), np.float64)
     kind = projection.synapse_type
-    groups = [np.arange(i.size)]
+    groups: list[Places | None] = [None]
     if steps.ndim and projection.plastic:  # a plastic projection has one delay
         groups = [np.flatnonzero(steps == each) for each in np.unique(steps)]
     for group in groups:
-        all_ = group.size == i.size
-        own = steps if all_ or not steps.ndim else steps[group]
+        own = steps if group is None or not steps.ndim else steps[group]
         uniform = int(own.flat[0]) if own.ndim == 0 or (own == own.flat[0]).all() else None
         connection, order = _connection(
             pre.size,
             post.size,
-            i if all_ else i[group],
-            j if all_ else j[group],
-            weight if all_ or not weight.ndim else weight[group],
+            i if group is None else i[group],
+            j if group is None else j[group],
+            weight if group is None or not weight.ndim else weight[group],
+            factor,
             None if uniform is not None else own,
         )
         plasticity: Plasticity | None = None
         short_term: TsodyksMarkram | None = None
-        places = chosen[group][order]
+        local = order if group is None else group[order]
+        places = local if chosen is None else chosen[local]
         if isinstance(kind, STDPMechanism):
             plasticity = kind.plasticity(projection.attributes, unit)
         elif isinstance(kind, TsodyksMarkramSynapse):
             letter = "E" if projection.receptor_type == EXCITATORY else "I"
             tau = post.parameters.get(f"tau_syn_{letter}")
-            tau_syn = np.asarray(state.dt) if tau is None else tau[j[group][order]]
+            tau_syn = np.asarray(state.dt) if tau is None else tau[j[local]]
             shape = connection.weight.shape  # type: ignore[attr-defined]  # Dense, Sparse, OneToOne
             values = {
                 attribute: _each(projection.attributes[attribute], places, shape)
@@ -220,19 +219,48 @@ def _each(values: Any, places: Places, shape: tuple[int, ...]) -> Any:
 
 
 def _connection(
-    rows: int, columns: int, i: Places, j: Places, weight: Any, steps: Any
+    rows: int, columns: int, i: Places, j: Places, weight: Any, factor: Any, steps: Any
 ) -> tuple[Connection, Places]:
-    """The most compact form of synapses in ascending order of j, and the order of its weights."""
+    """The most compact form of synapses in ascending order of j, and the order of its weights.
+
+    A weight is multiplied with ``factor``, one number or one a post cell.
+    """
     each = np.broadcast_to(weight, i.size)
     if steps is None and i.size == rows * columns and _is_full(rows, i, j):
-        return Dense(each.reshape(columns, rows)), np.arange(i.size)
+        scaled = _fixed(
+            each.reshape(columns, rows) * (factor[:, None] if np.ndim(factor) else factor)
+        )
+        return Dense(scaled), np.arange(i.size, dtype=np.int32)
     if steps is None and i.size == rows == columns and (i == j).all() and _is_range(i):
-        return OneToOne(each, (rows,)), np.arange(i.size)
-    order = np.argsort(i, kind="stable")
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=rows))])
-    post = j[order].astype(np.int32)
-    own = None if steps is None else np.broadcast_to(steps, i.size)[order].astype(np.int32)
-    return Sparse(rows, columns, indptr, post, each[order], own), order
+        return OneToOne(_fixed(each * factor), (rows,)), np.arange(i.size, dtype=np.int32)
+    indptr, order = _by_row(i, rows)
+    post = _fixed(j[order].astype(np.int32, copy=False))
+    own = None if steps is None else _fixed(np.broadcast_to(steps, i.size)[order])
+    values = np.full(i.size, float(weight)) if np.ndim(weight) == 0 else each[order]
+    values *= factor[post] if np.ndim(factor) else factor
+    return Sparse(rows, columns, indptr, post, _fixed(values), own), order
+
+
+def _fixed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array of ours that the graph may keep as it is."""
+    array.flags.writeable = False
+    return array
+
+
+@numba.njit(cache=True)
+def _by_row(i: Any, rows: int) -> Any:
+    """Row pointers, and the synapses in rows, each in the order that it had."""
+    indptr = np.zeros(rows + 1, np.int64)
+    for row in i:
+        indptr[row + 1] += 1
+    for row in range(rows):
+        indptr[row + 1] += indptr[row]
+    place = indptr[:-1].copy()
+    order = np.empty(i.size, np.int32)
+    for k in range(i.size):
+        order[place[i[k]]] = k
+        place[i[k]] += 1
+    return indptr, order
 
 
 def _is_range(i: Places) -> bool:
@@ -291,7 +319,7 @@ def capture_stimulus(network: Network, steps: int) -> Stimulus:
             )
     for name, source in network.electrodes:
         inputs[name] = Events.from_dense(source.current(steps)[None, :, None] * NANO)
-    return Stimulus(inputs)
+    return Stimulus(inputs, None if inputs else (1, steps))
 
 
 def capture() -> Graph:

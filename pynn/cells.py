@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pyNN.standardmodels import build_translations, cells
 
-from ..ir.diagnostics import fail
+from ..ir.diagnostics import Location, fail
 from ..ir.neurons import AdEx, Kernel, Neuron, PointLIF, Receptor
 from ..ir.neurons import Izhikevich as IzhikevichNeuron
 from ..ir.semantics import (
@@ -26,7 +26,7 @@ from ..ir.semantics import (
     Semantics,
 )
 from .simulator import state
-from .where import here
+from .where import CodedModel, here
 
 Real = npt.NDArray[np.float64]
 Values = Mapping[str, Any]
@@ -69,7 +69,7 @@ COND_EXP = Shape(Kernel.EXPONENTIAL, True, MICRO, _CONDUCTANCES)
 COND_ALPHA = Shape(Kernel.ALPHA, True, MICRO, _CONDUCTANCES)
 
 
-class SpikingCell:
+class SpikingCell(CodedModel):
     """What the graph needs of a cell with a membrane; PyNN's classes are mixed in."""
 
     shape: ClassVar[Shape]
@@ -78,8 +78,11 @@ class SpikingCell:
         """The neuron of the graph for these parameters and initial values, in PyNN's units."""
         raise NotImplementedError(type(self).__name__)  # pragma: no cover - abstract
 
-    def semantics(self, parameters: Values) -> Semantics:
-        """How it steps in the dialect of the script."""
+    def check(self, parameters: Values) -> None:
+        """Raise for parameters that make no cell."""
+
+    def semantics(self, parameters: Values, at: Location) -> Semantics:
+        """How it steps in the dialect of the script, which set its parameters ``at``."""
         raise NotImplementedError(type(self).__name__)  # pragma: no cover - abstract
 
 
@@ -111,14 +114,14 @@ def _si(value: Any, unit: float) -> Real:
     return array
 
 
-def _refractory(parameters: Values, name: str) -> int:
+def _refractory(parameters: Values, name: str, at: Location) -> int:
     period = np.asarray(parameters["tau_refrac"], np.float64)
     if period.min() != period.max():
         raise fail(
             "E1002",
             f"tau_refrac of {name} spans {period.min():g} to {period.max():g} ms; a population has "
             "one refractory period",
-            here(),
+            at,
             "make one population of each",
         )
     steps = int(steps_of(period.flat[0], state.dt))
@@ -127,7 +130,7 @@ def _refractory(parameters: Values, name: str) -> int:
     return steps if state.dialect == "spinnaker" else max(0, steps - 1)
 
 
-def _lif_semantics(shape: Shape, parameters: Values, name: str) -> Semantics:
+def _lif_semantics(shape: Shape, parameters: Values, name: str, at: Location) -> Semantics:
     if state.dialect == "spinnaker":
         return Semantics(
             decay=Decay.EXPONENTIAL,
@@ -135,14 +138,14 @@ def _lif_semantics(shape: Shape, parameters: Values, name: str) -> Semantics:
             current=Current.NEW,
             comparison=Comparison.GREATER_EQUAL,
             reset=Reset.VALUE,
-            refractory=_refractory(parameters, name),
+            refractory=_refractory(parameters, name, at),
         )
     return Semantics(
         decay=Decay.EULER if shape.conductance else Decay.EXPONENTIAL,
         gain=Gain.PROPAGATED,
         current=Current.OLD,
         reset=Reset.VALUE,
-        refractory=_refractory(parameters, name),
+        refractory=_refractory(parameters, name, at),
     )
 
 
@@ -172,8 +175,8 @@ class _Leaky(SpikingCell):
             receptors=_receptors(self.shape, parameters, initial),
         )
 
-    def semantics(self, parameters: Values) -> Semantics:
-        return _lif_semantics(self.shape, parameters, type(self).__name__)
+    def semantics(self, parameters: Values, at: Location) -> Semantics:
+        return _lif_semantics(self.shape, parameters, type(self).__name__, at)
 
 
 class _Upswing(SpikingCell):
@@ -197,12 +200,12 @@ class _Upswing(SpikingCell):
             w_init=_si(initial["w"], NANO),
         )
 
-    def semantics(self, parameters: Values) -> Semantics:
+    def semantics(self, parameters: Values, at: Location) -> Semantics:
         return Semantics(
             decay=Decay.MIDPOINT,
             current=Current.OLD,
             reset=Reset.VALUE,
-            refractory=_refractory(parameters, type(self).__name__),
+            refractory=_refractory(parameters, type(self).__name__, at),
         )
 
 
@@ -282,7 +285,7 @@ class Izhikevich(SpikingCell, cells.Izhikevich):
             u_init=_si(initial["u"], 1.0),
         )
 
-    def semantics(self, parameters: Values) -> Semantics:
+    def semantics(self, parameters: Values, at: Location) -> Semantics:
         return Semantics(
             integrator_gain=IntegratorGain.PER_SECOND,
             current=Current.NEW if state.dialect == "spinnaker" else Current.OLD,
@@ -291,8 +294,11 @@ class Izhikevich(SpikingCell, cells.Izhikevich):
         )
 
 
-class SourceCell:
+class SourceCell(CodedModel):
     """A cell that spikes when a script says so."""
+
+    def check(self, parameters: Values) -> None:
+        """Raise for parameters that make no spikes."""
 
     def events(
         self, parameters: Values, first: int, last: int, rng: Callable[[], np.random.Generator]
@@ -307,6 +313,19 @@ class SourceCell:
 class SpikeSourceArray(SourceCell, cells.SpikeSourceArray):
     __doc__ = cells.SpikeSourceArray.__doc__
     translations = _identity(cells.SpikeSourceArray)
+
+    def check(self, parameters: Values) -> None:
+        for cell, train in enumerate(parameters["spike_times"]):
+            times = np.asarray(train.value, np.float64)
+            back = np.flatnonzero(np.diff(times) < 0)
+            if back.size:
+                raise fail(
+                    "E1002",
+                    f"spike_times of source {cell} go back from {times[back[0]]:g} to "
+                    f"{times[back[0] + 1]:g} ms",
+                    here(),
+                    "spike times must be in increasing order; sort them",
+                )
 
     def events(
         self, parameters: Values, first: int, last: int, rng: Callable[[], np.random.Generator]
@@ -324,6 +343,20 @@ class SpikeSourcePoisson(SourceCell, cells.SpikeSourcePoisson):
     translations = _identity(cells.SpikeSourcePoisson)
     _BLOCK: ClassVar[int] = 1 << 16
 
+    def check(self, parameters: Values) -> None:
+        rate = np.asarray(parameters["rate"], np.float64)
+        if not (rate >= 0).all():
+            raise fail("E1002", f"a rate of {rate.min():g} Hz; a rate is 0 or more", here())
+        top = rate.max(initial=0.0)
+        if top * state.dt * MILLI > 1:
+            raise fail(
+                "E1002",
+                f"a rate of {top:g} Hz is {top * state.dt * MILLI:.3g} spikes a step of "
+                f"{state.dt:g} ms; a step has at most one",
+                here(),
+                "shorten the time step, or spread the rate over more sources",
+            )
+
     def events(
         self, parameters: Values, first: int, last: int, rng: Callable[[], np.random.Generator]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -336,14 +369,6 @@ class SpikeSourcePoisson(SourceCell, cells.SpikeSourcePoisson):
         rate = np.asarray(parameters["rate"], np.float64)
         size, p = rate.size, rate * state.dt * MILLI
         top = float(p.max(initial=0.0))
-        if not 0.0 <= top <= 1.0 or (p < 0).any():
-            raise fail(
-                "E1002",
-                f"a rate of {float(rate.max()):g} Hz is {top:.3g} spikes a step of {state.dt:g} "
-                "ms; a step has at most one",
-                here(),
-                "shorten the time step",
-            )
         if top == 0.0:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         generator = rng()

@@ -1,51 +1,73 @@
-"""Connectors that make all synapses at once, out of the random numbers that PyNN's would draw."""
+"""PyNN's connectors; that of a fixed probability makes all synapses at once.
+
+It does so out of the random numbers that PyNN's would draw.
+"""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pyNN import common, connectors
-from pyNN.random import NumpyRNG
+from pyNN.random import NumpyRNG, RandomDistribution
 
+from .mersenne import Twister
 from .projections import Projection
+from .where import CodedModel
 
-_BLOCK = 1 << 22  # pairs that are drawn at once
+_BLOCK = 1 << 24  # pairs that are looked at together
+# Of these numpy draws n numbers as it draws n times one: PyNN draws them post cell by post cell.
+_IN_TURN = {"uniform", "normal", "exponential", "lognormal", "gamma"}
+
+
+class FromFileConnector(CodedModel, connectors.FromFileConnector):
+    __doc__ = connectors.FromFileConnector.__doc__
+
+
+class FromListConnector(CodedModel, connectors.FromListConnector):
+    __doc__ = connectors.FromListConnector.__doc__
 
 
 class FixedProbabilityConnector(connectors.FixedProbabilityConnector):
     __doc__ = connectors.FixedProbabilityConnector.__doc__
 
     def connect(self, projection: Projection) -> None:
-        """Draw a number for each pair, post cell by post cell; in blocks where nothing else draws.
+        """Draw a number for each pair, and parameters for each synapse, post cell by post cell.
 
-        The synapses are those of PyNN's connector with the same generator.
+        The synapses are those of PyNN's connector with the same generators, which it asks where
+        their numbers depend on each other.
         """
-        values = self._shared_values(projection)
+        values = self._values(projection)
         if values is None:
             super().connect(projection)
             return
         rows, columns = projection.pre.size, projection.post.size
         # A lazy array draws from a copy of the generator it is given: so PyNN's connector does.
-        uniform = deepcopy(self.rng).rng.random_sample
-        found: list[npt.NDArray[np.int32]] = []
-        counts = np.zeros(columns, np.int64)
+        numbers = Twister(self.rng.rng)
         together = max(1, _BLOCK // rows)
         itself = not self.allow_self_connections and projection.pre is projection.post
+        found: list[npt.NDArray[np.int32]] = []
+        counts = np.zeros(columns, np.int64)
         for first in range(0, columns, together):
             last = min(first + together, columns)
-            hit = uniform((last - first) * rows).reshape(last - first, rows) < self.p_connect
+            at = numbers.below(self.p_connect, (last - first) * rows)
+            post, pre = (part.astype(np.int32) for part in np.divmod(at, rows))
+            del at
             if itself:
-                hit[np.arange(last - first), np.arange(first, last)] = False
-            at = np.flatnonzero(hit)
-            counts[first:last] = np.count_nonzero(hit, axis=1)
-            found.append((at % rows).astype(np.int32))
-        projection.connect_rows(np.concatenate(found), counts, values)
+                keep = post + first != pre
+                post, pre = post[keep], pre[keep]
+            counts[first:last] = np.bincount(post, minlength=last - first)
+            found.append(pre)
+        pre = found[0] if len(found) == 1 else np.concatenate(found)
+        for name, value in values.items():
+            if isinstance(value, RandomDistribution):
+                values[name] = value.next(pre.size)
+        self._check(projection, values)
+        projection.connect_rows(pre, counts, values)
 
-    def _shared_values(self, projection: Projection) -> dict[str, Any] | None:
-        """One value for all synapses of each parameter; None where they must be drawn in turn."""
+    def _values(self, projection: Projection) -> dict[str, Any] | None:
+        """A number or a distribution for each parameter; None where they must be made in turn."""
         simple = (
             isinstance(self.rng, NumpyRNG)
             and self.rng.parallel_safe
@@ -57,13 +79,28 @@ class FixedProbabilityConnector(connectors.FixedProbabilityConnector):
         )
         if not simple:
             return None
-        space = self._parameters_from_synapse_type(projection)
-        values = {}
-        for name, value in space.items():
-            if not value.is_homogeneous:
+        values: dict[str, Any] = {}
+        generators = set()
+        for name, value in self._parameters_from_synapse_type(projection).items():
+            drawn = value.base_value
+            if value.is_homogeneous:
+                values[name] = value.evaluate(simplify=True)
+            elif (
+                isinstance(drawn, RandomDistribution)
+                and not value.operations
+                and drawn.name in _IN_TURN
+                and isinstance(drawn.rng, NumpyRNG)
+                and drawn.rng.parallel_safe
+                and id(drawn.rng) not in generators
+            ):
+                generators.add(id(drawn.rng))
+                values[name] = drawn
+            else:
                 return None
-            values[name] = value.evaluate(simplify=True)
-        if self.safe:
-            for name, check in getattr(projection.synapse_type, "parameter_checks", {}).items():
-                check(values[name], projection)
         return values
+
+    def _check(self, projection: Projection, values: dict[str, Any]) -> None:
+        if not self.safe:
+            return
+        for name, check in getattr(projection.synapse_type, "parameter_checks", {}).items():
+            check(values[name], projection)

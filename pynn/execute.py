@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
 
+from ..backends.reference.golden import run_golden
+from ..boards.board import Target
+from ..compiler.cli.console import Report
+from ..compiler.integer.executor import Executor
+from ..compiler.passes.legalise import Legalise
+from ..compiler.passes.quantise import Quantise
+from ..compiler.passes.spinnaker import spinnaker
+from ..ir.diagnostics import Diagnostics, fail
 from ..ir.events import Recording
+from ..ir.graph import Graph
+from ..ir.neurons import SpinnakerLIF
+from ..ir.numerics import Format
 from .capture import Network, capture_network, capture_stimulus, source_events
-from .cells import SourceCell
+from .cells import NANO, SourceCell
 from .populations import Population
 from .projections import Projection
 from .simulator import state
@@ -100,13 +112,75 @@ def _wanted(network: Network) -> tuple[list[str], dict[tuple[str, str], Places]]
 def _run(
     network: Network, spiking: list[str], recorded: dict[tuple[str, str], Places]
 ) -> Recording:
-    stimulus: Any = capture_stimulus(network, state.steps)
-    from ..backends.reference.golden import run_golden
+    stimulus = capture_stimulus(network, state.steps)
+    if state.rung == "golden":
+        with Report(as_json=False).progress() as watch:
+            return run_golden(
+                network.graph,
+                stimulus,
+                record=list(recorded),
+                neurons=recorded,
+                populations=spiking,
+                progress=lambda share: watch(f"{state.t:g} ms", share),
+            )
+    graph = integers(network.graph)
+    record = [key for key in recorded if _in_integers(graph, *key)]
+    with Report(as_json=False).progress() as watch:
+        found = Executor(graph, state.seed).run(
+            stimulus,
+            populations=spiking,
+            record=record,
+            progress=lambda share: watch(f"{state.t:g} ms", share),
+        )
+    states = {}
+    for name, variable in record:
+        neuron: Any = graph.population(name).neuron
+        scale, origin = neuron.real(variable)
+        cells = recorded[name, variable]
+        start = origin if np.ndim(origin) == 0 else origin[cells]
+        states[name, variable] = found.states[name, variable][:, :, cells] * scale + start
+    weights = {name: values * _unit(graph, name) for name, values in found.weights.items()}
+    return replace(found, states=states, weights=weights)
 
-    return run_golden(
-        network.graph,
-        stimulus,
-        record=list(recorded),
-        neurons=recorded,
-        populations=spiking,
+
+def integers(graph: Graph) -> Graph:
+    """``graph`` as the rung of the script runs it; E0301 and its kin for what it cannot be."""
+    found = Diagnostics()
+    if state.rung == "s1615":
+        made = spinnaker(graph, found)
+    else:
+        null = Target.unlimited()
+        made = Quantise(**state.options).run(Legalise().run(graph, null, found), null, found)
+    for diagnostic in found:
+        warn(str(diagnostic), stacklevel=2)
+    return made
+
+
+def _in_integers(graph: Graph, name: str, variable: str) -> bool:
+    """Whether a rung has a variable in real units; E1005 where it has not."""
+    neuron: Any = graph.population(name).neuron
+    if variable in neuron.state and neuron.real(variable) is not None:
+        return True
+    raise fail(
+        "E1005",
+        f"{variable} of '{name}' is recorded, which the rung {state.rung} does not have in real "
+        "units",
+        graph.population(name).at,
+        "record v, or run on the golden rung",
+    )
+
+
+def _unit(graph: Graph, name: str) -> float:
+    """What one unit of a learned weight stands for, in SI."""
+    projection = next(p for p in graph.projections if p.name == name)
+    neuron: Any = graph.population(projection.post).neuron
+    if isinstance(neuron, SpinnakerLIF):
+        words: Format = neuron.words[projection.receptor or "excitatory"]
+        return float(words.values(1) * NANO)
+    raise fail(
+        "E1005",
+        f"the weights of '{name}' learn on the rung integer, where their unit is that of the "
+        "membrane",
+        projection.at,
+        "read them on the rungs golden or s1615",
     )

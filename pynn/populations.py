@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,11 @@ class _Cells:
                     )
         return self._get_native_parameters(*names)
 
+    def set(self, **parameters: Any) -> None:
+        """Set parameters of all cells; E1002 for one that they do not have."""
+        with coded(f"'{self.label}'", (ValueError, TypeError)):
+            super().set(**parameters)  # type: ignore[misc]
+
     def _set_parameters(self, parameter_space: Any) -> None:
         parameter_space.evaluate(simplify=False)
         self.root.change(dict(parameter_space.items()), self.places())
@@ -63,8 +69,11 @@ class _Cells:
                 here(),
             )
         state.touched(f"the initial {variable} of '{root.label}'")
+        # pyNN.brian2 draws from a copy of the generator, and scripts that share one between initial
+        # values and connectors have another network where it moves on.
+        drawn = deepcopy(initial_values) if state.dialect == "brian2" else initial_values
         values = root.initial.setdefault(variable, np.zeros(root.size))
-        values[self.places()] = initial_values.evaluate(simplify=False)
+        values[self.places()] = drawn.evaluate(simplify=False)
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)
@@ -99,7 +108,7 @@ class Population(_Cells, common.Population):
     _assembly_class = Assembly
 
     def __init__(self, size: Any, cellclass: Any, *rest: Any, **named: Any) -> None:
-        self.at = here()
+        self.at = self.changed = here()
         self.initial: dict[str, npt.NDArray[np.float64]] = {}
         self.history: list[tuple[int, dict[str, npt.NDArray[Any]]]] = []
         kind = cellclass if isinstance(cellclass, type) else type(cellclass)
@@ -111,7 +120,7 @@ class Population(_Cells, common.Population):
                 "take the cells from the module that runs the script: sim.IF_curr_exp",
             )
         state.touched("the network")
-        with coded(f"a population of {kind.__name__}"):
+        with coded(f"a population of {kind.__name__}", (ValueError, TypeError)):
             super().__init__(size, cellclass, *rest, **named)
         state.populations.append(self)
 
@@ -129,17 +138,18 @@ class Population(_Cells, common.Population):
 
     def change(self, values: dict[str, Any], places: Indices) -> None:
         """Give some cells other parameters; E1006 where they have run, but for spike sources."""
-        if isinstance(self.celltype, SourceCell):
-            state.version += 1
-        else:
+        if not isinstance(self.celltype, SourceCell):
             state.touched(f"{', '.join(values)} of '{self.label}'")
         now = dict(self.parameters)
         for name, value in values.items():
             now[name] = now[name].copy()
             now[name][places] = value
+        self.celltype.check(now)
+        self.changed = here()
         if self.history[-1][0] == state.steps:
             self.history.pop()
         self.history.append((state.steps, now))
+        state.version += 1
 
     def forget(self) -> None:
         """At a reset: what is so now was so from the start."""
@@ -156,4 +166,7 @@ class Population(_Cells, common.Population):
         space = self.celltype.native_parameters
         space.shape = (self.size,)
         space.evaluate(simplify=False)
-        self.history.append((state.steps, space.as_dict()))
+        # A list of one value, for one cell, comes out as a number.
+        values = {n: np.atleast_1d(value) for n, value in space.as_dict().items()}
+        self.celltype.check(values)
+        self.history.append((state.steps, values))

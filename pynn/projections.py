@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pyNN import common
-from pyNN.connectors import Connector
+from pyNN.connectors import Connector, FromListConnector, MapConnector
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
 
-from ..ir.diagnostics import fail
+from ..ir.diagnostics import SpikecError, fail
 from . import simulator
 from .simulator import state
 from .synapses import StaticSynapse, STDPMechanism, TsodyksMarkramSynapse
@@ -51,7 +52,7 @@ class Projection(common.Projection):
 
     ``pre_index`` and ``post_index`` (int32, one a synapse) count the cells of ``pre`` and ``post``;
     synapses stand in ascending order of the post cell. ``attributes`` has each parameter in PyNN's
-    units, one number where all synapses share it.
+    units, one number where all synapses share it; delays are whole steps.
     """
 
     __doc__ = common.Projection.__doc__
@@ -80,12 +81,19 @@ class Projection(common.Projection):
                 f"{', '.join(kind.__name__ for kind in _KNOWN)}",
                 self.at,
             )
+        if not postsynaptic_population.receptor_types:
+            raise fail(
+                "E1007",
+                f"'{postsynaptic_population.label}' takes no synapses: it is a spike source",
+                self.at,
+            )
         state.touched("the network")
         name = label or f"{presynaptic_population.label} to {postsynaptic_population.label}"
         self._pre_parts: list[npt.NDArray[np.int32]] = []
         self._post_parts: list[tuple[int, int]] = []
         self._value_parts: dict[str, list[Any]] = {}
-        with coded(f"projection '{name}'"):
+        wrong = (ValueError, TypeError, IndexError, OSError)
+        with coded(f"projection '{name}'", wrong, "E1007"):
             super().__init__(
                 presynaptic_population,
                 postsynaptic_population,
@@ -96,8 +104,10 @@ class Projection(common.Projection):
                 Space() if space is None else space,
                 label,
             )
+            self._check_list(connector)
             try:
-                connector.connect(self)
+                with _one_cell(connector):
+                    connector.connect(self)
             except NotImplementedError as error:
                 raise fail(
                     "E1001",
@@ -105,8 +115,9 @@ class Projection(common.Projection):
                     f"{str(error) or 'not implemented in PyNN'}",
                     self.at,
                 ) from error
+        self._check_list(connector)  # again: a file's list has been read now
         self._gather()
-        self._check_delays()
+        self._check_rule()
         state.projections.append(self)
 
     # -- what connectors call
@@ -125,6 +136,7 @@ class Projection(common.Projection):
         pre = np.asarray(presynaptic_indices, np.int32)
         self._pre_parts.append(pre)
         self._post_parts.append((int(postsynaptic_index), pre.size))
+        connection_parameters["delay"] = self._steps(connection_parameters["delay"])
         for name, value in connection_parameters.items():
             self._value_parts.setdefault(name, []).append(value)
 
@@ -135,6 +147,7 @@ class Projection(common.Projection):
         self._pre_parts.append(pre)
         self._post_parts = []
         self._counts = counts
+        values["delay"] = self._steps(values["delay"])
         self._value_parts = {name: [value] for name, value in values.items()}
 
     def _gather(self) -> None:
@@ -149,20 +162,11 @@ class Projection(common.Projection):
         self.post_index = np.repeat(post.astype(np.int32), counts)
         self._pre_parts, self._post_parts = [], []
         self.attributes: dict[str, Any] = {}
-        for name, parts in self._value_parts.items():
-            if all(np.ndim(part) == 0 for part in parts) and len(set(map(float, parts))) == 1:
-                self.attributes[name] = float(parts[0])
-            elif len(parts) == 1 and np.ndim(parts[0]):
-                self.attributes[name] = np.asarray(parts[0], np.float64)
-            else:
-                each = zip(parts, counts, strict=True)
-                self.attributes[name] = np.concatenate(
-                    [np.broadcast_to(np.asarray(part, np.float64), size) for part, size in each]
-                )
         if not self._value_parts:  # no synapse at all: the parameters that they would have
             space = self.synapse_type.native_parameters
             self.attributes = {name: np.zeros(0) for name in space.keys()}  # noqa: SIM118
-        self._value_parts = {}
+        for name in list(self._value_parts):  # one by one: a part is twice in memory
+            self.attributes[name] = _joined(self._value_parts.pop(name), counts)
         if (np.diff(self.post_index) < 0).any():
             order = np.argsort(self.post_index, kind="stable")
             self.pre_index, self.post_index = self.pre_index[order], self.post_index[order]
@@ -171,17 +175,18 @@ class Projection(common.Projection):
                 for name, value in self.attributes.items()
             }
 
-    def _check_delays(self) -> None:
-        delay = np.asarray(self.attributes["delay"], np.float64)
-        if not delay.size:
-            return
-        low, high = float(delay.min()), float(delay.max())
+    def _steps(self, delay: Any) -> Any:
+        """Delays in ms as whole steps: an int, or int32; E1003 for one that is out of range."""
+        values = np.asarray(delay, np.float64)
+        if not values.size:
+            return values.astype(np.int32)
+        low, high = float(values.min()), float(values.max())
         if round(low / state.dt) < 1:
             raise fail(
                 "E1003",
                 f"projection '{self.label}': the shortest delay is {low:g} ms, below the step of "
                 f"{state.dt:g} ms",
-                self.at,
+                here(),
                 "a spike takes at least one step; lengthen the delay or shorten the step",
             )
         if state.max_delay != "auto" and high > float(state.max_delay) + 1e-9:
@@ -189,8 +194,33 @@ class Projection(common.Projection):
                 "E1003",
                 f"projection '{self.label}': the longest delay is {high:g} ms, above the "
                 f"max_delay of {float(state.max_delay):g} ms given to setup()",
-                self.at,
+                here(),
             )
+        steps = np.rint(values / state.dt).astype(np.int32)
+        return steps if steps.ndim else int(steps)
+
+    def _check_list(self, connector: Any) -> None:
+        """E1007 for an address out of range, which PyNN's connector leaves out in silence."""
+        if not isinstance(connector, FromListConnector):
+            return
+        listed = np.asarray(getattr(connector, "conn_list", ()))
+        if not listed.size:
+            return
+        for column, group in enumerate((self.pre, self.post)):
+            index = listed[:, column]
+            wrong = index[(index < 0) | (index >= group.size)]
+            if wrong.size:
+                raise fail(
+                    "E1007",
+                    f"projection '{self.label}': the list has cell {int(wrong[0])} of "
+                    f"'{group.label}', which has {group.size} cells, 0 to {group.size - 1}",
+                    self.at,
+                )
+
+    def _check_rule(self) -> None:
+        """E1002 where the synapses of a plastic projection have rules of their own."""
+        if isinstance(self.synapse_type, STDPMechanism) and len(self):
+            self.synapse_type.plasticity(self.attributes, 1.0)
 
     # -- what scripts call
 
@@ -210,6 +240,26 @@ class Projection(common.Projection):
         """Whether weights change while the network runs."""
         return isinstance(self.synapse_type, STDPMechanism)
 
+    def get(self, attribute_names: Any, *rest: Any, **named: Any) -> Any:
+        """Attributes of the synapses; E1002 for one that they do not have."""
+        for name in [attribute_names] if isinstance(attribute_names, str) else attribute_names:
+            self._known(name)
+        return super().get(attribute_names, *rest, **named)
+
+    def set(self, **attributes: Any) -> None:
+        """Set attributes of the synapses; E1002 for one that they do not have."""
+        with coded(f"projection '{self.label}'", (ValueError, TypeError)):
+            super().set(**attributes)
+
+    def _known(self, name: str) -> None:
+        if name not in self.attributes and name not in _INDICES:
+            raise fail(
+                "E1002",
+                f"projection '{self.label}' has no attribute '{name}'; it has "
+                f"{', '.join(self.attributes)}",
+                here(),
+            )
+
     def values(self, name: str) -> npt.NDArray[Any]:
         """An attribute or index of every synapse, as it is now, in PyNN's units."""
         if name in _INDICES:
@@ -219,26 +269,24 @@ class Projection(common.Projection):
             from .execute import results
 
             return results().weights(self)
-        if name not in self.attributes:
-            raise fail(
-                "E1002",
-                f"projection '{self.label}' has no attribute '{name}'; it has "
-                f"{', '.join(self.attributes)}",
-                here(),
-            )
-        return np.broadcast_to(np.asarray(self.attributes[name], np.float64), len(self))
+        self._known(name)
+        values = np.asarray(self.attributes[name])
+        return np.broadcast_to(values * state.dt if name == "delay" else values, len(self))
 
     def change(self, name: str, values: Any) -> None:
         """Give an attribute another value, one for all or one a synapse."""
         state.touched(f"{name} of projection '{self.label}'")
-        before = self.attributes[name]
-        self.attributes[name] = values
-        if name == "delay":
-            try:
-                self._check_delays()
-            except Exception:
-                self.attributes[name] = before
-                raise
+        check = getattr(self.synapse_type, "parameter_checks", {}).get(name)
+        if check and np.size(values):
+            with coded(f"projection '{self.label}'"):
+                check(np.asarray(values), self)
+        before = self.attributes.get(name)
+        self.attributes[name] = self._steps(values) if name == "delay" else values
+        try:
+            self._check_rule()
+        except SpikecError:
+            self.attributes[name] = before
+            raise
 
     def _set_attributes(self, parameter_space: ParameterSpace) -> None:
         for name, value in parameter_space.items():
@@ -264,7 +312,8 @@ class Projection(common.Projection):
                 case "last":
                     matrix[at] = values
                 case "first":
-                    back = slice(None, None, -1)
+                    # Numbers, not a slice: numpy assigns in the order of memory.
+                    back = np.arange(values.size)[::-1].copy()
                     matrix[at[0][back], at[1][back]] = values[back]
                 case "sum":
                     matrix[at] = 0.0
@@ -277,3 +326,39 @@ class Projection(common.Projection):
                     np.maximum.at(matrix, at, values)
             found.append(matrix)
         return found
+
+
+@contextmanager
+def _one_cell(connector: Connector) -> Iterator[None]:
+    """Let a map of one pre cell be a column: PyNN 0.13 makes it a number, which numpy 2 refuses."""
+    if not isinstance(connector, MapConnector):
+        yield
+        return
+    connect = connector._standard_connect
+
+    def columns(projection: Any, masks: Any, distance_map: Any = None) -> None:
+        def whole(*mask: Any) -> Iterator[Any]:
+            return (m if m is True else np.atleast_1d(m) for m in masks(*mask))
+
+        connect(projection, whole, distance_map)
+
+    connector._standard_connect = columns
+    try:
+        yield
+    finally:
+        del connector._standard_connect
+
+
+def _joined(parts: list[Any], counts: npt.NDArray[np.int64]) -> Any:
+    """The values of all synapses, from those of each post cell; one number where all are alike."""
+    if all(np.ndim(part) == 0 for part in parts) and len({*map(float, parts)}) == 1:
+        return parts[0]
+    if len(parts) == 1:
+        return np.asarray(parts[0])
+    dtype = np.result_type(*{np.asarray(part).dtype for part in parts})
+    found = np.empty(int(counts.sum()), np.int32 if dtype.kind == "i" else np.float64)
+    first = 0
+    for part, size in zip(parts, counts, strict=True):
+        found[first : first + size] = part
+        first += size
+    return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyNN import common
 
 from ..ir.diagnostics import fail
-from .where import here
+from .where import coded, here
 
 if TYPE_CHECKING:
     from .electrodes import CurrentSource
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .projections import Projection
 
 name = "spikec"
-RUNGS = ("golden", "integer")
+RUNGS = ("golden", "integer", "s1615")
 DIALECTS = ("brian2", "spinnaker")
 
 
@@ -30,6 +30,10 @@ class ID(int, common.IDMixin):
     def __init__(self, n: int) -> None:
         int.__init__(n)
         common.IDMixin.__init__(self)
+
+    def __getattr__(self, name: str) -> Any:
+        with coded(f"a cell of '{self.parent.label}'" if name != "parent" else "a cell"):
+            return super().__getattr__(name)
 
 
 class State(common.control.BaseState):
@@ -46,15 +50,22 @@ class State(common.control.BaseState):
         self.dt = 0.1
         self.min_delay: float | str = "auto"
         self.max_delay: float | str = "auto"
-        self.configure("golden", "brian2", 1)
+        self.configure("golden", "brian2", 1, {})
         self.clear()
 
-    def configure(self, rung: str, dialect: str, seed: int) -> None:
+    def configure(self, rung: str, dialect: str, seed: int, options: dict[str, Any]) -> None:
         """Choose what runs the network; E1002 for what there is not."""
         for what, value, known in (("rung", rung, RUNGS), ("dialect", dialect, DIALECTS)):
             if value not in known:
                 raise fail("E1002", f"{what} is {value!r}; there are {', '.join(known)}", here())
-        self.rung, self.dialect, self.seed = rung, dialect, int(seed)
+        if rung == "s1615" and dialect != "spinnaker":
+            raise fail(
+                "E1002",
+                f"the rung s1615 is SpiNNaker's arithmetic, and the dialect is {dialect!r}",
+                here(),
+                "setup(rung='s1615', dialect='spinnaker')",
+            )
+        self.rung, self.dialect, self.seed, self.options = rung, dialect, int(seed), options
 
     def clear(self) -> None:
         """Forget the network."""

@@ -12,7 +12,7 @@ from ..ir.diagnostics import fail
 from ..ir.plasticity import Coincidence, Dependence, PairSTDP, Plasticity, Transmit
 from ..ir.short_term import TsodyksMarkram
 from .simulator import state
-from .where import here
+from .where import CodedModel, here
 
 MILLI = 1e-3
 
@@ -21,7 +21,7 @@ def _minimum_delay() -> float:
     return state.dt if state.min_delay == "auto" else float(state.min_delay)
 
 
-class StaticSynapse(synapses.StaticSynapse):
+class StaticSynapse(CodedModel, synapses.StaticSynapse):
     __doc__ = synapses.StaticSynapse.__doc__
     translations = build_translations(("weight", "weight"), ("delay", "delay"))
 
@@ -29,7 +29,7 @@ class StaticSynapse(synapses.StaticSynapse):
         return _minimum_delay()
 
 
-class TsodyksMarkramSynapse(synapses.TsodyksMarkramSynapse):
+class TsodyksMarkramSynapse(CodedModel, synapses.TsodyksMarkramSynapse):
     __doc__ = synapses.TsodyksMarkramSynapse.__doc__
     translations = build_translations(
         *((name, name) for name in synapses.TsodyksMarkramSynapse.default_parameters)
@@ -48,7 +48,7 @@ class TsodyksMarkramSynapse(synapses.TsodyksMarkramSynapse):
         )
 
 
-class STDPMechanism(synapses.STDPMechanism):
+class STDPMechanism(CodedModel, synapses.STDPMechanism):
     __doc__ = synapses.STDPMechanism.__doc__
     base_translations = build_translations(
         ("weight", "weight"),
@@ -73,8 +73,6 @@ class STDPMechanism(synapses.STDPMechanism):
         # An additive amplitude is in the unit of the weight.
         up = unit if potentiation is Dependence.ADDITIVE else 1.0
         down = unit if depression is Dependence.ADDITIVE else 1.0
-        # Brian2 takes a pre spike before a post spike of the same step, SpiNNaker behind it.
-        before = state.dialect != "spinnaker"
         rule = PairSTDP(
             a_plus=numbers["A_plus"] * up,
             a_minus=numbers["A_minus"] * down,
@@ -82,7 +80,10 @@ class STDPMechanism(synapses.STDPMechanism):
             tau_minus=numbers["tau_minus"] * MILLI,
             dependence=potentiation,
             depression=depression,
-            coincidence=Coincidence.POTENTIATE if before else Coincidence.DEPRESS,
+            # Brian2 runs the pathway of pre spikes first.
+            coincidence=Coincidence.DEPRESS
+            if state.dialect == "spinnaker"
+            else Coincidence.POTENTIATE,
             dendritic_delay_fraction=numbers["dendritic_delay_fraction"],
         )
         low, high = sorted((numbers["w_min"] * unit, numbers["w_max"] * unit))
@@ -125,7 +126,7 @@ def _one(name: str, values: Mapping[str, Any]) -> float:
     return float(array.flat[0])
 
 
-class SpikePairRule(synapses.SpikePairRule):
+class SpikePairRule(CodedModel, synapses.SpikePairRule):
     __doc__ = synapses.SpikePairRule.__doc__
     translations = build_translations(
         *((name, name) for name in synapses.SpikePairRule.default_parameters)
@@ -133,7 +134,7 @@ class SpikePairRule(synapses.SpikePairRule):
     possible_models = frozenset({"pair"})
 
 
-class _Weights:
+class _Weights(CodedModel):
     """Translations and models that all weight dependences have."""
 
     possible_models = frozenset({"pair"})

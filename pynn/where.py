@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyNN
 from pyNN import errors
 
-from ..ir.diagnostics import Location, fail
+from ..ir.diagnostics import Location, SpikecError, fail
 
 _OURS = tuple(str(Path(module).parent.resolve()) for module in (__file__, pyNN.__file__))
 _OURS = (*_OURS, contextlib.__file__)
@@ -31,10 +32,17 @@ def here() -> Location:
 
 
 @contextmanager
-def coded(what: str) -> Iterator[None]:
-    """Turn what PyNN's own checks raise into coded diagnostics about ``what``."""
+def coded(
+    what: str, others: tuple[type[Exception], ...] = (), code: str = "E1002"
+) -> Iterator[None]:
+    """Turn what PyNN's own checks raise into coded diagnostics about ``what``.
+
+    ``others`` are exceptions of Python's that PyNN lets through there; they become ``code``.
+    """
     try:
         yield
+    except SpikecError:
+        raise
     except errors.RecordingError as error:
         names = ", ".join(error.cell_type.recordable)
         raise fail(
@@ -57,3 +65,13 @@ def coded(what: str) -> Iterator[None]:
         raise fail("E1007", f"{what}: {text}", here()) from error
     except (errors.InvalidParameterValueError, errors.InvalidDimensionsError) as error:
         raise fail("E1002", f"{what}: {error}", here()) from error
+    except others as error:
+        raise fail(code, f"{what}: {error}", here()) from error
+
+
+class CodedModel:
+    """A model of PyNN whose constructor says E1002, and the line, for a wrong parameter."""
+
+    def __init__(self, *positional: Any, **parameters: Any) -> None:
+        with coded(type(self).__name__, (TypeError,)):
+            super().__init__(*positional, **parameters)

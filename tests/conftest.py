@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("backends", "boards", "compiler", "hdl", "ir")
+FOLDERS = ("backends", "boards", "compiler", "hdl", "ir", "pynn")
 
 # The same examples on every machine and every run; kernels compile in the first example.
 settings.register_profile(

@@ -19,6 +19,7 @@ class Code:
     constants: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, Real] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)  # variables that no sample restores
 
     def value(self, name: str, value: npt.ArrayLike) -> str:
         """Declare a number of the population or one of each neuron, under ``name``."""
@@ -36,7 +37,7 @@ class Code:
     @property
     def model(self) -> str:
         """The equations that declare the variables."""
-        variables = [f"{name} : 1" for name in self.state]
+        variables = [f"{name} : 1" for name in (*self.state, *self.kept)]
         return "\n".join(variables + [f"{name} : 1 (constant)" for name in self.arrays])
 
     @property

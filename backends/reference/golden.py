@@ -23,11 +23,31 @@ import numpy.typing as npt
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input
-from ...ir.neurons import Emission, IntegerNeuron
+from ...ir.neurons import Emission, IntegerNeuron, SpinnakerLIF
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
-from .learning import ARRIVE, EARLY, LATE, TICK, plastic_synapses
-from .plan import Learning, Node, Pathway, Plan, Real, make_plan, numpy_seconds
+from .learning import (
+    ARRIVE,
+    EARLY,
+    LATE,
+    OVER,
+    TICK,
+    carriers,
+    plastic_synapses,
+    ties,
+    valued_synapses,
+)
+from .plan import (
+    Learning,
+    Node,
+    Pathway,
+    Plan,
+    Real,
+    Valued,
+    compile_seconds,
+    make_plan,
+    numpy_seconds,
+)
 from .point_code import arrival_name, state_name, total_name
 from .session import build_and_run, compiler_missing, load_brian, session
 from .short_term import short_term_code, start_short_term
@@ -36,7 +56,7 @@ from .step_code import aged, input_code, population_code
 Codegen = Literal["auto", "numpy", "standalone"]
 Progress = Callable[[float], None]
 
-_STANDALONE_FROM_SECONDS = 30.0
+_STANDALONE_FROM_SECONDS = 18.0  # more than compiling takes
 _TIMED_ARRAY_FROM = 0.05  # share of non-zero inputs from which a dense array is the smaller form
 
 
@@ -64,10 +84,10 @@ def run_golden(
     ``neurons`` says which neurons of a pair in ``record`` are recorded (default: all); they are
     the last axis of its array.
 
-    Projections with `PairSTDP` learn: their weights start as the graph's, and stay learned from
-    sample to sample; traces do not. ``learning`` says, for all samples or one by one, whether
-    weights change. ``weights`` of the recording has them after the last sample, or after each of
-    the ``samples``.
+    Projections with a rule in real numbers (`PairSTDP` and its kin, `Hebbian`) learn: their weights
+    start as the graph's, and stay learned from sample to sample; traces do not. ``learning`` says,
+    for all samples or one by one, whether weights change. ``weights`` of the recording has them
+    after the last sample, or after each of the ``samples``; those of tied projections follow.
 
     ``codegen`` is ``"numpy"``, ``"standalone"`` (one C++ program, compiled first) or ``"auto"``,
     which estimates the work; spikes are the same. ``progress`` is called with the finished share.
@@ -86,11 +106,11 @@ def run_golden(
         raise fail("E0707", f"record_weights is {record_weights!r}: end or samples")
     each = record_weights == "samples"
     if stimulus.samples == 0 or stimulus.steps == 0:
-        return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.learning})
+        return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.plastic})
     brian = load_brian()
     standalone = codegen == "standalone" or (
         codegen == "auto"
-        and numpy_seconds(plan) > _STANDALONE_FROM_SECONDS
+        and numpy_seconds(plan) > _STANDALONE_FROM_SECONDS + compile_seconds(plan)
         and compiler_missing() is None
     )
     if not standalone:
@@ -134,7 +154,7 @@ def _names(graph: Graph, populations: Sequence[str] | None) -> tuple[str, ...]:
 
 def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) -> None:
     for population in graph.populations:
-        if isinstance(population.neuron, IntegerNeuron):
+        if isinstance(population.neuron, IntegerNeuron | SpinnakerLIF):
             raise fail(
                 "E0301",
                 f"population '{population.name}' is quantised; the golden reference runs the "
@@ -143,7 +163,7 @@ def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) 
                 "run the graph as it was before quantising",
             )
     for name, variable in record:
-        known = [p.neuron.state for p in graph.populations if p.name == name]
+        known = [p.state for p in graph.populations if p.name == name]
         if not known or variable not in known[0]:
             raise fail("E0206", f"there is no '{name}.{variable}' to record")
     for line in graph.inputs:
@@ -193,6 +213,9 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         "record",
     ]
     groups: dict[str, Any] = {}
+    gates = brian.TimedArray(
+        np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
+    )
     for node in order:
         name = node.source.name
         if isinstance(node.source, Input):
@@ -201,18 +224,23 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         else:
             code = population_code(plan, node)
             slot = _slot(node, "step")
+        code.state |= {c.variable: 0.0 for c in plan.carried if c.target == name}
         group = brian.NeuronGroup(
             node.source.size,
             code.model,
-            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)},
+            events={f"emit{age}": f"{aged(age)} != 0" for age in plan.latches_read(name)}
+            | (OVER if plan.scaled(name) else {}),
             clock=clock,
-            namespace=code.constants,
+            namespace=code.constants | ({"gates": gates} if code.kept else {}),
             name=node.brian_name,
         )
         for variable, array in code.arrays.items():
             setattr(group, variable, array)
         for age in plan.latches_read(name):
             group.set_event_schedule(f"emit{age}", when=_slot(node, "send"), order=0)
+        if plan.scaled(name):
+            (over,) = OVER
+            group.set_event_schedule(over, when=LATE, order=-1)
         group.run_regularly(code.start, clock=restart, when="restart", order=0)
         group.run_regularly("\n".join(code.lines), clock=clock, when=slot, order=1)
         network.add(group)
@@ -221,20 +249,33 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
             network.add(_feed(brian, plan, node, group, clock))
     for k, pathway in enumerate(plan.pathways):
         network.add(_connect(brian, plan, k, pathway, groups, clock, restart))
-    plastic, shots = {}, {}
-    if plan.learning:
-        gates = brian.TimedArray(
-            np.asarray(phases, np.float64), plan.period * TICK * brian.second, name="gates"
-        )
-        for k, learning in enumerate(plan.learning):
-            if not learning.w.size:  # Brian2 connects at least one
-                continue
-            synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
-            plastic[learning.name] = synapses
-            if each:
-                shots[learning.name] = brian.StateMonitor(
-                    synapses, "w", record=True, clock=restart, when="start", name=f"weights{k}"
-                )
+    plastic: dict[str, Any] = {}
+    shots: dict[str, Any] = {}
+    network.add(carriers(brian, plan, groups, clock))
+    for k, learning in enumerate(plan.learning):
+        if not learning.w.size:  # Brian2 connects at least one
+            continue
+        synapses = plastic_synapses(brian, plan, k, learning, groups, clock, restart, gates)
+        plastic[learning.name] = synapses
+    for k, valued in enumerate(plan.valued):
+        if not valued.w.size:
+            continue
+        slot = EARLY if valued.early else _slot(plan.nodes[valued.pre], "send")
+        plastic[valued.name] = valued_synapses(brian, plan, k, valued, groups, clock, gates, slot)
+    network.add(ties(brian, plan, plastic, clock))
+    if each:
+        shots = {
+            p.name: brian.StateMonitor(
+                plastic[p.name],
+                "w",
+                record=True,
+                clock=restart,
+                when="start",
+                name=f"weights{k}",
+            )
+            for k, p in enumerate(plan.plastic)
+            if p.name in plastic
+        }
     network.add(list(plastic.values()), list(shots.values()))
     spikes = {
         name: brian.EventMonitor(
@@ -369,7 +410,7 @@ def _read(
         for (name, variable), monitor in built.states.items()
     }
     weights = {}
-    for learning in plan.learning:
+    for learning in plan.plastic:
         if learning.name not in built.plastic:
             weights[learning.name] = _at_rest(plan, learning, each)
             continue
@@ -381,7 +422,7 @@ def _read(
     return emissions, traces, weights
 
 
-def _at_rest(plan: Plan, learning: Learning, each: bool) -> Real:
+def _at_rest(plan: Plan, learning: Learning | Valued, each: bool) -> Real:
     """The weights of synapses that no spike has changed."""
     shots = plan.samples if each else min(plan.samples, 1)
     return np.repeat(learning.w.reshape(1, *learning.shape), shots, axis=0)

@@ -9,23 +9,29 @@ from graphlib import TopologicalSorter
 import numpy as np
 import numpy.typing as npt
 
-from ...compiler.connectivity import delays, entries, to_sparse
+from ...compiler.connectivity import entries
+from ...compiler.connectivity import synapses as find_synapses
 from ...ir.connections import Dense, Flatten, OneToOne, Sparse, stages
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
-from ...ir.graph import Graph, Input, Population, Projection
+from ...ir.graph import Graph, Input, Population, Projection, Tied
+from ...ir.homeostasis import Occasion
 from ...ir.neurons import CURRENT, Emission
-from ...ir.plasticity import PairSTDP, Plasticity, sides
+from ...ir.plasticity import Hebbian, PairSTDP, Plasticity, ThreeFactorSTDP, sides
 from ...ir.short_term import TsodyksMarkram
 from .point_code import arrives_late, port_index
 
 Real = npt.NDArray[np.float64]
 
 # CPU seconds, measured on the N-MNIST network: a Brian2 object takes 20 us a step in numpy code, a
-# neuron 30 ns, a synaptic event 10 ns. A C++ project of that size takes 12 s to compile.
+# neuron 30 ns, a synaptic event 10 ns.
 _OBJECT_SECONDS, _NEURON_SECONDS, _EVENT_SECONDS = 20e-6, 30e-9, 10e-9
+# Each pathway and each group is a source file of a C++ project, and takes so long to compile.
+_SOURCE_SECONDS = 0.85
 # What a plastic event takes more than another one.
 _PLASTIC_EVENTS = 10
+# What a weight that changes in every step takes, of an event.
+_CHANGED = 3
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,44 @@ class Learning:
 
 
 @dataclass(frozen=True)
+class Valued:
+    """Synapses (i, j, w), as in `Learning`, whose weights may change in every step: those of a
+    `Hebbian` rule, or tied ones. They read what was emitted ``latch`` steps ago: before the
+    populations of a step go on or, if not ``early``, as soon as it is emitted.
+    """
+
+    name: str
+    pre: str
+    post: str
+    change: Plasticity | Tied
+    i: npt.NDArray[np.int32]
+    j: npt.NDArray[np.int32]
+    w: Real
+    shape: tuple[int, ...]
+    latch: int
+    early: bool
+    port: int | None
+
+    @property
+    def hebbian(self) -> Hebbian | None:
+        """The rule, of those that are not tied."""
+        rule = self.change.rule if isinstance(self.change, Plasticity) else None
+        return rule if isinstance(rule, Hebbian) else None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What the node ``source`` shows, as a variable of the group ``target``, read at the end of
+    each step and kept to the end of the next. Under a register it shows what is a step old.
+    """
+
+    source: str
+    target: str
+    variable: str
+    age: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sample is ``steps`` long, plus ``lag``, plus ``pad`` steps in which late spikes die."""
 
@@ -120,6 +164,8 @@ class Plan:
     nodes: dict[str, Node]
     pathways: tuple[Pathway, ...]
     learning: tuple[Learning, ...]
+    valued: tuple[Valued, ...]
+    carried: tuple[Carried, ...]
     lag: int
     pad: int
 
@@ -151,8 +197,24 @@ class Plan:
     def latches_read(self, name: str) -> list[int]:
         """The ages of its values that the synapses of a node, or its recording, read."""
         ages = {p.latch for p in self.pathways if p.pre == name}
+        ages |= {p.latch for p in self.valued if p.pre == name}
         paired = any(name in (p.pre, p.post) for p in self.learning)
         return sorted(ages | ({0} if paired or name in self.populations else set()))
+
+    @property
+    def plastic(self) -> Iterator[Learning | Valued]:
+        """Projections with a rule, in no order that means anything."""
+        yield from self.learning
+        yield from (p for p in self.valued if p.hebbian is not None)
+
+    def variable(self, source: str, target: str) -> str:
+        """The variable of the one node that holds what the other shows."""
+        return next(c.variable for c in self.carried if (c.source, c.target) == (source, target))
+
+    def scaled(self, name: str) -> bool:
+        """Whether weights into a node are scaled when a sample is over."""
+        found = (p.plasticity.scaling for p in self.learning if p.post == name)
+        return any(s is not None and s.occasion is Occasion.SAMPLE for s in found)
 
     def pending(self, name: str) -> dict[int | None, int]:
         """For how many of its steps what plastic synapses have sent to each port may wait."""
@@ -172,8 +234,8 @@ def make_plan(
 ) -> Plan:
     """Order the populations and unroll the connections.
 
-    E0301 for delays of no single value, and for plastic synapses of another rule than `PairSTDP`;
-    E0703 where an input of such has counts.
+    E0301 for delays of no single value, and for plastic synapses of a rule in whole numbers; E0703
+    where an input of a rule of pairs has counts.
     """
     single = {
         line.name: bool((stimulus.inputs[line.name].value == 1).all()) for line in graph.inputs
@@ -190,13 +252,17 @@ def make_plan(
                 "retiming",
                 population.at,
             )
-    fixed = [p for p in graph.projections if p.plasticity is None]
+    fixed = [p for p in graph.projections if p.plasticity is None and p.tied is None]
+    valued = tuple(v for p in graph.projections for v in _valued(graph, p))
     synapses = {p.name: _synapses(graph, p) for p in fixed}
     before: dict[str, set[str]] = {population.name: set() for population in graph.populations}
     for projection in fixed:
         steps, waits = synapses[projection.name][3], _late(graph, projection)
         if projection.pre in before and steps.size and not steps.min() and not waits:
             before[projection.post].add(projection.pre)
+    for each in valued:
+        if each.pre in before and not each.early:
+            before[each.post].add(each.pre)
     place |= {name: k for k, name in enumerate(TopologicalSorter(before).static_order())}
     pathways = [
         pathway
@@ -212,11 +278,12 @@ def make_plan(
     learning = tuple(
         _learning(graph, p, p.plasticity, single)
         for p in graph.projections
-        if p.plasticity is not None
+        if p.plasticity is not None and not isinstance(p.plasticity.rule, Hebbian)
     )
-    latches = dict.fromkeys(place, 0)
-    for pathway in pathways:
-        latches[pathway.pre] = max(latches[pathway.pre], pathway.latch)
+    carried = _carried(graph)
+    ages = [(p.pre, p.latch) for p in pathways] + [(p.pre, p.latch) for p in valued]
+    ages += [(c.source, c.age) for c in carried]
+    latches = {name: max([age for pre, age in ages if pre == name], default=0) for name in place}
     sources: list[Input | Population] = [*graph.inputs, *graph.populations]
     return Plan(
         graph,
@@ -230,6 +297,8 @@ def make_plan(
         },
         tuple(pathways),
         learning,
+        valued,
+        carried,
         max((population.lag for population in graph.populations), default=0),
         max(
             (
@@ -250,20 +319,14 @@ def _synapses(graph: Graph, projection: Projection) -> _Synapses:
     # A registered population shows its spikes one step late: one step more on every way out.
     shown = int(isinstance(pre, Population) and pre.semantics.registered)
     connection = projection.connection
-    if isinstance(connection, Sparse | Dense | OneToOne) and (
-        projection.short_term is not None
-        or (isinstance(connection, Sparse) and connection.steps is not None)
-    ):
+    if projection.short_term is not None and isinstance(connection, Sparse | Dense | OneToOne):
+        # Every synapse counts for itself, also one of several of a pair.
         i, j, w = entries(connection)
         own = connection.steps if isinstance(connection, Sparse) else None
-        each = np.zeros(i.size, np.int64) if own is None else own.astype(np.int64)
-        return i, j, w.astype(np.float64), projection.delay + shown + each
-    matrix = to_sparse(projection.connection)
-    i = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    j = matrix.indices.astype(np.int32)
-    early, late = delays(projection.connection, projection.at)
-    steps = projection.delay + shown + early[i] + late[j]
-    return i, j, matrix.data.astype(np.float64), steps
+        steps = np.zeros(i.size, np.int64) if own is None else own.astype(np.int64)
+    else:
+        i, j, w, steps = find_synapses(connection, projection.at)
+    return i, j, w.astype(np.float64), projection.delay + shown + steps
 
 
 def _learning(
@@ -284,10 +347,7 @@ def _learning(
             projection.at,
             "give it a stimulus of zeros and ones",
         )
-    (stage,) = (s for s in stages(projection.connection) if not isinstance(s, Flatten))
-    assert isinstance(stage, Dense | Sparse | OneToOne)
-    # Every synapse is there, also one whose weight is zero now.
-    i, j, weight = entries(stage)
+    i, j, weight, shape = _every(projection)
     axonal, dendritic = sides(rule, projection.delay)
     pre, late = graph.node(projection.pre), _late(graph, projection)
     if isinstance(pre, Population):
@@ -300,8 +360,8 @@ def _learning(
         plasticity,
         i,
         j,
-        weight.astype(np.float64),
-        stage.weight.shape,
+        weight,
+        shape,
         axonal,
         dendritic,
         not late and (axonal > 0 or isinstance(pre, Input)),
@@ -314,6 +374,59 @@ def _late(graph: Graph, projection: Projection) -> bool:
     """Whether what it sends waits for the end of the step: a current of a step does not."""
     post = graph.population(projection.post)
     return arrives_late(post) and projection.receptor != CURRENT
+
+
+def _every(
+    projection: Projection,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Real, tuple[int, ...]]:
+    """Pre, post and weight of every synapse, also of one whose weight is zero now; their shape."""
+    (stage,) = (s for s in stages(projection.connection) if not isinstance(s, Flatten))
+    assert isinstance(stage, Dense | Sparse | OneToOne)
+    i, j, weight = entries(stage)
+    return i, j, weight.astype(np.float64), stage.weight.shape
+
+
+def _valued(graph: Graph, projection: Projection) -> Iterator[Valued]:
+    plasticity, tied = projection.plasticity, projection.tied
+    hebbian = plasticity is not None and isinstance(plasticity.rule, Hebbian)
+    change = plasticity if hebbian else tied
+    if change is None:
+        return
+    if _late(graph, projection):
+        raise fail(
+            "E0301",
+            f"'{projection.name}' sends by weights that may change in every step, and "
+            f"'{projection.post}' takes what arrives at the end of a step",
+            projection.at,
+            "end it in 'current', or in neurons that take what arrives at once",
+        )
+    i, j, weight, shape = _every(projection)
+    pre = graph.node(projection.pre)
+    population = isinstance(pre, Population)
+    steps = projection.delay
+    if isinstance(pre, Population):
+        steps += pre.semantics.registered
+    # Before the populations go on, an input has its value of this step, they have the last ones.
+    early = steps > 0 or not population
+    port = port_index(graph.population(projection.post), projection.receptor)
+    yield Valued(
+        *(projection.name, projection.pre, projection.post, change, i, j, weight, shape),
+        *(steps - (population and early), early, port),
+    )
+
+
+def _carried(graph: Graph) -> tuple[Carried, ...]:
+    pairs: dict[tuple[str, str], None] = {}
+    for p in graph.projections:
+        for factor in () if p.plasticity is None else p.plasticity.rule.factors:
+            end = p.pre if factor.side == "pre" else p.post
+            pairs[factor.node or end, end] = None
+    found = []
+    for k, (source, target) in enumerate(pairs):
+        node = graph.node(source)
+        age = int(isinstance(node, Population) and node.semantics.registered)
+        found.append(Carried(source, target, f"carried{k}", age))
+    return tuple(found)
 
 
 def _pathways(
@@ -345,10 +458,17 @@ def _pathways(
         yield Pathway(*ends, i[at], j[at], w[at], int(age), none, port, late)
 
 
+def compile_seconds(plan: Plan) -> float:
+    """A rough estimate of the time that compiling C++ code would take."""
+    sources = len(plan.nodes) + len(plan.pathways) + 4 * len(plan.learning)
+    return _SOURCE_SECONDS * (sources + 4 * len(plan.valued) + len(plan.carried))
+
+
 def numpy_seconds(plan: Plan) -> float:
     """A rough estimate of the time that numpy code would take."""
     steps = plan.samples * plan.period
     objects = 3 * len(plan.nodes) + 2 * len(plan.pathways) + 6 * len(plan.learning)
+    objects += 4 * len(plan.valued) + len(plan.carried)
     events = 0.0
     for pathway in plan.pathways:
         node = plan.nodes[pathway.pre]
@@ -361,5 +481,8 @@ def numpy_seconds(plan: Plan) -> float:
     for learning in plan.learning:
         # Its pathways go over the synapses of either side's spikes.
         events += _PLASTIC_EVENTS * learning.w.size * steps * 0.02
+    for learning in plan.learning:
+        events += _CHANGED * learning.w.size * steps * isinstance(learning.rule, ThreeFactorSTDP)
+    events += sum(_CHANGED * each.w.size * steps for each in plan.valued)
     neurons = sum(node.source.size for node in plan.nodes.values())
     return steps * (objects * _OBJECT_SECONDS + neurons * _NEURON_SECONDS) + events * _EVENT_SECONDS

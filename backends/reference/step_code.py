@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ...ir.graph import Population
+from ...ir.homeostasis import AdaptiveThreshold
 from ...ir.neurons import LI, CubaLI, Integrator, Izhikevich, PointLIF, Relay, Threshold
 from ...ir.recovery import Recovery
 from ...ir.semantics import Comparison, Current, Reset
-from ...ir.step import StepParameters, step_parameters
+from ...ir.step import StepParameters, step_parameters, v_start
 from .code import Code
 from .plan import Node, Plan, Real
 from .point_code import arrives_late, collect, collect_receptors, deltas, point_code, settle
@@ -48,6 +49,10 @@ def population_code(plan: Plan, node: Node) -> Code:
     due = collect(code, None, pending.get(None, 0))
     code.add(f"drive = {due}" + _bias(plan, population, code))
     collect_receptors(code, population, pending)
+    for k, learning in enumerate(plan.learning):
+        if learning.post == population.name and learning.plasticity.scaling is not None:
+            code.state[f"norm{k}"] = 0.0
+            code.add(f"norm{k} = 0")
     # Before its lag a population rests; after its sample it is silent, so that nothing is pending
     # when the next one starts.
     on = ""
@@ -67,7 +72,7 @@ def population_code(plan: Plan, node: Node) -> Code:
         code.add(f"z = {on}int(drive {above} theta)")
         return code
 
-    code.state["v"] = semantics.v_init
+    code.state["v"] = code.value("v_init", v_start(neuron, semantics))
     if step.decay_u is not None and step.gain_u is not None:
         code.state["u"] = 0.0
         code.value("decay_u", step.decay_u)
@@ -78,6 +83,8 @@ def population_code(plan: Plan, node: Node) -> Code:
         source = "drive"
     code.value("decay_v", step.decay_v)
     code.value("gain_v", step.gain_v)
+    if population.adaptive is not None:
+        _adaptive(code, plan, population, population.adaptive)
     if step.recovery is not None:
         _izhikevich(code, population, step, step.recovery, on, above)
         return code
@@ -110,6 +117,28 @@ def _keep(code: Code, population: Population) -> None:
             continue
         before = f"on * new_{name} + (1 - on) * {name}"
         code.add(f"{name} = {before if population.lag else f'new_{name}'}")
+    if population.adaptive is not None:
+        risen = "h + fired * h_rise"
+        if population.adaptive.maximum is not None:
+            risen = f"clip({risen}, 0, h_max)"
+        persistent = population.adaptive.persistent
+        code.add(f"new_h = h_keep * ({risen})")
+        code.add("h = adapts * new_h + (1 - adapts) * h" if persistent else "h = new_h")
+
+
+def _adaptive(code: Code, plan: Plan, population: Population, adaptive: AdaptiveThreshold) -> None:
+    """h with its constants, and whether a persistent one adapts in this step."""
+    code.value("h_keep", np.exp(-plan.dt / adaptive.tau))
+    code.value("h_rise", adaptive.increment)
+    if adaptive.maximum is not None:
+        code.value("h_max", adaptive.maximum)
+    if not adaptive.persistent:
+        code.state["h"] = 0.0
+        return
+    code.kept.append("h")
+    # The steps of the population itself: a sample may last longer, and late spikes take their time.
+    code.constants["over"] = population.lag + plan.steps
+    code.add("adapts = int(gates(t) > 0) * int(phase >= lag) * int(phase < over)")
 
 
 def _izhikevich(
@@ -130,10 +159,7 @@ def _izhikevich(
     code.value("theta", step.threshold)
     neuron = population.neuron
     assert isinstance(neuron, Izhikevich)
-    if neuron.v_init is not None:
-        code.state["v"] = code.value("v_init", neuron.v_init)
-    start = code.state["v"]
-    code.state["u"] = f"couple * {start if isinstance(start, str) else repr(start)}"
+    code.state["u"] = "couple * v_init"
     if neuron.u_init is not None:
         code.state["u"] = code.value("u_init", neuron.u_init)
     if neuron.i_offset is not None:
@@ -158,7 +184,9 @@ def _izhikevich(
 def _spike(code: Code, population: Population, on: str, above: str, v_reset: Real | None) -> None:
     """Lines that emit z from w and leave the membrane after the reset in ``new_v``."""
     semantics = population.semantics
-    if semantics.max_spikes == 1:
+    if population.adaptive is not None:
+        code.add(f"count = int(w {above} theta + h)")
+    elif semantics.max_spikes == 1:
         level = f"theta * (1 + int(v {above} theta))"
         two_phase = semantics.reset is Reset.TWO_PHASE
         code.add(f"count = int(w {above} {level if two_phase else 'theta'})")

@@ -124,7 +124,7 @@ def _refuse(population: Population, why: str, hint: str | None = None) -> Spikec
         "E1101",
         f"population '{population.name}' has no PyNN cell: it {why}",
         population.at,
-        hint or "compile for another target, or change the model: docs/spinnaker.md",
+        hint or "compile for another target, or change the model: docs/pynn-programs.md",
     )
 
 

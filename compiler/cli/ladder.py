@@ -232,7 +232,7 @@ def run_ladder(
     """
     graph, source = quantised(artifact), network(artifact)
     populations = [p.name for p in graph.populations]
-    modelled = {p.name: p.neuron.state for p in source.populations}
+    modelled = {p.name: p.state for p in source.populations}
     # The simulators of a program record spikes.
     words = () if is_program(artifact) else state_words(graph)
     real = [(name, word) for name, word in words if word in modelled.get(name, ())]

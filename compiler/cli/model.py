@@ -76,6 +76,8 @@ def describe(graph: Graph) -> dict[str, Any]:
                 "synapses": synapse_count(p.connection),
                 "delay": p.delay,
                 "recurrent": p.recurrent,
+                **({} if p.receptor is None else {"receptor": p.receptor}),
+                **({} if p.short_term is None else {"short_term": type(p.short_term).__name__}),
             }
             for p in graph.projections
         ],

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...boards.board import Target
-from ...ir.connections import Delay, chain, stages
+from ...ir.connections import Connection, Delay, Sparse, chain, stages
 from ...ir.diagnostics import Diagnostic, Diagnostics, Severity, SpikecError, fail
 from ...ir.graph import Graph, Projection
 from ...ir.numerics import Rounding
@@ -118,8 +118,12 @@ def longest_delay(graph: Graph) -> int:
 
 
 def _delay(projection: Projection) -> int:
-    inside = (s for s in stages(projection.connection) if isinstance(s, Delay))
-    return projection.delay + sum(int(s.steps.max(initial=0)) for s in inside)
+    return projection.delay + sum(map(_longest, stages(projection.connection)))
+
+
+def _longest(stage: Connection) -> int:
+    steps = stage.steps if isinstance(stage, Delay | Sparse) else None
+    return 0 if steps is None else int(steps.max(initial=0))
 
 
 def cap_delays(graph: Graph, cap: int) -> Graph:
@@ -131,9 +135,10 @@ def cap_delays(graph: Graph, cap: int) -> Graph:
         left = max(cap - projection.delay, 0)
         parts = []
         for stage in stages(projection.connection):
-            if isinstance(stage, Delay):
-                stage = replace(stage, steps=np.minimum(stage.steps, left))
-                left -= int(stage.steps.max(initial=0))
+            if isinstance(stage, Delay | Sparse) and stage.steps is not None:
+                shorter = np.minimum(stage.steps, left)
+                stage = replace(stage, steps=shorter)  # type: ignore[arg-type]  # a union of two
+                left -= _longest(stage)
             parts.append(stage)
         whole = chain(tuple(parts), projection.connection.in_shape)
         return replace(projection, delay=min(projection.delay, cap), connection=whole)

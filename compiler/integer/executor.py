@@ -28,7 +28,8 @@ from ...ir.connections import (
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.plasticity import IntegerPairSTDP, learning_phases, sides
+from ...ir.neurons import SpinnakerLIF
+from ...ir.plasticity import IntegerPairSTDP, SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
 from .learning import PairFiber, PlasticFiber
 from .population import (
@@ -39,23 +40,28 @@ from .population import (
     same_step_order,
     sorted_counts,
 )
+from .spinnaker import SpinnakerFiber, SpinnakerState
 
 Push = Callable[[Any, Any, int, Any], int]
-Plastic = PlasticFiber | PairFiber
+Plastic = PlasticFiber | PairFiber | SpinnakerFiber
+Core = PopulationState | SpinnakerState
 
 
 @dataclass
 class _Fiber:
-    """A projection made ready: its stages as closures, with a buffer between each two."""
+    """A projection made ready: its stages as closures, with a buffer between each two.
+
+    ``wheel`` is that of the population where it ends, or of one of its receptors.
+    """
 
     pushes: list[Push]
     buffers: list[tuple[Any, Any, Any]]
     delay: int
-    target: PopulationState
+    wheel: Any
     operations: int = 0
 
     def send(self, index: Any, value: Any, count: int, step: int) -> None:
-        page = self.target.wheel[(step + self.delay) % len(self.target.wheel)]
+        page = self.wheel[(step + self.delay) % len(self.wheel)]
         for push, (buffer, next_index, next_value) in zip(
             self.pushes[:-1], self.buffers, strict=True
         ):
@@ -78,7 +84,7 @@ class Executor:
     def __init__(self, graph: Graph, seed: int = 1) -> None:
         self.graph = graph
         self._seed = np.uint32(seed or 1)
-        self._cores = {p.name: population_state(p, graph) for p in graph.populations}
+        self._cores = {p.name: _core(p, graph) for p in graph.populations}
         self._fibers: dict[str, list[_Fiber | Plastic]] = {n.name: [] for n in graph.nodes}
         # Those that learn, by the population in which they end.
         self._learning: dict[str, list[Plastic]] = {p.name: [] for p in graph.populations}
@@ -86,6 +92,14 @@ class Executor:
         for projection in graph.projections:
             fiber: _Fiber | Plastic
             core = self._cores[projection.post]
+            if projection.tied is not None:
+                raise fail(
+                    "E0301",
+                    f"'{projection.name}' is tied to '{projection.tied.projection}'; the integer "
+                    "rung has no tied weights",
+                    projection.at,
+                    "run it on the golden rung, or take the tie off weights that do not learn",
+                )
             if projection.plasticity is None:
                 fiber = _fiber(projection, graph, core)
             else:
@@ -249,8 +263,27 @@ class Executor:
                     fiber.send(index[low:high], value[low:high], high - low, step)
 
 
-def _fiber(projection: Projection, graph: Graph, target: PopulationState) -> _Fiber:
+def _core(population: Population, graph: Graph) -> Core:
+    if isinstance(population.neuron, SpinnakerLIF):
+        delays = [p.delay + registered(p, graph) for p in graph.incoming(population.name)]
+        return SpinnakerState(population, population.neuron, max(delays, default=0) + 1)
+    return population_state(population, graph)
+
+
+def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:
     parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
+    lacks = "short-term plasticity" if projection.short_term is not None else None
+    if any(isinstance(s, Sparse) and s.steps is not None for s in parts):
+        lacks = "synapses with delays of their own"
+    if lacks is not None:
+        raise fail(
+            "E0301",
+            f"'{projection.name}' has {lacks}, which the integer rung has not",
+            projection.at,
+            "legalise makes one projection of each delay"
+            if projection.short_term is None
+            else "run it on the golden rung",
+        )
     pushes = [_push(stage, projection) for stage in parts]
     buffers = []
     for stage in parts[:-1]:
@@ -258,12 +291,43 @@ def _fiber(projection: Projection, graph: Graph, target: PopulationState) -> _Fi
         buffers.append(
             (np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
         )
-    return _Fiber(pushes, buffers, projection.delay + registered(projection, graph), target)
+    return _Fiber(
+        pushes,
+        buffers,
+        projection.delay + registered(projection, graph),
+        _wheel(projection, target),
+    )
 
 
-def _plastic_fiber(projection: Projection, graph: Graph, core: PopulationState) -> Plastic:
+def _wheel(projection: Projection, target: Core) -> Any:
+    """The pages to which a projection adds."""
+    if isinstance(target, SpinnakerState):
+        return target.port(projection.receptor)
+    return target.wheel
+
+
+def _plastic_fiber(projection: Projection, graph: Graph, core: Core) -> Plastic:
     delay = projection.delay + registered(projection, graph)
-    rule = None if projection.plasticity is None else projection.plasticity.rule
+    plasticity = projection.plasticity
+    if plasticity is not None and plasticity.scaling is not None:
+        raise fail(
+            "E0301",
+            f"the weights of '{projection.name}' are scaled to {plasticity.scaling.target:g}; the "
+            "integer rung scales none",
+            projection.at,
+            "learn on the golden rung",
+        )
+    rule = None if plasticity is None else plasticity.rule
+    if isinstance(rule, SpinnakerPairSTDP):
+        pages = _wheel(projection, core)
+        return SpinnakerFiber(projection, rule, pages, core.population.lag)
+    if isinstance(core, SpinnakerState):
+        raise fail(
+            "E0301",
+            f"'{projection.name}' learns by {type(rule).__name__}, which SpiNNaker's arithmetic "
+            "does not have",
+            projection.at,
+        )
     if isinstance(rule, IntegerPairSTDP):
         axonal = sides(rule, projection.delay)[0] + registered(projection, graph)
         early = axonal > 0 or isinstance(graph.node(projection.pre), Input)

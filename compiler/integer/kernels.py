@@ -344,3 +344,63 @@ def gather(buffer: Any, index: Any, value: Any) -> Any:
             buffer[i] = 0
             count += 1
     return count
+
+
+WORD = (1 << 16) - 1  # the largest of a ring buffer of SpiNNaker
+
+
+@numba.njit(cache=True, inline="always")
+def wrap32(x: Any) -> Any:
+    """The lower 32 bits, signed."""
+    return ((x + (np.int64(1) << 31)) & np.int64(0xFFFFFFFF)) - (np.int64(1) << 31)
+
+
+@numba.njit(cache=True, inline="always")
+def product_s1615(a: Any, b: Any) -> Any:
+    r""":math:`\lfloor a\,b\,2^{-15} \rfloor` of two s16.15, wrapped: `accum` times `accum`."""
+    return wrap32((a * b) >> 15)
+
+
+@numba.njit(cache=True)
+def spinnaker_step(
+    page: Any,
+    s: Any,
+    v: Any,
+    wait: Any,
+    decay: Any,
+    init: Any,
+    shift: Any,
+    i_offset: Any,
+    r: Any,
+    v_rest: Any,
+    exp_tc: Any,
+    threshold: Any,
+    v_reset: Any,
+    refractory: Any,
+    index: Any,
+    value: Any,
+) -> Any:
+    """One tick of `ir.neurons.SpinnakerLIF`; clears ``page``, returns how many spiked.
+
+    ``page`` and ``s`` (2, n) are the sums of the words and the inputs of the two receptors,
+    ``decay`` and ``init`` (2, n) in u0.32, ``shift`` (2,); all others (n,).
+    """
+    count = 0
+    for i in range(v.size):
+        for k in range(2):
+            word = min(page[k, i], WORD)
+            page[k, i] = 0
+            s[k, i] = wrap32(s[k, i] + ((wrap32(word << shift[k]) * init[k, i]) >> 32))
+        if wait[i] <= 0:
+            current = wrap32(s[0, i] - s[1, i] + i_offset[i])
+            alpha = wrap32(product_s1615(current, r[i]) + v_rest[i])
+            v[i] = wrap32(alpha - product_s1615(exp_tc[i], wrap32(alpha - v[i])))
+        else:
+            wait[i] -= 1
+        if v[i] >= threshold[i]:
+            v[i], wait[i] = v_reset[i], refractory[i]
+            index[count], value[count] = i, 1
+            count += 1
+        for k in range(2):
+            s[k, i] = (s[k, i] * decay[k, i]) >> 32
+    return count

@@ -56,14 +56,15 @@ class _Rule(Protocol):
     def state(self) -> dict[str, Ints]: ...
 
 
-class _Synapses:
+class Synapses:
     """The weights of a projection, in rows by pre, with an index of their columns.
 
     ``rows`` are the arguments of the kernels over rows between the weights and ``enable``,
-    ``columns`` those of the kernels over columns; ``None`` stands for a dense matrix.
+    ``columns`` those of the kernels over columns; ``None`` stands for a dense matrix. ``dtype`` is
+    that of the weights, without it the narrowest that holds the rails.
     """
 
-    def __init__(self, projection: Projection) -> None:
+    def __init__(self, projection: Projection, dtype: Any = None) -> None:
         plasticity = projection.plasticity
         parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
         if plasticity is None or len(parts) != 1:
@@ -102,7 +103,7 @@ class _Synapses:
                 "E0301", f"the weights of '{projection.name}' are not integers", projection.at
             )
         self._turned = isinstance(stage, Dense)
-        self._initial = np.ravel(weight).astype(self._narrowest(weight))
+        self._initial = np.ravel(weight).astype(dtype or self._narrowest(weight))
         self.weight = self._initial.copy()
         self.enable: Any = None
         if enable is not None and not enable.all():
@@ -128,6 +129,7 @@ class _Synapses:
         return np.int64
 
     def reset(self) -> None:
+        """Back to the weights of the graph."""
         self.weight[:] = self._initial
 
     def shaped(self) -> Ints:
@@ -171,7 +173,7 @@ class _Change:
         self,
         update: Update,
         rule: TraceSTDP | IntegerPairSTDP,
-        synapses: _Synapses,
+        synapses: Synapses,
         size: int,
     ) -> None:
         self.idle = update.idle
@@ -201,7 +203,7 @@ class _Change:
 
 
 class _TraceSTDP:
-    def __init__(self, rule: TraceSTDP, synapses: _Synapses) -> None:
+    def __init__(self, rule: TraceSTDP, synapses: Synapses) -> None:
         self._synapses = synapses
         self._x = _Traces(rule.pre, synapses.pre_size)
         self._y = _Traces(rule.post, synapses.post_size)
@@ -257,7 +259,7 @@ class _TraceSTDP:
 
 
 class _SDSP:
-    def __init__(self, rule: SDSP, synapses: _Synapses, v: Ints, lag: int) -> None:
+    def __init__(self, rule: SDSP, synapses: Synapses, v: Ints, lag: int) -> None:
         self._synapses, self._v, self._lag = synapses, v, lag
         self._calcium = np.zeros(synapses.post_size, np.int64)
         self._spiked = np.zeros(synapses.post_size, np.uint8)
@@ -315,7 +317,7 @@ class PairFiber:
         self.operations = 0
         self.lag = lag
         self.learning = self.starts = projection.plasticity.learning
-        self._synapses = s = _Synapses(projection)
+        self._synapses = s = Synapses(projection)
         self._wheel = wheel
         self._x, self._y = _Traces(rule.pre, s.pre_size), _Traces(rule.post, s.post_size)
         self._row = _Change(rule.on_pre, rule, s, s.post_size)
@@ -447,7 +449,7 @@ class PlasticFiber:
         self.lag = lag
         self.learning = self.starts = projection.plasticity.learning
         self._delay, self._hop, self._wheel = delay, hop, wheel
-        self._synapses = _Synapses(projection)
+        self._synapses = Synapses(projection)
         self._waiting: tuple[Any, Any, int] | None = None
         match projection.plasticity.rule:
             case TraceSTDP() as rule:

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from ...ir.plasticity import LFSR_TAPS
-from .kernels import round_shift
+from .kernels import product_s1615, round_shift, wrap32
 
 _TAPS = np.int64(LFSR_TAPS)
 _WORD = np.int64(0xFFFFFFFF)
@@ -295,3 +295,158 @@ def refresh(weight: Any, enable: Any, threshold: Any, low: Any, high: Any) -> No
         if enable is None or enable[s]:
             w = np.int64(weight[s])
             weight[s] = min(max(w + 1 if w >= threshold else w - 1, low), high)
+
+
+@numba.njit(cache=True, inline="always")
+def _product_s411(a: Any, b: Any) -> Any:
+    """floor(a b / 2^11) of two s4.11."""
+    return (a * b) >> 11
+
+
+@numba.njit(cache=True, inline="always")
+def _half(x: Any) -> Any:
+    """The lower 16 bits, signed."""
+    return ((x + 0x8000) & 0xFFFF) - 0x8000
+
+
+@numba.njit(cache=True, inline="always")
+def _decayed(trace: Any, ticks: Any, table: Any) -> Any:
+    """A trace after so many ticks: nothing is left beyond the table."""
+    return _product_s411(trace, table[ticks]) if 0 <= ticks < table.size else np.int64(0)
+
+
+@numba.njit(cache=True, inline="always")
+def _spiked(trace: Any, ticks: Any, table: Any) -> Any:
+    """The trace that a spike leaves, so many ticks after the last."""
+    return _half(_half(_decayed(trace, ticks, table)) + (1 << 11))
+
+
+@numba.njit(cache=True)
+def spinnaker_post(
+    index: Any, count: Any, tick: Any, table: Any, times: Any, traces: Any, last: Any
+) -> None:
+    """Append spikes of ``tick`` to the histories ``times`` and ``traces`` (n, 16).
+
+    ``last`` (n,) is the place of the last entry. That in place 0 is none: tick 0, trace 0. Where
+    all places are taken the entry in place 1 is dropped.
+    """
+    for k in range(count):
+        j = index[k]
+        at = last[j]
+        trace = _spiked(traces[j, at], tick - times[j, at], table)
+        if at < times.shape[1] - 1:
+            at += 1
+            last[j] = at
+        else:
+            for e in range(2, times.shape[1]):
+                times[j, e - 1], traces[j, e - 1] = times[j, e], traces[j, e]
+        times[j, at], traces[j, at] = tick, trace
+
+
+@numba.njit(cache=True, inline="always")
+def _potentiated(
+    w: Any,
+    times: Any,
+    last: Any,
+    end: Any,
+    delay: Any,
+    before: Any,
+    trace: Any,
+    plus: Any,
+    a_plus: Any,
+    w_max: Any,
+) -> Any:
+    """w behind the post spikes up to ``end`` that met the pre trace of ``before``, and the place of
+    the last of all these in the history; 0 where there is none.
+    """
+    e = last
+    while e > 0 and times[e] > max(before - delay, 0):
+        e -= 1
+    while e < last and times[e + 1] <= end:
+        e += 1
+        since = times[e] + delay - before
+        if since > 0:
+            up = product_s1615(a_plus, _decayed(trace, since, plus) << 4)
+            w = min(wrap32(w + up), w_max)
+    return w, e
+
+
+@numba.njit(cache=True)
+def spinnaker_catch_up(
+    delay: Any,
+    weight: Any,
+    indptr: Any,
+    post: Any,
+    width: Any,
+    enable: Any,
+    plus: Any,
+    rule: Any,
+    pre_time: Any,
+    pre_trace: Any,
+    times: Any,
+    last: Any,
+) -> None:
+    """What post spikes have changed and no pre spike has brought yet, in all rows."""
+    a_plus, _, _, w_max, shift = rule
+    for i in range(pre_time.size):
+        low, high = row_ends(i, width, indptr)
+        for p in range(low, high):
+            j = p - low if post is None else np.int64(post[p])
+            if enable is None or enable[p]:
+                w = wrap32(np.int64(weight[p]) << shift)
+                end = times[j, last[j]]
+                w, _ = _potentiated(
+                    w, times[j], last[j], end, delay, pre_time[i], pre_trace[i], plus, a_plus, w_max
+                )
+                weight[p] = (w >> shift) & 0xFFFF
+
+
+@numba.njit(cache=True)
+def spinnaker_pre(
+    index: Any,
+    count: Any,
+    tick: Any,
+    delay: Any,
+    weight: Any,
+    indptr: Any,
+    post: Any,
+    width: Any,
+    enable: Any,
+    plus: Any,
+    minus: Any,
+    rule: Any,
+    pre_time: Any,
+    pre_trace: Any,
+    times: Any,
+    traces: Any,
+    last: Any,
+    acc: Any,
+) -> Any:
+    """Update the rows of the pre spikes of ``tick`` by `SpinnakerPairSTDP`, and send them.
+
+    ``plus`` and ``minus`` are the tables, ``rule`` (5,) is a_plus, a_minus, w_min, w_max and shift,
+    ``pre_time`` and ``pre_trace`` what each pre neuron last left; histories as in
+    ``spinnaker_post``. Returns the number of synapses read.
+    """
+    done = 0
+    a_plus, a_minus, w_min, w_max, shift = rule
+    for k in range(count):
+        i = index[k]
+        before, trace = pre_time[i], pre_trace[i]
+        pre_time[i], pre_trace[i] = tick, _spiked(trace, tick - before, plus)
+        end = max(tick - delay, 0)
+        low, high = row_ends(i, width, indptr)
+        for p in range(low, high):
+            j = p - low if post is None else np.int64(post[p])
+            if enable is None or enable[p]:
+                w = wrap32(np.int64(weight[p]) << shift)
+                w, e = _potentiated(
+                    w, times[j], last[j], end, delay, before, trace, plus, a_plus, w_max
+                )
+                if e > 0:
+                    down = _decayed(traces[j, e], tick - times[j, e] - delay, minus)
+                    w = max(wrap32(w - product_s1615(a_minus, down << 4)), w_min)
+                weight[p] = (w >> shift) & 0xFFFF
+            acc[j] += weight[p]
+            done += 1
+    return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import networkx as nx
 import numpy as np
@@ -106,6 +106,15 @@ class PopulationState:
         return count
 
 
+class Emitter(Protocol):
+    """What a sink reads: a population's state, and who spiked in a step, how often."""
+
+    population: Population
+    v: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    value: npt.NDArray[np.int64]
+
+
 class Sink:
     """Collects the emission of one population.
 
@@ -114,11 +123,12 @@ class Sink:
     """
 
     def __init__(
-        self, core: PopulationState, raw: bool, steps: int, length: int, order: Any = None
+        self, core: Emitter, raw: bool, steps: int, length: int, order: Any = None
     ) -> None:
         population = core.population
+        neuron = population.neuron
         self._core, self._order = core, order
-        self._graded = integer_neuron(population).reset == "none"
+        self._graded = isinstance(neuron, IntegerNeuron) and not neuron.spiking
         self._shift = (0 if raw else population.lag) - int(population.semantics.registered)
         self._steps = length if raw else steps
         self._parts: list[tuple[int, int, Any, Any]] = []

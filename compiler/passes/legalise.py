@@ -35,11 +35,14 @@ from ...ir.neurons import (
     IntegerNeuron,
     Izhikevich,
     LinearLIF,
+    SpinnakerLIF,
     Threshold,
 )
 from ...ir.semantics import Reset
+from ...ir.step import v_start
 from ..connectivity import delays, to_sparse
 from .fold import Real, scale_inputs, scale_outputs
+from .points import by_delay, lower_points
 
 # A product of connections denser than this is kept dense: an index costs as much as two weights.
 _DENSE = 1 / 3
@@ -53,17 +56,18 @@ class Legalise:
     ``Flatten`` is dropped (sizes already agree), ``AvgPool2d`` becomes ``SumPool2d`` with its
     factor in the weights, ``Scale`` goes into the weights (those of a convolution, when a whole
     channel shares it), several weighted stages become their product, and delays that differ from
-    synapse to synapse become one projection a delay. Populations that reach no output or probe are
-    removed. A plastic projection has one weighted stage from the start, and nothing changes its
-    weights; a rule that the target lacks is refused (E0308). Everything is exact up to the rounding
-    of float64 products; what is not is refused.
+    synapse to synapse become one projection a delay. Point neurons become neurons with one sum
+    (``points``). Populations that reach no output or probe are removed. A plastic projection has
+    one weighted stage from the start, and nothing changes its weights; a rule that the target lacks
+    is refused (E0308). Everything is exact up to the rounding of float64 products; what is not is
+    refused.
     """
 
     NAME: ClassVar[str] = "legalise"
 
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
         """The legal graph; E0301, E0303 and E0308 for what the target cannot have."""
-        graph = _without_dead(graph, found)
+        graph = _without_ties(_without_dead(graph, found))
         if not graph.populations:
             found.add(
                 "E0302",
@@ -71,14 +75,24 @@ class Legalise:
                 hint="name an output, or what leads to one",
             )
             found.raise_errors()
+        graph = lower_points(graph, target, found)
         _check(graph, target, found)
         found.raise_errors()
-        projections = tuple(legal for p in graph.projections for legal in _legal(p))
+        projections = tuple(
+            legal for p in graph.projections for one in by_delay(p) for legal in _legal(one)
+        )
         return replace(graph, projections=projections)
 
 
 def _without_dead(graph: Graph, found: Diagnostics) -> Graph:
     flow: nx.DiGraph[str] = nx.DiGraph((p.pre, p.post) for p in graph.projections)
+    # What a rule reads, or where the weights of a tied projection come from, is not dead either.
+    for p in graph.projections:
+        factors = () if p.plasticity is None else p.plasticity.rule.factors
+        flow.add_edges_from((f.node, p.post) for f in factors if f.node is not None)
+        if p.tied is not None:
+            source = next(other for other in graph.projections if other.name == p.tied.projection)
+            flow.add_edge(source.post, p.post)
     flow.add_nodes_from(p.name for p in graph.populations)
     live = {o.source for o in graph.outputs} | {p.source for p in graph.probes}
     for name in tuple(live):
@@ -93,10 +107,30 @@ def _without_dead(graph: Graph, found: Diagnostics) -> Graph:
     )
 
 
+def _without_ties(graph: Graph) -> Graph:
+    """Weights tied to some that do not change are weights like others."""
+    fixed = {p.name for p in graph.projections if p.plasticity is None}
+    projections = tuple(
+        replace(p, tied=None) if p.tied is not None and p.tied.projection in fixed else p
+        for p in graph.projections
+    )
+    return replace(graph, projections=projections)
+
+
 def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
     features = target.features
     for population in graph.populations:
         semantics = population.semantics
+        if isinstance(population.neuron, SpinnakerLIF):
+            found.add(
+                "E0301",
+                f"'{population.name}' is in the arithmetic of SpiNNaker, which {target.name} does "
+                "not have",
+                population.at,
+                "compile the network as it was before, or run it on the integer rung: "
+                "compiler.integer.executor.Executor",
+            )
+            continue
         graded = population.neuron.EMISSION is Emission.GRADED
         if graded and not features.graded and any(graph.outgoing(population.name)):
             found.add(
@@ -122,9 +156,10 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 f"'{population.name}' integrates while it is refractory; {target.name} freezes",
                 population.at,
             )
-        if semantics.v_init != 0.0 and semantics.reset is Reset.TWO_PHASE:
+        start = v_start(population.neuron, semantics)
+        if start.any() and semantics.reset is Reset.TWO_PHASE:
             threshold = getattr(population.neuron, "v_threshold", np.inf)
-            if np.any(semantics.v_init > threshold):
+            if np.any(start > threshold):
                 found.add(
                     "E0301",
                     f"'{population.name}' starts above its threshold; under a two-phase reset that "
@@ -133,7 +168,7 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 )
         neuron = population.neuron
         adapts = isinstance(neuron, IntegerNeuron) and neuron.adapt_inc is not None
-        if adapts and not features.adaptive:
+        if (adapts or population.adaptive is not None) and not features.adaptive:
             found.add(
                 "E0301",
                 f"the threshold of '{population.name}' adapts; {target.name} has fixed thresholds",
@@ -142,6 +177,14 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
     if features.uniform:
         _one_circuit(graph, target, found)
     for projection in graph.projections:
+        if projection.short_term is not None:
+            found.add(
+                "E0308",
+                f"'{projection.name}' has short-term plasticity (TsodyksMarkram); {target.name} "
+                "sends whole weights",
+                projection.at,
+                "run it on the golden rung, or leave it out and use the mean weight that it sends",
+            )
         if projection.plasticity is None or features.learns is None:
             continue
         rule = type(projection.plasticity.rule).__name__

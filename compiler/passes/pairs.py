@@ -18,6 +18,7 @@ from ...ir.plasticity import (
     Pairing,
     PairSTDP,
     Response,
+    ThreeFactorSTDP,
     Trace,
     TraceDecay,
     TripletSTDP,
@@ -54,10 +55,17 @@ def integer_pairs(
     :math:`a\,2^{-s}` for a trace of one spike, with a of 15 bits. A rectangular window is a timer.
 
     Raises `NoFormError` where the amplitude is less than half a unit, so that a pair would change
-    nothing, for triplets, and where weights have bits of their own.
+    nothing, for triplets, third factors and depression that a node scales, and where weights have
+    bits of their own.
     """
     if isinstance(rule, TripletSTDP):
         raise NoFormError("triplets have no form in whole numbers", _GOLDEN)
+    if isinstance(rule, ThreeFactorSTDP):
+        raise NoFormError("a third factor has no form in whole numbers", _GOLDEN)
+    if rule.depression_by is not None:
+        raise NoFormError(
+            f"a depression scaled by '{rule.depression_by}' has no form in whole numbers", _GOLDEN
+        )
     if rule.bits is not None:
         raise NoFormError(
             f"weights of {rule.bits} bits of their own have no form in whole numbers", _GOLDEN

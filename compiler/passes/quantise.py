@@ -35,15 +35,17 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, Threshold
+from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, SpinnakerLIF, Threshold
 from ...ir.numerics import Format, Numerics, Overflow, Rounding
 from ...ir.plasticity import SDSP, PairSTDP, Plasticity
 from ...ir.recovery import DECAY
 from ...ir.semantics import Comparison, Current, Reset, Semantics
-from ...ir.step import StepParameters, step_parameters
+from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import to_sparse
+from .adaptation import with_adaptation
 from .fold import per_channel, scale_outputs, spread
 from .pairs import NoFormError, integer_pairs
+from .points import has_ports
 from .recovery import centred, most_decay_bits, recovery_error, recovery_shift, with_recovery
 
 Real = npt.NDArray[np.float64]
@@ -76,6 +78,9 @@ class Quantise:
     where neurons differ in their input gain or the rails do not fit ``weight_bits``. A rule in real
     numbers (`PairSTDP`) leaves the unit free: its weights, rails and amplitudes are rounded to it,
     its traces get 16 bits (`IntegerPairSTDP`).
+
+    A threshold that adapts is one of integers (``adapt_inc``) where that says the same, but for
+    rounding h to its unit; else it is refused (E0301): see ``with_adaptation``.
     """
 
     NAME: ClassVar[str] = "quantise"
@@ -129,8 +134,16 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
             _passes(population, population.neuron, incoming, graph, options, found)
             populations.append(population)
             continue
+        if isinstance(population.neuron, SpinnakerLIF):
+            found.add(
+                "E0301",
+                f"'{population.name}' is in the arithmetic of SpiNNaker already",
+                population.at,
+                "quantise the network as it was before, or run it on the integer rung as it is",
+            )
+            continue
         neuron, integers = _population(population, incoming, graph, options, found)
-        populations.append(replace(population, neuron=neuron))
+        populations.append(replace(population, neuron=neuron, adaptive=None))
         projections.update(integers)
     found.raise_errors()
     return replace(
@@ -202,9 +215,20 @@ def _population(
     options: Quantise,
     found: Diagnostics,
 ) -> tuple[IntegerNeuron, dict[str, Projection]]:
+    if has_ports(population):
+        raise fail(
+            "E0301",
+            f"'{population.name}' ({type(population.neuron).__name__}) has receptors or a start of "
+            "its own, which an integer population has not",
+            population.at,
+            "run the legalise pass first",
+        )
     step = step_parameters(population.neuron, population.semantics, graph.dt)
-    start = population.semantics.v_init
-    step, semantics = _from_start(*centred(step, population.semantics))
+    centre = population.semantics.v_init if step.recovery is not None else 0.0
+    step, semantics = centred(step, population.semantics)
+    start = np.zeros(()) if step.recovery is not None else v_start(population.neuron, semantics)
+    step, semantics, origin = _from_start(step, semantics, start)
+    start = start - origin
     population = replace(population, semantics=semantics)
     if step.recovery is not None:
         most = most_decay_bits(population, options.rounding, options.state_bits)
@@ -212,11 +236,11 @@ def _population(
     gain = step.gain_v if step.gain_u is None else step.gain_v * step.gain_u
     weight = Format(options.weight_bits, rounding=options.weight_rounding)
     generator = np.random.default_rng(options.seed)
-    _check(population, step, gain, found)
+    _check(population, step, gain, start, found)
     found.raise_errors()
 
     real = {p.name: _scaled(p.connection, gain, population) for p in incoming}
-    biases = _biases(population, incoming, step, gain)
+    biases = _biases(population, incoming, step, gain, start)
     plastic = [p for p in incoming if p.plasticity is not None]
     whole = [p for p in plastic if p.plasticity is not None and p.plasticity.rule.INTEGER]
     if whole:
@@ -241,8 +265,10 @@ def _population(
     shift = _shift(population, step, scale, (down, up), biases, options, found)
     unit = scale / 2.0**shift
     neuron = _integer_neuron(population, step, unit, shift, biases, acc_bits, options, found)
-    neuron = replace(neuron, v_origin=start - semantics.v_init)
-    neuron = with_recovery(neuron, population, step, start, unit, found)
+    neuron = replace(neuron, v_origin=origin)
+    neuron = with_recovery(neuron, population, step, centre, unit, found)
+    if population.adaptive is not None:
+        neuron = with_adaptation(neuron, population, population.adaptive, graph.dt, found)
     return neuron, {
         p.name: replace(
             p,
@@ -282,7 +308,34 @@ def _in_units(
 ) -> Projection:
     """A projection whose rule, if it is one in real numbers, counts in units of a weight."""
     plasticity = projection.plasticity
-    if plasticity is None or not isinstance(plasticity.rule, PairSTDP):
+    if projection.tied is not None:
+        found.add(
+            "E0405",
+            f"'{projection.name}' is tied to '{projection.tied.projection}', whose weights change "
+            "as it learns; tied weights have no form in whole numbers",
+            projection.at,
+            "run it on the golden rung, which has it as it is",
+        )
+        return projection
+    if plasticity is None or plasticity.rule.INTEGER:
+        return projection
+    if not isinstance(plasticity.rule, PairSTDP):
+        found.add(
+            "E0405",
+            f"'{projection.name}' learns by {type(plasticity.rule).__name__}, which has no form in "
+            "whole numbers",
+            projection.at,
+            "run it on the golden rung, which has it as it is",
+        )
+        return projection
+    if plasticity.scaling is not None:
+        found.add(
+            "E0405",
+            f"the weights of '{projection.name}' are scaled to {plasticity.scaling.target:g}; in "
+            "whole numbers they would miss that by their rounding",
+            projection.at,
+            "learn on the golden rung, and compile the weights that it learned, without plasticity",
+        )
         return projection
     factor = float(gain.flat[0]) / scale
     low, high = (int(np.rint(rail * factor)) for rail in (plasticity.w_min, plasticity.w_max))
@@ -360,25 +413,28 @@ def _integer_plasticity(plasticity: Plasticity | None, unit: float) -> Plasticit
     return replace(plasticity, rule=replace(plasticity.rule, theta_mem=theta))
 
 
-def _from_start(step: StepParameters, semantics: Semantics) -> tuple[StepParameters, Semantics]:
-    """The step of v - v_init, where a synaptic current leaves no other way to start there.
+def _from_start(
+    step: StepParameters, semantics: Semantics, start: Real
+) -> tuple[StepParameters, Semantics, Real]:
+    """The step of v - start, where a synaptic current leaves no other way to start there, and what
+    v is counted from.
 
     Only where a spike sets v to a value: it then takes nothing off that would have to stay.
     """
     set_to = semantics.reset in (Reset.ZERO, Reset.VALUE) and semantics.max_spikes == 1
-    if step.decay_u is None or step.recovery is not None or not set_to:
-        return step, semantics
-    start = semantics.v_init
-    if start == 0.0:
-        return step, semantics
+    bounded = semantics.v_min is not None and start.ndim > 0  # the bound is one number
+    if step.decay_u is None or step.recovery is not None or not set_to or bounded:
+        return step, semantics, np.zeros(())
+    if not start.any():
+        return step, semantics, np.zeros(())
     moved = replace(
         step,
         drift=np.asarray(step.drift - (1.0 - step.decay_v) * start),
         threshold=None if step.threshold is None else np.asarray(step.threshold - start),
         v_reset=None if step.v_reset is None else np.asarray(step.v_reset - start),
     )
-    v_min = None if semantics.v_min is None else semantics.v_min - start
-    return moved, replace(semantics, v_init=0.0, v_min=v_min, reset=Reset.VALUE)
+    v_min = None if semantics.v_min is None else semantics.v_min - float(start)
+    return moved, replace(semantics, v_init=0.0, v_min=v_min, reset=Reset.VALUE), start
 
 
 def _integer_neuron(
@@ -570,7 +626,11 @@ def _collapsed(
 
 
 def _biases(
-    population: Population, incoming: list[Projection], step: StepParameters, gain: Real
+    population: Population,
+    incoming: list[Projection],
+    step: StepParameters,
+    gain: Real,
+    start: Real,
 ) -> tuple[Real, Real | None]:
     """Bias of every step, and of the first one where it differs, in the unit of v."""
     drift = np.ravel(step.drift)
@@ -587,11 +647,10 @@ def _biases(
         if population.semantics.recurrent_bias_first or not projection.recurrent:
             first = first + share
     # A membrane that starts at v_init acts in the first step alone, as b v_init: a bias of its own.
-    start = population.semantics.v_init
     if step.leak is None:
-        first = first + np.ravel(step.decay_v) * start
-    elif start != 0.0:
-        first = first + _leaked(start, step) - _leaked(0.0, step)
+        first = first + np.ravel(step.decay_v) * np.ravel(start)
+    elif start.any():
+        first = first + _leaked(float(start), step) - _leaked(0.0, step)
 
     def shaped(x: Real) -> Real:
         if np.all(x == x[0]):
@@ -608,7 +667,9 @@ def _leaked(v: float, step: StepParameters) -> Real:
     return np.asarray(v - np.clip(far, -leak, leak))
 
 
-def _check(population: Population, step: StepParameters, gain: Real, found: Diagnostics) -> None:
+def _check(
+    population: Population, step: StepParameters, gain: Real, start: Real, found: Diagnostics
+) -> None:
     """Find what the integer step cannot express: nothing is approximated silently."""
     semantics = population.semantics
     for name, decay in (("v", step.decay_v), ("u", step.decay_u)):
@@ -624,12 +685,12 @@ def _check(population: Population, step: StepParameters, gain: Real, found: Diag
         found.add("E0401", f"the input gain of '{population.name}' is not finite", population.at)
     if step.decay_u is None:
         return
-    if semantics.v_init != 0.0:
+    if start.any():
         found.add(
             "E0301",
             f"'{population.name}' has a synaptic current and starts at v_init "
-            f"{semantics.v_init:g}; integer states start at zero, and a bias of the first step "
-            "would stay in the current",
+            f"{start.flat[np.argmax(np.abs(start))]:g}; integer states start at zero, and a bias "
+            "of the first step would stay in the current",
             population.at,
             "start it at 0, or let a spike, one a step, set v to a value",
         )

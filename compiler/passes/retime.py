@@ -11,7 +11,7 @@ import networkx as nx
 from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Population, Projection
-from ...ir.plasticity import IntegerPairSTDP, PairSTDP
+from ...ir.plasticity import Hebbian, IntegerPairSTDP, PairSTDP
 
 _ORIGIN = ("origin",)
 
@@ -34,8 +34,9 @@ class Retime:
     population a row is read :math:`\min(d, 1)` steps after its spike (with the register in d), so
     pairs stay what they were where :math:`\min(d', 1) - \min(d, 1) = r_\mathrm{post} -
     r_\mathrm{pre}`; from an input it is read at once, and :math:`r_\mathrm{post}` must be zero.
-    Under `PairSTDP` pairs stay where delays do, or all of the delay is axonal. Everything else is
-    refused (E0502).
+    Under `PairSTDP` pairs stay where delays do, or all of the delay is axonal. A node whose
+    emission a rule reads has to move as the post population does, and so has the post population
+    of a projection whose weights are tied to it. Everything else is refused (E0502).
     """
 
     NAME: ClassVar[str] = "retime"
@@ -47,6 +48,7 @@ class Retime:
         for p in graph.projections:
             if p.plasticity is not None:
                 _keeps_pairs(p, graph, lags, found)
+            _keeps_factors(p, graph, lags, found)
         found.raise_errors()
         populations = tuple(replace(p, lag=p.lag + lags[p.name]) for p in graph.populations)
         projections = tuple(
@@ -54,6 +56,34 @@ class Retime:
             for p in graph.projections
         )
         return replace(graph, populations=populations, projections=projections)
+
+
+def _keeps_factors(
+    projection: Projection, graph: Graph, lags: dict[str, int], found: Diagnostics
+) -> None:
+    """What a rule reads, and whose weights are tied, moves with the synapses: their post."""
+    rule = None if projection.plasticity is None else projection.plasticity.rule
+    for factor in () if rule is None else rule.factors:
+        node = factor.node or (projection.pre if factor.side == "pre" else projection.post)
+        _together(projection, f"its {factor.field}", node, lags, found)
+    if projection.tied is not None:
+        tied = projection.tied.projection
+        source = next(p for p in graph.projections if p.name == tied)
+        _together(projection, f"its weights are those of '{tied}', and", source.post, lags, found)
+
+
+def _together(
+    projection: Projection, what: str, node: str, lags: dict[str, int], found: Diagnostics
+) -> None:
+    late = lags[projection.post] - lags.get(node, 0)
+    if late:
+        found.add(
+            "E0502",
+            f"'{projection.name}': {what} '{node}' would be {abs(late)} step(s) "
+            f"{'ahead of' if late > 0 else 'behind'} '{projection.post}'",
+            projection.at,
+            "give the projections on the shorter path the delay that the target needs",
+        )
 
 
 def _keeps_pairs(
@@ -68,6 +98,8 @@ def _keeps_pairs(
     else:
         delay, kept = projection.delay, moved == 0
     rule = None if projection.plasticity is None else projection.plasticity.rule
+    if isinstance(rule, Hebbian):
+        return  # nothing pairs in time but what `_keeps_factors` looks after
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
         # A step more of delay sets the post spike back by f and the pre spike forward by 1 - f.
         least = 1 if isinstance(pre, Population) else 0

@@ -24,7 +24,7 @@ from ...ir.connections import (
     stages,
 )
 from ...ir.graph import Graph, Population, Projection
-from ...ir.neurons import IntegerNeuron, Izhikevich
+from ...ir.neurons import IntegerNeuron, Izhikevich, Kernel, Receptor, SpinnakerLIF, receptors
 from ...ir.semantics import Reset
 from ..connectivity import synapse_count
 
@@ -96,6 +96,11 @@ def semantics(population: Population) -> str:
     neuron, rules = population.neuron, population.semantics
     if isinstance(neuron, IntegerNeuron):
         return _integer_semantics(neuron)
+    if isinstance(neuron, SpinnakerLIF):
+        return (
+            "16-bit weights, s16.15 states (down, wrap); closed form, input held; spikes at v >= "
+            f"threshold; reset to v_reset; {_range(neuron.refractory)} refractory ticks"
+        )
     parts = []
     if neuron.TIMES:
         parts.append(f"{rules.decay} decay, {rules.gain} gain")
@@ -112,10 +117,16 @@ def semantics(population: Population) -> str:
         if rules.refractory:
             frozen = ", v frozen" if rules.refractory_frozen else ""
             parts.append(f"{rules.refractory} refractory steps{frozen}")
+    if population.adaptive is not None:
+        lasting = ", from sample to sample" if population.adaptive.persistent else ""
+        parts.append(f"the threshold adapts{lasting}")
     if isinstance(neuron, Izhikevich):
         parts.append(f"{neuron.substeps} Euler step{'s' * (neuron.substeps > 1)} of v")
     elif "u" in neuron.STATE:
         parts.append(f"{rules.current} current")
+    parts += [_receptor(receptor) for receptor in receptors(neuron)]
+    if receptors(neuron):
+        parts.append(f"{rules.current} arrivals")
     if rules.v_min is not None:
         parts.append(f"v >= {rules.v_min:g}")
     if rules.registered:
@@ -150,6 +161,8 @@ def _integer_semantics(neuron: IntegerNeuron) -> str:
 
 
 def _range(values: npt.NDArray[Any]) -> str:
+    if not values.size:
+        return "none"
     low, high = int(values.min()), int(values.max())
     return f"{low}" if low == high else f"{low} to {high}"
 
@@ -171,7 +184,9 @@ def _stage_kind(stage: Connection) -> str:
         case Dense():
             return f"Dense {times(stage.weight.shape)}"
         case Sparse():
-            return f"Sparse {stage.post_size} x {stage.pre_size}"
+            text = f"Sparse {stage.post_size} x {stage.pre_size}"
+            steps = stage.steps
+            return text if steps is None else f"{text}, delays + {_range(steps)}"
         case Conv1d() | Conv2d():
             text = f"{type(stage).__name__} {times(stage.weight.shape)}"
             strides = (stage.stride,) if isinstance(stage.stride, int) else stage.stride
@@ -193,6 +208,19 @@ def _stage_kind(stage: Connection) -> str:
             return type(stage).__name__
 
 
+def _aside(projection: Projection) -> list[str]:
+    """Where a projection ends that ends at a port, and what tires it."""
+    found = [] if projection.receptor is None else [f"at {projection.receptor}"]
+    return found if projection.short_term is None else [*found, "short-term plasticity"]
+
+
+def _receptor(receptor: Receptor) -> str:
+    if receptor.kernel is Kernel.DELTA:
+        return f"{receptor.name}: delta"
+    what = "current" if receptor.reversal is None else "conductance"
+    return f"{receptor.name}: {receptor.kernel} {what}"
+
+
 def _projection_row(projection: Projection, graph: Graph) -> ProjectionRow:
     post = graph.population(projection.post).neuron
     weights = indices = 0
@@ -202,12 +230,14 @@ def _projection_row(projection: Projection, graph: Graph) -> ProjectionRow:
             weights += int(np.size(values))
         if isinstance(stage, Sparse):
             indices += stage.indptr.nbytes + stage.post.nbytes
+            indices += 0 if stage.steps is None else stage.steps.nbytes
     bits = post.numerics.weight.width if isinstance(post, IntegerNeuron) else 64
+    bits = 16 if isinstance(post, SpinnakerLIF) else bits
     return ProjectionRow(
         name=projection.name,
         pre=projection.pre,
         post=projection.post,
-        kind=kind(projection.connection),
+        kind="; ".join([kind(projection.connection), *_aside(projection)]),
         weights=weights,
         weight_bits=bits,
         synapses=synapse_count(projection.connection),

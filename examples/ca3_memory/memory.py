@@ -31,6 +31,7 @@ from spikec.compiler.backend import need
 from spikec.compiler.cli.model import write_file
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
+from spikec.compiler.passes.spinnaker import spinnaker
 from spikec.ir.connections import Dense, OneToOne
 from spikec.ir.diagnostics import Diagnostics, SpikecError, fail
 from spikec.ir.dialects import DIALECTS
@@ -174,9 +175,11 @@ def script(
 def run(
     graph: Graph, stimulus: Stimulus, learning: list[bool], rung: str, weight_bits: int = 8
 ) -> Recording:
-    """The recording of a rung: golden, or integer with weights of so many bits."""
+    """The recording of a rung: golden, s1615 (SpiNNaker's), or integer of so many weight bits."""
     if rung == "golden":
         return run_golden(graph, stimulus, learning=learning)
+    if rung == "s1615":
+        return Executor(spinnaker(graph, Diagnostics())).run(stimulus, learning=learning)
     integers = quantise(graph, Quantise(weight_bits=weight_bits, input_max=1), Diagnostics())
     return Executor(integers).run(stimulus, learning=learning)
 
@@ -262,7 +265,7 @@ def main() -> int:
     parser.add_argument("--bits", type=int, default=10, help="lines of content")
     parser.add_argument("--density", type=float, default=0.3, help="share of lines in a content")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rung", choices=("golden", "integer"), default="integer")
+    parser.add_argument("--rung", choices=("golden", "integer", "s1615"), default="integer")
     parser.add_argument("--weight-bits", type=int, default=8, help="of the integer rung")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="spikes while it is asked")
     parser.add_argument("--json", action="store_true")

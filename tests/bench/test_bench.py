@@ -117,6 +117,20 @@ def test_co_simulation_measures_itself_beside_the_software() -> None:
         assert ("right " in row["how"]) == ("digits" in row["name"])
 
 
+@pytest.mark.slow
+def test_the_front_end_measures_itself_and_pynn() -> None:
+    """In a process of its own: PyNN's Brian2 keeps its network for the process."""
+    command = [sys.executable, str(BENCH / "pynn.py"), "--json", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, SCHEMA)
+    assert len(found["results"]) == 6
+    for result in found["results"]:
+        assert result["meets"] == (result["ours"] <= result["goal"])
+        if result["peer"]:
+            assert result["ratio"] == pytest.approx(result["peer_value"] / result["ours"])
+
+
 def test_sides_that_differ_are_an_error() -> None:
     bench = module("counting")
     same = dict.fromkeys((*bench.COUNTS, "energy", "time"), 1.0)

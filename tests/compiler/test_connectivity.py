@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from spikec.compiler.connectivity import apply, delays, pattern, synapse_count, to_sparse
+from spikec.compiler.connectivity import (
+    apply,
+    delays,
+    pattern,
+    synapse_count,
+    synapses,
+    to_sparse,
+)
 from spikec.ir.connections import (
     AvgPool2d,
     Chain,
@@ -307,3 +314,14 @@ def test_the_pattern_is_that_of_the_matrix(connection: Connection) -> None:
     assert ptr.dtype == np.int64 and post.dtype == np.int32
     assert ptr.tolist() == matrix.indptr.tolist()
     assert post.tolist() == matrix.indices.tolist()
+
+
+def test_synapses_keep_delays_of_their_own() -> None:
+    steps = np.array([3, 0, 3], np.int32)
+    own = Sparse(2, 2, np.array([0, 2, 3]), np.array([0, 0, 1], np.int32), np.ones(3), steps)
+    assert [a.tolist() for a in synapses(own)] == [[0, 0, 1], [0, 0, 1], [1.0] * 3, [3, 0, 3]]
+    with pytest.raises(SpikecError, match="0 to 3 steps beside that of the projection"):
+        delays(own)
+    late = Chain((Delay(np.array([1, 2]), (2,)), Dense(np.array([[5.0, 6.0], [0.0, 7.0]]))))
+    found = [a.tolist() for a in synapses(late)]
+    assert found == [[0, 1, 1], [0, 0, 1], [5.0, 6.0, 7.0], [1, 2, 2]]

@@ -18,7 +18,7 @@ from spikec.ir.diagnostics import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("ir", "boards", "compiler", "backends", "hdl")
+FOLDERS = ("ir", "boards", "compiler", "backends", "hdl", "pynn")
 
 
 def used() -> dict[str, str]:
@@ -36,7 +36,7 @@ class TestCatalogue:
     @pytest.mark.parametrize("code", CODES)
     def test_entry_is_complete(self, code: str) -> None:
         entry = CODES[code]
-        assert re.fullmatch(r"[EWN](0[1-9]|1[01])\d\d", code)
+        assert re.fullmatch(r"[EWN](0[1-9]|1\d)\d\d", code)
         assert entry.title[:1].islower() and not entry.title.endswith(".")
         assert entry.explanation.endswith(".") and entry.explanation[0].isupper()
         # A port, or a simulator of PyNN and its machine.

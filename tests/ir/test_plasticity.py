@@ -33,11 +33,13 @@ from spikec.ir.plasticity import (
     Accumulation,
     Coincidence,
     Dependence,
+    Hebbian,
     Pairing,
     PairSTDP,
     Plasticity,
     Response,
     Rule,
+    ThreeFactorSTDP,
     Trace,
     TraceDecay,
     TraceSTDP,
@@ -421,7 +423,8 @@ def test_facts() -> None:
     assert (ODIN.rows, ODIN.columns) == (True, False)
     assert (Rule().rows, Rule().columns, list(Rule().problems())) == (True, False, [])
     assert all(rule.__doc__ for rule in RULES)
-    assert [rule for rule in RULES if not rule.INTEGER] == [PairSTDP, TripletSTDP]
+    real = [PairSTDP, TripletSTDP, ThreeFactorSTDP, Hebbian]
+    assert [rule for rule in RULES if not rule.INTEGER] == real
     assert (TIMED.rows, TIMED.columns) == (True, True)
     assert not replace(TIMED, a_minus=0).rows and not replace(TIMED, a_plus=0).columns
     assert list(TIMED.problems()) == []

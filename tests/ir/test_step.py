@@ -23,6 +23,7 @@ from spikec.ir.neurons import (
     Neuron,
     PointLIF,
     Relay,
+    SpinnakerLIF,
     Threshold,
 )
 from spikec.ir.numerics import Format, Numerics
@@ -60,6 +61,11 @@ REAL_MODELS: tuple[Neuron, ...] = (
     LinearLIF(real(LEAK), real(R), real(V_LEAK), real(THETA), real(V_RESET)),
     Izhikevich(real(0.02), real(0.2), real(-65.0), real(8.0), real(R), real(THETA), substeps=2),
 )
+
+
+def spinnaker() -> SpinnakerLIF:
+    values: list[Any] = [*map(np.asarray, range(12)), 0, 0]
+    return SpinnakerLIF(*values)
 
 
 def integer() -> IntegerNeuron:
@@ -158,14 +164,14 @@ def test_closed_form(neuron: Neuron, name: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> None:
-    neurons = {type(neuron): neuron for neuron in (*REAL_MODELS, integer())}
+    neurons = {type(neuron): neuron for neuron in (*REAL_MODELS, integer(), spinnaker())}
     if issubclass(model, PointLIF):
         values: list[Any] = [real(1.0)] * 5
         with pytest.raises(TypeError, match="a point neuron has an equation"):
             step_parameters(model(*values), Semantics(), DT)
         return
     assert model in neurons, f"{model.__name__} is new: give it a step, and an entry here"
-    if model is IntegerNeuron:
+    if model in (IntegerNeuron, SpinnakerLIF):
         with pytest.raises(TypeError, match="an integer population has no real-valued step"):
             step_parameters(neurons[model], Semantics(), DT)
     else:

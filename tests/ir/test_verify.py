@@ -39,6 +39,7 @@ from spikec.ir.neurons import (
     Neuron,
     PointLIF,
     Relay,
+    SpinnakerLIF,
     Threshold,
 )
 from spikec.ir.numerics import Format, Numerics, Rounding
@@ -60,6 +61,17 @@ def whole(value: Any) -> npt.NDArray[np.int64]:
 
 def lif(**changes: Any) -> LIF:
     return replace(LIF(real(0.02), real(1.0), real(0.0), real(1.0)), **changes)
+
+
+def spinnaker(**changes: Any) -> SpinnakerLIF:
+    """SpiNNaker's neuron: -60 mV at rest, -50 mV to spike, 20 MOhm."""
+    values: dict[str, Any] = {
+        **dict.fromkeys(("v_init", "v_rest", "v_reset"), -60 << 15),
+        **{"threshold": -50 << 15, "i_offset": 0, "r": 20 << 15, "exp_tc": 31170, "refractory": 2},
+        **dict.fromkeys(("decay_e", "init_e", "decay_i", "init_i"), 1 << 31),
+    }
+    shifts = {"shift_e": 3, "shift_i": 0}
+    return SpinnakerLIF(**(values | shifts | changes))
 
 
 def integer(**changes: Any) -> IntegerNeuron:
@@ -240,6 +252,7 @@ NEURONS: tuple[Neuron, ...] = (
     izhikevich("RS"),
     PointLIF(**POINT),
     AdEx(**POINT),
+    spinnaker(),
 )
 
 

@@ -12,7 +12,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("backends", "boards", "compiler", "hdl", "ir")
+FOLDERS = ("backends", "boards", "compiler", "hdl", "ir", "pynn")
 NOT_INSTALLED = ("compiler/_build", "compiler/_package")
 PRODUCTS = {"__pycache__", "sim_build", "results.xml", ".DS_Store"}
 

@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("backends", "boards", "compiler", "hdl", "ir")
+FOLDERS = ("backends", "boards", "compiler", "hdl", "ir", "pynn")
 METHODS = (FunctionType, property, staticmethod, classmethod)
 
 

@@ -306,6 +306,8 @@ class _Parser:
         model = NEURONS[self.file.kind]
         parameters: dict[str, Real | None] = {}
         for name in model.parameters():
+            if name == "v_init":  # a file has none
+                continue
             stored = "threshold" if self.file.kind == "Threshold" else name
             value = self._real(stored)
             if value is None and name == "w_in":

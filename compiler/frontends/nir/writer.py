@@ -42,7 +42,9 @@ from ....ir.neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
+    PointLIF,
     Relay,
+    SpinnakerLIF,
     Threshold,
 )
 from ....ir.semantics import Semantics
@@ -169,16 +171,32 @@ class _Layout:
 
     def _population(self, population: Population) -> _Out:
         neuron, shape = population.neuron, population.shape
-        if isinstance(neuron, IntegerNeuron):
+        if isinstance(neuron, IntegerNeuron | SpinnakerLIF):
             self._cannot(
                 "NIR has no integer neurons",
                 population.at,
                 "write the network before 'quantise', or keep the canonical text",
             )
             return _Out("Input", {})
-        if isinstance(neuron, LinearLIF | Izhikevich):
-            what = "with a linear leak" if isinstance(neuron, LinearLIF) else "of Izhikevich's"
+        if isinstance(neuron, LinearLIF | Izhikevich | PointLIF):
+            what = "with receptors"
+            if not isinstance(neuron, PointLIF):
+                what = "with a linear leak" if isinstance(neuron, LinearLIF) else "of Izhikevich's"
             self._cannot(f"NIR has no neuron {what}", population.at, "keep the canonical text")
+            return _Out("Input", {})
+        if population.adaptive is not None:
+            self._cannot(
+                f"NIR has no adaptive threshold, which '{population.name}' has",
+                population.at,
+                "keep the canonical text",
+            )
+        if getattr(neuron, "v_init", None) is not None:
+            self._cannot(
+                f"the neurons of '{population.name}' start at potentials of their own (v_init), "
+                "which NIR does not hold",
+                population.at,
+                "start all of them at the v_init of a dialect, or keep the canonical text",
+            )
             return _Out("Input", {})
         if isinstance(neuron, Relay):
             self.found.add("W0133", "a relay is written as a Scale by one", population.at)
@@ -203,6 +221,19 @@ class _Layout:
             rule = type(projection.plasticity.rule).__name__
             self.found.add(
                 "W0133", f"'{projection.name}' no longer learns by {rule}", projection.at
+            )
+        if projection.tied is not None:
+            self.found.add(
+                "W0133",
+                f"'{projection.name}' no longer follows the weights of "
+                f"'{projection.tied.projection}'",
+                projection.at,
+            )
+        if projection.short_term is not None:
+            self._cannot(
+                f"'{projection.name}' has short-term plasticity, for which NIR has no node",
+                projection.at,
+                "leave it out, or keep the canonical text",
             )
         excess = projection.delay - self._expected(projection)
         if excess < 0:
@@ -273,6 +304,15 @@ class _Layout:
                 self._cannot(f"NIR has no {type(part).__name__}", projection.at)
 
     def _sparse(self, chain: _Chain, part: Sparse, projection: Projection) -> None:
+        if part.steps is not None:
+            self._cannot(
+                f"the synapses of '{projection.name}' have delays of their own, "
+                f"{part.steps.min(initial=0)} to {part.steps.max(initial=0)} steps; a Delay of NIR "
+                "is one a neuron",
+                projection.at,
+                "make one projection of each delay, or keep the canonical text",
+            )
+            return
         if part.pre_size * part.post_size > MAX_DENSE:
             self._cannot(
                 f"'{projection.name}' is sparse, {part.post_size} x {part.pre_size}; NIR has only "

@@ -309,7 +309,7 @@ def test_standalone_code_gives_the_same_recording(
 
 
 def test_auto_chooses_by_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = make_plan(layered((0, 0, 1), (0, 0)), noise(2, 8, 5), ("late",), ())
+    plan = make_plan(layered((0, 0, 1), (0, 0)), noise(2, 8, 5), ("late",), (), {})
     assert numpy_seconds(plan) < 0.1
     graph = one(cell(LI, 8e-3, 1.0, 0.0))
     monkeypatch.setattr(golden, "_STANDALONE_FROM_SECONDS", 0.0)

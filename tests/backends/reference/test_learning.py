@@ -236,8 +236,8 @@ def run(
 ) -> Recording:
     stimulus = Stimulus({"line": Events.from_dense(line), "teacher": Events.from_dense(teacher)})
     options: dict[str, Any] = {"codegen": "numpy", "record_weights": "samples"} | more
-    record = [(output.source, "v") for output in graph.outputs]
-    return run_golden(graph, stimulus, record=record, learning=learning, **options)
+    options.setdefault("record", [(output.source, "v") for output in graph.outputs])
+    return run_golden(graph, stimulus, learning=learning, **options)
 
 
 def check(

@@ -165,7 +165,7 @@ def test_synapses_that_tire_on_nest() -> None:
     assert spikes > 100
 
 
-# Step and neuron of the first spike that differs under seed 1; docs/spinnaker.md says why.
+# Step and neuron of the first spike that differs under seed 1; docs/pynn-programs.md says why.
 NEST_FIRST = {
     "IF_curr_delta": (26, 9),
     "IF_cond_exp": (40, 10),

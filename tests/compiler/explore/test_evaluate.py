@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from spikec.compiler.passes.base import Pass, run_pipeline
 from spikec.compiler.passes.legalise import Legalise
 from spikec.compiler.passes.quantise import REFERENCE, Quantise
 from spikec.compiler.passes.retime import Retime
-from spikec.ir.connections import Chain, Delay, Dense
+from spikec.ir.connections import Chain, Delay, Dense, Sparse
 from spikec.ir.diagnostics import Diagnostics, fail
 
 from ..cli.test_mapping import chip_text
@@ -139,6 +140,25 @@ class TestDelays:
         assert isinstance(capped.connection.stages[0], Delay)
         assert capped.connection.stages[0].steps.tolist() == [0, 2, 2]
         assert cap_delays(graph, 11) == graph
+
+    def test_delays_of_synapses_are_capped_too(self) -> None:
+        graph = make_graph(delay=2)
+        (projection, *others) = graph.projections
+        stage = projection.connection
+        pre, post = stage.in_shape[0], stage.out_shape[0]
+        slow = Sparse(
+            pre,
+            post,
+            np.minimum(np.arange(pre + 1), 2),
+            np.zeros(2, np.int32),
+            np.ones(2),
+            np.array([1, 9], np.int32),
+        )
+        graph = graph.with_(projections=(replace(projection, connection=slow), *others))
+        assert longest_delay(graph) == 11
+        capped = cap_delays(graph, 4).projections[0].connection
+        assert isinstance(capped, Sparse) and capped.steps is not None
+        assert capped.steps.tolist() == [1, 2]
 
     def test_a_cap_reaches_the_evaluation(self) -> None:
         evaluator = Evaluator(Job.of(make_graph(delay=20), make_stimulus()))

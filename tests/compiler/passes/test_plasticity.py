@@ -11,18 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikec.backends.null import backend
+from spikec.backends.reference.golden import run_golden
 from spikec.boards.features import FPGA_CORE
 from spikec.compiler.backend import find_target
+from spikec.compiler.cli.ladder import run_ladder
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.ladder import run_rung, state_words
 from spikec.compiler.passes.legalise import Legalise
 from spikec.compiler.passes.quantise import Quantise, layer_errors, quantise
 from spikec.compiler.passes.retime import Retime
+from spikec.compiler.report.tables import semantics
 from spikec.ir.connections import Chain, Conv2d, Dense, Flatten, Sparse
 from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
+from spikec.ir.homeostasis import AdaptiveThreshold
 from spikec.ir.neurons import LIF, IntegerNeuron
 from spikec.ir.numerics import Rounding
 from spikec.ir.plasticity import SDSP, PairSTDP, Plasticity, Rule, TraceSTDP
@@ -320,7 +324,7 @@ class TestQuantise:
 
 
 def adaptive() -> Graph:
-    """A graph that is quantised already, with an adaptive threshold that only such a graph has."""
+    """A graph that is quantised already, with a threshold that decays in every third step."""
     done = quantise(LAYERS, Quantise(), Diagnostics())
     neuron = done.populations[0].neuron
     assert isinstance(neuron, IntegerNeuron)
@@ -403,3 +407,100 @@ def test_sparse_projections_learn_through_the_pipeline() -> None:
     made = compile_graph(graph, backend, backend.targets()[0], Quantise())
     learned = Executor(made.quantised).run(volleys()).weights["w1"]
     assert learned.shape == (1, 4) and not np.array_equal(learned[0], weight)
+
+
+class TestAdaptiveThreshold:
+    """A threshold of a real population that adapts: in integers where these say the same."""
+
+    @staticmethod
+    def graph(**adaptive: Any) -> Graph:
+        given = {"increment": real(3.0), "tau": real(-1e-3 / np.log1p(-(2.0**-4)))} | adaptive
+        cell = LIF(real(0.02), real(20.0), real(0.0), real(12.0))
+        weight = RNG.integers(1, 9, (4, 6)) * 1.0
+        return Graph(
+            "adapts",
+            1e-3,
+            (Input("in", (6,)),),
+            (Population("a", (4,), cell, adaptive=AdaptiveThreshold(**given)),),
+            (Projection("w", "in", "a", Dense(weight)),),
+            (Output("out", "a"),),
+        )
+
+    @pytest.mark.parametrize(
+        ("tau", "shift", "period"), [(-1e-3 / np.log1p(-(2.0**-4)), 4, 1), (np.inf, 0, 0)]
+    )
+    def test_is_lowered_where_a_shift_is_its_decay(
+        self, tau: float, shift: int, period: int
+    ) -> None:
+        graph = self.graph(tau=real(tau))
+        done = quantise(graph, Quantise(), Diagnostics())
+        verify(done)
+        (population,) = done.populations
+        neuron = population.neuron
+        assert isinstance(neuron, IntegerNeuron) and population.adaptive is None
+        assert neuron.adapt_inc is not None and neuron.adapt_inc * neuron.scale == 3.0
+        assert (neuron.adapt_shift, neuron.adapt_period) == (shift, period)
+        assert neuron.real("h") == (neuron.scale, np.zeros(()))
+
+    def test_follows_the_golden_rung(self) -> None:
+        """h, like v, within what rounding down loses: at most 2^4 units of v, in all."""
+        graph = self.graph(increment=real([3.0, 1.0, 0.0, 7.0]))
+        fine = quantise(graph, Quantise(16, 40, 22), Diagnostics())
+        (neuron,) = (p.neuron for p in fine.populations)
+        assert isinstance(neuron, IntegerNeuron)
+        record = [("a", "h")]
+        spikes = Stimulus(
+            {"in": Events.from_dense((np.random.default_rng(8).random((2, 60, 6)) < 0.4) * 1)}
+        )
+        exact = run_golden(graph, spikes, record=record, codegen="numpy")
+        whole = Executor(fine).run(spikes, record=record)
+        assert exact.spikes == whole.spikes and exact.spikes["a"].step.size > 20
+        lost = exact.states["a", "h"] - whole.states["a", "h"] * neuron.scale
+        assert exact.states["a", "h"].max() > 5
+        assert lost.min() > -1e-9 and lost.max() <= 16 * neuron.scale + 1e-9
+
+    @pytest.mark.parametrize(
+        ("adaptive", "code", "message"),
+        [
+            ({"maximum": real(9.0)}, "E0301", "the threshold of 'a' adapts up to 9; integers"),
+            ({"persistent": True}, "E0301", "the threshold of 'a' adapts from sample to sample"),
+            ({"tau": real(0.02)}, "E0301", "the adaptive.tau of 'a' is 0.02 s; integers lose"),
+            (
+                {"tau": real([0.02, 0.03, 0.02, 0.02])},
+                "E0301",
+                "the adaptive.tau of 'a' differs from neuron to neuron; integers lose",
+            ),
+            ({"increment": real(1e-9)}, "E0401", "an adaptive.increment of 1e-09 to 1e-09 is 0 to"),
+        ],
+    )
+    def test_else_is_refused(self, adaptive: dict[str, Any], code: str, message: str) -> None:
+        ((found, said),) = refusals(self.graph(**adaptive), Quantise())
+        assert found == code and said.startswith(message)
+
+    def test_the_refusal_names_what_would_do(self) -> None:
+        found = Diagnostics()
+        with pytest.raises(SpikecError):
+            quantise(self.graph(tau=real(0.02)), Quantise(), found)
+        hint = found.errors[0].hint
+        assert hint is not None and hint.startswith("take ")
+        for word in hint.removeprefix("take ").removesuffix(" s for all, or inf").split(" or "):
+            quantise(self.graph(tau=real(float(word))), Quantise(), Diagnostics())
+
+    def test_needs_a_target_that_has_it(self) -> None:
+        assert refusals(self.graph(), Legalise(), adaptive=False) == [
+            ("E0301", "the threshold of 'a' adapts; null has fixed thresholds")
+        ]
+
+    def test_reports_say_so(self) -> None:
+        for more, said in (({}, ""), ({"persistent": True}, ", from sample to sample")):
+            (population,) = self.graph(**more).populations
+            assert f"the threshold adapts{said};" in semantics(population) + ";"
+
+    def test_compiles_and_every_rung_has_h(self) -> None:
+        graph = self.graph()
+        made = compile_graph(graph, backend, backend.targets()[0], Quantise())
+        artifact = made.artifact()
+        spikes = Stimulus({"in": Events.from_dense(np.ones((1, 20, 6), int))})
+        outcomes = run_ladder(artifact, ["golden", "integer"], spikes, lambda *_: None)
+        for outcome in outcomes.values():
+            assert outcome.recording.states["a", "h"].max() > 0

@@ -21,9 +21,11 @@ from spikec.ir import neurons as n
 from spikec.ir.diagnostics import NOWHERE, SpikecError
 from spikec.ir.dialects import DIALECTS
 from spikec.ir.graph import Graph, Input, Output, Population, Probe, Projection
+from spikec.ir.homeostasis import AdaptiveThreshold
 from spikec.ir.numerics import Format, Numerics
 from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
-from spikec.ir.semantics import Semantics
+from spikec.ir.semantics import Reset, Semantics
+from spikec.ir.short_term import TsodyksMarkram
 
 DT = 1e-3
 SNNTORCH = DIALECTS["snntorch"].semantics
@@ -110,7 +112,7 @@ def models(draw: Any, shape: tuple[int, ...]) -> n.Neuron:
     for name in kind.parameters():
         if name == "v_reset":
             made[name] = reset
-        else:
+        elif name != "v_init":
             made[name] = tau() if name in kind.TIMES else value()
     model: n.Neuron = kind(**made)
     return model
@@ -386,9 +388,32 @@ def test_what_nir_cannot_hold(tmp_path: Path) -> None:
     linear = n.LinearLIF(*(np.ones(()) for _ in range(4)))
     a, b, c_, d = map(np.asarray, (0.02, 0.2, -65.0, 8.0))
     quadratic = n.Izhikevich(a=a, b=b, c=c_, d=d)
-    for neuron in (linear, quadratic):
+    one: Any = np.ones(())
+    start: Any = np.arange(3.0)
+    started = n.LIF(one, one, one, one, v_init=start)
+    for neuron in (linear, quadratic, started):
         unknown = (replace(graph.populations[0], neuron=neuron),)
         assert refused(graph.with_(populations=unknown), path) == {"E0119"}
+    cell = n.LIF(*(np.ones(()) for _ in range(4)))
+    adapts = replace(
+        graph.populations[0],
+        neuron=cell,
+        semantics=Semantics(),
+        adaptive=AdaptiveThreshold(np.ones(())),
+    )
+    assert refused(graph.with_(populations=(adapts,)), path) == {"E0119"}
+    ports = n.PointLIF(one, one, one, one, one, receptors=(n.Receptor("exc", tau=one),))
+    rules = Semantics(reset=Reset.VALUE)
+    cells = (replace(graph.populations[0], neuron=ports, semantics=rules),)
+    (plain,) = graph.projections
+    there = (replace(plain, receptor="exc"),)
+    assert refused(graph.with_(populations=cells, projections=there), path) == {"E0119"}
+    tires = TsodyksMarkram(one, one, one, one)
+    tired = (replace(plain, short_term=tires),)
+    assert refused(graph.with_(projections=tired), path) == {"E0119"}
+    steps = np.ones(1, np.int32)
+    slow = c.Sparse(4, 3, np.array([0, 1, 1, 1, 1]), np.zeros(1, np.int32), np.ones(1), steps)
+    assert refused(small(slow), path) == {"E0119"}
 
 
 def test_names_that_hdf5_cannot_hold(tmp_path: Path) -> None:
