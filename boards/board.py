@@ -107,12 +107,15 @@ class Target:
     know before choosing it. A chip is its ``machine``, whose limits hold for each core; ``text`` is
     the file that a user's own was read from.
 
-    Build one with :meth:`fpga`, :meth:`chip` or :meth:`unlimited`, not by calling the class.
+    A ``program`` keeps the real network: it is not quantised, and has no integer rung.
+
+    Build one with :meth:`fpga`, :meth:`chip`, :meth:`program` or :meth:`unlimited`, not by calling
+    the class.
     """
 
     name: str
     title: str
-    kind: Literal["fpga", "null", "chip"]
+    kind: Literal["fpga", "null", "chip", "program"]
     family: str | None = None
     device: str | None = None
     package: str | None = None
@@ -136,6 +139,11 @@ class Target:
     def unlimited(cls, name: str = "null", title: str = "accepts everything") -> Target:
         """Make a target without any limit."""
         return cls(name=name, title=title, kind="null")
+
+    @classmethod
+    def program(cls, name: str, title: str) -> Target:
+        """Make a target that is a program in real numbers, run by another simulator."""
+        return cls(name=name, title=title, kind="program")
 
     @classmethod
     def fpga(

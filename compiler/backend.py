@@ -344,7 +344,10 @@ def rungs_of(owner: str) -> tuple[str, ...]:
     installed = backends()
     common = [r for b in installed.values() if not b.targets() for r in b.rungs]
     own = installed[owner].rungs if owner in installed else ()
-    return tuple(dict.fromkeys([*common, "integer", *own]))
+    targets = installed[owner].targets() if owner in installed else ()
+    # A program keeps real numbers.
+    integer = () if targets and all(t.kind == "program" for t in targets) else ("integer",)
+    return tuple(dict.fromkeys([*common, *integer, *own]))
 
 
 def installed_version(package: str) -> str | None:

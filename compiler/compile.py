@@ -152,6 +152,12 @@ def compile_graph(
     another kind have is E0707.
     """
     check_options(target, backend_options or {})
+    if target.kind == "program":
+        raise fail(
+            "E0304",
+            f"'{target.name}' keeps real numbers, and nothing is quantised for it",
+            hint="it is compiled by compile_program",
+        )
     found = Diagnostics() if found is None else found
     stages: dict[str, Graph] = {}
 

@@ -24,8 +24,13 @@ def network(artifact: Artifact) -> Graph:
 
 
 def quantised(artifact: Artifact) -> Graph:
-    """The quantised graph of an artefact."""
-    return _graph(artifact, QUANTISED)
+    """The quantised graph of an artefact; of a program, which is none, the real one."""
+    return network(artifact) if is_program(artifact) else _graph(artifact, QUANTISED)
+
+
+def is_program(artifact: Artifact) -> bool:
+    """Whether an artefact is a program in real numbers, without an integer rung."""
+    return artifact.manifest.get("kind") == "program"
 
 
 def _graph(artifact: Artifact, name: str) -> Graph:
@@ -81,7 +86,7 @@ def run_rung(
         populations = list(dict.fromkeys(o.source for o in graph.outputs))
     check_populations(graph, populations)
     _check_lines(graph, stimulus)
-    if rung == INTEGER:
+    if rung == INTEGER and not is_program(artifact):
         _check_counts(artifact, stimulus)
         recording = Executor(graph, seed).run(
             stimulus,

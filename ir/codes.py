@@ -2,7 +2,8 @@
 
 E01 reading a model · E02 the graph · E03 what a target lacks or limits · E04 quantisation ·
 E05 time · E06 environment and tools · E07 stimuli, artefacts and output · E08 devices and
-simulation. W is the same for warnings, N for notes.
+simulation · E09 exploration · E10 PyNN scripts · E11 PyNN programs. W is the same for warnings, N
+for notes.
 """
 
 from __future__ import annotations
@@ -582,5 +583,74 @@ CODES: dict[str, Code] = {
         "this connection cannot be made",
         "The message has PyNN's own reason: indices out of range, populations of unlike synapses, "
         "a receptor that the cell does not have.",
+    ),
+    # -- E11: PyNN programs -------------------------------------------------------------------
+    "E1101": Code(
+        "the simulator, or PyNN, has no such neuron",
+        "A population becomes a standard cell of PyNN where its equation and every rule of its "
+        "step are those of the cell, in Brian2 or on SpiNNaker: docs/pynn-programs.md has the "
+        "table. Nothing is approximated silently; the message says what is otherwise.",
+    ),
+    "E1102": Code(
+        "the simulator has no such synapse",
+        "PyNN's STDPMechanism pairs all spikes by exponentials (SpikePairRule) and sends the "
+        "changed weight; simulators lack some of its weight dependences. Synapses that tire are "
+        "NEST's alone.",
+    ),
+    "E1103": Code(
+        "the delay of a plastic synapse is on the wrong side",
+        "Whether a delay passes in the axon or in the dendrite decides which spikes pair. Brian2's "
+        "delays are axonal (dendritic_delay_fraction 0), those of SpiNNaker and NEST dendritic "
+        "(1). A memory that was learnt with one recalls nothing with the other, so the fraction is "
+        "never changed for you.",
+    ),
+    "E1104": Code(
+        "a delay is out of the simulator's range",
+        "PyNN's simulators take at least one step. SpiNNaker's cores have 32 delay slots for 256 "
+        "neurons, twice as many for half of them; eight stages of delay extensions go beyond.",
+    ),
+    "E1105": Code(
+        "a weight has the wrong sign for its receptor",
+        "PyNN's convention: weights of inhibitory currents are negative, all others positive.",
+    ),
+    "E1106": Code(
+        "a number does not fit SpiNNaker",
+        "Parameters are s16.15: up to 65535 in steps of 1/32768. Weights have 16 bits, and one "
+        "unit of them is chosen for a receptor so that all that may arrive in one step fits. So "
+        "large weights, or many, leave small ones nothing.",
+    ),
+    "E1107": Code(
+        "the simulator cannot take this step",
+        "SpiNNaker's timer counts whole microseconds.",
+    ),
+    "E1108": Code(
+        "there is no way to say this in PyNN",
+        "A PyNN program lists synapses from sources and cells to cells. It has no biases, no "
+        "currents that a population sends, no delays of currents, and no convolutions.",
+    ),
+    "E1109": Code(
+        "the program failed",
+        "The simulator ended with an error; the message has its last lines. The program is in the "
+        "artefact, and runs by hand.",
+        environment=True,
+    ),
+    "E1112": Code(
+        "there is no SpiNNaker machine",
+        "Without a machine in .spynnaker.cfg a program is mapped to a virtual board: splitting, "
+        "placement, routes, keys and data are made, and nothing runs. Name a board or a spalloc "
+        "server there to have spikes.",
+        environment=True,
+    ),
+    "W1110": Code(
+        "weights round to zero on SpiNNaker",
+        "Weights below half a unit of their receptor's 16 bits send nothing. The message has the "
+        "unit, and the sum in one step that it was chosen for.",
+    ),
+    "W1111": Code(
+        "the simulator steps otherwise than the graph",
+        "Two simulators of PyNN take the same cell through a step in different ways: what arrives "
+        "counts before or behind the membrane, thresholds are compared by > or >=, currents decay "
+        "or are held. The graph has the rules of one; on another, spikes may differ. 'spikec "
+        "verify' names the first one.",
     ),
 }

@@ -70,9 +70,12 @@ class STDPMechanism(CodedModel, synapses.STDPMechanism):
         """The rule for parameters in PyNN's units; a weight of one is ``unit``."""
         depression, potentiation = self._dependences(values)
         numbers = {name: _one(name, values) for name in values if name not in ("weight", "delay")}
+        # An additive amplitude is in the unit of the weight.
+        up = unit if potentiation is Dependence.ADDITIVE else 1.0
+        down = unit if depression is Dependence.ADDITIVE else 1.0
         rule = PairSTDP(
-            a_plus=numbers["A_plus"],
-            a_minus=numbers["A_minus"],
+            a_plus=numbers["A_plus"] * up,
+            a_minus=numbers["A_minus"] * down,
             tau_plus=numbers["tau_plus"] * MILLI,
             tau_minus=numbers["tau_minus"] * MILLI,
             dependence=potentiation,

@@ -20,7 +20,7 @@ from ...ir.graph import Graph
 from ...ir.text import digest, text
 from ...ir.verify import verify
 from ..artifact import Artifact, check_place
-from ..backend import find_target
+from ..backend import Backend, find_target
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
 from ..compile import Compilation, compile_graph, pipeline
@@ -29,8 +29,9 @@ from ..integer.executor import Executor
 from ..passes.base import run_pipeline
 from ..passes.legalise import Legalise
 from ..passes.quantise import REFERENCE, Quantise
+from ..program import compile_program
 from ..reporting import Calibration, calibrate, compile_report
-from ..stimulus import load_stimulus
+from ..stimulus import LabelledStimulus, load_stimulus
 from .console import Report
 from .options import (
     effort_option,
@@ -373,6 +374,8 @@ def compile_(
     graph, reading = read_model(model, **options)
     found = Diagnostics(list(reading))
     stimulus = None if calibration is None else load_stimulus(calibration, graph)
+    if machine.kind == "program":
+        return _compile_program(report, graph, backend, machine, output, stimulus, found)
     passes = [p.NAME for p in pipeline(quantise)]
     for name in dump_after:
         if name not in passes:
@@ -425,6 +428,28 @@ def compile_(
     artifact = compilation.artifact(files)
     artifact.write(output)
     _tell(report, artifact, compilation, output, measured, dumps)
+    return 0
+
+
+def _compile_program(
+    report: Report,
+    graph: Graph,
+    backend: Backend,
+    target: Target,
+    output: Path,
+    stimulus: LabelledStimulus | None,
+    found: Diagnostics,
+) -> int:
+    """Emit MODEL as a program, with the calibration stimulus as the one that it runs."""
+    given = None if stimulus is None else stimulus.stimulus
+    artifact = compile_program(graph, backend, target, given, found=found)
+    report.diagnostics(found)
+    artifact.write(output)
+    for name, said in artifact.manifest["emission"].get("simulators", {}).items():
+        report.line(f"{name}: {said}")
+    report.line(f"wrote {output} ({len(artifact.files) + 1} files, digest {artifact.digest[:16]})")
+    data = {"output": str(output), "digest": artifact.digest, "manifest": dict(artifact.manifest)}
+    report.data(data)
     return 0
 
 

@@ -13,7 +13,7 @@ from ...boards.quantity import engineering
 from ...ir.diagnostics import fail
 from ..artifact import Artifact, load_artifact
 from ..backend import Outcome, ProfileRequest, find_profiler, rungs_of
-from ..ladder import check_stimulus, quantised, run_rung
+from ..ladder import check_stimulus, is_program, quantised, run_rung
 from ..reporting import ladder_report, profile_report
 from ..stimulus import LabelledStimulus, load_stimulus
 from .console import Report, many
@@ -215,7 +215,7 @@ def _profile_board(
 ) -> dict[str, Any]:
     target = artifact.manifest["target"]
     own = [r for r in rungs_of(str(artifact.manifest["backend"])) if r not in _COUNTLESS]
-    if not own:
+    if not own or is_program(artifact):
         raise fail(
             "E0306",
             f"target '{target}' has no rung that counts cycles",

@@ -26,6 +26,7 @@ from spikec.compiler.passes.base import run_pipeline
 from spikec.compiler.passes.legalise import Legalise
 from spikec.compiler.passes.quantise import Quantise
 from spikec.compiler.passes.retime import Retime
+from spikec.compiler.program import compile_program
 from spikec.ir.codes import CODES
 from spikec.ir.connections import (
     CONNECTIONS,
@@ -67,7 +68,9 @@ from spikec.ir.semantics import Reset, Semantics
 from spikec.ir.text import text
 
 BACKENDS = backends()
-TARGETS = [(b.name, t.name) for b in BACKENDS.values() for t in b.targets()]
+# Programs keep real numbers, and refuse more: tests/backends/spinnaker has theirs.
+TARGETS = [(b.name, t.name) for b in BACKENDS.values() for t in b.targets() if t.kind != "program"]
+PROGRAMS = [t.name for b in BACKENDS.values() for t in b.targets() if t.kind == "program"]
 ONE_EACH = list({backend: name for backend, name in reversed(TARGETS)}.values())
 OPTIONS = Quantise(state_bits=16, input_max=1)
 RULES = Semantics(reset=Reset.SUBTRACT)
@@ -196,7 +199,8 @@ def test_a_backend_says_what_it_is(name: str) -> None:
         assert find_target(target.name) == (backend, target)
     for requirement in backend.requirements():
         assert requirement.name and requirement.purpose and requirement.mend
-    assert "integer" in rungs_of(name)
+    programs = {target.kind == "program" for target in backend.targets()} == {True}
+    assert ("integer" in rungs_of(name)) is not programs
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -259,6 +263,16 @@ def test_a_target_compiles_every_model_and_connection(name: str, target: str) ->
         whole, parted = (run_rung(artifact, rung, given).recording for rung in ("integer", "cores"))
         assert sum(e.value.size for e in whole.spikes.values()) > 0
         assert whole.spikes == parted.spikes
+
+
+@pytest.mark.parametrize("target", PROGRAMS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_program_is_made_or_refused_with_every_reason(name: str, target: str) -> None:
+    """None of these networks has a cell of PyNN: each is refused, and says where and why."""
+    with pytest.raises(SpikecError) as caught:
+        compile_program(NETWORKS[name], *find_target(target))
+    assert {d.code for d in caught.value.diagnostics} <= {"E1101", "E1108"}
+    assert all(d.hint and len(d.message) > 30 for d in caught.value.diagnostics)
 
 
 def with_rules(**changes: object) -> Graph:
