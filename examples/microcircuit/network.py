@@ -99,11 +99,11 @@ def build(sim: Any, share: float, inputs: float, seed: int) -> tuple[list[Any], 
     ``share`` of the neurons of the full network, each with the share ``inputs`` of its inputs.
     """
     lost, weights = lost_current(inputs), means() / np.sqrt(inputs)
-    rng = NumpyRNG(seed=seed)
     layers = []
     for k, name in enumerate(NAMES):
         size = max(1, round(SIZES[k] * share))
         layer = sim.Population(size, sim.IF_curr_exp(**CELL, i_offset=float(lost[k])), label=name)
+        rng = NumpyRNG(seed=10_000 * seed + 9_000 + k)  # copies would draw the same numbers
         layer.initialize(v=RandomDistribution("normal", (-58.0, 10.0), rng=rng))
         layer.record("spikes")
         rate = BACKGROUND[k] * BACKGROUND_RATE * inputs

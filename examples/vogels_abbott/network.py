@@ -77,14 +77,15 @@ def build(sim: Any, form: Form, size: int, seed: int) -> tuple[list[Any], list[A
     A smaller network has stronger synapses, so that its neurons get what they would.
     """
     excitatory = round(SHARE * size)
-    rng = NumpyRNG(seed=seed)
     kind = sim.IF_curr_exp if form.name == "CUBA" else sim.IF_cond_exp
     cell = kind(**CELL, **form.parameters)
     cells = [
         sim.Population(excitatory, cell, label="excitatory"),
         sim.Population(size - excitatory, cell, label="inhibitory"),
     ]
-    for population in cells:
+    # PyNN draws from a copy of a generator: whatever draws needs a seed of its own.
+    for k, population in enumerate(cells):
+        rng = NumpyRNG(seed=1000 * seed + 100 + k)
         population.initialize(v=RandomDistribution("uniform", (-60.0, -50.0), rng=rng))
     poisson = sim.SpikeSourcePoisson(rate=SOURCE_RATE, duration=WAKING)
     sources = sim.Population(SOURCES, poisson, label="sources")
@@ -99,7 +100,6 @@ def build(sim: Any, form: Form, size: int, seed: int) -> tuple[list[Any], list[A
     projections = []
     for k, (pre, weight, receptor, share) in enumerate(kinds):
         for n, post in enumerate(cells):
-            # A connector draws from a copy of its generator: each needs a seed of its own.
             own = NumpyRNG(seed=1000 * seed + 10 * k + n)
             connector = sim.FixedProbabilityConnector(min(share, 1.0), rng=own)
             synapse = sim.StaticSynapse(weight=weight * scale, delay=DELAY)

@@ -52,6 +52,7 @@ from spikec.ir.neurons import (
     LI,
     LIF,
     MODELS,
+    AdEx,
     CubaLI,
     CubaLIF,
     Emission,
@@ -60,11 +61,14 @@ from spikec.ir.neurons import (
     Izhikevich,
     LinearLIF,
     Neuron,
+    PointLIF,
+    Receptor,
     Relay,
+    SpinnakerLIF,
     Threshold,
 )
 from spikec.ir.numerics import Rounding
-from spikec.ir.semantics import Reset, Semantics
+from spikec.ir.semantics import Decay, Gain, Reset, Semantics
 from spikec.ir.text import text
 
 BACKENDS = backends()
@@ -94,7 +98,14 @@ NEURONS: dict[str, Neuron] = {
     "CubaLI": CubaLI(real(0.004), real(0.01), real(5.0), real(0.0), real(2.0)),
     "Threshold": Threshold(real(0.6)),
     "Relay": Relay(),
+    "PointLIF": PointLIF(
+        *(real(0.01), real(1e-3), real(0.0), real(1.0), real(0.0)),
+        receptors=(Receptor("up", tau=real(0.004)),),
+    ),
 }
+# Integers are what a network becomes; the upswing of an AdEx is for the golden rung alone.
+ELSEWHERE = {IntegerNeuron, SpinnakerLIF, AdEx}
+POINTS = Semantics(decay=Decay.EXPONENTIAL, gain=Gain.PROPAGATED, reset=Reset.VALUE)
 
 
 def joined() -> dict[str, Connection]:
@@ -122,9 +133,11 @@ def joined() -> dict[str, Connection]:
 
 def network(neuron: Neuron, connection: Connection, rules: Semantics = RULES) -> Graph:
     """The neuron behind the connection, and spiking neurons behind it where it spikes."""
-    middle = Population("middle", connection.out_shape, neuron, rules)
+    point = isinstance(neuron, PointLIF)
+    middle = Population("middle", connection.out_shape, neuron, POINTS if point else rules)
     populations, outputs = [middle], [Output("result", "middle")]
-    projections = [Projection("joined", "in", "middle", connection)]
+    port = "up" if point else None
+    projections = [Projection("joined", "in", "middle", connection, receptor=port)]
     if neuron.EMISSION is Emission.SPIKES:
         size = prod(connection.out_shape)
         populations.append(Population("last", (3,), NEURONS["IF"], RULES))
@@ -184,7 +197,7 @@ def built_or_refused(graph: Graph, target: str, options: Quantise = OPTIONS) -> 
 
 
 def test_the_lists_above_are_whole() -> None:
-    assert set(NEURONS) == {m.__name__ for m in MODELS} - {IntegerNeuron.__name__}
+    assert set(NEURONS) == {m.__name__ for m in set(MODELS) - ELSEWHERE}
     assert set(joined()) == {c.__name__ for c in CONNECTIONS}
     assert {"null", "reference", "fpga", "chips"} <= set(BACKENDS)
 
