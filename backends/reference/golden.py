@@ -68,7 +68,8 @@ def run_golden(
     populations: Sequence[str] | None = None,
     neurons: Mapping[tuple[str, str], npt.NDArray[np.int64]] | None = None,
     learning: bool | Sequence[bool] = True,
-    record_weights: Literal["end", "samples"] = "end",
+    record_weights: Literal["end", "samples", "steps"] = "end",
+    weights_every: int = 1,
     codegen: Codegen = "auto",
     progress: Progress | None = None,
 ) -> Recording:
@@ -87,7 +88,9 @@ def run_golden(
     Projections with a rule in real numbers (`PairSTDP` and its kin, `Hebbian`) learn: their weights
     start as the graph's, and stay learned from sample to sample; traces do not. ``learning`` says,
     for all samples or one by one, whether weights change. ``weights`` of the recording has them
-    after the last sample, or after each of the ``samples``; those of tied projections follow.
+    after the last sample, after each of the ``samples``, or after every ``weights_every``-th of the
+    ``steps`` of each sample, lags included; those of tied projections follow. Before the end of a
+    sample what is on its way has changed nothing yet.
 
     ``codegen`` is ``"numpy"``, ``"standalone"`` (one C++ program, compiled first) or ``"auto"``,
     which estimates the work; spikes are the same. ``progress`` is called with the finished share.
@@ -102,9 +105,14 @@ def run_golden(
     _check(graph, stimulus, record)
     plan = make_plan(graph, stimulus, names, tuple(dict.fromkeys(record)), dict(neurons or {}))
     phases = learning_phases(learning, stimulus.samples)
-    if record_weights not in ("end", "samples"):
-        raise fail("E0707", f"record_weights is {record_weights!r}: end or samples")
-    each = record_weights == "samples"
+    if record_weights not in ("end", "samples", "steps"):
+        raise fail("E0707", f"record_weights is {record_weights!r}: end, samples or steps")
+    if weights_every < 1 or (weights_every > 1 and stimulus.samples > 1):
+        raise fail(
+            "E0707",
+            f"weights_every is {weights_every}; it must be 1, or more for a single sample",
+        )
+    each = {"end": 0, "samples": plan.period, "steps": weights_every}[record_weights]
     if stimulus.samples == 0 or stimulus.steps == 0:
         return _recording(plan, {}, {}, {p.name: _at_rest(plan, p, each) for p in plan.plastic})
     brian = load_brian()
@@ -194,7 +202,7 @@ def _slot(node: Node, part: str) -> str:
     return f"{part}_{node.brian_name}"
 
 
-def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built:
+def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: int) -> _Built:
     clock = brian.Clock(TICK * brian.second, name="step_clock")
     restart = brian.Clock(plan.period * TICK * brian.second, name="sample_clock")
     network = brian.Network()
@@ -264,12 +272,13 @@ def _build(brian: Any, plan: Plan, phases: Sequence[bool], each: bool) -> _Built
         plastic[valued.name] = valued_synapses(brian, plan, k, valued, groups, clock, gates, slot)
     network.add(ties(brian, plan, plastic, clock))
     if each:
+        shot = brian.Clock(each * TICK * brian.second, name="weights_clock")
         shots = {
             p.name: brian.StateMonitor(
                 plastic[p.name],
                 "w",
                 record=True,
-                clock=restart,
+                clock=shot,
                 when="start",
                 name=f"weights{k}",
             )
@@ -394,7 +403,7 @@ def _connect(
 
 
 def _read(
-    plan: Plan, built: _Built, each: bool
+    plan: Plan, built: _Built, each: int
 ) -> tuple[dict[str, tuple[Any, Any, Any]], dict[tuple[str, str], Real], dict[str, Real]]:
     """Step, neuron and value of every recorded emission, traces (steps, neurons), weights."""
     emissions = {}
@@ -415,16 +424,24 @@ def _read(
             weights[learning.name] = _at_rest(plan, learning, each)
             continue
         last = np.array(built.plastic[learning.name].w[:])[None]
-        if each:  # after a sample is before the next one
+        if each:  # what is so behind a step is so before the next one
             before = np.array(built.shots[learning.name].w.T)[1:]
-            last = np.concatenate([before, last])
+            last = np.concatenate([before, last])[_shots(plan, each)]
         weights[learning.name] = last.reshape(len(last), *learning.shape)
     return emissions, traces, weights
 
 
-def _at_rest(plan: Plan, learning: Learning | Valued, each: bool) -> Real:
+def _shots(plan: Plan, each: int) -> npt.NDArray[np.int64]:
+    """Which snapshots, one behind ``each`` steps, are of a live step or of the end of a sample."""
+    if each == plan.period:
+        return np.arange(plan.samples)
+    behind = np.arange(each, plan.live + 1, each)
+    return (np.arange(plan.samples)[:, None] * plan.period + behind).ravel() // each - 1
+
+
+def _at_rest(plan: Plan, learning: Learning | Valued, each: int) -> Real:
     """The weights of synapses that no spike has changed."""
-    shots = plan.samples if each else min(plan.samples, 1)
+    shots = _shots(plan, each).size if each else min(plan.samples, 1)
     return np.repeat(learning.w.reshape(1, *learning.shape), shots, axis=0)
 
 

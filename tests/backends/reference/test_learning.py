@@ -510,6 +510,40 @@ def test_which_weights_are_recorded() -> None:
     assert each.spikes == last.spikes
 
 
+@pytest.mark.parametrize("codegen", ["numpy", pytest.param("standalone", marks=pytest.mark.slow)])
+def test_weights_of_every_step_are_those_of_runs_that_end_there(codegen: str) -> None:
+    graph = taught(DELAYED, 3, 2)
+    more = {"record_weights": "steps", "codegen": codegen}
+    steps = run(graph, LINE, TEACHER, **more)
+    for p in DELAYED:
+        assert steps.weights[p.name].shape == (3 * 20, 2, 3)
+        # Nothing is on its way before the first sample: a shorter run has the same beginning.
+        for end in (1, 7, 20):
+            part = run(graph, LINE[:1, :end], TEACHER[:1, :end], **more, weights_every=end)
+            assert part.weights[p.name].shape == (1, 2, 3)
+            assert np.array_equal(part.weights[p.name][0], steps.weights[p.name][end - 1])
+        fifth = run(graph, LINE[:1], TEACHER[:1], **more, weights_every=5).weights[p.name]
+        assert np.array_equal(fifth, steps.weights[p.name][4:20:5])
+        assert (np.diff(steps.weights[p.name], axis=0) != 0).any()
+    without = taught([plastic("line", "p", RULE, Dense(np.full((2, 3), 1e-3)), 0)], 3, 2)
+    weights = run(without, LINE, TEACHER, **more).weights["line-p"]
+    ends = run(without, LINE, TEACHER).weights["line-p"]
+    assert np.array_equal(weights[19::20], ends)
+
+
+def test_snapshots_of_several_samples_are_of_every_step() -> None:
+    for every, samples in ((0, 1), (2, 3)):
+        with pytest.raises(SpikecError) as caught:
+            run(
+                taught(DELAYED, 3, 2),
+                LINE[:samples],
+                TEACHER[:samples],
+                record_weights="steps",
+                weights_every=every,
+            )
+        assert caught.value.diagnostics[0].code == "E0707"
+
+
 def test_without_synapses_samples_or_steps_there_is_nothing_to_learn() -> None:
     none = Sparse(3, 2, np.zeros(4, np.int64), np.zeros(0, np.int32), np.zeros(0))
     empty = plastic("line", "p", RULE, none)
