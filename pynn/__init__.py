@@ -16,12 +16,6 @@ from pyNN.connectors import (
     ArrayConnector,
     CloneConnector,
     Connector,
-    DisplacementDependentProbabilityConnector,
-    DistanceDependentProbabilityConnector,
-    FixedNumberPostConnector,
-    FixedNumberPreConnector,
-    FixedTotalNumberConnector,
-    IndexBasedProbabilityConnector,
     OneToOneConnector,
 )
 from pyNN.network import Network
@@ -43,7 +37,17 @@ from .cells import (
     SpikeSourceArray,
     SpikeSourcePoisson,
 )
-from .connectors import FixedProbabilityConnector, FromFileConnector, FromListConnector
+from .connectors import (
+    DisplacementDependentProbabilityConnector,
+    DistanceDependentProbabilityConnector,
+    FixedNumberPostConnector,
+    FixedNumberPreConnector,
+    FixedProbabilityConnector,
+    FixedTotalNumberConnector,
+    FromFileConnector,
+    FromListConnector,
+    IndexBasedProbabilityConnector,
+)
 from .control import (
     end,
     get_current_time,

@@ -317,6 +317,8 @@ class SpikeSourceArray(SourceCell, cells.SpikeSourceArray):
     def check(self, parameters: Values) -> None:
         for cell, train in enumerate(parameters["spike_times"]):
             times = np.asarray(train.value, np.float64)
+            if not np.isfinite(times).all():
+                raise fail("E1002", f"spike_times of source {cell} are not all finite", here())
             back = np.flatnonzero(np.diff(times) < 0)
             if back.size:
                 raise fail(

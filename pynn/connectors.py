@@ -21,6 +21,40 @@ _BLOCK = 1 << 24  # pairs that are looked at together
 _IN_TURN = {"uniform", "normal", "exponential", "lognormal", "gamma"}
 
 
+class _Coded(CodedModel):
+    """A connector whose constructor says E1007, and the line, for a wrong parameter."""
+
+    _code = "E1007"
+
+
+class DisplacementDependentProbabilityConnector(
+    _Coded, connectors.DisplacementDependentProbabilityConnector
+):
+    __doc__ = connectors.DisplacementDependentProbabilityConnector.__doc__
+
+
+class DistanceDependentProbabilityConnector(
+    _Coded, connectors.DistanceDependentProbabilityConnector
+):
+    __doc__ = connectors.DistanceDependentProbabilityConnector.__doc__
+
+
+class FixedNumberPostConnector(_Coded, connectors.FixedNumberPostConnector):
+    __doc__ = connectors.FixedNumberPostConnector.__doc__
+
+
+class FixedNumberPreConnector(_Coded, connectors.FixedNumberPreConnector):
+    __doc__ = connectors.FixedNumberPreConnector.__doc__
+
+
+class FixedTotalNumberConnector(_Coded, connectors.FixedTotalNumberConnector):
+    __doc__ = connectors.FixedTotalNumberConnector.__doc__
+
+
+class IndexBasedProbabilityConnector(_Coded, connectors.IndexBasedProbabilityConnector):
+    __doc__ = connectors.IndexBasedProbabilityConnector.__doc__
+
+
 class FromFileConnector(CodedModel, connectors.FromFileConnector):
     __doc__ = connectors.FromFileConnector.__doc__
 
@@ -29,7 +63,7 @@ class FromListConnector(CodedModel, connectors.FromListConnector):
     __doc__ = connectors.FromListConnector.__doc__
 
 
-class FixedProbabilityConnector(connectors.FixedProbabilityConnector):
+class FixedProbabilityConnector(_Coded, connectors.FixedProbabilityConnector):
     __doc__ = connectors.FixedProbabilityConnector.__doc__
 
     def connect(self, projection: Projection) -> None:

@@ -33,10 +33,16 @@ def setup(
     works: ``brian2`` as pyNN.brian2 takes it, ``spinnaker`` as SpiNNaker does. ``seed`` is that of
     Poisson and noise sources. E1002 for a step that is not positive, or for what there is not.
     """
-    step: Any = timestep
-    if isinstance(step, str) or not step > 0:
+    step = _number(timestep)
+    if not 0 < step < np.inf:
         raise fail("E1002", f"timestep is {timestep!r} ms; it must be positive", here())
     known = {f.name for f in fields(Quantise)}
+    longest = extra_params.get("max_delay", "auto")
+    if longest != "auto" and not _number(longest) > 0:
+        raise fail("E1002", f"max_delay is {longest!r} ms; it must be positive", here())
+    begin: Any = seed
+    if not isinstance(begin, int | np.integer) or begin < 0:
+        raise fail("E1002", f"seed is {begin!r}; it is an integer of 0 or more", here())
     options = {name: extra_params.pop(name) for name in known & extra_params.keys()}
     if options and rung != "integer":
         raise fail("E1002", f"{min(options)} is an option of the rung integer", here())
@@ -47,7 +53,7 @@ def setup(
     state.clear()
     state.dt = float(timestep)
     state.min_delay = min_delay
-    state.max_delay = extra_params.get("max_delay", "auto")
+    state.max_delay = longest
     state.configure(rung, dialect, seed, options)
     return int(rank())
 
@@ -64,20 +70,30 @@ _run, _run_until = common.build_run(simulator)
 
 def run(simtime: float, callbacks: Any = None) -> float:
     """Let ``simtime`` ms pass; ``callbacks`` are called as PyNN says. Returns the time."""
-    _check_future(state.t + simtime)
+    _check_future(state.t + _number(simtime), simtime)
     return float(_run(simtime, callbacks))
 
 
 def run_until(time_point: float, callbacks: Any = None) -> float:
     """Let time pass until ``time_point`` ms; E1002 for one that is past. Returns the time."""
-    _check_future(time_point)
+    _check_future(_number(time_point), time_point)
     return float(_run_until(time_point, callbacks))
 
 
 run_for = run
 
 
-def _check_future(time_point: float) -> None:
+def _number(value: Any) -> float:
+    """A number of a script; nan, which no comparison lets through, for what is none."""
+    try:
+        return float(value) if not isinstance(value, str) else np.nan
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _check_future(time_point: float, given: Any) -> None:
+    if not np.isfinite(time_point):
+        raise fail("E1002", f"a run of {given!r} ms; it is a finite number of ms", here())
     if not time_point >= state.t - state.dt / 2:
         raise fail(
             "E1002", f"a run until {time_point:g} ms, but the script is at {state.t:g} ms", here()

@@ -29,15 +29,17 @@ class CurrentSource(StandardCurrentSource):
     targets: list[Any]
 
     def __init__(self, **parameters: Any) -> None:
-        with coded(type(self).__name__):
+        name = type(self).__name__
+        with coded(name):
             super().__init__(**parameters)
         self.history = []
         self.targets = []
         self.recording = False
         self.at = here()
-        space = ParameterSpace(self.default_parameters, self.get_schema(), shape=(1,))
-        space.update(**parameters)
-        self.set_native_parameters(self.translate(space))
+        with coded(name, (TypeError, ValueError)):
+            space = ParameterSpace(self.default_parameters, self.get_schema(), shape=(1,))
+            space.update(**parameters)
+            self.set_native_parameters(self.translate(space))
         state.sources.append(self)
 
     def set_native_parameters(self, parameters: Any) -> None:
@@ -46,6 +48,9 @@ class CurrentSource(StandardCurrentSource):
         now = dict(self.history[-1][1]) if self.history else {}
         for name, value in parameters.items():
             now[name] = np.asarray(value.value) if isinstance(value, Sequence) else value
+        for name, value in now.items():
+            if np.isnan(value).any():
+                raise fail("E1002", f"{name} of {type(self).__name__} is not a number", here())
         self._check(now)
         if self.history and self.history[-1][0] == state.steps:
             self.history.pop()
@@ -62,7 +67,10 @@ class CurrentSource(StandardCurrentSource):
 
     def inject_into(self, cells: Iterable[Any]) -> None:
         """Inject the current into cells; E1007 into a spike source."""
-        members = list(cells)
+        try:
+            members = list(cells)
+        except TypeError as error:
+            raise fail("E1007", f"a current cannot be injected into {cells!r}", here()) from error
         for cell in members:
             if not cell.celltype.injectable:
                 raise fail("E1007", "a current cannot be injected into a spike source", here())

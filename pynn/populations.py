@@ -100,6 +100,11 @@ class PopulationView(_Cells, common.PopulationView):
     def places(self) -> Indices:
         return np.asarray(self.index_in_grandparent(np.arange(self.size)), np.int64)
 
+    @property
+    def initial_values(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What the cells of the view start with, a copy; PyNN leaves this to its simulators."""
+        return {name: values[self.places()] for name, values in self.root.initial.items()}
+
 
 class Population(_Cells, common.Population):
     __doc__ = common.Population.__doc__

@@ -81,6 +81,20 @@ class Projection(common.Projection):
                 f"{', '.join(kind.__name__ for kind in _KNOWN)}",
                 self.at,
             )
+        for group in (presynaptic_population, postsynaptic_population):
+            if not isinstance(group, common.BasePopulation | common.Assembly):
+                raise fail(
+                    "E1007",
+                    f"{group!r} is no population, view or assembly",
+                    self.at,
+                )
+            if not _roots(group) <= set(state.populations):
+                raise fail(
+                    "E1007",
+                    f"'{group.label}' belongs to the network before setup() was called",
+                    self.at,
+                    "make its cells behind setup()",
+                )
         if not postsynaptic_population.receptor_types:
             raise fail(
                 "E1007",
@@ -92,7 +106,7 @@ class Projection(common.Projection):
         self._pre_parts: list[npt.NDArray[np.int32]] = []
         self._post_parts: list[tuple[int, int]] = []
         self._value_parts: dict[str, list[Any]] = {}
-        wrong = (ValueError, TypeError, IndexError, OSError)
+        wrong = (ValueError, TypeError, IndexError, OSError, NameError)
         with coded(f"projection '{name}'", wrong, "E1007"):
             super().__init__(
                 presynaptic_population,
@@ -108,6 +122,13 @@ class Projection(common.Projection):
             try:
                 with _one_cell(connector):
                     connector.connect(self)
+            except AssertionError as error:  # PyNN's, often without a word
+                raise fail(
+                    "E1007",
+                    f"projection '{name}': {type(connector).__name__} cannot take what it was "
+                    f"given{': ' if str(error) else ''}{error}",
+                    self.at,
+                ) from error
             except NotImplementedError as error:
                 raise fail(
                     "E1001",
@@ -181,6 +202,13 @@ class Projection(common.Projection):
         if not values.size:
             return values.astype(np.int32)
         low, high = float(values.min()), float(values.max())
+        if not (np.isfinite(low) and high / state.dt <= np.iinfo(np.int32).max):
+            raise fail(
+                "E1003",
+                f"projection '{self.label}': the longest delay is {high:g} ms, which is no "
+                "number of steps",
+                here(),
+            )
         if round(low / state.dt) < 1:
             raise fail(
                 "E1003",
@@ -326,6 +354,12 @@ class Projection(common.Projection):
                     np.maximum.at(matrix, at, values)
             found.append(matrix)
         return found
+
+
+def _roots(group: Any) -> set[Any]:
+    """The populations that hold the cells of a group."""
+    members = group.populations if isinstance(group, common.Assembly) else [group]
+    return {member.root for member in members}
 
 
 @contextmanager

@@ -57,6 +57,9 @@ class STDPMechanism(CodedModel, synapses.STDPMechanism):
     )
 
     def _build_translations(self) -> None:
+        for part in ("timing_dependence", "weight_dependence"):
+            if not getattr(self, part):
+                raise fail("E1002", f"STDPMechanism has no {part}", here())
         # PyNN's adds the components' to the class's own: two mechanisms would share them.
         self.translations = dict(self.base_translations)
         for component in (self.timing_dependence, self.weight_dependence, self.voltage_dependence):

@@ -72,6 +72,20 @@ def coded(
 class CodedModel:
     """A model of PyNN whose constructor says E1002, and the line, for a wrong parameter."""
 
+    _code = "E1002"
+
     def __init__(self, *positional: Any, **parameters: Any) -> None:
-        with coded(type(self).__name__, (TypeError,)):
-            super().__init__(*positional, **parameters)
+        given = [
+            *map(repr, positional),
+            *(f"{name}={value!r}" for name, value in parameters.items()),
+        ]
+        what = type(self).__name__
+        wrong = (TypeError, ValueError)
+        try:
+            with coded(what, wrong, self._code):
+                super().__init__(*positional, **parameters)
+        except (AssertionError, NameError, SyntaxError) as error:  # PyNN's, often without a word
+            text = f": {error}" if str(error) else ""
+            raise fail(
+                self._code, f"{what} cannot be made of {', '.join(given)}{text}", here()
+            ) from error

@@ -46,13 +46,12 @@ def run(form: Form, populations: list[Any], projections: list[Any], duration: fl
         threshold="v > v_thresh",
         reset="v = v_reset",
         refractory=CELL["tau_refrac"] * b.ms,
-        method="exact" if form.name == "CUBA" else "exponential_euler",
+        method="exact" if form.name == "CUBA" else "euler",
         namespace=space,
         clock=clock,
     )
 
-    starts = [population.initial_values["v"] for population in neurons]
-    cells.v = np.concatenate([start.evaluate(simplify=False) for start in starts]) * b.mV
+    cells.v = np.concatenate([population.initial["v"] for population in neurons]) * b.mV
     times = [np.asarray(train) for train in sources.get_data("spikes").segments[0].spiketrains]
     generator = b.SpikeGeneratorGroup(
         len(times),

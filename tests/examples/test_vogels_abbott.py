@@ -42,6 +42,14 @@ def test_what_cannot_be_is_said() -> None:
 def test_rate_and_irregularity_are_those_of_brian2_by_hand(form: str) -> None:
     (line,) = lines("--compare", "--form", form)
     assert line["neurons"] == 4000 and line["synapses"] > 310_000
-    assert line["rate"] == pytest.approx(line["brian2_rate"], rel=0.05)
-    assert line["irregularity"] == pytest.approx(line["brian2_irregularity"], rel=0.05)
+    assert line["rate"] == pytest.approx(line["brian2_rate"], rel=1e-9)
+    assert line["irregularity"] == pytest.approx(line["brian2_irregularity"], rel=1e-9)
     assert line["rate"] > 1.0
+
+
+@pytest.mark.parametrize("form", ["cuba", "coba"])
+def test_a_small_network_spikes_as_brian2_by_hand(form: str) -> None:
+    options = ("--size", "400", "--time", "300", "--seed", "3", "--form", form)
+    (line,) = lines("--compare", *options)
+    assert line["rate"] == pytest.approx(line["brian2_rate"], rel=1e-9)
+    assert line["irregularity"] == pytest.approx(line["brian2_irregularity"], rel=1e-9)

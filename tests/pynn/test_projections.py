@@ -294,41 +294,49 @@ def test_a_pair_of_spikes_changes_the_weight(rule: str, later: int) -> None:
     assert weight == pytest.approx(PAIRS[rule, later], rel=1e-9)
 
 
-@pytest.mark.parametrize("tau_facil", [0.0, 300.0])
-def test_weights_that_tire_do_so_by_the_resources_of_tsodyks_and_markram(tau_facil: float) -> None:
+@pytest.mark.parametrize(
+    ("use", "tau_rec", "tau_facil", "tau_syn"),
+    [
+        (0.3, 200.0, 0.0, 0.5),
+        (0.3, 200.0, 300.0, 0.5),
+        (0.5, 5.0, 0.0, 5.0),
+        (0.9, 30.0, 5.0, 20.0),
+    ],
+)
+def test_weights_that_tire_do_so_by_the_resources_of_tsodyks_and_markram(
+    use: float, tau_rec: float, tau_facil: float, tau_syn: float
+) -> None:
     sim.setup(timestep=0.1)
-    times = np.arange(5.0, 400.0, 30.0)
-    pre = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
-    post = sim.Population(1, sim.IF_cond_exp(tau_syn_E=0.5))
-    post.record("gsyn_exc")
+    steps = np.sort(np.random.default_rng(3).choice(np.arange(10, 900), 40, replace=False))
+    pre = sim.Population(1, sim.SpikeSourceArray(spike_times=steps * 0.1 + 0.05))
+    post = sim.Population(1, sim.IF_curr_exp(tau_syn_E=tau_syn, v_thresh=1e3))
+    post.record("isyn_exc")
     synapse = sim.TsodyksMarkramSynapse(
-        weight=0.01, delay=1.0, U=0.3, tau_rec=200.0, tau_facil=tau_facil
+        weight=0.7, delay=0.3, U=use, tau_rec=tau_rec, tau_facil=tau_facil
     )
     sim.Projection(pre, post, sim.AllToAllConnector(), synapse, receptor_type="excitatory")
-    sim.run(420.0)
+    sim.run(100.0)
     trace = post.get_data().segments[0].analogsignals[0].magnitude[:, 0]
-    at = np.rint((times + 1.0) / 0.1).astype(int) + 1
-    # Resources that are neither ready nor used up are active, and cease with tau_syn.
-    x, y, u, expected = 1.0, 0.0, 0.3, []
-    for k in range(times.size):
-        if k:
-            gap = 30.0
-            z = 1.0 - x - y
-            active = y * np.exp(-gap / 0.5)
-            z = z * np.exp(-gap / 200.0) + y * 200.0 / (200.0 - 0.5) * (
-                np.exp(-gap / 200.0) - np.exp(-gap / 0.5)
-            )
-            x, y = 1.0 - active - z, active
-            u = 0.3 if tau_facil == 0 else 0.3 + u * (1 - 0.3) * np.exp(-gap / tau_facil)
-        expected.append(0.01 * u * x)
-        y += u * x
-        x -= u * x
-    # The conductance of a step has decayed alike behind each arrival.
-    np.testing.assert_allclose(
-        trace[at] / trace[at][0], np.array(expected) / expected[0], rtol=1e-6
+    # Ready, active and inactive resources by the equations of the model, in steps of 0.1 us.
+    fine = 1000
+    h = 0.1 / fine
+    stage = np.eye(3) + h * np.array(
+        [[0, 0, 1 / tau_rec], [0, -1 / tau_syn, 0], [0, 1 / tau_syn, -1 / tau_rec]]
     )
-    assert trace[at][0] == pytest.approx(0.01 * 0.3, rel=0.25)
-    assert expected[-1] != pytest.approx(expected[0], rel=0.2)
+    a_step = np.linalg.matrix_power(stage, fine)
+    resources, u, current, sent = np.array([1.0, 0.0, 0.0]), 0.0, 0.0, {}
+    expected = [0.0]
+    for step in range(1000):
+        if step in steps:
+            u += use * (1 - u)
+            part = u * resources[0]
+            resources += [-part, part, 0.0]
+            sent[step + 3] = 0.7 * part
+        current = current * np.exp(-0.1 / tau_syn) + sent.get(step, 0.0)
+        expected.append(current)
+        resources = a_step @ resources
+        u = u * np.exp(-0.1 / tau_facil) if tau_facil else 0.0
+    np.testing.assert_allclose(trace, expected, rtol=1e-3, atol=1e-6)
 
 
 def _script_with_everything() -> tuple[Any, list[np.ndarray[Any, Any]]]:

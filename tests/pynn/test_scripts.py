@@ -153,6 +153,17 @@ def test_parameters_are_read_and_set_in_populations_views_and_cells() -> None:
     assert len(set(cells.get("cm"))) == 5
 
 
+def test_cells_of_a_view_start_where_they_are_told() -> None:
+    sim.setup(timestep=0.1)
+    cells = sim.Population(4, sim.IF_curr_exp(), label="cells", initial_values={"v": -60.0})
+    cells[1:3].initialize(v=[-58.0, -57.0])
+    cells.record("v")
+    sim.run(0.1)
+    trace = cells.get_data().segments[0].analogsignals[0].magnitude
+    assert trace[0].tolist() == [-60.0, -58.0, -57.0, -60.0]
+    assert cells[1:4].initial_values["v"].tolist() == [-58.0, -57.0, -60.0]
+
+
 def test_initial_values_that_share_a_generator_are_those_of_pynn_brian2() -> None:
     def script(module: Any) -> dict[str, Any]:
         module.setup(timestep=0.1)
