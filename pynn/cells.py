@@ -69,17 +69,37 @@ COND_EXP = Shape(Kernel.EXPONENTIAL, True, MICRO, _CONDUCTANCES)
 COND_ALPHA = Shape(Kernel.ALPHA, True, MICRO, _CONDUCTANCES)
 
 
+_POSITIVE = {"cm", "tau_m", "tau_syn_E", "tau_syn_I", "tau_w", "delta_T"}
+_NOT_NEGATIVE = {"tau_refrac"}
+
+
 class SpikingCell(CodedModel):
     """What the graph needs of a cell with a membrane; PyNN's classes are mixed in."""
 
     shape: ClassVar[Shape]
+    units: ClassVar[dict[str, str]]
 
     def neuron(self, parameters: Values, initial: Values) -> Neuron:
         """The neuron of the graph for these parameters and initial values, in PyNN's units."""
         raise NotImplementedError(type(self).__name__)  # pragma: no cover - abstract
 
     def check(self, parameters: Values) -> None:
-        """Raise for parameters that make no cell."""
+        """Raise E1002, in the script's words, for parameters that make no cell."""
+        name = type(self).__name__
+        for parameter, held in parameters.items():
+            values = np.asarray(held, np.float64)
+            unit = self.units.get(parameter, "")
+            unit = f" {unit}" if unit not in ("", "dimensionless") else ""
+            if not np.isfinite(values).all():
+                wrong = values[~np.isfinite(values)][0]
+                raise fail("E1002", f"{parameter} of {name} is {wrong}; it must be finite", here())
+            low = 0.0 if parameter in _POSITIVE | _NOT_NEGATIVE else -np.inf
+            least = values.min(initial=np.inf)
+            if least < low or (least == low and parameter in _POSITIVE):
+                must = "positive" if parameter in _POSITIVE else "0 or more"
+                raise fail(
+                    "E1002", f"{parameter} of {name} is {least:g}{unit}; it must be {must}", here()
+                )
 
     def semantics(self, parameters: Values, at: Location) -> Semantics:
         """How it steps in the dialect of the script, which set its parameters ``at``."""
@@ -179,7 +199,7 @@ class _Leaky(SpikingCell):
         return _lif_semantics(self.shape, parameters, type(self).__name__, at)
 
 
-class _Upswing(SpikingCell):
+class _AdaptiveExponential(SpikingCell):
     """The adaptive exponential neuron."""
 
     def neuron(self, parameters: Values, initial: Values) -> Neuron:
@@ -253,13 +273,13 @@ class IF_cond_alpha(_Leaky, cells.IF_cond_alpha):
     shape = COND_ALPHA
 
 
-class EIF_cond_exp_isfa_ista(_Upswing, cells.EIF_cond_exp_isfa_ista):
+class EIF_cond_exp_isfa_ista(_AdaptiveExponential, cells.EIF_cond_exp_isfa_ista):
     __doc__ = cells.EIF_cond_exp_isfa_ista.__doc__
     translations = _identity(cells.EIF_cond_exp_isfa_ista)
     shape = Shape(Kernel.EXPONENTIAL, True, MICRO, _ADEX)
 
 
-class EIF_cond_alpha_isfa_ista(_Upswing, cells.EIF_cond_alpha_isfa_ista):
+class EIF_cond_alpha_isfa_ista(_AdaptiveExponential, cells.EIF_cond_alpha_isfa_ista):
     __doc__ = cells.EIF_cond_alpha_isfa_ista.__doc__
     translations = _identity(cells.EIF_cond_alpha_isfa_ista)
     shape = Shape(Kernel.ALPHA, True, MICRO, _ADEX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,12 @@ def setup(
     if not isinstance(begin, int | np.integer) or begin < 0:
         raise fail("E1002", f"seed is {begin!r}; it is an integer of 0 or more", here())
     options = {name: extra_params.pop(name) for name in known & extra_params.keys()}
+    ours = ("rung", "dialect", "seed", *sorted(known))
+    for name in extra_params:  # those of other simulators mean nothing here, and are no mistake
+        if close := get_close_matches(name, ours, n=1, cutoff=0.8):
+            raise fail(
+                "E1002", f"setup() has no option '{name}'", here(), f"did you mean {close[0]}?"
+            )
     if options and rung != "integer":
         raise fail("E1002", f"{min(options)} is an option of the rung integer", here())
     try:

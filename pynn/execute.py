@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from ..backends.reference.golden import run_golden
 from ..boards.board import Target
-from ..compiler.cli.console import Report
 from ..compiler.integer.executor import Executor
 from ..compiler.passes.legalise import Legalise
 from ..compiler.passes.quantise import Quantise
 from ..compiler.passes.spinnaker import spinnaker
+from ..compiler.progress import bars
 from ..ir.diagnostics import Diagnostics, fail
 from ..ir.events import Recording
 from ..ir.graph import Graph
@@ -140,7 +140,7 @@ def _run(
 ) -> Recording:
     stimulus = capture_stimulus(network, steps)
     if state.rung == "golden":
-        with Report(as_json=False).progress() as watch:
+        with bars() as watch:
             return run_golden(
                 network.graph,
                 stimulus,
@@ -153,7 +153,7 @@ def _run(
             )
     graph = integers(network.graph)
     record = [key for key in recorded if _in_integers(graph, *key)]
-    with Report(as_json=False).progress() as watch:
+    with bars() as watch:
         found = Executor(graph, state.seed).run(
             stimulus,
             populations=spiking,

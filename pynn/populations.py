@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pyNN import common
 from pyNN.models import BaseCellType
-from pyNN.parameters import ParameterSpace, simplify
+from pyNN.parameters import LazyArray, ParameterSpace, simplify
 
 from ..ir.diagnostics import fail
 from . import simulator
@@ -74,6 +74,14 @@ class _Cells:
         drawn = deepcopy(initial_values) if state.dialect == "brian2" else initial_values
         values = root.initial.setdefault(variable, np.zeros(root.size))
         values[self.places()] = drawn.evaluate(simplify=False)
+
+    def initialize(self, **initial_values: Any) -> None:
+        """Set what variables start with; ``initial_values`` has it afterwards, cell by cell."""
+        super().initialize(**initial_values)  # type: ignore[misc]
+        if isinstance(self, Population):  # a lazy array would draw anew at every reading
+            for variable in initial_values:
+                values = self.initial[variable].copy()
+                self.initial_values[variable] = LazyArray(values, shape=(self.size,))
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pyNN import common
-from pyNN.connectors import FixedProbabilityConnector
 
 from . import simulator
+from .connectors import FixedProbabilityConnector
 from .populations import Population
 from .projections import Projection
 from .synapses import StaticSynapse

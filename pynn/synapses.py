@@ -11,10 +11,9 @@ from pyNN.standardmodels import build_translations, synapses
 from ..ir.diagnostics import fail
 from ..ir.plasticity import Coincidence, Dependence, PairSTDP, Plasticity, Transmit
 from ..ir.short_term import TsodyksMarkram
+from .cells import MILLI
 from .simulator import state
 from .where import CodedModel, here
-
-MILLI = 1e-3
 
 
 def _minimum_delay() -> float:

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ...ir.diagnostics import Diagnostic, Severity
 from ..backend import Progress as Watcher
-from ..backend import no_progress
+from ..progress import bars
 
 _UNLIMITED = 10_000
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
@@ -69,18 +68,7 @@ class Report:
     @contextlib.contextmanager
     def progress(self) -> Iterator[Watcher]:
         """A progress bar on a terminal; silence in a pipe."""
-        if self.as_json or not sys.stderr.isatty():
-            yield no_progress
-            return
-        columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._err, transient=True) as bars:
-            tasks: dict[str, Any] = {}
-
-            def watch(stage: str, share: float) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=1.0)
-                bars.update(tasks[stage], completed=share)
-
+        with bars(self._err, silent=self.as_json) as watch:
             yield watch
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyNN.random import NumpyRNG, RandomDistribution
 
 import spikec.pynn as sim
 
@@ -114,3 +115,20 @@ def test_adex_spikes_at_v_spike_where_pynn_brian2_does_not() -> None:
     (ours,), (theirs,) = mine.signals.values(), other.signals.values()
     assert ours.max() > -40.4
     assert theirs.max() <= -40.4
+
+
+def test_initial_values_are_what_the_cells_start_with() -> None:
+    """Also where a distribution drew them, and however often they are read."""
+    sim.setup(timestep=0.1)
+    rng = NumpyRNG(seed=3)
+    populations = [sim.Population(5, sim.IF_curr_exp()) for _ in range(2)]
+    for population in populations:
+        population.initialize(v=RandomDistribution("uniform", (-70.0, -60.0), rng=rng))
+        population.record("v")
+    sim.run(1.0)
+    for population in populations:
+        read = [population.initial_values["v"].evaluate(simplify=False) for _ in range(2)]
+        trace = population.get_data().segments[0].analogsignals[0].magnitude
+        assert np.array_equal(read[0], read[1]) and np.array_equal(read[0], trace[0])
+    populations[0][1:3].initialize(v=-55.0)
+    assert populations[0][1:3].initial_values["v"].tolist() == [-55.0, -55.0]

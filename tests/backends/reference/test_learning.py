@@ -513,7 +513,7 @@ def test_which_weights_are_recorded() -> None:
 @pytest.mark.parametrize("codegen", ["numpy", pytest.param("standalone", marks=pytest.mark.slow)])
 def test_weights_of_every_step_are_those_of_runs_that_end_there(codegen: str) -> None:
     graph = taught(DELAYED, 3, 2)
-    more = {"record_weights": "steps", "codegen": codegen}
+    more: dict[str, Any] = {"record_weights": "steps", "codegen": codegen}
     steps = run(graph, LINE, TEACHER, **more)
     for p in DELAYED:
         assert steps.weights[p.name].shape == (3 * 20, 2, 3)
