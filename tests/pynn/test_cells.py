@@ -130,5 +130,6 @@ def test_initial_values_are_what_the_cells_start_with() -> None:
         read = [population.initial_values["v"].evaluate(simplify=False) for _ in range(2)]
         trace = population.get_data().segments[0].analogsignals[0].magnitude
         assert np.array_equal(read[0], read[1]) and np.array_equal(read[0], trace[0])
+    sim.reset()
     populations[0][1:3].initialize(v=-55.0)
     assert populations[0][1:3].initial_values["v"].tolist() == [-55.0, -55.0]
