@@ -84,7 +84,8 @@ class _Cells:
                 self.initial_values[variable] = LazyArray(values, shape=(self.size,))
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
-        return PopulationView(self, selector, label)
+        with coded(f"a view of '{self.label}'", (IndexError, ValueError, TypeError)):
+            return PopulationView(self, selector, label)
 
 
 class Assembly(common.Assembly):
@@ -132,6 +133,8 @@ class Population(_Cells, common.Population):
                 self.at,
                 "take the cells from the module that runs the script: sim.IF_curr_exp",
             )
+        if np.size(size) and np.prod(size) == 0:
+            raise fail("E1002", f"a population of {size} cells of {kind.__name__}", self.at)
         state.touched("the network")
         with coded(f"a population of {kind.__name__}", (ValueError, TypeError)):
             super().__init__(size, cellclass, *rest, **named)

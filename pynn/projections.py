@@ -272,7 +272,8 @@ class Projection(common.Projection):
         """Attributes of the synapses; E1002 for one that they do not have."""
         for name in [attribute_names] if isinstance(attribute_names, str) else attribute_names:
             self._known(name)
-        return super().get(attribute_names, *rest, **named)
+        with coded(f"projection '{self.label}'", (Exception,)):
+            return super().get(attribute_names, *rest, **named)
 
     def set(self, **attributes: Any) -> None:
         """Set attributes of the synapses; E1002 for one that they do not have."""

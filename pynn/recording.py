@@ -50,6 +50,22 @@ class Recorder(recording.Recorder):
         self.sampling_interval = interval
         state.version += 1
 
+    def get(self, *rest: Any, **named: Any) -> Any:
+        """What was recorded, as a Neo block; E1005 where nothing has run yet."""
+        if not state.running and next(iter(self.cache), None) is None:
+            raise fail(
+                "E1005",
+                f"'{self.population.label}' has no data: nothing has run",
+                here(),
+                "call run() first",
+            )
+        return super().get(*rest, **named)
+
+    def write(self, variables: Any, file: Any = None, *rest: Any, **named: Any) -> Any:
+        """Write what was recorded to a file; E1005 for a kind of file that Neo cannot write."""
+        with coded(f"'{self.population.label}' to {file!r}", (Exception,), "E1005"):
+            return super().write(variables, file, *rest, **named)
+
     def _clear_simulator(self) -> None:
         self.first = state.steps
 

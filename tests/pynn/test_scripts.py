@@ -269,3 +269,28 @@ def test_the_minimum_delay_is_the_shortest_there_is(delays: list[float], expecte
     assert sim.get_min_delay() == pytest.approx(expected)
     sim.setup(timestep=0.1, min_delay=0.3)
     assert sim.get_min_delay() == 0.3
+
+
+def test_a_current_injected_twice_counts_twice_and_begins_anew_at_a_reset() -> None:
+    def script(sim: Any, times: int, twice: bool) -> np.ndarray[Any, Any]:
+        sim.setup(timestep=0.1)
+        cells = sim.Population(2, sim.IF_curr_exp(v_thresh=0.0))
+        source = sim.DCSource(amplitude=0.1 if twice else 0.2, start=2.0, stop=8.0)
+        for _ in range(1 + twice):
+            source.inject_into(cells[0:1])
+        cells.record("v")
+        for _ in range(times):
+            source.amplitude = 0.1 if twice else 0.2
+            sim.run(4.0)
+            source.amplitude = 0.3 if twice else 0.6
+            sim.run(6.0)
+            if times > 1:
+                sim.reset()
+        segments = cells.get_data().segments
+        return np.array([segment.analogsignals[0].magnitude for segment in segments[:times]])
+
+    once = script(sim, 1, False)
+    assert np.array_equal(script(sim, 1, True), once)
+    assert np.ptp(once[0][:, 0]) > 1.0 and np.ptp(once[0][:, 1]) < 1e-9
+    # A reset keeps the amplitude of its moment until the script says another.
+    assert np.array_equal(script(sim, 3, True), np.repeat(once, 3, axis=0))

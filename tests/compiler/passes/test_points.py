@@ -601,3 +601,47 @@ def test_a_dead_population_is_removed_and_not_refused() -> None:
         outputs=(Output("o", "alive"),),
     )
     assert [p.name for p in legal(graph).populations] == ["alive"]
+
+
+@pytest.mark.parametrize(
+    ("reset", "comparison", "refused"),
+    [
+        (-49e-3, Comparison.GREATER, True),
+        (-50e-3, Comparison.GREATER, False),
+        (-50e-3, Comparison.GREATER_EQUAL, True),
+        (-51e-3, Comparison.GREATER_EQUAL, False),
+    ],
+)
+def test_old_deltas_need_a_reset_that_does_not_spike(
+    reset: float, comparison: Comparison, refused: bool
+) -> None:
+    """At rest where it was reset, but above its threshold, a neuron would spike a step early."""
+    at = real(reset)
+    neuron = PointLIF(real(20e-3), real(1e-9), at, real(-50e-3), at, real(0.0), at, (delta("exc"),))
+    graph = feed(neuron, replace(OLD, comparison=comparison), "exc")
+    if not refused:
+        legal(graph)
+        return
+    with pytest.raises(SpikecError) as caught:
+        legal(graph)
+    assert "loses deltas" in str(caught.value)
+
+
+def test_an_unused_conductance_holds_currents_before_and_after_lowering() -> None:
+    """Then the equation is no longer linear, and the current of a step is held through it."""
+    rest = real(-65e-3)
+    neuron = PointLIF(
+        *(real(20e-3), real(1e-9), rest, real(-40e-3), rest),
+        v_init=rest,
+        receptors=(exponential("exc"), Receptor("open", tau=real(5e-3), reversal=real(0.0))),
+    )
+    propagated = Semantics(
+        decay=Decay.EXPONENTIAL, gain=Gain.PROPAGATED, current=Current.NEW, reset=Reset.VALUE
+    )
+    graph = feed(neuron, propagated, "exc", weight=0.5e-9)
+    line = np.zeros((1, 12, 1), np.int64)
+    line[0, [1, 4]] = 1
+    stimulus = Stimulus({"lines": Events.from_dense(line)})
+    wanted, got = golden(graph, stimulus), golden(legal(graph), stimulus)
+    v, w = (run.states["cells", "v"] for run in (wanted, got))
+    assert np.ptp(v) > 1e-4 and np.abs(v - w).max() <= CLOSE
