@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiler.backend import need as _need
+
+_need("pyNN", "pynn", "spikec.pynn")  # before the first import that fails without it
+
 from pyNN import connectors as _connectors
 from pyNN import errors, random, space
 from pyNN import standardmodels as _models

@@ -1,6 +1,8 @@
 """What a script gets wrong is a coded error that names the script's file and line."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -317,3 +319,10 @@ def test_a_refused_line_changes_nothing() -> None:
             wrong()
     assert sim.capture() == before
     assert list(noise.get("rate", simplify=False)) == [20.0, 20.0]
+
+
+def test_without_pynn_it_is_told_how_to_get_it() -> None:
+    script = "import sys; sys.modules['pyNN'] = None; import spikec.pynn"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "E0601" in done.stderr and "pip install 'spikec[pynn]'" in done.stderr
