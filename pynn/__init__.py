@@ -28,7 +28,7 @@ from pyNN.space import Space
 from pyNN.standardmodels import StandardCellType
 
 from ..ir.diagnostics import fail as _fail
-from .capture import capture, stimulus
+from .capture import capture, save, stimulus
 from .cells import (
     EIF_cond_alpha_isfa_ista,
     EIF_cond_exp_isfa_ista,
@@ -151,6 +151,7 @@ __all__ = [
     "run",
     "run_for",
     "run_until",
+    "save",
     "set",
     "setup",
     "space",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -11,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pyNN import common
 
+from ..compiler.files import write_file
+from ..compiler.stimulus import LabelledStimulus, stimulus_bytes
 from ..ir.connections import Connection, Dense, OneToOne, Sparse
 from ..ir.events import Events, Stimulus
 from ..ir.graph import Graph, Input, Output
@@ -19,6 +22,7 @@ from ..ir.graph import Projection as Synapses
 from ..ir.neurons import CURRENT
 from ..ir.plasticity import Plasticity
 from ..ir.short_term import TsodyksMarkram
+from ..ir.text import text
 from .cells import EXCITATORY, MILLI, NANO, SourceCell, kernel_factor
 from .electrodes import CurrentSource
 from .populations import Population
@@ -333,3 +337,16 @@ def capture() -> Graph:
 def stimulus(simtime: float) -> Stimulus:
     """What the sources of the script send in its first ``simtime`` ms."""
     return capture_stimulus(capture_network(), round(simtime / state.dt))
+
+
+def save(path: str | Path, simtime: float) -> None:
+    """Write the graph, and what its sources send in the first ``simtime`` ms, as files.
+
+    ``path`` gets the endings ``.spk`` and ``.npz``: what ``spikec compile`` and ``spikec run``
+    take. E0604 where a file cannot be written.
+    """
+    network = capture_network()
+    sent = capture_stimulus(network, round(simtime / state.dt))
+    place = Path(path)
+    write_file(place.with_name(f"{place.name}.spk"), text(network.graph).encode())
+    write_file(place.with_name(f"{place.name}.npz"), stimulus_bytes(LabelledStimulus(sent)))

@@ -95,8 +95,6 @@ class Assembly(common.Assembly):
 
 
 class PopulationView(_Cells, common.PopulationView):
-    """Some of the cells of a population."""
-
     __doc__ = common.PopulationView.__doc__
     _assembly_class = Assembly
     _simulator = simulator

@@ -55,7 +55,6 @@ class Projection(common.Projection):
     units, one number where all synapses share it; delays are whole steps.
     """
 
-    __doc__ = common.Projection.__doc__
     _simulator = simulator
     _static_synapse_class = StaticSynapse
 

@@ -13,12 +13,12 @@ from ...ir.diagnostics import fail
 from ..artifact import load_artifact
 from ..backend import CoSimulationRequest, find_profiler
 from ..compare import accuracy, compare
+from ..files import write_file
 from ..ladder import check_stimulus, quantised, run_rung
 from ..reporting import cosim_report
 from ..stimulus import load_stimulus, recording_writer
 from .console import Report, many
 from .ladder import folder_argument, write_report
-from .model import write_file
 from .options import (
     FACTOR,
     TICK,

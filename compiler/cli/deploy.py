@@ -10,11 +10,11 @@ import click
 from ...ir.diagnostics import fail
 from ..artifact import load_artifact
 from ..backend import Deployment, find_deployer
+from ..files import write_file
 from ..ladder import INTEGER, learns, quantised, run_rung
 from ..stimulus import load_stimulus, recording_writer
 from .console import Report
 from .ladder import judge, tell_recording
-from .model import write_file
 from .options import json_option, learning_option, samples_option, steps_option
 
 DEVICE = "device"

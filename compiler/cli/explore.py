@@ -21,10 +21,10 @@ from ..explore.run import Exploration, Plan, explore, summary
 from ..explore.search import METHODS, usual_budget
 from ..explore.space import Space, read_space
 from ..explore.workers import start_workers
+from ..files import write_file
 from ..report.style import available
 from ..stimulus import load_stimulus
 from .console import Report
-from .model import write_file
 from .options import (
     json_option,
     read_model,

@@ -17,6 +17,7 @@ from ..artifact import Artifact, load_artifact
 from ..backend import Outcome, find_rung, rungs_of
 from ..compare import accuracy
 from ..compare import compare as compare_recordings
+from ..files import write_file
 from ..ladder import (
     check_populations,
     is_program,
@@ -29,7 +30,6 @@ from ..ladder import (
 from ..reporting import ladder_report
 from ..stimulus import LabelledStimulus, load_stimulus, recording_writer
 from .console import Report
-from .model import write_file
 from .options import (
     json_option,
     learning_option,

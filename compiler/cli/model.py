@@ -14,7 +14,7 @@ import click
 from ...boards.board import Target
 from ...boards.machine import CAPACITIES
 from ...ir.connections import stages
-from ...ir.diagnostics import Diagnostics, Location, SpikecError, fail
+from ...ir.diagnostics import Diagnostics, SpikecError, fail
 from ...ir.dialects import DIALECTS
 from ...ir.graph import Graph
 from ...ir.text import digest, text
@@ -25,6 +25,7 @@ from ..compare import accuracy
 from ..compare import compare as compare_recordings
 from ..compile import Compilation, compile_graph, pipeline
 from ..connectivity import synapse_count
+from ..files import write_file
 from ..integer.executor import Executor
 from ..passes.base import run_pipeline
 from ..passes.legalise import Legalise
@@ -158,32 +159,6 @@ def _plot(graph: Graph, path: Path) -> None:
     if form not in ("svg", "png"):
         raise fail("E0707", f"--plot writes .svg or .png, not '{path.name}'")
     write_file(path, plot_graph(graph, form="svg" if form == "svg" else "png"))
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write one file whole or not at all; E0604 when the place refuses."""
-    if not path.name:
-        raise fail("E0604", "cannot write: this is a folder", Location(str(path)))
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        make_folder(path.parent)
-        try:
-            draft.write_bytes(data)
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise fail("E0604", f"cannot write: {error.strerror}", Location(str(path))) from None
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it; E0604 when the place refuses."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        what = error.strerror or type(error).__name__
-        raise fail("E0604", f"cannot make the folder: {what}", Location(str(path))) from None
 
 
 class _Cores(click.ParamType[int | None]):

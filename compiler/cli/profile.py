@@ -13,12 +13,12 @@ from ...boards.quantity import engineering
 from ...ir.diagnostics import fail
 from ..artifact import Artifact, load_artifact
 from ..backend import Outcome, ProfileRequest, find_profiler, rungs_of
+from ..files import make_folder, write_file
 from ..ladder import check_stimulus, is_program, quantised, run_rung
 from ..reporting import ladder_report, profile_report
 from ..stimulus import LabelledStimulus, load_stimulus
 from .console import Report, many
 from .ladder import folder_argument, write_report
-from .model import make_folder, write_file
 from .options import TICK, json_option, samples_option, steps_option, stimulus_option
 
 if TYPE_CHECKING:

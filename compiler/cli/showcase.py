@@ -16,13 +16,13 @@ from ..compare import accuracy
 from ..compare import compare as compare_recordings
 from ..compile import compile_graph
 from ..demo.digits import train_digits
+from ..files import make_folder, write_file
 from ..ladder import network, quantised, run_rung
 from ..passes.quantise import Quantise
 from ..reporting import compile_report, ladder_report
 from ..stimulus import stimulus_bytes
 from .console import Report
 from .ladder import judge, run_ladder
-from .model import make_folder, write_file
 from .options import json_option, read_model
 from .profile import cycle_profile
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from spikec.backends.reference.golden import run_golden
 from spikec.compiler.backend import need
-from spikec.compiler.cli.model import write_file
+from spikec.compiler.files import write_file
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
 from spikec.compiler.passes.spinnaker import spinnaker

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from spikec.backends.reference.golden import run_golden
 from spikec.compiler.backend import need
-from spikec.compiler.cli.model import write_file
+from spikec.compiler.files import write_file
 from spikec.ir.connections import Dense, OneToOne
 from spikec.ir.diagnostics import SpikecError, fail
 from spikec.ir.events import Events, Stimulus

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from pyNN.random import NumpyRNG, RandomDistribution
 
-from spikec.compiler.cli.model import write_file
+from spikec.compiler.files import write_file
 from spikec.ir.diagnostics import SpikecError, fail
 
 Real = npt.NDArray[np.float64]

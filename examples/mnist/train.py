@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from spikec.compiler.cli.model import make_folder, write_file
 from spikec.compiler.demo.mnist import WHITE, load_split, train_mnist
 from spikec.compiler.demo.spiking_mlp import Settings
+from spikec.compiler.files import make_folder, write_file
 from spikec.compiler.frontends.nir import write_nir
 from spikec.compiler.stimulus import stimulus_bytes
 from spikec.ir.diagnostics import SpikecError

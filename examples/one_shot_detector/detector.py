@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from spikec.backends.reference.golden import run_golden
 from spikec.compiler.backend import need
-from spikec.compiler.cli.model import write_file
+from spikec.compiler.files import write_file
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
 from spikec.compiler.report.style import INK, MUTED, WINNER, style, to_bytes

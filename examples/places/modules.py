@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from spikec.backends.reference.golden import run_golden
 from spikec.compiler.backend import find_target, need
-from spikec.compiler.cli.model import write_file
 from spikec.compiler.compile import Compilation, compile_graph
+from spikec.compiler.files import write_file
 from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.connections import Dense, OneToOne
 from spikec.ir.diagnostics import SpikecError, fail

@@ -28,10 +28,10 @@ import numpy.typing as npt
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import Progress, find_target, need
 from spikec.compiler.cli.console import Report
-from spikec.compiler.cli.model import make_folder, write_file
 from spikec.compiler.compare import accuracy, compare
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.demo.digits import LEVELS, SPLIT_SEED, TEST_SHARE
+from spikec.compiler.files import make_folder, write_file
 from spikec.compiler.ladder import run_rung
 from spikec.compiler.passes.quantise import Quantise
 from spikec.compiler.report.style import INK, MUTED, PHASES, WINNER, style, to_bytes

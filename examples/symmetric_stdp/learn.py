@@ -30,8 +30,8 @@ import numpy.typing as npt
 from spikec.backends.reference.golden import run_golden
 from spikec.compiler.backend import need
 from spikec.compiler.cli.console import Report
-from spikec.compiler.cli.model import write_file
 from spikec.compiler.demo.digits import LEVELS, SPLIT_SEED, TEST_SHARE
+from spikec.compiler.files import write_file
 from spikec.compiler.report.style import WINNER, style, to_bytes
 from spikec.ir.connections import Dense
 from spikec.ir.diagnostics import SpikecError

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pyNN.random import NumpyRNG, RandomDistribution
 
 from spikec.compiler.backend import need
-from spikec.compiler.cli.model import write_file
+from spikec.compiler.files import write_file
 from spikec.ir.diagnostics import SpikecError, fail
 
 Spikes = list[npt.NDArray[np.float64]]  # the times of each neuron, in ms

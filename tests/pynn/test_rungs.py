@@ -1,6 +1,7 @@
 """A script on the rungs that it may choose."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from pyNN.random import NumpyRNG
 
 import spikec.pynn as sim
+from spikec.compiler.cli.main import invoke
+from spikec.compiler.stimulus import load_recording
 from spikec.ir.diagnostics import SpikecError
 
 Trains = list[np.ndarray[Any, Any]]
@@ -99,3 +102,16 @@ def test_a_variable_without_a_unit_is_not_recorded() -> None:
     with pytest.raises(SpikecError) as caught:
         cells.get_data()
     assert caught.value.diagnostics[0].code == "E1005"
+
+
+def test_what_is_saved_compiles_and_runs_to_the_same_spikes(tmp_path: Path) -> None:
+    golden, _ = script()
+    sim.save(tmp_path / "net", 200.0)
+    built, recorded = tmp_path / "built", tmp_path / "recorded.npz"
+    assert invoke(["compile", str(tmp_path / "net.spk"), "-t", "null", "-o", str(built)]) == 0
+    run = ["run", str(built), "--on", "golden", "-s", str(tmp_path / "net.npz")]
+    assert invoke([*run, "-o", str(recorded)]) == 0
+    events = load_recording(recorded).spikes["cells"]
+    found = [events.step[events.index == cell] * 1.0 for cell in range(CELLS)]
+    assert same(golden, found) == 1.0
+    assert sum(train.size for train in found) > 3 * CELLS
