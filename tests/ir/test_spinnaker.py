@@ -121,7 +121,7 @@ def test_projections_out_of_range(changes: Any, code: str, message: str) -> None
 
 
 def test_receptors() -> None:
-    missing = "'w' ends at the receptor 'None'; 'p' has excitatory, inhibitory"
+    missing = "'w' ends at no receptor; 'p' has excitatory, inhibitory"
     assert said(graph(receptor=None)) == [("E0211", missing)]
     with pytest.raises(SpikecError) as caught:
         verify(graph(receptor="exitatory"))

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import brian2
 import numpy as np
 import numpy.typing as npt
 
+import spikec.pynn as ours
+from spikec.backends.reference.session import load_brian
+
+# It leaves the signals, hooks and warnings of the process as they were; a plain import does not.
+brian2 = load_brian()
 with warnings.catch_warnings():
     # Escapes like "\d" in docstrings of PyNN; they warn where its files are compiled first.
     warnings.simplefilter("ignore")
     import pyNN.brian2 as theirs
-
-import spikec.pynn as ours
 
 __all__ = ["Run", "assert_equal", "data_of", "ours", "run_twice", "theirs"]
 

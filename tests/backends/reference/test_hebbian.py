@@ -140,7 +140,7 @@ def cases(draw: st.DrawFn) -> tuple[Graph, Real, Any, Real, list[bool]]:
     return graph, h, present, line, [draw(st.booleans()), True]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(cases())
 def test_weights_and_residual_are_those_of_the_definition(
     case: tuple[Graph, Real, Any, Real, list[bool]],

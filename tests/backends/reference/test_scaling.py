@@ -127,7 +127,7 @@ def defined(
 
 
 @pytest.mark.parametrize("occasion", Occasion)
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_it_is_what_its_definition_says(occasion: Occasion, data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))

@@ -188,7 +188,7 @@ def cases(draw: st.DrawFn) -> tuple[PairSTDP, int, bool, dict[str, Any], list[bo
     return rule, delay, draw(st.booleans()), trains, [draw(st.booleans()), True]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(cases())
 def test_weights_are_those_of_the_definition(
     case: tuple[PairSTDP, int, bool, dict[str, Any], list[bool]],
