@@ -181,9 +181,14 @@ def __getattr__(name: str) -> Any:
     kin = [thing for thing in globals() if thing[:1].isupper()]
     close = get_close_matches(name, kin, n=1)
     what = "is a model of PyNN that spikec.pynn does not have" if there else "is no model of PyNN"
+    kinds = ("Connector", "Synapse", "Source", "Dependence", "Rule")
+    kind = next((kind for kind in kinds if name.endswith(kind)), None)
+    alike = list_standard_models()
+    if kind is not None:
+        alike = sorted(thing for thing in __all__ if thing.endswith(kind) and thing != kind)
     raise _fail(
         "E1001",
-        f"{name} {what}; cells: {', '.join(list_standard_models())}",
+        f"{name} {what}; there are {', '.join(alike)}",
         _here(),
         f"did you mean {close[0]}?" if close else None,
     )

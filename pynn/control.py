@@ -11,7 +11,7 @@ from pyNN import common
 from pyNN.recording import get_io
 
 from ..compiler.passes.quantise import Quantise
-from ..ir.diagnostics import fail
+from ..ir.diagnostics import SpikecError, fail
 from . import simulator
 from .simulator import state
 from .where import here
@@ -53,6 +53,12 @@ def setup(
             )
     if options and rung != "integer":
         raise fail("E1002", f"{min(options)} is an option of the rung integer", here())
+    try:
+        Quantise(**options).check()
+    except SpikecError as error:
+        raise fail("E1002", error.diagnostics[0].message, here()) from error
+    except TypeError as error:
+        raise fail("E1002", f"setup(): {error}", here()) from error
     try:
         common.setup(timestep, min_delay, **extra_params)
     except Exception as error:  # PyNN raises nothing more specific

@@ -87,6 +87,8 @@ CASES = {
     "time constant that is set": (CELLS, "cells.set(tau_m=0.0)", "E1002", "it must be positive"),
     "capacity": (CELLS, "cells.set(cm=numpy.nan)", "E1002", "cm of IF_curr_exp is nan"),
     "refractory period": (CELLS, "cells.set(tau_refrac=-1.0)", "E1002", "tau_refrac"),
+    "bits of a weight": ("", "sim.setup(rung='integer', weight_bits=100)", "E1002", "weight_bits"),
+    "option that is a word": ("", "sim.setup(rung='integer', weight_bits='8')", "E1002", "setup"),
     "option with a typing error": ("", "sim.setup(runng='integer')", "E1002", "runng"),
     "no cells": ("", "sim.Population(0, sim.IF_curr_exp())", "E1002", "0 cells"),
     "view of cells there are not": (CELLS, "cells[[9]]", "E1002", "a view of 'cells'"),
