@@ -58,7 +58,7 @@ def entries(
     """Pre, post and weight of every synapse, zeros too, in the order of the flattened weights."""
     pre, post = places(stage)
     weight = np.broadcast_to(stage.weight.ravel(), pre.shape)
-    return pre.astype(np.int32), post.astype(np.int32), weight
+    return pre, post, weight
 
 
 def synapses(

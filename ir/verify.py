@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
 from math import isfinite, prod
@@ -408,18 +408,7 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         **{name: factor.limits(bits) for name, factor in FACTORS.items()},
         "jump": (state.low, state.high),
     }
-    for parameter, (low, high) in ranges.items():
-        value = getattr(neuron, parameter)
-        if value is None:
-            continue
-        _parameter_shape(population, parameter, value, found)
-        if value.size and (value.min() < low or value.max() > high):
-            found.add(
-                "E0205",
-                f"'{name}': {parameter} spans {value.min()} to {value.max()}, outside "
-                f"{low} to {high}",
-                at,
-            )
+    _within(population, ranges, found)
     if neuron.shift < 0:
         found.add("E0205", f"'{name}': shift is {neuron.shift}, it must be at least 0", at)
     if not (isfinite(neuron.scale) and neuron.scale > 0):
@@ -441,6 +430,24 @@ def _integer(population: Population, neuron: IntegerNeuron, found: Diagnostics) 
         _spike_count(population, neuron, neuron.max_spikes, found)
 
 
+def _within(
+    population: Population, ranges: Mapping[str, tuple[int, int]], found: Diagnostics
+) -> None:
+    """The whole numbers of a neuron that are there: their shapes, and their ranges."""
+    for parameter, (low, high) in ranges.items():
+        value = getattr(population.neuron, parameter)
+        if value is None:
+            continue
+        _parameter_shape(population, parameter, value, found)
+        if value.size and (value.min() < low or value.max() > high):
+            found.add(
+                "E0205",
+                f"'{population.name}': {parameter} spans {value.min()} to {value.max()}, outside "
+                f"{low} to {high}",
+                population.at,
+            )
+
+
 def _spinnaker(population: Population, neuron: SpinnakerLIF, found: Diagnostics) -> None:
     name, at = population.name, population.at
     state, decay = (S1615.low, S1615.high), (0, U032.high)
@@ -450,16 +457,7 @@ def _spinnaker(population: Population, neuron: SpinnakerLIF, found: Diagnostics)
         "r": (0, S1615.high),
         "refractory": (0, S1615.high),
     }
-    for parameter, (low, high) in ranges.items():
-        value = getattr(neuron, parameter)
-        _parameter_shape(population, parameter, value, found)
-        if value.size and (value.min() < low or value.max() > high):
-            found.add(
-                "E0205",
-                f"'{name}': {parameter} spans {value.min()} to {value.max()}, outside "
-                f"{low} to {high}",
-                at,
-            )
+    _within(population, ranges, found)
     for parameter in ("shift_e", "shift_i"):
         shift = getattr(neuron, parameter)
         if not 0 <= shift <= MAX_RING_SHIFT:

@@ -180,19 +180,26 @@ def kernel_factor(cell: SpikingCell, parameters: Values, receptor: str) -> Any:
     return -np.expm1(-state.dt / tau) * tau / state.dt
 
 
+def _membrane(shape: Shape, parameters: Values, initial: Values) -> dict[str, Any]:
+    """What every cell with a leak has: all of a `PointLIF` but the potential where it spikes."""
+    return {
+        "tau_mem": _si(parameters["tau_m"], MILLI),
+        "capacity": _si(parameters["cm"], NANO),
+        "v_leak": _si(parameters["v_rest"], MILLI),
+        "v_reset": _si(parameters["v_reset"], MILLI),
+        "i_offset": _si(parameters["i_offset"], NANO),
+        "v_init": _si(initial["v"], MILLI),
+        "receptors": _receptors(shape, parameters, initial),
+    }
+
+
 class _Leaky(SpikingCell):
     """Leaky integrate and fire, whatever its synapses."""
 
     def neuron(self, parameters: Values, initial: Values) -> Neuron:
         return PointLIF(
-            tau_mem=_si(parameters["tau_m"], MILLI),
-            capacity=_si(parameters["cm"], NANO),
-            v_leak=_si(parameters["v_rest"], MILLI),
+            **_membrane(self.shape, parameters, initial),
             v_threshold=_si(parameters["v_thresh"], MILLI),
-            v_reset=_si(parameters["v_reset"], MILLI),
-            i_offset=_si(parameters["i_offset"], NANO),
-            v_init=_si(initial["v"], MILLI),
-            receptors=_receptors(self.shape, parameters, initial),
         )
 
     def semantics(self, parameters: Values, at: Location) -> Semantics:
@@ -204,14 +211,8 @@ class _AdaptiveExponential(SpikingCell):
 
     def neuron(self, parameters: Values, initial: Values) -> Neuron:
         return AdEx(
-            tau_mem=_si(parameters["tau_m"], MILLI),
-            capacity=_si(parameters["cm"], NANO),
-            v_leak=_si(parameters["v_rest"], MILLI),
+            **_membrane(self.shape, parameters, initial),
             v_threshold=_si(parameters["v_spike"], MILLI),
-            v_reset=_si(parameters["v_reset"], MILLI),
-            i_offset=_si(parameters["i_offset"], NANO),
-            v_init=_si(initial["v"], MILLI),
-            receptors=_receptors(self.shape, parameters, initial),
             v_rheobase=_si(parameters["v_thresh"], MILLI),
             slope=_si(parameters["delta_T"], MILLI),
             tau_w=_si(parameters["tau_w"], MILLI),

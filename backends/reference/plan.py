@@ -242,9 +242,8 @@ def make_plan(
     }
     single |= {population.name: population.single for population in graph.populations}
     place = {line.name: -1 - k for k, line in enumerate(graph.inputs)}
-    late = {population.name: arrives_late(population) for population in graph.populations}
     for population in graph.populations:
-        if late[population.name] and population.lag:
+        if arrives_late(population) and population.lag:
             raise fail(
                 "E0301",
                 f"'{population.name}' has a lag of {population.lag} steps, and takes what arrives "

@@ -48,18 +48,10 @@ class SpinnakerBackend:
         E1101 to E1108 for what PyNN, or the target's simulator, cannot do. Findings that refuse
         nothing are added to ``options["found"]``.
         """
+        from ...compiler.stimulus import LabelledStimulus, stimulus_bytes
         from .checks import check
         from .model import network
-        from .program import (
-            DATA,
-            README,
-            SCRIPT,
-            STIMULUS,
-            archive,
-            readme,
-            script,
-            stimulus_arrays,
-        )
+        from .program import DATA, README, SCRIPT, STIMULUS, archive, readme, script
 
         chosen, _ = TARGETS[target.name]
         found = network(graph)
@@ -86,7 +78,7 @@ class SpinnakerBackend:
         }
         stimulus = options.get("stimulus")
         if stimulus is not None:
-            files[STIMULUS] = archive(stimulus_arrays(stimulus))
+            files[STIMULUS] = stimulus_bytes(LabelledStimulus(stimulus))
         return Emission(files, {"simulator": chosen, "simulators": facts}, {})
 
     def run(self, rung: str, run: Run) -> Outcome:

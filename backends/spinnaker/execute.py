@@ -17,12 +17,12 @@ import numpy as np
 
 from ...compiler.backend import Outcome, Requirement, Run, installed_version
 from ...compiler.ladder import network
-from ...compiler.stimulus import load_recording
+from ...compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
 from ...ir.diagnostics import fail
 from ...ir.events import Recording
 from ...ir.neurons import CURRENT
 from ..fpga.process import StageFailed, StageTimedOut, run_stage
-from .program import DATA, SCRIPT, STIMULUS, archive, stimulus_arrays
+from .program import DATA, SCRIPT, STIMULUS
 from .simulators import BRIAN2, NEST, SIMULATORS, SPINNAKER
 
 # What names the Python of a simulator; without it, this one.
@@ -116,7 +116,7 @@ def run_program(rung: str, run: Run) -> Outcome:
         place = Path(folder)
         for name in (SCRIPT, DATA):
             (place / name).write_bytes(run.artifact.files[name])
-        (place / STIMULUS).write_bytes(archive(stimulus_arrays(run.stimulus)))
+        (place / STIMULUS).write_bytes(stimulus_bytes(LabelledStimulus(run.stimulus)))
         _run(rung, title, python, place)
         recording = load_recording(place / "recording.npz")
         if rung == SPINNAKER and _is_virtual(place / "home" / CONFIGURATION):

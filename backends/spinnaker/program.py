@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...ir.events import Stimulus
 from ...ir.plasticity import Dependence
 from .cells import MILLI, Cell
 from .checks import delay_slots, delay_stages, neurons_per_core, scales
@@ -465,15 +464,6 @@ def archive(arrays: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
-
-
-def stimulus_arrays(stimulus: Stimulus) -> dict[str, Any]:
-    """The events of every input, in the form of every stimulus of spikec."""
-    arrays: dict[str, Any] = {"samples": stimulus.samples, "steps": stimulus.steps}
-    for name, events in stimulus.inputs.items():
-        for part in ("sample", "step", "index", "value"):
-            arrays[f"{name}.{part}"] = getattr(events, part)
-    return arrays
 
 
 # -- the page ------------------------------------------------------------------------------------
