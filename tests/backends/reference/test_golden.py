@@ -440,6 +440,7 @@ def test_errors_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failing_tool_is_quoted(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SpikecError, match="ended with code 3:\nno such header"):
         session._call(["sh", "-c", "echo no such header; exit 3"], tmp_path)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
