@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .connections import Connection, Delay, Shape, Sparse, stages
+from .connections import Connection, Delay, Dense, OneToOne, Shape, Sparse, stages, synapses
 from .diagnostics import NOWHERE, Location
 from .homeostasis import AdaptiveThreshold
 from .neurons import Emission, IntegerNeuron, Neuron, Threshold
@@ -72,12 +72,19 @@ class Population(Record):
         return self.semantics.max_spikes == 1 or isinstance(neuron, Threshold)
 
 
+TIE_BITS = 24
+
+
 @dataclass(frozen=True, eq=False)
 class Tied(Record):
     r"""Weights that are another projection's: :math:`w = s\, W` or :math:`s\, W^T`.
 
     ``projection`` names the other one, W are its weights at the end of the step before, s =
     ``scale``. With ``transpose`` a synapse from i to j has the weight of the one from j to i.
+
+    Between integer weights w is :math:`s\,W` rounded to the nearest even and saturated to the bits
+    of a weight, W with the bits that it has below its unit, and s of at most `TIE_BITS` significant
+    bits.
     """
 
     projection: str
@@ -87,6 +94,18 @@ class Tied(Record):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "scale", float(self.scale))
+
+
+def tied_weight(
+    stage: Dense | Sparse | OneToOne, source: Dense | Sparse | OneToOne, tied: Tied
+) -> npt.NDArray[Any]:
+    """The weights of ``stage``, which has the synapses of ``source``, as ``tied`` says."""
+    pre, post = synapses(stage)
+    i, j = synapses(source)[:: -1 if tied.transpose else 1]
+    values = tied.scale * np.ravel(source.weight)[np.lexsort((j, i))]
+    weight = np.zeros(pre.size, stage.weight.dtype)
+    weight[np.lexsort((post, pre))] = np.rint(values) if weight.dtype.kind == "i" else values
+    return weight.reshape(stage.weight.shape)
 
 
 @dataclass(frozen=True, eq=False)

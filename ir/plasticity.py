@@ -1,7 +1,7 @@
 r"""Plasticity: how the spikes of a projection change its weights.
 
 `PairSTDP`, `TripletSTDP`, `ThreeFactorSTDP` and `Hebbian` are rules in real numbers, with times of
-their own; `IntegerPairSTDP` is the first in whole numbers: see there. A step t of a plastic
+their own, and those in whole numbers (`ir.integer_plasticity`) have the same. A step t of a plastic
 projection from neurons i to neurons j under any other rule:
 
 1. For every pre event, in ascending order of i: synapse (i, j) transmits :math:`w_{ij}` times the
@@ -31,7 +31,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -46,13 +46,7 @@ LFSR_TAPS = 0x80200003
 
 MAX_WEIGHT = (1 << 31) - 1
 MAX_WEIGHT_BITS = 32
-MAX_SCALED_BITS = 28
-MAX_SCALED = 1 << 17  # of a rail where amplitude, trace and weight are multiplied
 MAX_TRACE_BITS = 16
-# Of `IntegerPairSTDP`, which no hardware holds: trace and factor make 60 bits, amplitude, trace and
-# the distance from a rail 62.
-MAX_PAIR_BITS = 36
-MAX_PAIR_SHIFT = 60
 FACTOR_BITS = 24
 MAX_AMPLITUDE = (1 << 16) - 1
 MAX_SHIFT = 31
@@ -744,68 +738,6 @@ class Hebbian(Rule):
             yield f"eta is {self.eta}; it must be finite"
 
 
-@dataclass(frozen=True, eq=False)
-class IntegerPairSTDP(TwoTraces):
-    r"""`PairSTDP` in whole numbers, with a trace :math:`x_i` of each pre, :math:`y_j` of each post
-    neuron.
-
-    .. math::
-        w_{ij} &\leftarrow \mathrm{clamp}(w_{ij} + o_\mathrm{pre} + s_\mathrm{pre} f_\mathrm{pre}
-        (y_j)) \quad\text{when a spike of } i \text{ is at the synapse} \\
-        w_{ij} &\leftarrow \mathrm{clamp}(w_{ij} + o_\mathrm{post} + s_\mathrm{post}
-        f_\mathrm{post}(x_i)) \quad\text{when one of } j \text{ is}
-
-    Spikes are at the synapse when `PairSTDP` says. Of the spikes of one step the pre ones send and
-    change weights (P) and enter their traces (X), the post ones change weights (Q) and enter theirs
-    (Y), each for all neurons in ascending order, in the order P X Q Y under ``coincidence``
-    potentiate, Q Y P X under depress, P Q X Y under none and X Y P Q under both. Then traces decay.
-
-    Where its amplitude depends on the weight (``MULTIPLICATIVE``: ``dependence`` at a post spike,
-    ``depression``, or ``dependence`` where that is ``None``, at a pre spike), f is
-    :math:`\mathrm{round}(\mathrm{amplitude}\; x\, g / 2^\mathrm{shift})`, or without x for a
-    window, with :math:`g = w - w_\mathrm{min}` at a pre and :math:`w_\mathrm{max} - w` at a post
-    spike; there is no offset then.
-    """
-
-    coincidence: Coincidence = Coincidence.POTENTIATE
-    dendritic_delay_fraction: float = 1.0
-    rounding: Rounding = Rounding.NEAREST_EVEN
-    dependence: Dependence = Dependence.ADDITIVE
-    depression: Dependence | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.depression is not None:
-            object.__setattr__(self, "depression", Dependence(self.depression))
-        fraction = float(self.dendritic_delay_fraction)
-        object.__setattr__(self, "dendritic_delay_fraction", fraction)
-        object.__setattr__(self, "dependence", Dependence(self.dependence))
-        object.__setattr__(self, "coincidence", Coincidence(self.coincidence))
-        object.__setattr__(self, "rounding", Rounding(self.rounding))
-
-    @property
-    def dependences(self) -> tuple[Dependence, Dependence]:
-        """That of the column update, at a post spike, and that of the row update."""
-        return self.dependence, self.dependence if self.depression is None else self.depression
-
-    def problems(self) -> Iterator[str]:
-        """What is out of range, one sentence each."""
-        up, down = (each is Dependence.MULTIPLICATIVE for each in self.dependences)
-        yield from self.pre.problems("the pre trace", MAX_SCALED_BITS if up else MAX_PAIR_BITS)
-        yield from self.post.problems("the post trace", MAX_SCALED_BITS if down else MAX_PAIR_BITS)
-        yield from self.on_pre.problems("the row update", MAX_PAIR_SHIFT)
-        yield from self.on_post.problems("the column update", MAX_PAIR_SHIFT)
-        if self.rounding is Rounding.STOCHASTIC:
-            yield "it rounds stochastically; it has no generator"
-        if Dependence.SCALED in self.dependences:
-            yield "its amplitudes are scaled by w_max; in whole numbers that is in the amplitude"
-        offset = (up and self.on_post.offset) or (down and self.on_pre.offset)
-        if offset:
-            yield f"an offset of {offset} beside amplitudes that depend on the weight"
-        if not 0 <= self.dendritic_delay_fraction <= 1:
-            yield f"dendritic_delay_fraction is {self.dendritic_delay_fraction:g}, not 0 to 1"
-
-
 ORDERS = {
     Coincidence.POTENTIATE: "PXQY",
     Coincidence.DEPRESS: "QYPX",
@@ -897,7 +829,16 @@ def learning_phases(learning: bool | Sequence[bool], samples: int) -> list[bool]
     return phases
 
 
-def sides(rule: PairSTDP | IntegerPairSTDP, delay: int) -> tuple[int, int]:
+class Divided(Protocol):
+    """A rule that says how much of a delay is dendritic."""
+
+    @property
+    def dendritic_delay_fraction(self) -> float:
+        """The dendritic part of a delay, 0 to 1."""
+        ...
+
+
+def sides(rule: Divided, delay: int) -> tuple[int, int]:
     """The steps of ``delay`` on the axonal and on the dendritic side.
 
     ``ValueError`` where the fraction does not divide it into whole steps.
@@ -909,18 +850,6 @@ def sides(rule: PairSTDP | IntegerPairSTDP, delay: int) -> tuple[int, int]:
             f"{dendritic:g} steps, no whole number"
         )
     return delay - round(dendritic), round(dendritic)
-
-
-RULES: tuple[type[Rule], ...] = (
-    TraceSTDP,
-    SDSP,
-    PairSTDP,
-    TripletSTDP,
-    IntegerPairSTDP,
-    ThreeFactorSTDP,
-    Hebbian,
-    SpinnakerPairSTDP,
-)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,6 @@ from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
 from .neurons import MODELS, Kernel, Receptor
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
-    RULES,
     Accumulation,
     Coincidence,
     Dependence,
@@ -42,6 +41,7 @@ from .plasticity import (
     Window,
 )
 from .records import Record, frozen_array, plain, written
+from .rules import RULES
 from .semantics import (
     Comparison,
     Current,

@@ -30,6 +30,7 @@ from .connections import (
 from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection, Tied
 from .homeostasis import AdaptiveThreshold, Scaling
+from .integer_plasticity import FRACTIONAL, MAX_SCALED, IntegerHebbian, IntegerPairSTDP
 from .neurons import (
     CURRENT,
     IF,
@@ -50,15 +51,12 @@ from .neurons import (
 from .numerics import S1615, U032, Rounding
 from .plasticity import (
     MAX_RING_SHIFT,
-    MAX_SCALED,
     MAX_WEIGHT,
-    RULES,
     SDSP,
     WORD,
     Coincidence,
     Dependence,
     Hebbian,
-    IntegerPairSTDP,
     PairSTDP,
     Plasticity,
     Rule,
@@ -67,9 +65,11 @@ from .plasticity import (
     sides,
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
+from .rules import RULES
 from .semantics import Current, Decay, Gain, Reset
 from .short_term import TsodyksMarkram
 
+MAX_PRODUCT = 2.0**62
 MAX_SIZE = (1 << 31) - 1  # neurons of a population: synapses and events index them with 32 bits
 
 
@@ -682,6 +682,9 @@ def _plastic(
             found.add(
                 "E0209", f"'{name}': weights of {rule.bits} bits from {low:g} to {high:g}", at
             )
+    if isinstance(rule, FRACTIONAL):
+        for problem in _fractions(rule, low, high):
+            found.add("E0209", f"'{name}': {problem}", at)
     stages_left = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
     stage = stages_left[0] if len(stages_left) == 1 else None
     if reason := _cannot_learn(stage):
@@ -706,17 +709,6 @@ def _plastic(
         mask = np.broadcast_to(True if enable is None else enable, weight.shape)
         for problem in _scaling(rule, plasticity.scaling, low, high, _fan_in(stage, mask)):
             found.add("E0209", f"'{name}': {problem}", at)
-    if (
-        isinstance(rule, IntegerPairSTDP)
-        and Dependence.MULTIPLICATIVE in rule.dependences
-        and not (max(high, -low) < MAX_SCALED)
-    ):
-        found.add(
-            "E0209",
-            f"'{name}': rails {low:g} to {high:g} with amplitudes that depend on the weight; they "
-            f"must be within {MAX_SCALED}",
-            at,
-        )
     if rule.INTEGER:
         broken = int(np.sum(weight != np.rint(weight)))
         if broken or not (low.is_integer() and high.is_integer()):
@@ -744,14 +736,34 @@ def _plastic(
             )
 
 
+def _fractions(rule: IntegerPairSTDP | IntegerHebbian, low: float, high: float) -> Iterator[str]:
+    """What is wrong with rails, in units, of weights that have a fraction."""
+    unit = 2.0**rule.fraction
+    if not max(high, -low) * unit <= MAX_WEIGHT:
+        yield f"rails {low:g} to {high:g} and {rule.fraction} bits below; 31 bits are all there are"
+    if isinstance(rule, IntegerHebbian):
+        return
+    if Dependence.MULTIPLICATIVE in rule.dependences and not max(high, -low) * unit < MAX_SCALED:
+        yield (
+            f"rails {low:g} to {high:g} with amplitudes that depend on the weight; they must be "
+            f"within {MAX_SCALED / unit:g}"
+        )
+    if rule.bits is not None and (high - low) * unit < 2.0**rule.bits - 1:
+        yield f"weights of {rule.bits} bits from {low:g} to {high:g}, {rule.fraction} bits below"
+
+
 def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -> Iterator[str]:
     """What is wrong with the target of weights that this rule changes."""
-    if rule.INTEGER:
-        yield f"{type(rule).__name__} counts in whole weights, which no factor can scale"
-    elif isinstance(rule, PairSTDP) and rule.bits is not None:
-        yield f"weights of {rule.bits} bits, which no factor can scale"
-    elif isinstance(rule, Hebbian):
+    if isinstance(rule, Hebbian | IntegerHebbian):
         yield "Hebbian moves weights in every step; scaling goes with rules that spikes drive"
+    elif not isinstance(rule, PairSTDP | IntegerPairSTDP):
+        yield f"{type(rule).__name__} counts in whole weights, which no factor can scale"
+    elif rule.bits is not None:
+        yield f"weights of {rule.bits} bits, which no factor can scale"
+    elif isinstance(rule, IntegerPairSTDP):
+        unit = 2.0**rule.fraction
+        if not abs(scaling.target) * unit * max(high, -low) * unit < MAX_PRODUCT:
+            yield f"its weights are scaled to {scaling.target:g}; with them that is over 62 bits"
     yield from scaling.problems(low, high, most)
 
 
@@ -843,7 +855,10 @@ def _untied(connection: Connection, source: Connection, tied: Tied) -> str | Non
         weights.append(np.ravel(stage.weight)[order])  # type: ignore[union-attr]
     if not np.array_equal(places[0], places[1]):
         return f"has other synapses than '{tied.projection}'"
-    if broken := int(np.sum(weights[0] != tied.scale * weights[1])):
+    wanted_weights = tied.scale * weights[1]
+    if weights[0].dtype.kind == "i":
+        wanted_weights = np.rint(wanted_weights)
+    if broken := int(np.sum(weights[0] != wanted_weights)):
         return (
             f"starts with {broken} of {weights[0].size} weights that are not {tied.scale:g} times "
             f"those of '{tied.projection}'"

@@ -41,8 +41,10 @@ OVER: Final = {"over": "t_in_timesteps % period == period - 1"}
 # Orders in `LATE` behind those of `ORDERS`, and one in `EARLY` before them.
 _CARRY, _CHANGE, _SCALE, _TIE, _DECAY = 10, 20, 30, 40, -1
 
+# Nodes show nothing in the steps behind a sample, of which there are as many as late spikes need.
+_LIVE: Final = "int(t_in_timesteps % period < live)"
 _CHANGED: Final = (
-    "gate = int(gates(t) > 0) * int(on > 0)",
+    f"gate = int(gates(t) > 0) * int(on > 0) * {_LIVE}",
     "new_w = clip(w + amount, low, high)",
     "w = gate * new_w + (1 - gate) * w",
 )
@@ -93,6 +95,7 @@ def plastic_synapses(
         name=f"plastic{k}",
         namespace={
             **more,
+            **_ends(plan),
             "goal": 1.0 if plasticity.scaling is None else plasticity.scaling.target,
             "gates": gates,
             "a_plus": rule.a_plus,
@@ -136,15 +139,22 @@ def plastic_synapses(
     return synapses
 
 
+def _ends(plan: Plan) -> dict[str, int]:
+    """After how many steps of a sample nothing is shown any more, and when the next one starts."""
+    return {"live": plan.live, "period": plan.period}
+
+
 def carriers(brian: Any, plan: Plan, groups: dict[str, Any], clock: Any) -> list[Any]:
     """What copies the emission of a node, at the end of each step, to where rules read it."""
     found = []
     for k, carried in enumerate(plan.carried):
         source, target = groups[carried.source], groups[carried.target]
-        synapses = brian.Synapses(source, target, "", clock=clock, name=f"carrier{k}", namespace={})
+        synapses = brian.Synapses(
+            source, target, "", clock=clock, name=f"carrier{k}", namespace=_ends(plan)
+        )
         each = np.arange(target.N)
         synapses.connect(i=each if source.N > 1 else 0 * each, j=each)
-        code = f"{carried.variable}_post = {aged(carried.age)}_pre"
+        code = f"{carried.variable}_post = {aged(carried.age)}_pre * {_LIVE}"
         synapses.run_regularly(code, clock=clock, when=LATE, order=_CARRY)
         found.append(synapses)
     return found
@@ -180,7 +190,11 @@ def valued_synapses(
     if rule is None or isinstance(plasticity, Tied):
         return synapses
     synapses.namespace.update(
-        gates=gates, eta=rule.eta, low=plasticity.w_min, high=plasticity.w_max
+        gates=gates,
+        eta=rule.eta,
+        low=plasticity.w_min,
+        high=plasticity.w_max,
+        **_ends(plan),
     )
     enabled = True if plasticity.enable is None else plasticity.enable
     on = np.broadcast_to(np.asarray(enabled) & plasticity.learning, valued.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
 import typing
 from collections.abc import Callable
 from enum import StrEnum
@@ -214,7 +215,9 @@ def pass_options(cls: type[Any]) -> Callable[[Command], Command]:
         for f in reversed(dataclasses.fields(cls)):
             kind = hints[f.name]
             choices: Any = kind
-            if typing.get_origin(kind) is typing.Literal:
+            if typing.get_origin(kind) is types.UnionType:  # none unless it is given
+                (choices,) = (t for t in typing.get_args(kind) if t is not type(None))
+            elif typing.get_origin(kind) is typing.Literal:
                 choices = click.Choice(typing.get_args(kind))
             elif isinstance(kind, type) and issubclass(kind, StrEnum):
                 choices = click.Choice([m.value for m in kind])

@@ -27,11 +27,13 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
-from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.neurons import SpinnakerLIF
-from ...ir.plasticity import IntegerPairSTDP, SpinnakerPairSTDP, learning_phases, sides
+from ...ir.graph import Graph, Input, Population, Projection, tied_weight
+from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP
+from ...ir.neurons import IntegerNeuron, SpinnakerLIF
+from ...ir.plasticity import SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
-from .learning import PairFiber, PlasticFiber
+from .learning import LearningFiber, PlasticFiber
+from .pairs import HebbianFiber, PairFiber, Shown, TiedFiber
 from .population import (
     PopulationState,
     Sink,
@@ -43,7 +45,6 @@ from .population import (
 from .spinnaker import SpinnakerFiber, SpinnakerState
 
 Push = Callable[[Any, Any, int, Any], int]
-Plastic = PlasticFiber | PairFiber | SpinnakerFiber
 Core = PopulationState | SpinnakerState
 
 
@@ -85,26 +86,28 @@ class Executor:
         self.graph = graph
         self._seed = np.uint32(seed or 1)
         self._cores = {p.name: _core(p, graph) for p in graph.populations}
-        self._fibers: dict[str, list[_Fiber | Plastic]] = {n.name: [] for n in graph.nodes}
+        self._fibers: dict[str, list[_Fiber | LearningFiber | TiedFiber]] = {
+            n.name: [] for n in graph.nodes
+        }
         # Those that learn, by the population in which they end.
-        self._learning: dict[str, list[Plastic]] = {p.name: [] for p in graph.populations}
-        self._plastic: dict[str, Plastic] = {}
+        self._learning: dict[str, list[LearningFiber]] = {p.name: [] for p in graph.populations}
+        self._plastic: dict[str, LearningFiber] = {}
+        self._tied: dict[str, TiedFiber] = {}
+        self._shown = _shown(graph)
         for projection in graph.projections:
-            fiber: _Fiber | Plastic
-            core = self._cores[projection.post]
-            if projection.tied is not None:
-                raise fail(
-                    "E0301",
-                    f"'{projection.name}' is tied to '{projection.tied.projection}'; the integer "
-                    "rung has no tied weights",
-                    projection.at,
-                    "run it on the golden rung, or take the tie off weights that do not learn",
-                )
-            if projection.plasticity is None:
-                fiber = _fiber(projection, graph, core)
+            if projection.plasticity is not None:
+                core = self._cores[projection.post]
+                learns = _plastic_fiber(projection, graph, core, self._shown)
+                self._plastic[projection.name] = learns
+                self._learning[projection.post].append(learns)
+        for projection in graph.projections:
+            core, name = self._cores[projection.post], projection.name
+            fiber: _Fiber | LearningFiber | TiedFiber
+            if projection.tied is not None and projection.tied.projection in self._plastic:
+                source = self._plastic[projection.tied.projection]
+                fiber = self._tied[name] = _tied_fiber(projection, graph, core, source)
             else:
-                fiber = self._plastic[projection.name] = _plastic_fiber(projection, graph, core)
-                self._learning[projection.post].append(fiber)
+                fiber = self._plastic.get(name) or _fiber(projection, graph, core)
             self._fibers[projection.pre].append(fiber)
         self._order = same_step_order(graph)
         self.lag = max((p.lag for p in graph.populations), default=0)
@@ -119,8 +122,9 @@ class Executor:
 
         E0707 where there is no such projection, or none of its stages has weights.
         """
-        if projection in self._plastic:
-            return self._plastic[projection].weights
+        for fibers in (self._plastic, self._tied):
+            if projection in fibers:
+                return fibers[projection].weights
         for p in self.graph.projections:
             for stage in stages(p.connection) if p.name == projection else ():
                 if stage.WEIGHTED:
@@ -129,7 +133,10 @@ class Executor:
 
     def learned(self) -> Graph:
         """The graph with the weights as they are now, plasticity included."""
-        return replace(self.graph, projections=tuple(map(self._learned, self.graph.projections)))
+        learned = {p.name: self._learned(p) for p in self.graph.projections}
+        for name in self._tied:
+            learned[name] = _following(learned[name], learned)
+        return replace(self.graph, projections=tuple(learned.values()))
 
     def _learned(self, projection: Projection) -> Projection:
         if projection.name not in self._plastic:
@@ -145,6 +152,8 @@ class Executor:
         """Forget what was learned: the weights and the seeds of the graph again."""
         for fiber in self._plastic.values():
             fiber.reset()
+        for tied in self._tied.values():
+            tied.reset()
 
     def run(
         self,
@@ -190,35 +199,58 @@ class Executor:
             for key, (word, _) in words.items()
         }
         phases = learning_phases(learning, stimulus.samples)
-        plastics = tuple(self._plastic.values())
+        plastics, ties = tuple(self._plastic.values()), tuple(self._tied.values())
+        nodes = tuple(self._shown.values())
+        graded = {
+            name: node
+            for name, node in self._shown.items()
+            if name in self._cores and _graded(self._cores[name])
+        }
+        tail = max((plastic.tail for plastic in plastics), default=0)
         snapshots: dict[str, list[Any]] = {name: [] for name in self._plastic}
         lines = {node.name: sorted_counts(stimulus, node) for node in self.graph.inputs}
         for sample in range(stimulus.samples):
             noise = np.array([self._seed], np.uint32)
             for core in self._cores.values():
                 core.clear()
+            for node in nodes:
+                node.clear()
+            for tied in ties:
+                tied.clear()
             for plastic in plastics:
                 plastic.clear()
                 plastic.learning = plastic.starts and phases[sample]
             for step in range(length):
+                for node in nodes:
+                    node.begin()
                 for plastic in plastics:
                     plastic.begin(step)
                 if step < stimulus.steps:
                     self._feed(lines, sample, step, stimulus.steps)
                 for plastic in plastics:
                     plastic.early(step)
+                for tied in ties:
+                    tied.early(step)
                 for name in self._order:
                     core = self._cores[name]
                     count = core.step(step, noise)
                     if count:
                         for fiber in self._fibers[name]:
                             fiber.send(core.index, core.value, count, step)
+                        if name in self._shown:
+                            self._shown[name].take(core.index, core.value, count)
+                    if name in graded:
+                        graded[name].take_all(core.v)
                     for plastic in self._learning[name]:
                         plastic.end(step, core.index, count)
                     if name in shown:
                         shown[name].take(sample, step, count)
                 for plastic in plastics:
                     plastic.late(step)
+                for plastic in plastics:
+                    plastic.change()
+                for tied in ties:
+                    tied.follow()
                 for key, store in states.items():
                     word, lag = words[key]
                     at = step if raw else step - lag
@@ -226,8 +258,18 @@ class Executor:
                         store[sample, at] = word
                 if record_weights == "steps":
                     self._photograph(snapshots)
+            # What is still on its way pairs, too.
+            for step in range(length, length + tail):
+                for node in nodes:
+                    node.over()
+                for plastic in plastics:
+                    plastic.begin(step)
+                    plastic.early(step)
+                    plastic.late(step)
             for plastic in plastics:
-                plastic.flush(length)
+                plastic.close()
+            for tied in ties:
+                tied.follow()
             if record_weights == "samples" or (
                 record_weights == "end" and sample == stimulus.samples - 1
             ):
@@ -259,8 +301,16 @@ class Executor:
         for name, (index, value, starts) in lines.items():
             low, high = starts[sample * steps + step], starts[sample * steps + step + 1]
             if high > low:
+                events = (index[low:high], value[low:high], high - low)
                 for fiber in self._fibers[name]:
-                    fiber.send(index[low:high], value[low:high], high - low, step)
+                    fiber.send(*events, step)
+                if name in self._shown:
+                    self._shown[name].take(*events)
+
+
+def _graded(core: Core) -> bool:
+    neuron = core.population.neuron
+    return isinstance(neuron, IntegerNeuron) and not neuron.spiking
 
 
 def _core(population: Population, graph: Graph) -> Core:
@@ -306,17 +356,53 @@ def _wheel(projection: Projection, target: Core) -> Any:
     return target.wheel
 
 
-def _plastic_fiber(projection: Projection, graph: Graph, core: Core) -> Plastic:
+def _following(projection: Projection, others: dict[str, Projection]) -> Projection:
+    """A tied projection with the weights of the one that it is tied to."""
+    assert projection.tied is not None
+    ends = (projection.connection, others[projection.tied.projection].connection)
+    mine, source = (s for end in ends for s in stages(end) if s.WEIGHTED)
+    weight = tied_weight(mine, source, projection.tied)  # type: ignore[arg-type]
+    parts = tuple(
+        replace(s, weight=weight) if s.WEIGHTED else s  # type: ignore[call-arg]
+        for s in stages(projection.connection)
+    )
+    return replace(projection, connection=chain(parts, projection.connection.in_shape))
+
+
+def _shown(graph: Graph) -> dict[str, Shown]:
+    """The nodes that rules read."""
+    found = {}
+    for projection in graph.projections:
+        for factor in () if projection.plasticity is None else projection.plasticity.rule.factors:
+            end = projection.pre if factor.side == "pre" else projection.post
+            node = graph.node(factor.node or end)
+            late = isinstance(node, Population) and node.semantics.registered
+            found[node.name] = Shown(node.size, late)
+    return found
+
+
+def _tied_fiber(
+    projection: Projection, graph: Graph, core: Core, source: LearningFiber
+) -> TiedFiber:
+    assert projection.tied is not None
     delay = projection.delay + registered(projection, graph)
-    plasticity = projection.plasticity
-    if plasticity is not None and plasticity.scaling is not None:
+    neuron = core.population.neuron
+    if not isinstance(neuron, IntegerNeuron):
         raise fail(
             "E0301",
-            f"the weights of '{projection.name}' are scaled to {plasticity.scaling.target:g}; the "
-            "integer rung scales none",
+            f"'{projection.name}' is tied to '{projection.tied.projection}'; SpiNNaker's "
+            "arithmetic has no tied weights",
             projection.at,
-            "learn on the golden rung",
         )
+    form = neuron.numerics.weight
+    return TiedFiber(projection, projection.tied, source, delay, core.wheel, form)
+
+
+def _plastic_fiber(
+    projection: Projection, graph: Graph, core: Core, shown: dict[str, Shown]
+) -> LearningFiber:
+    delay = projection.delay + registered(projection, graph)
+    plasticity = projection.plasticity
     rule = None if plasticity is None else plasticity.rule
     if isinstance(rule, SpinnakerPairSTDP):
         pages = _wheel(projection, core)
@@ -331,7 +417,9 @@ def _plastic_fiber(projection: Projection, graph: Graph, core: Core) -> Plastic:
     if isinstance(rule, IntegerPairSTDP):
         axonal = sides(rule, projection.delay)[0] + registered(projection, graph)
         early = axonal > 0 or isinstance(graph.node(projection.pre), Input)
-        return PairFiber(projection, rule, axonal, early, core.wheel, core.population.lag)
+        return PairFiber(projection, rule, axonal, early, core.wheel, core.population.lag, shown)
+    if isinstance(rule, IntegerHebbian):
+        return HebbianFiber(projection, rule, delay, core.wheel, core.population.lag, shown)
     hop = int(delay > 0 and isinstance(graph.node(projection.pre), Population))
     return PlasticFiber(projection, delay, hop, core.wheel, core.v, core.population.lag)
 

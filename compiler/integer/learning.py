@@ -13,21 +13,18 @@ from ...ir.graph import Projection
 from ...ir.numerics import Rounding
 from ...ir.plasticity import (
     FACTOR_BITS,
-    ORDERS,
     SDSP,
     Accumulation,
-    Dependence,
-    IntegerPairSTDP,
     Response,
     Trace,
     TraceDecay,
     TraceSTDP,
     Transmit,
     Update,
-    sides,
 )
 from . import kernels
 from . import learning_kernels as learn
+from . import pair_kernels as pairs
 
 Ints = npt.NDArray[np.int64]
 
@@ -61,18 +58,29 @@ class Synapses:
 
     ``rows`` are the arguments of the kernels over rows between the weights and ``enable``,
     ``columns`` those of the kernels over columns; ``None`` stands for a dense matrix. ``dtype`` is
-    that of the weights, without it the narrowest that holds the rails.
+    that of the weights, without it the narrowest that holds the rails. ``weight``, ``low`` and
+    ``high`` count in the ``fraction`` of `ir.integer_plasticity`. ``rails`` are those of weights
+    that do not learn by a rule of their own.
     """
 
-    def __init__(self, projection: Projection, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        projection: Projection,
+        dtype: Any = None,
+        fraction: int = 0,
+        rails: tuple[int, int] | None = None,
+    ) -> None:
         plasticity = projection.plasticity
         parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
-        if plasticity is None or len(parts) != 1:
+        if (plasticity is None and rails is None) or len(parts) != 1:
             raise ValueError(f"'{projection.name}' is not plastic")
         stage = parts[0]
-        self.low, self.high = int(plasticity.w_min), int(plasticity.w_max)
-        self.after = plasticity.transmit is Transmit.AFTER
-        enable = plasticity.enable
+        self.fraction = fraction
+        if plasticity is not None:
+            rails = int(plasticity.w_min), int(plasticity.w_max)
+        self.low, self.high = (w << fraction for w in rails or (0, 0))
+        self.after = plasticity is not None and plasticity.transmit is Transmit.AFTER
+        enable = None if plasticity is None else plasticity.enable
         indptr: Any = None
         post: Any = None
         match stage:
@@ -103,6 +111,7 @@ class Synapses:
                 "E0301", f"the weights of '{projection.name}' are not integers", projection.at
             )
         self._turned = isinstance(stage, Dense)
+        weight = weight.astype(np.int64) << fraction
         self._initial = np.ravel(weight).astype(dtype or self._narrowest(weight))
         self.weight = self._initial.copy()
         self.enable: Any = None
@@ -132,13 +141,25 @@ class Synapses:
         """Back to the weights of the graph."""
         self.weight[:] = self._initial
 
+    def ends(self) -> tuple[Ints, Ints]:
+        """Pre and post of each of ``weight``."""
+        indptr, post, width = self.rows
+        if indptr is None:
+            pre, post = np.divmod(np.arange(self.weight.size), width)
+            return pre, post
+        return np.repeat(np.arange(self.pre_size), np.diff(indptr)), post
+
     def shaped(self) -> Ints:
-        """A copy of the weights in the shape of the connection's."""
+        """A copy of the weights, rounded to their unit, in the shape of the connection's."""
         weight = self.weight.astype(np.int64).reshape(self._shape)
+        weight = (weight + (1 << self.fraction >> 1)) >> self.fraction
         return np.ascontiguousarray(weight.T) if self._turned else weight
 
     def transmit(self, index: Any, value: Any, count: int, acc: Any) -> int:
         """Add the rows of the events to ``acc``; nothing learns."""
+        if self.fraction:
+            whole = (self.weight, *self.rows, self.fraction)
+            return int(pairs.push_whole(index, value, count, *whole, acc))
         if self.rows[0] is None:
             rows = self.weight.reshape(self.pre_size, self.post_size)
             return int(kernels.push_dense(index, value, count, rows, acc))
@@ -146,7 +167,7 @@ class Synapses:
         return int(kernels.push_sparse(index, value, count, *arguments, acc))
 
 
-class _Traces:
+class Traces:
     """One trace for each of ``size`` neurons."""
 
     def __init__(self, trace: Trace, size: int) -> None:
@@ -157,34 +178,26 @@ class _Traces:
         self._factor = trace.factor if trace.decay is TraceDecay.FACTOR else None
 
     def spike(self, index: Any, count: int) -> None:
+        """Take the spikes of a step."""
         learn.spike_traces(self.x, index, count, *self._spike)
 
     def decay(self) -> None:
+        """Decay by one step."""
         if self._factor is None:
             learn.decay_traces(self.x, *self._decay)
         else:
             learn.scale_traces(self.x, self._factor, FACTOR_BITS)
 
 
-class _Change:
+class Change:
     """One of the two updates: what a trace, of ``size`` neurons, adds to the weights."""
 
-    def __init__(
-        self,
-        update: Update,
-        rule: TraceSTDP | IntegerPairSTDP,
-        synapses: Synapses,
-        size: int,
-    ) -> None:
+    def __init__(self, update: Update, rounding: Rounding, size: int) -> None:
         self.idle = update.idle
         self._update = (update.sign, update.amplitude, update.shift, update.offset)
         self._window = update.response is Response.WINDOW
-        self._rounding = ROUNDING[rule.rounding]
-        self.scale = (update.sign, update.shift, self._rounding)
+        self._rounding = ROUNDING[rounding]
         self.out = np.zeros(size, np.int64)
-        rails = (synapses.low, synapses.high)
-        streams = rule.streams if isinstance(rule, TraceSTDP) else 1
-        self.integers = (update.sign, update.shift, update.offset, *rails, streams)
 
     def deltas(self, trace: Ints) -> Ints:
         """offset + sign f(trace)."""
@@ -196,19 +209,18 @@ class _Change:
         learn.products(trace, self._update, self._window, self.out)
         return self.out
 
-    def factors(self, trace: Ints) -> Ints:
-        """What the distance from a rail is multiplied with: amplitude * trace, or of a window 1."""
-        taken = trace > 0 if self._window else trace
-        return np.multiply(taken, self._update[1], out=self.out)
-
 
 class _TraceSTDP:
     def __init__(self, rule: TraceSTDP, synapses: Synapses) -> None:
         self._synapses = synapses
-        self._x = _Traces(rule.pre, synapses.pre_size)
-        self._y = _Traces(rule.post, synapses.post_size)
-        self._row = _Change(rule.on_pre, rule, synapses, synapses.post_size)
-        self._column = _Change(rule.on_post, rule, synapses, synapses.pre_size)
+        self._x = Traces(rule.pre, synapses.pre_size)
+        self._y = Traces(rule.post, synapses.post_size)
+        self._row = Change(rule.on_pre, rule.rounding, synapses.post_size)
+        self._column = Change(rule.on_post, rule.rounding, synapses.pre_size)
+        self._row_integers, self._column_integers = (
+            (u.sign, u.shift, u.offset, synapses.low, synapses.high, rule.streams)
+            for u in (rule.on_pre, rule.on_post)
+        )
         self._stochastic = rule.rounding is Rounding.STOCHASTIC
         self._seed = rule.seed
         self._generator = np.array([rule.seed], np.int64)
@@ -219,12 +231,12 @@ class _TraceSTDP:
         if row.idle:
             done = s.transmit(*events, acc)
         elif self._stochastic:
-            change = (row.products(self._y.x), row.integers, self._generator)
+            change = (row.products(self._y.x), self._row_integers, self._generator)
             done = learn.read_rows_stochastic(
                 *events, s.weight, *s.rows, s.enable, *change, s.after, acc
             )
         else:
-            deltas = (row.deltas(self._y.x), s.low, s.high, None)
+            deltas = (row.deltas(self._y.x), s.low, s.high)
             done = learn.read_rows(*events, s.weight, *s.rows, s.enable, *deltas, s.after, acc)
         self._x.spike(index, count)
         return int(done)
@@ -235,12 +247,12 @@ class _TraceSTDP:
             if column.idle:
                 pass
             elif self._stochastic:
-                change = (column.products(self._x.x), column.integers, self._generator)
+                change = (column.products(self._x.x), self._column_integers, self._generator)
                 learn.write_columns_stochastic(
                     index, count, s.weight, *s.columns, s.enable, *change
                 )
             else:
-                deltas = (column.deltas(self._x.x), s.low, s.high, None)
+                deltas = (column.deltas(self._x.x), s.low, s.high)
                 learn.write_columns(index, count, s.weight, *s.columns, s.enable, *deltas)
             self._y.spike(index, count)
         self._x.decay()
@@ -272,7 +284,7 @@ class _SDSP:
     def read(self, index: Any, value: Any, count: int, acc: Any) -> int:
         s = self._synapses
         learn.spike_driven(self._v, self._calcium, self._thetas, self._delta)
-        change = (self._delta, s.low, s.high, None, s.after)
+        change = (self._delta, s.low, s.high, s.after)
         return int(learn.read_rows(index, value, count, s.weight, *s.rows, s.enable, *change, acc))
 
     def end(self, step: int, index: Any, count: int) -> None:
@@ -296,178 +308,100 @@ class _SDSP:
         return {"c": self._calcium}
 
 
-class PairFiber:
-    """A projection with `IntegerPairSTDP` made ready.
-
-    Its pre spikes are at the synapses ``axonal`` steps after they were sent, its post spikes
-    ``dendritic`` steps. ``early`` says whether that is before the populations of the step go on.
+class LearningFiber:
+    """Base of the plastic projections made ready: ``begin``, ``send``, ``early``, ``end``, ``late``
+    and ``change`` are called in this order in every step, ``begin``, ``early`` and ``late`` also in
+    the ``tail`` steps behind those of a sample, and ``close`` behind all of them.
     """
 
-    def __init__(
-        self,
-        projection: Projection,
-        rule: IntegerPairSTDP,
-        axonal: int,
-        early: bool,
-        wheel: Any,
-        lag: int,
-    ) -> None:
+    tail = 0
+
+    def __init__(self, projection: Projection, synapses: Synapses, lag: int) -> None:
         if projection.plasticity is None:
             raise ValueError(f"'{projection.name}' is not plastic")
         self.operations = 0
         self.lag = lag
         self.learning = self.starts = projection.plasticity.learning
-        self._synapses = s = Synapses(projection)
-        self._wheel = wheel
-        self._x, self._y = _Traces(rule.pre, s.pre_size), _Traces(rule.post, s.post_size)
-        self._row = _Change(rule.on_pre, rule, s, s.post_size)
-        self._column = _Change(rule.on_post, rule, s, s.pre_size)
-        # Whether what a post and what a pre spike changes depends on the weight.
-        self._scaled_up, self._scaled_down = (
-            each is Dependence.MULTIPLICATIVE for each in rule.dependences
-        )
-        self._name = projection.name
-        self._axonal, self._dendritic = axonal, sides(rule, projection.delay)[1]
-        # Spikes that are not at their synapse yet, by the step in which they are.
-        self._pre: dict[int, tuple[Any, Any, int]] = {}
-        self._post: dict[int, tuple[Any, int]] = {}
-        # A post spike that takes no time is there behind its population, whatever P does.
-        both_early = early and self._dendritic > 0
-        first = "PXQY" if both_early else "P" if early else ""
-        order = ORDERS[rule.coincidence]
-        self._early = [letter for letter in order if letter in first]
-        self._late = [letter for letter in order if letter not in first]
+        self.name = projection.name
+        self.synapses = synapses
 
     @property
     def weights(self) -> Ints:
         """A copy of the weights, in the shape of the connection's."""
-        return self._synapses.shaped()
+        return self.synapses.shaped()
 
     @property
     def variables(self) -> dict[str, Ints]:
-        """The traces, which can be recorded."""
-        return {"x": self._x.x, "y": self._y.x}
+        """The state of the rule that can be recorded, as ``Rule.PRE`` and ``POST`` name it."""
+        return {}
 
     def clear(self) -> None:
-        """Back to rest; weights stay."""
-        self._pre.clear()
-        self._post.clear()
-        self._x.x[:] = 0
-        self._y.x[:] = 0
+        """Back to rest; weights and generators stay."""
 
     def reset(self) -> None:
-        """Back to the weights of the graph."""
-        self._synapses.reset()
-
-    def send(self, index: Any, value: Any, count: int, step: int) -> None:
-        """Take the pre spikes of ``step``; E0703 for counts, of which a rule of pairs has none."""
-        if value[:count].max(initial=0) > 1:
-            raise fail(
-                "E0703",
-                f"'{self._name}' pairs single spikes; in step {step} line "
-                f"{index[np.argmax(value[:count])]} has {value[:count].max()}",
-            )
-        self._pre[step + self._axonal] = index[:count].copy(), value[:count].copy(), count
+        """Back to the weights and seeds of the graph."""
+        self.synapses.reset()
 
     def begin(self, step: int) -> None:
-        """Before anything else in ``step``: nothing."""
+        """Before anything else in ``step``."""
 
-    def end(self, step: int, index: Any, count: int) -> None:
-        """Take the post spikes of ``step``."""
-        if count and self.learning:
-            self._post[step + self._dendritic] = index[:count].copy(), count
+    def send(self, index: Any, value: Any, count: int, step: int) -> None:
+        """Take the pre spikes of ``step``."""
+        raise NotImplementedError
 
     def early(self, step: int) -> None:
         """Once inputs have sent their spikes of ``step``."""
-        for letter in self._early:
-            self._do(letter, step)
+
+    def end(self, step: int, index: Any, count: int) -> None:
+        """After the post population has stepped, and ``count`` of it, ``index``, have spiked."""
 
     def late(self, step: int) -> None:
         """Behind the last population of ``step``."""
-        for letter in self._late:
-            self._do(letter, step)
-        self._pre.pop(step, None)
-        self._post.pop(step, None)
-        if self.learning:
-            self._x.decay()
-            self._y.decay()
 
-    def flush(self, length: int) -> None:
-        """After the last of ``length`` steps: what is still on its way pairs, too."""
-        for step in range(length, length + self._axonal + self._dendritic):
-            self.early(step)
-            self.late(step)
+    def change(self) -> None:
+        """Behind all that spikes do in a step: what the values of nodes do."""
 
-    def _do(self, letter: str, step: int) -> None:
-        if letter in "PX":
-            if step in self._pre:
-                index, value, count = self._pre[step]
-                if letter == "P":
-                    self._read(index, value, count, step + self._dendritic)
-                elif self.learning:
-                    self._x.spike(index, count)
-        elif step in self._post:
-            columns, count = self._post[step]
-            if letter == "Y":
-                self._y.spike(columns, count)
-            elif not self._column.idle:
-                s = self._synapses
-                change = self._changes(self._column, self._x.x, self._scaled_up)
-                learn.write_columns(columns, count, s.weight, *s.columns, s.enable, *change)
+    def close(self) -> None:
+        """Behind the last step of a sample."""
 
-    def _changes(self, change: _Change, trace: Ints, scaled: bool) -> tuple[Any, Any, Any, Any]:
-        """What the kernels take between the mask and the rest: delta, rails, and the scale."""
-        s = self._synapses
-        if scaled:
-            return change.factors(trace), s.low, s.high, change.scale
-        return change.deltas(trace), s.low, s.high, None
-
-    def _read(self, index: Any, value: Any, count: int, arrival: int) -> None:
-        s, page = self._synapses, self._wheel[arrival % len(self._wheel)]
-        events = (index, value, count)
-        if not self.learning or self._row.idle:
-            done = s.transmit(*events, page)
-        else:
-            change = self._changes(self._row, self._y.x, self._scaled_down)
-            done = learn.read_rows(*events, s.weight, *s.rows, s.enable, *change, s.after, page)
-        self.operations += int(done)
+    def single(self, index: Any, value: Any, count: int, step: int) -> None:
+        """E0703 for counts, of which a rule of pairs has none."""
+        if value[:count].max(initial=0) > 1:
+            raise fail(
+                "E0703",
+                f"'{self.name}' pairs single spikes; in step {step} line "
+                f"{index[np.argmax(value[:count])]} has {value[:count].max()}",
+            )
 
 
-class PlasticFiber:
+class PlasticFiber(LearningFiber):
     """A plastic projection made ready; ``delay`` steps long, of which ``hop`` before it is read.
 
     ``wheel`` and ``v`` are the accumulators and membranes of the post population, which stays at
     rest for ``lag`` steps.
     """
 
+    tail = 1
+
     def __init__(
         self, projection: Projection, delay: int, hop: int, wheel: Any, v: Ints, lag: int
     ) -> None:
-        if projection.plasticity is None:
-            raise ValueError(f"'{projection.name}' is not plastic")
-        self.operations = 0
-        self.lag = lag
-        self.learning = self.starts = projection.plasticity.learning
+        super().__init__(projection, Synapses(projection), lag)
         self._delay, self._hop, self._wheel = delay, hop, wheel
-        self._synapses = Synapses(projection)
         self._waiting: tuple[Any, Any, int] | None = None
-        match projection.plasticity.rule:
-            case TraceSTDP() as rule:
-                self._rule: _Rule = _TraceSTDP(rule, self._synapses)
-            case SDSP() as rule:
-                self._rule = _SDSP(rule, self._synapses, v, lag)
-            case rule:
+        rule = None if projection.plasticity is None else projection.plasticity.rule
+        match rule:
+            case TraceSTDP():
+                self._rule: _Rule = _TraceSTDP(rule, self.synapses)
+            case SDSP():
+                self._rule = _SDSP(rule, self.synapses, v, lag)
+            case _:
                 raise fail(
                     "E0301",
                     f"'{projection.name}' learns by {type(rule).__name__}, which the integer rung "
                     "does not have",
                     projection.at,
                 )
-
-    @property
-    def weights(self) -> Ints:
-        """A copy of the weights, in the shape of the connection's."""
-        return self._synapses.shaped()
 
     @property
     def variables(self) -> dict[str, Ints]:
@@ -481,7 +415,7 @@ class PlasticFiber:
 
     def reset(self) -> None:
         """Back to the weights and the seed of the graph."""
-        self._synapses.reset()
+        super().reset()
         self._rule.reset()
 
     def send(self, index: Any, value: Any, count: int, step: int) -> None:
@@ -490,16 +424,6 @@ class PlasticFiber:
             self._waiting = index[:count].copy(), value[:count].copy(), count
         else:
             self._read(index, value, count, step + self._delay)
-
-    def early(self, step: int) -> None:
-        """Once inputs have sent their spikes of ``step``: nothing."""
-
-    def late(self, step: int) -> None:
-        """Behind the last population of ``step``: nothing."""
-
-    def flush(self, length: int) -> None:
-        """After the last of ``length`` steps: read the rows of its spikes."""
-        self.begin(length)
 
     def begin(self, step: int) -> None:
         """Before anything else in ``step``: read the rows of the spikes of the step before."""
@@ -515,5 +439,5 @@ class PlasticFiber:
 
     def _read(self, index: Any, value: Any, count: int, arrival: int) -> None:
         page = self._wheel[arrival % len(self._wheel)]
-        take = self._rule.read if self.learning else self._synapses.transmit
+        take = self._rule.read if self.learning else self.synapses.transmit
         self.operations += take(index, value, count, page)

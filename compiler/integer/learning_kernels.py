@@ -50,13 +50,6 @@ def row_ends(i: Any, width: Any, indptr: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def scaled(factor: Any, room: Any, scale: Any) -> Any:
-    """sign round(factor room / 2^shift), of a ``scale`` of sign, shift and rounding."""
-    sign, shift, rounding = scale
-    return sign * round_shift(factor * room, shift, rounding, np.int64(0))
-
-
-@numba.njit(cache=True)
 def read_rows(
     index: Any,
     value: Any,
@@ -69,14 +62,12 @@ def read_rows(
     delta: Any,
     low: Any,
     high: Any,
-    scale: Any,
     after: Any,
     acc: Any,
 ) -> Any:
     """Transmit the rows of the events into ``acc``; w_ij = clamp(w_ij + delta_j) on the way.
 
-    With ``scale``, a sign, a shift and a rounding, what is added is sign round(delta_j (w_ij - low)
-    / 2^shift) instead; else it is ``None``. Returns the number of synapses read.
+    Returns the number of synapses read.
     """
     done = 0
     for k in range(count):
@@ -87,10 +78,7 @@ def read_rows(
             old = np.int64(weight[s])
             new = old
             if enable is None or enable[s]:
-                change = delta[j]
-                if scale is not None:
-                    change = scaled(change, old - low, scale)
-                new = min(max(old + change, low), high)
+                new = min(max(old + delta[j], low), high)
                 weight[s] = new
             acc[j] += (new if after else old) * factor
         done += end - begin
@@ -157,12 +145,8 @@ def write_columns(
     delta: Any,
     low: Any,
     high: Any,
-    scale: Any,
 ) -> None:
-    """w_ij = clamp(w_ij + delta_i) over the columns j that spiked.
-
-    With ``scale`` as in `read_rows`, of delta_i (high - w_ij).
-    """
+    """w_ij = clamp(w_ij + delta_i) over the columns j that spiked."""
     for k in range(count):
         j = index[k]
         begin = 0 if starts is None else starts[j]
@@ -171,11 +155,7 @@ def write_columns(
             i = c if source is None else source[c]
             s = i * width + j if place is None else place[c]
             if enable is None or enable[s]:
-                old = np.int64(weight[s])
-                change = delta[i]
-                if scale is not None:
-                    change = scaled(change, high - old, scale)
-                weight[s] = min(max(old + change, low), high)
+                weight[s] = min(max(np.int64(weight[s]) + delta[i], low), high)
 
 
 @numba.njit(cache=True)

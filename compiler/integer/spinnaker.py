@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...ir.diagnostics import fail
 from ...ir.graph import Population, Projection
 from ...ir.neurons import SpinnakerLIF
 from ...ir.plasticity import SpinnakerPairSTDP
 from . import kernels
 from . import learning_kernels as learn
-from .learning import Synapses
+from .learning import LearningFiber, Synapses
 
 Ints = npt.NDArray[np.int64]
 HISTORY = 16  # entries that a post neuron has, the first of which is no spike
@@ -74,20 +73,16 @@ class SpinnakerState:
         return int(kernels.spinnaker_step(*arguments))
 
 
-class SpinnakerFiber:
+class SpinnakerFiber(LearningFiber):
     """A projection with `SpinnakerPairSTDP` made ready: ``pages`` are those of its receptor."""
 
     def __init__(
         self, projection: Projection, rule: SpinnakerPairSTDP, pages: Any, lag: int
     ) -> None:
-        if projection.plasticity is None:
-            raise ValueError(f"'{projection.name}' is not plastic")
-        self.operations = 0
-        self.lag = lag
-        self.learning = self.starts = projection.plasticity.learning
-        self._name, self._delay, self._pages = projection.name, projection.delay, pages
         # Where a trace wraps a word may leave the rails.
-        self._synapses = s = Synapses(projection, np.int32)
+        s = Synapses(projection, np.int32)
+        super().__init__(projection, s, lag)
+        self._delay, self._pages = projection.delay, pages
         self._plus, self._minus = (np.array(t) for t in (rule.decay_plus, rule.decay_minus))
         self._rule = (rule.a_plus, rule.a_minus, rule.w_min, rule.w_max, rule.shift)
         self._pre = np.zeros(s.pre_size, np.int64), np.zeros(s.pre_size, np.int64)
@@ -96,40 +91,15 @@ class SpinnakerFiber:
         self._last = np.zeros(s.post_size, np.int64)
         self._waiting: tuple[Any, Any, int] | None = None
 
-    @property
-    def weights(self) -> Ints:
-        """A copy of the words, in the shape of the connection's: what pre spikes have written."""
-        return self._synapses.shaped()
-
-    @property
-    def variables(self) -> dict[str, Ints]:
-        """Nothing: a trace is brought up to date only by the next spike."""
-        return {}
-
     def clear(self) -> None:
         """Back to rest, at tick 0; weights stay."""
         for array in (*self._pre, *self._post, self._last):
             array[:] = 0
         self._waiting = None
 
-    def reset(self) -> None:
-        """Back to the weights of the graph."""
-        self._synapses.reset()
-
-    def begin(self, step: int) -> None:
-        """Before anything else in ``step``: nothing."""
-
-    def early(self, step: int) -> None:
-        """Once inputs have sent their spikes of ``step``: nothing."""
-
     def send(self, index: Any, value: Any, count: int, step: int) -> None:
         """Take the pre spikes of ``step``; E0703 for counts, of which a rule of pairs has none."""
-        if value[:count].max(initial=0) > 1:
-            raise fail(
-                "E0703",
-                f"'{self._name}' pairs single spikes; in step {step} line "
-                f"{index[np.argmax(value[:count])]} has {value[:count].max()}",
-            )
+        self.single(index, value, count, step)
         self._waiting = index[:count].copy(), value[:count].copy(), count
 
     def end(self, step: int, index: Any, count: int) -> None:
@@ -143,7 +113,7 @@ class SpinnakerFiber:
             return
         index, value, count = self._waiting
         self._waiting = None
-        page, s = self._pages[(step + self._delay) % len(self._pages)], self._synapses
+        page, s = self._pages[(step + self._delay) % len(self._pages)], self.synapses
         if not self.learning:
             self.operations += s.transmit(index, value, count, page)
             return
@@ -155,13 +125,13 @@ class SpinnakerFiber:
             )
         )
 
-    def flush(self, length: int) -> None:
-        """After the last of ``length`` steps, which SpiNNaker does not have: catch up.
+    def close(self) -> None:
+        """Behind the last step, which SpiNNaker does not have: catch up.
 
         The next pre spike would bring what post spikes have changed, whenever it comes.
         """
         if self.learning:
-            s, (times, _) = self._synapses, self._post
+            s, (times, _) = self.synapses, self._post
             synapses = (s.weight, *s.rows, s.enable, self._plus, self._rule)
             arguments: tuple[Any, ...] = (self._delay, *synapses, *self._pre, times, self._last)
             learn.spinnaker_catch_up(*arguments)

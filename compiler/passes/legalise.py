@@ -185,6 +185,15 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
                 projection.at,
                 "run it on the golden rung, or leave it out and use the mean weight that it sends",
             )
+        if projection.tied is not None and features.learns is not None:
+            found.add(
+                "E0308",
+                f"'{projection.name}' is tied to '{projection.tied.projection}'; {target.name} "
+                "has no tied weights",
+                projection.at,
+                "train it on the golden or the integer rung, and compile the weights that it "
+                "learned, without plasticity",
+            )
         if projection.plasticity is None or features.learns is None:
             continue
         rule = type(projection.plasticity.rule).__name__

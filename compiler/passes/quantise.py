@@ -35,16 +35,17 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
+from ...ir.integer_plasticity import MAX_FRACTION
 from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, SpinnakerLIF, Threshold
 from ...ir.numerics import Format, Numerics, Overflow, Rounding
-from ...ir.plasticity import SDSP, PairSTDP, Plasticity
+from ...ir.plasticity import SDSP, Plasticity
 from ...ir.recovery import DECAY
 from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import to_sparse
 from .adaptation import with_adaptation
 from .fold import per_channel, scale_outputs, spread
-from .pairs import NoFormError, integer_pairs
+from .learning import Quantised, whole_rules
 from .points import has_ports
 from .recovery import centred, most_decay_bits, recovery_error, recovery_shift, with_recovery
 
@@ -76,8 +77,10 @@ class Quantise:
     weight stays one, whatever ``scale`` and ``clip`` say: its weights and rails are those of the
     graph, and the other weights into that population are rounded to that unit. Refused (E0405)
     where neurons differ in their input gain or the rails do not fit ``weight_bits``. A rule in real
-    numbers (`PairSTDP`) leaves the unit free: its weights, rails and amplitudes are rounded to it,
-    its traces get 16 bits (`IntegerPairSTDP`).
+    numbers (`PairSTDP` and its kin, `Hebbian`) leaves the unit free: its weights and rails are
+    rounded to it, and it becomes one of `ir.integer_plasticity`. What such a rule changes keeps
+    ``fraction_bits`` below its unit, 0 to 16, which are not sent; without a number, as many as the
+    rule has use for (`rules.integer_rule`).
 
     A threshold that adapts is one of integers (``adapt_inc``) where that says the same, but for
     rounding h to its unit; else it is refused (E0301): see ``with_adaptation``.
@@ -95,6 +98,7 @@ class Quantise:
     clip: Literal["max", "mse"] = "max"
     input_max: int = 15
     seed: int = 1
+    fraction_bits: int | None = None
 
     def check(self) -> None:
         """Raise E0402 for a field out of its range."""
@@ -105,6 +109,8 @@ class Quantise:
             "input_max": (self.input_max, 1, 1 << 16),
             "seed": (self.seed, 0, (1 << 32) - 1),
         }
+        if self.fraction_bits is not None:
+            ranges["fraction_bits"] = (self.fraction_bits, 0, MAX_FRACTION)
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high:
                 raise fail("E0402", f"{name} is {value}; it must be {low} to {high}")
@@ -128,6 +134,7 @@ REFERENCE = Quantise(weight_bits=16, state_bits=40, decay_bits=22)
 def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
     """Quantise a legal graph. Raises E0401 when a threshold leaves the range of the state."""
     populations, projections = [], {p.name: p for p in graph.projections}
+    factors: dict[str, float] = {}
     for population in graph.populations:
         incoming = list(graph.incoming(population.name))
         if isinstance(population.neuron, IntegerNeuron):
@@ -142,15 +149,22 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
                 "quantise the network as it was before, or run it on the integer rung as it is",
             )
             continue
-        neuron, integers = _population(population, incoming, graph, options, found)
+        neuron, integers, factor = _population(population, incoming, graph, options, found)
         populations.append(replace(population, neuron=neuron, adaptive=None))
         projections.update(integers)
+        factors[population.name] = factor
     found.raise_errors()
-    return replace(
+    quantised = replace(
         graph,
         populations=tuple(populations),
         projections=tuple(projections[p.name] for p in graph.projections),
     )
+
+    def counts(name: str) -> int:
+        return _largest_count(name, graph, options)
+
+    bits = options.weight_bits, options.fraction_bits
+    return whole_rules(Quantised(quantised, graph, factors, counts, *bits), found)
 
 
 def _passes(
@@ -214,7 +228,8 @@ def _population(
     graph: Graph,
     options: Quantise,
     found: Diagnostics,
-) -> tuple[IntegerNeuron, dict[str, Projection]]:
+) -> tuple[IntegerNeuron, dict[str, Projection], float]:
+    """The neuron, what ends in it, and how many units of a weight a real one is."""
     if has_ports(population):
         raise fail(
             "E0301",
@@ -246,10 +261,11 @@ def _population(
     if whole:
         scale = _plastic_scale(population, whole, gain, weight, options, found)
     else:
-        rails = [_real_rails(p, population, gain, found) for p in plastic]
+        rails = [_real_rails(p, graph, population, gain, found) for p in incoming if _moves(p)]
         weights = [_weights(c) for c in real.values()]
         scale = _weight_scale([*weights, *rails], weight, step, options)
-    incoming = [_in_units(p, gain, scale, weight, graph.dt, found) for p in incoming]
+    factor = float(gain.flat[0]) / scale
+    incoming = [_in_units(p, factor, weight, found) for p in incoming]
     found.raise_errors()
     integers = {
         name: _with_weights(c, weight.integers(_settled(_weights(c) / scale), generator))
@@ -258,7 +274,10 @@ def _population(
     for name, connection in integers.items():
         _collapsed(name, real[name], connection, options, found)
     sums = [
-        _rail_bounds(p, integers[p.name], _largest_count(p.pre, graph, options)) for p in incoming
+        _tied_bounds(p, integers[p.name], _largest_count(p.pre, graph, options), graph, factor)
+        if p.tied is not None
+        else _rail_bounds(p, integers[p.name], _largest_count(p.pre, graph, options))
+        for p in incoming
     ]
     down, up = (sum(s[k] for s in sums) for k in (0, 1))
     acc_bits = _acc_bits(down, up)
@@ -269,75 +288,64 @@ def _population(
     neuron = with_recovery(neuron, population, step, centre, unit, found)
     if population.adaptive is not None:
         neuron = with_adaptation(neuron, population, population.adaptive, graph.dt, found)
-    return neuron, {
-        p.name: replace(
-            p,
-            connection=integers[p.name],
-            bias=None,
-            plasticity=_integer_plasticity(p.plasticity, unit),
-        )
-        for p in incoming
-    }
+    return (
+        neuron,
+        {
+            p.name: replace(
+                p,
+                connection=integers[p.name],
+                bias=None,
+                plasticity=_integer_plasticity(p.plasticity, unit),
+            )
+            for p in incoming
+        },
+        factor,
+    )
+
+
+def _moves(projection: Projection) -> bool:
+    """Whether weights change, by a rule of their own or of those that they are tied to."""
+    return projection.plasticity is not None or projection.tied is not None
+
+
+def _tied_rails(projection: Projection, graph: Graph) -> tuple[float, float]:
+    """Between what the weights of a tied projection move."""
+    tied = projection.tied
+    assert tied is not None
+    source = next(p for p in graph.projections if p.name == tied.projection).plasticity
+    low, high = (0.0, 0.0) if source is None else (source.w_min, source.w_max)
+    ends = tied.scale * low, tied.scale * high
+    return min(ends), max(ends)
 
 
 def _real_rails(
-    projection: Projection, population: Population, gain: Real, found: Diagnostics
+    projection: Projection, graph: Graph, population: Population, gain: Real, found: Diagnostics
 ) -> npt.NDArray[Any]:
-    """The rails of a rule in real numbers, in the unit of v."""
+    """Between what weights that change move, in the unit of v."""
     plasticity = projection.plasticity
-    assert plasticity is not None
+    if plasticity is None:
+        rails = _tied_rails(projection, graph)
+    else:
+        rails = plasticity.w_min, plasticity.w_max
     if not np.all(gain == gain.flat[0]) or not gain.flat[0] > 0:
         found.add(
             "E0405",
             f"the input gains of '{population.name}' span {gain.min():g} to {gain.max():g}; "
-            f"'{projection.name}' learns, and its weights need the same positive gain in every "
+            f"the weights of '{projection.name}' change, and need the same positive gain in every "
             "neuron",
             population.at,
         )
         found.raise_errors()
-    return np.array([plasticity.w_min, plasticity.w_max]) * float(gain.flat[0])
+    return np.array(rails) * float(gain.flat[0])
 
 
 def _in_units(
-    projection: Projection,
-    gain: Real,
-    scale: float,
-    weight: Format,
-    dt: float,
-    found: Diagnostics,
+    projection: Projection, factor: float, weight: Format, found: Diagnostics
 ) -> Projection:
-    """A projection whose rule, if it is one in real numbers, counts in units of a weight."""
+    """A projection whose rails, if its rule is one in real numbers, are units of a weight."""
     plasticity = projection.plasticity
-    if projection.tied is not None:
-        found.add(
-            "E0405",
-            f"'{projection.name}' is tied to '{projection.tied.projection}', whose weights change "
-            "as it learns; tied weights have no form in whole numbers",
-            projection.at,
-            "run it on the golden rung, which has it as it is",
-        )
-        return projection
     if plasticity is None or plasticity.rule.INTEGER:
         return projection
-    if not isinstance(plasticity.rule, PairSTDP):
-        found.add(
-            "E0405",
-            f"'{projection.name}' learns by {type(plasticity.rule).__name__}, which has no form in "
-            "whole numbers",
-            projection.at,
-            "run it on the golden rung, which has it as it is",
-        )
-        return projection
-    if plasticity.scaling is not None:
-        found.add(
-            "E0405",
-            f"the weights of '{projection.name}' are scaled to {plasticity.scaling.target:g}; in "
-            "whole numbers they would miss that by their rounding",
-            projection.at,
-            "learn on the golden rung, and compile the weights that it learned, without plasticity",
-        )
-        return projection
-    factor = float(gain.flat[0]) / scale
     low, high = (int(np.rint(rail * factor)) for rail in (plasticity.w_min, plasticity.w_max))
     if low < weight.low or high > weight.high:
         found.add(
@@ -347,13 +355,15 @@ def _in_units(
             projection.at,
             "use more --weight-bits, or narrower rails",
         )
-    rails = plasticity.w_min, plasticity.w_max
-    try:
-        rule = integer_pairs(plasticity.rule, factor, rails, dt)
-    except NoFormError as error:
-        found.add("E0405", f"'{projection.name}': {error}", projection.at, error.hint)
-        return projection
-    return replace(projection, plasticity=replace(plasticity, rule=rule, w_min=low, w_max=high))
+    if low == high and plasticity.w_min != plasticity.w_max:
+        found.add(
+            "E0405",
+            f"the rails {plasticity.w_min:g} to {plasticity.w_max:g} of '{projection.name}' are "
+            f"both {low} units of a weight, which is {1 / factor:.3g}",
+            projection.at,
+            "use more --weight-bits, or smaller weights of what else ends in its population",
+        )
+    return replace(projection, plasticity=replace(plasticity, w_min=low, w_max=high))
 
 
 def _plastic_scale(
@@ -756,6 +766,18 @@ def _rail_bounds(projection: Projection, connection: Connection, count: int) -> 
     low, high = (
         _with_weights(connection, np.where(enabled, int(rail), weight))
         for rail in (plasticity.w_min, plasticity.w_max)
+    )
+    return _bounds(low, count)[0], _bounds(high, count)[1]
+
+
+def _tied_bounds(
+    projection: Projection, connection: Connection, count: int, graph: Graph, factor: float
+) -> tuple[float, float]:
+    """``_rail_bounds`` of a projection whose weights are those of another."""
+    weight = _weights(connection)
+    low, high = (
+        _with_weights(connection, np.full(weight.shape, int(np.rint(rail * factor))))
+        for rail in _tied_rails(projection, graph)
     )
     return _bounds(low, count)[0], _bounds(high, count)[1]
 

@@ -11,7 +11,8 @@ import networkx as nx
 from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Population, Projection
-from ...ir.plasticity import Hebbian, IntegerPairSTDP, PairSTDP
+from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP
+from ...ir.plasticity import Hebbian, PairSTDP
 
 _ORIGIN = ("origin",)
 
@@ -98,7 +99,7 @@ def _keeps_pairs(
     else:
         delay, kept = projection.delay, moved == 0
     rule = None if projection.plasticity is None else projection.plasticity.rule
-    if isinstance(rule, Hebbian):
+    if isinstance(rule, Hebbian | IntegerHebbian):
         return  # nothing pairs in time but what `_keeps_factors` looks after
     if isinstance(rule, PairSTDP | IntegerPairSTDP):
         # A step more of delay sets the post spike back by f and the pre spike forward by 1 - f.

@@ -28,7 +28,6 @@ from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import IntegerNeuron, Threshold
 from spikec.ir.numerics import Format, Numerics, Rounding
 from spikec.ir.plasticity import (
-    RULES,
     SDSP,
     Accumulation,
     Coincidence,
@@ -50,6 +49,7 @@ from spikec.ir.plasticity import (
     next_state,
     sides,
 )
+from spikec.ir.rules import RULES
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 

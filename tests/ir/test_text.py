@@ -28,7 +28,8 @@ from spikec.ir.diagnostics import NOWHERE, Location, SpikecError
 from spikec.ir.graph import Graph, Input, Output, Population, Probe, Projection
 from spikec.ir.neurons import LIF, MODELS, Neuron, Threshold
 from spikec.ir.numerics import Format, Numerics, Overflow, Rounding
-from spikec.ir.plasticity import RULES, SDSP, Plasticity, Rule, Trace, TraceSTDP
+from spikec.ir.plasticity import SDSP, Plasticity, Rule, Trace, TraceSTDP
+from spikec.ir.rules import RULES
 from spikec.ir.semantics import Semantics
 from spikec.ir.text import HEADER, digest, parse, text
 from spikec.ir.verify import verify

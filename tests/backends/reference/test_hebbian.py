@@ -339,37 +339,18 @@ def test_facts() -> None:
 
 
 class TestOtherRungs:
-    def test_integers_refuse(self) -> None:
-        graph = changed("back", tied=None)
-        graph = replace(
-            graph,
-            populations=tuple(replace(p, neuron=IF(real(1), real(1))) for p in graph.populations),
-        )
-        with pytest.raises(SpikecError) as caught:
-            quantise(graph, Quantise(), Diagnostics())
-        (found,) = caught.value.diagnostics
-        assert (found.code, found.message) == (
-            "E0405",
-            "'H' learns by Hebbian, which has no form in whole numbers",
-        )
-        tied = replace(GRAPH, populations=graph.populations)
-        tied = replace(
-            tied, projections=tuple(replace(p, plasticity=None) for p in GRAPH.projections)
-        )
-        with pytest.raises(SpikecError, match=r"E0405.*'back' is tied to 'H'"):
-            quantise(tied, Quantise(), Diagnostics())
-        whole = quantise(
-            replace(tied, projections=tuple(replace(p, tied=None) for p in tied.projections)),
-            Quantise(),
-            Diagnostics(),
-        )
+    def test_integers_are_data(self) -> None:
+        spiking = tuple(replace(p, neuron=IF(real(1), real(1))) for p in GRAPH.populations)
+        whole = quantise(replace(GRAPH, populations=spiking), Quantise(), Diagnostics())
+        verify(whole)
+        assert parse(text(whole)) == whole and "IntegerHebbian" in text(whole)
         Executor(whole)
-        again = tuple(
-            replace(p, tied=Tied("H", True, -1)) if p.name == "back" else p
+        odd = tuple(
+            replace(p, tied=replace(p.tied, scale=-0.1)) if p.tied is not None else p
             for p in whole.projections
         )
-        with pytest.raises(SpikecError, match=r"E0301.*'back' is tied to 'H'"):
-            Executor(replace(whole, projections=again))
+        with pytest.raises(SpikecError, match=r"E0301.*'back' has -0.1 times the weights of 'H'"):
+            Executor(replace(whole, projections=odd))
 
     def test_a_target_refuses_a_rule_that_it_lacks(self) -> None:
         with pytest.raises(SpikecError, match=r"E0308.*'H' learns by Hebbian"):

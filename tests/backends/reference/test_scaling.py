@@ -14,18 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikec.backends.reference.golden import run_golden
-from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
 from spikec.ir.connections import Connection, Dense, OneToOne, Sparse
 from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.homeostasis import Norm, Occasion, Scaling
+from spikec.ir.integer_plasticity import IntegerPairSTDP
 from spikec.ir.neurons import IF
 from spikec.ir.plasticity import (
     ORDERS,
     Coincidence,
-    IntegerPairSTDP,
     PairSTDP,
     Plasticity,
     Rule,
@@ -301,8 +300,8 @@ class TestRefusals:
                 "'w': TraceSTDP counts in whole weights, which no factor can scale",
             ),
             (
-                IntegerPairSTDP(Trace(1), Trace(1)),
-                "'w': IntegerPairSTDP counts in whole weights, which no factor can scale",
+                IntegerPairSTDP(Trace(1), Trace(1), bits=2),
+                "'w': weights of 2 bits, which no factor can scale",
             ),
             (replace(RULE, bits=4), "'w': weights of 4 bits, which no factor can scale"),
         ],
@@ -313,18 +312,12 @@ class TestRefusals:
 
     def test_integers(self) -> None:
         graph = network(Dense(np.full((2, 3), 0.5)), Plasticity(RULE, 0, 1, scaling=Scaling(2.0)))
-        found = Diagnostics()
-        with pytest.raises(SpikecError):
-            quantise(graph, Quantise(), found)
-        (only,) = found.errors
-        assert only.code == "E0405" and "the weights of 'w' are scaled to 2;" in only.message
-        plain = replace(graph.projections[0], plasticity=Plasticity(RULE, 0, 1))
-        done = quantise(replace(graph, projections=(plain,)), Quantise(), Diagnostics())
-        made = done.projections[0].plasticity
-        assert made is not None
-        odd = replace(done.projections[0], plasticity=replace(made, scaling=Scaling(2.0)))
-        with pytest.raises(SpikecError, match=r"E0301.*'w' are scaled to 2; the integer rung"):
-            Executor(replace(done, projections=(odd,)))
+        alone = replace(graph, projections=graph.projections[:1])
+        whole = quantise(alone, Quantise(), Diagnostics())
+        verify(whole)
+        made = whole.projections[0].plasticity
+        assert made is not None and made.scaling is not None
+        assert made.scaling.target == pytest.approx(2 * made.w_max)
 
 
 def test_it_is_in_the_text_where_it_is_at_all() -> None:

@@ -409,18 +409,22 @@ class TestOtherRungs:
     @pytest.mark.parametrize(
         ("rule", "said"),
         [
-            (RULE, "'w': a third factor has no form in whole numbers"),
-            (
-                PairSTDP(1e-2, 1e-2, 1e-2, 1e-2, depression_by="reward"),
-                "'w': a depression scaled by 'reward' has no form in whole numbers",
-            ),
+            (RULE, "IntegerThreeFactorSTDP"),
+            (PairSTDP(1e-2, 1e-2, 1e-2, 1e-2, depression_by="reward"), "IntegerPairSTDP"),
         ],
     )
-    def test_integers_refuse(self, rule: PairSTDP, said: str) -> None:
+    def test_integers_are_data(self, rule: PairSTDP, said: str) -> None:
         graph = network(rule, 1, hidden=False)
-        with pytest.raises(SpikecError) as caught:
+        alone = replace(graph, projections=graph.projections[:1])
+        whole = quantise(alone, Quantise(), Diagnostics())
+        verify(whole)
+        assert parse(text(whole)) == whole and said in text(whole)
+
+    def test_what_integers_cannot_resolve(self) -> None:
+        graph = network(replace(RULE, eta=1e-9), 1, hidden=False)
+        graph = replace(graph, projections=graph.projections[:1])
+        with pytest.raises(SpikecError, match=r"E0405.*one spike of 'reward' changes nothing"):
             quantise(graph, Quantise(), Diagnostics())
-        assert [(d.code, d.message) for d in caught.value.diagnostics] == [("E0405", said)]
 
     def test_a_target_refuses_and_keeps_what_the_rule_reads(self) -> None:
         graph = network(RULE, 1)

@@ -163,5 +163,9 @@ def test_it_is_data_and_says_what_is_wrong() -> None:
             verify(network(replace(RULE, **change)))
     assert not replace(RULE, a_minus=0.0, a3_minus=0.0).rows
     assert replace(RULE, a_minus=0.0).rows and replace(RULE, a_plus=0.0).columns
-    with pytest.raises(SpikecError, match=r"E0405.*triplets have no form in whole numbers"):
+    with pytest.raises(SpikecError, match=r"E0405.*-1 to 1 of 'w' are both 0 units of a weight"):
         quantise(graph, Quantise(), Diagnostics())
+    alone = replace(graph, projections=graph.projections[:1])
+    whole = quantise(alone, Quantise(), Diagnostics())
+    verify(whole)
+    assert parse(text(whole)) == whole and "IntegerTripletSTDP" in text(whole)

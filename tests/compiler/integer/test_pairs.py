@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,18 @@ from spikec.ir.connections import Connection, Dense, OneToOne, Sparse
 from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
+from spikec.ir.homeostasis import Norm, Occasion, Scaling
+from spikec.ir.integer_plasticity import (
+    IntegerPairSTDP,
+    IntegerThreeFactorSTDP,
+    IntegerTripletSTDP,
+)
 from spikec.ir.neurons import LIF
 from spikec.ir.numerics import Rounding
 from spikec.ir.plasticity import (
     Accumulation,
     Coincidence,
     Dependence,
-    IntegerPairSTDP,
     Pairing,
     PairSTDP,
     Plasticity,
@@ -36,153 +40,10 @@ from spikec.ir.plasticity import (
     Update,
     Window,
 )
-from spikec.ir.semantics import Semantics
 from spikec.ir.verify import verify
 
-from .test_learning import KICK, cells
-
-STEPS = 14
-
-
-@dataclass(frozen=True)
-class Case:
-    """A plastic projection from an input, or from a population that an input drives."""
-
-    rule: IntegerPairSTDP
-    connection: Connection
-    delay: int
-    relayed: bool
-    transmit: Transmit
-    low: int
-    high: int
-    enable: Any
-    learning: tuple[bool, ...]
-    pre: Any  # (samples, STEPS, pre): spikes of what the projection starts from
-    post: Any
-
-    @property
-    def graph(self) -> Graph:
-        pre, post = self.connection.in_shape, self.connection.out_shape
-        plasticity = Plasticity(self.rule, self.low, self.high, self.enable, self.transmit)
-        start = "relay" if self.relayed else "in"
-        relay = (Population("relay", pre, cells()),) if self.relayed else ()
-        kick = OneToOne(np.full(pre, KICK), pre)
-        return Graph(
-            "pairs",
-            1e-3,
-            (Input("in", pre), Input("teacher", post)),
-            (*relay, Population("out", post, cells())),
-            (
-                *([Projection("drives", "in", "relay", kick)] if self.relayed else []),
-                Projection("w", start, "out", self.connection, self.delay, plasticity=plasticity),
-                Projection("teaches", "teacher", "out", OneToOne(np.full(post, KICK), post)),
-            ),
-            (Output("o", "out"),),
-        )
-
-    @property
-    def stimulus(self) -> Stimulus:
-        lines = {"in": Events.from_dense(self.pre), "teacher": Events.from_dense(self.post)}
-        return Stimulus(lines)
-
-
-class Plain:
-    """The words of the rule, one synapse after the other."""
-
-    def __init__(self, case: Case) -> None:
-        self.case, self.rule = case, case.rule
-        weight = case.connection.weight  # type: ignore[attr-defined]
-        self.shape = weight.shape
-        match case.connection:
-            case Dense():
-                posts, pres = np.indices(weight.shape)
-            case Sparse() as sparse:
-                pres = np.repeat(np.arange(sparse.pre_size), np.diff(sparse.indptr))
-                posts = sparse.post
-            case _:
-                pres = posts = np.arange(weight.size)
-        takes = np.broadcast_to(True if case.enable is None else case.enable, weight.shape)
-        columns = (pres.ravel(), posts.ravel(), takes.ravel())
-        self.synapses = list(zip(*(c.tolist() for c in columns), strict=True))
-        self.w: list[int] = weight.ravel().tolist()
-
-    def changed(self, update: Update, x: int, room: int) -> int:
-        """``room`` is how far a weight is from the rail that it goes to."""
-        window = update.response is Response.WINDOW
-        if self.rule.dependences[update is self.rule.on_pre] is Dependence.MULTIPLICATIVE:
-            product = update.amplitude * (x > 0 if window else x) * room
-        elif window:
-            product = (update.amplitude * (x > 0)) << update.shift
-        else:
-            product = update.amplitude * x
-        f = round(Fraction(product, 2**update.shift))  # to even
-        return update.offset + update.sign * f
-
-    @staticmethod
-    def spiked(trace: Trace, x: int) -> int:
-        if trace.accumulation is Accumulation.SET:
-            return int(trace.increment)
-        return int(min(x + trace.increment, 2**trace.bits - 1))
-
-    @staticmethod
-    def decayed(trace: Trace, x: int) -> int:
-        match trace.decay:
-            case TraceDecay.COUNT:
-                return max(x - 1, 0)
-            case TraceDecay.FACTOR:
-                return x * trace.factor // 2**24
-            case TraceDecay.SHIFT:
-                return int(x - -(-x // 2**trace.shift))
-
-    def sample(self, pre: Any, post: Any, learning: bool) -> Any:
-        """What arrives (STEPS, post); the weights change."""
-        rule, case = self.rule, self.case
-        dendritic = round(rule.dendritic_delay_fraction * case.delay)
-        axonal = case.delay - dendritic
-        x, y = [0] * pre.shape[1], [0] * post.shape[1]
-        arrived = np.zeros((STEPS + 2 * case.delay + 1, post.shape[1]), np.int64)
-        order = {
-            Coincidence.POTENTIATE: "PXQY",
-            Coincidence.DEPRESS: "QYPX",
-            Coincidence.NONE: "PQXY",
-            Coincidence.BOTH: "XYPQ",
-        }[rule.coincidence]
-
-        def move(s: int, update: Update, trace: int) -> None:
-            if learning and self.synapses[s][2] and (update.amplitude or update.offset):
-                w = self.w[s]
-                room = w - case.low if update is rule.on_pre else case.high - w
-                new = w + self.changed(update, trace, room)
-                self.w[s] = max(case.low, min(case.high, new))
-
-        for t in range(STEPS + case.delay):
-            before, behind = t - axonal, t - dendritic
-            reads = pre[before] if 0 <= before < STEPS else np.zeros(len(x), int)
-            fires = post[behind] if 0 <= behind < STEPS else np.zeros(len(y), int)
-            for letter in order:
-                if letter == "P":
-                    for s, (i, j, _) in enumerate(self.synapses):
-                        if not reads[i]:
-                            continue
-                        if case.transmit is Transmit.BEFORE:
-                            arrived[t + dendritic, j] += self.w[s]
-                        move(s, rule.on_pre, y[j])
-                        if case.transmit is Transmit.AFTER:
-                            arrived[t + dendritic, j] += self.w[s]
-                elif letter == "Q":
-                    for s, (i, j, _) in enumerate(self.synapses):
-                        if fires[j]:
-                            move(s, rule.on_post, x[i])
-                elif learning:
-                    here, trace, which = (
-                        (reads, rule.pre, x) if letter == "X" else (fires, rule.post, y)
-                    )
-                    for n in np.flatnonzero(here).tolist():
-                        which[n] = self.spiked(trace, which[n])
-            x = [self.decayed(rule.pre, value) for value in x]
-            y = [self.decayed(rule.post, value) for value in y]
-        return arrived[:STEPS]
-
+from .pairs_reference import NODES, STEPS, Case, Plain
+from .test_learning import cells
 
 traces = st.builds(
     Trace,
@@ -193,6 +54,7 @@ traces = st.builds(
     st.integers(20, 28),
     st.integers(0, (1 << 24) - 1),
 )
+LINEAR = Response.LINEAR
 updates = st.builds(
     Update,
     st.sampled_from([-1, 1]),
@@ -203,15 +65,63 @@ updates = st.builds(
 )
 
 
+earlier = st.builds(
+    Update, st.sampled_from([-1, 1]), st.integers(0, 60), st.integers(0, 24), st.just(LINEAR)
+)
+
+
+def rules(draw: st.DrawFn, dendritic: int, delay: int) -> IntegerPairSTDP:
+    """A rule of any kind."""
+    kind = draw(st.sampled_from([IntegerPairSTDP, IntegerTripletSTDP, IntegerThreeFactorSTDP]))
+    coincidences = list(Coincidence)
+    if kind is IntegerTripletSTDP:
+        coincidences.remove(Coincidence.BOTH)
+    if dendritic == 0:
+        coincidences = [Coincidence.POTENTIATE, Coincidence.NONE]
+    kinds = [Dependence.ADDITIVE, Dependence.MULTIPLICATIVE]
+    dependence, depression = draw(st.sampled_from(kinds)), draw(st.sampled_from([*kinds, None]))
+    by = draw(st.sampled_from([None, "first"]))
+    if kind is IntegerTripletSTDP:
+        on_pre, on_post = draw(earlier), draw(earlier)
+    else:
+        on_pre, on_post = draw(updates), draw(updates)
+    if dependence is Dependence.MULTIPLICATIVE:
+        on_post = replace(on_post, offset=0)
+    if (depression or dependence) is Dependence.MULTIPLICATIVE or by is not None:
+        on_pre = replace(on_pre, offset=0)
+    more: dict[str, Any] = {"fraction": draw(st.integers(0, 4))}
+    if by is not None:
+        more |= {"depression_by": by, "depression_shift": draw(st.integers(0, 3))}
+    if kind is IntegerTripletSTDP:
+        more |= {"pre_earlier": draw(traces), "post_earlier": draw(traces)}
+        more |= {"on_pre_earlier": draw(earlier), "on_post_earlier": draw(earlier)}
+    if kind is IntegerThreeFactorSTDP:
+        more |= {"modulator": "first", "gate": draw(st.sampled_from([None, "second"]))}
+        more |= {"eta": draw(st.integers(-9, 9)), "shift": draw(st.integers(0, 6))}
+        more |= {"keep": draw(st.integers(0, (1 << 24) - 1)), "a_pre": draw(st.integers(-50, 50))}
+        more |= {n: draw(st.integers(0, 1)) for n in ("modulator_shift", "product_shift")}
+    elif draw(st.booleans()):
+        more["bits"] = draw(st.integers(1, 6))
+        more["bits_rounding"] = draw(st.sampled_from([Rounding.NEAREST_EVEN, Rounding.DOWN]))
+    return kind(
+        draw(traces),
+        draw(traces),
+        on_pre,
+        on_post,
+        draw(st.sampled_from(coincidences)),
+        dendritic / delay if delay else draw(st.sampled_from([0.0, 1.0])),
+        dependence=dependence,
+        depression=depression,
+        **more,
+    )
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     relayed = draw(st.booleans())
     delay = draw(st.integers(1 if relayed else 0, 4))
     dendritic = draw(st.integers(0, delay))
-    coincidences = list(Coincidence)
-    if dendritic == 0:
-        coincidences = [Coincidence.POTENTIATE, Coincidence.NONE]
     low, high = -40, 50
     pre, post = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     weight = rng.integers(low, high + 1, (post, pre))
@@ -226,35 +136,30 @@ def cases(draw: st.DrawFn) -> Case:
             columns = np.nonzero(there)[1].astype(np.int32)
             connection = Sparse(pre, post, counts, columns, rng.integers(low, high, columns.size))
     shape = connection.weight.shape  # type: ignore[attr-defined]
-    kinds = [Dependence.ADDITIVE, Dependence.MULTIPLICATIVE]
-    dependence, depression = draw(st.sampled_from(kinds)), draw(st.sampled_from([*kinds, None]))
-    on_pre, on_post = draw(updates), draw(updates)
-    if dependence is Dependence.MULTIPLICATIVE:
-        on_post = replace(on_post, offset=0)
-    if (depression or dependence) is Dependence.MULTIPLICATIVE:
-        on_pre = replace(on_pre, offset=0)
     samples = draw(st.integers(1, 3))
+    rule = rules(draw, dendritic, delay)
+    scaling = None
+    if rule.bits is None and isinstance(connection, Dense) and draw(st.booleans()):
+        scaling = draw(
+            st.builds(Scaling, st.integers(1, 30), st.sampled_from(Occasion), st.sampled_from(Norm))
+        )
+    enable = rng.random(shape) < 0.8 if scaling is None and draw(st.booleans()) else None
+    sizes = [draw(st.sampled_from([1, post])) for _ in NODES]
     return Case(
-        IntegerPairSTDP(
-            draw(traces),
-            draw(traces),
-            on_pre,
-            on_post,
-            draw(st.sampled_from(coincidences)),
-            dendritic / delay if delay else draw(st.sampled_from([0.0, 1.0])),
-            dependence=dependence,
-            depression=depression,
-        ),
+        rule,
         connection,
         delay,
         relayed,
         draw(st.sampled_from(Transmit)),
         low,
         high,
-        rng.random(shape) < 0.8 if draw(st.booleans()) else None,
+        enable,
         tuple(draw(st.lists(st.booleans(), min_size=samples, max_size=samples))),
         (rng.random((samples, STEPS, pre)) < 0.4).astype(np.int64),
         (rng.random((samples, STEPS, post)) < 0.3).astype(np.int64),
+        [(rng.random((samples, STEPS, size)) < 0.5).astype(np.int64) for size in sizes],
+        (draw(st.booleans()), draw(st.booleans())),
+        scaling,
     )
 
 
@@ -270,8 +175,8 @@ def test_equals_its_words(case: Case) -> None:
         record_weights="samples",
     )
     plain = Plain(case)
-    for k, learning in enumerate(case.learning):
-        arrived = plain.sample(case.pre[k], case.post[k], learning)
+    for k in range(len(case.learning)):
+        arrived = plain.sample(k)
         quiet = case.post[k] == 0  # a spike takes v with it
         assert np.array_equal(found.states["out", "v"][k][quiet], arrived[quiet])
         assert found.weights["w"][k].ravel().tolist() == plain.w
@@ -363,100 +268,6 @@ def test_integers_follow_the_real_rule(
     assert np.ptp(golden) > 5e-5
     # Half a unit for each change, and what 16 bits of a trace leave.
     assert np.abs(found * unit - golden).max() < 20 * unit
-
-
-def learners(rng: np.random.Generator, size: int) -> list[Projection]:
-    """Plastic projections of any kind: from an input, from a population, and within one."""
-    windows = [
-        (Pairing.ALL, Window.EXPONENTIAL),
-        (Pairing.NEAREST, Window.EXPONENTIAL),
-        (Pairing.NEAREST, Window.RECTANGULAR),
-    ]
-    found = []
-    for k, pre in enumerate(("in", "cells", "out")):
-        delay = int(rng.integers(0 if pre == "in" else 1, 5))
-        dendritic = int(rng.integers(0, delay + 1))
-        ties = list(Coincidence) if dendritic else [Coincidence.POTENTIATE, Coincidence.NONE]
-        dependence, other = list(Dependence)[k % 3], list(Dependence)[rng.integers(3)]
-        up, down = (1.0 if each is Dependence.ADDITIVE else 1e3 for each in (dependence, other))
-        rule = PairSTDP(
-            float(rng.choice([8e-5, -5e-5])) * up,
-            float(rng.choice([5e-5, -4e-5, 0.0])) * down,
-            float(rng.choice([0.5e-3, 3e-3, 40e-3])),
-            float(rng.choice([4e-3, 11e-3])),
-            *windows[rng.integers(3)],
-            dependence,
-            ties[rng.integers(len(ties))],
-            dendritic / delay if delay else float(rng.choice([0.0, 1.0])),
-            depression=other,
-        )
-        plasticity = Plasticity(
-            rule,
-            *(0.0, 1e-3),
-            rng.random((size, size)) < 0.7 if rng.random() < 0.5 else None,
-            list(Transmit)[rng.integers(2)],
-            bool(rng.random() < 0.9),
-        )
-        weight = rng.uniform(0, 1e-3, (size, size))
-        found.append(Projection(f"w{k}", pre, "out", Dense(weight), delay, plasticity=plasticity))
-    return found
-
-
-def alike(seed: int) -> None:
-    """A network that learns in three places, with lags, registers and phases, on both rungs."""
-    rng = np.random.default_rng(seed)
-    size, samples, steps = 3, 3, 25
-    cell = LIF(*(np.asarray(x) for x in (1e-3, 1.0, 0.0, 0.02)))
-    strong = OneToOne(np.full(size, 0.04), (size,))
-    lags = [(0, 0), (1, 2)][rng.integers(2)]
-    cells_, out = (
-        Population(name, (size,), cell, Semantics(registered=bool(rng.random() < 0.5)), lag)
-        for name, lag in zip(("cells", "out"), lags, strict=True)
-    )
-    graph = Graph(
-        "alike",
-        1e-3,
-        (Input("in", (size,)), Input("teacher", (size,))),
-        (cells_, out),
-        (
-            Projection("drives", "in", "cells", strong, lags[0]),
-            Projection("teaches", "teacher", "out", strong, lags[1]),
-            *learners(rng, size),
-        ),
-        (Output("o", "out"), Output("c", "cells")),
-    )
-    verify(graph)
-    stimulus = Stimulus(
-        {
-            name: Events.from_dense((rng.random((samples, steps, size)) < 0.25).astype(np.int64))
-            for name in ("in", "teacher")
-        }
-    )
-    learning = [bool(x) for x in rng.random(samples) < 0.7]
-    golden = run_golden(
-        graph, stimulus, codegen="numpy", learning=learning, record_weights="samples"
-    )
-    options = Quantise(weight_bits=16, state_bits=40, decay_bits=22, input_max=1)
-    integers = quantise(graph, options, Diagnostics())
-    verify(integers)
-    found = Executor(integers).run(stimulus, learning=learning, record_weights="samples")
-    unit = 0.04 / 32767
-    for name, weights in golden.weights.items():
-        assert np.abs(found.weights[name] * unit - weights).max() < 30 * unit, name
-    for name, events in golden.spikes.items():
-        for k in range(samples):
-            assert np.array_equal(events.dense(k), found.spikes[name].dense(k)), name
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_networks_learn_alike_on_both_rungs(seed: int) -> None:
-    alike(seed)
-
-
-@pytest.mark.slow
-def test_more_networks_learn_alike_on_both_rungs() -> None:
-    for seed in range(100, 140):
-        alike(seed)
 
 
 def test_a_memory_of_a_long_trace_ends() -> None:
