@@ -157,10 +157,13 @@ def test_cells_of_a_view_start_where_they_are_told() -> None:
     sim.setup(timestep=0.1)
     cells = sim.Population(4, sim.IF_curr_exp(), label="cells", initial_values={"v": -60.0})
     cells[1:3].initialize(v=[-58.0, -57.0])
+    cells[0].set_initial_value("v", -56.0)
+    assert cells[0].get_initial_value("v") == -56.0
+    assert cells.initial_values["v"].evaluate().tolist() == [-56.0, -58.0, -57.0, -60.0]
     cells.record("v")
     sim.run(0.1)
     trace = cells.get_data().segments[0].analogsignals[0].magnitude
-    assert trace[0].tolist() == [-60.0, -58.0, -57.0, -60.0]
+    assert trace[0].tolist() == [-56.0, -58.0, -57.0, -60.0]
     assert cells[1:4].initial_values["v"].tolist() == [-58.0, -57.0, -60.0]
 
 
