@@ -206,8 +206,8 @@ class _Cells:
                     "function of a cell's number",
                 ) from error
             # PyNN keeps a lazy array, which would draw anew at every reading.
-            values = LazyArray(root.initial[variable].copy(), shape=(root.size,))
-            root.initial_values[variable] = values
+            values = simplify(root.initial[variable].copy())
+            root.initial_values[variable] = LazyArray(values, shape=(root.size,))
 
     def _set_cell_initial_value(self, id: ID, variable: str, value: Any) -> None:
         cell = int(np.flatnonzero(self.all_cells == id)[0])

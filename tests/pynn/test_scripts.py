@@ -156,6 +156,7 @@ def test_parameters_are_read_and_set_in_populations_views_and_cells() -> None:
 def test_cells_of_a_view_start_where_they_are_told() -> None:
     sim.setup(timestep=0.1)
     cells = sim.Population(4, sim.IF_curr_exp(), label="cells", initial_values={"v": -60.0})
+    assert cells.initial_values["v"].evaluate(simplify=True) == -60.0
     cells[1:3].initialize(v=[-58.0, -57.0])
     cells[0].set_initial_value("v", -56.0)
     assert cells[0].get_initial_value("v") == -56.0
