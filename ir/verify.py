@@ -67,7 +67,7 @@ from .plasticity import (
     sides,
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
-from .semantics import Current, Decay, Gain, Reset
+from .semantics import Decay, Gain, Reset
 from .short_term import TsodyksMarkram
 
 MAX_SIZE = (1 << 31) - 1  # neurons of a population: synapses and events index them with 32 bits
@@ -898,9 +898,7 @@ def _pair_times(
     except ValueError as error:
         yield str(error)
         return
-    late = isinstance(post, Population) and (
-        bool(receptors(post.neuron)) and post.semantics.current is Current.OLD
-    )
+    late = isinstance(post, Population) and post.arrives_late and projection.receptor != CURRENT
     if dendritic == 0 and not late and rule.coincidence in (Coincidence.DEPRESS, Coincidence.BOTH):
         yield (
             f"coincidence is {rule.coincidence}, but without a dendritic delay a weight is sent "
