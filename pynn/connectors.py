@@ -97,6 +97,13 @@ class IndexBasedProbabilityConnector(_Coded, connectors.IndexBasedProbabilityCon
 class FromFileConnector(CodedModel, connectors.FromFileConnector):
     __doc__ = connectors.FromFileConnector.__doc__
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if not hasattr(self.file, "read"):
+            raise fail(
+                "E1007", f"FromFileConnector reads a file or its name, not {self.file!r}", here()
+            )
+
 
 class FromListConnector(CodedModel, connectors.FromListConnector):
     __doc__ = connectors.FromListConnector.__doc__

@@ -41,6 +41,20 @@ def check_group(group: Any) -> None:
         raise fail("E1002", f"'{group.label}' has no cells", here())
 
 
+def _check_counted(group: Any, members: list[Any]) -> None:
+    """E1005 where no cell of a group, which has these members, has its spikes recorded."""
+    for member in members:
+        recorded = member.recorder.recorded.get(Variable("spikes", None, None), set())
+        if not recorded.isdisjoint(member.all_cells):
+            return
+    raise fail(
+        "E1005",
+        f"spikes of '{group.label}' are not recorded",
+        here(),
+        "call record('spikes') before run()",
+    )
+
+
 def _check_index(group: Any, index: Any) -> None:
     """E1002 for what chooses no cells of a group, or cells that it does not have."""
     what, size = f"'{group.label}'", group.size
@@ -58,7 +72,9 @@ def _check_index(group: Any, index: Any) -> None:
                     "give a value for each cell, or the numbers of the cells",
                 )
             chosen = np.flatnonzero(chosen)
-        elif chosen.size and (chosen.dtype.kind not in "iu" or chosen.ndim > 1):
+        elif chosen.size and (
+            chosen.dtype.kind not in "iu" or chosen.ndim > 1 or isinstance(index, range)
+        ):
             raise fail(
                 "E1002",
                 f"{index!r} chooses no cells of {what}",
@@ -150,14 +166,7 @@ class _Cells:
 
     def get_spike_counts(self, gather: bool = True) -> dict[int, int]:
         """The spikes of each cell; E1005 where none are recorded."""
-        recorded = self.recorder.recorded.get(Variable("spikes", None, None), ())
-        if not {*recorded}.intersection(self.all_cells):
-            raise fail(
-                "E1005",
-                f"spikes of '{self.label}' are not recorded",
-                here(),
-                "call record('spikes') before run()",
-            )
+        _check_counted(self, [self])
         found: dict[int, int] = super().get_spike_counts(gather)  # type: ignore[misc]
         return found
 
@@ -263,6 +272,13 @@ class Assembly(common.Assembly):
         """What was recorded, as a Neo block; E1005 where nothing has run yet."""
         check_group(self)
         return super().get_data(*variables, **named)
+
+    def get_spike_counts(self, gather: bool = True) -> dict[int, int]:
+        """The spikes of each cell that is recorded; E1005 where none is."""
+        check_group(self)
+        _check_counted(self, self.populations)
+        found: dict[int, int] = super().get_spike_counts(gather)
+        return found
 
 
 class PopulationView(_Cells, common.PopulationView):

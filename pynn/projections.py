@@ -332,6 +332,13 @@ class Projection(common.Projection):
     def change(self, name: str, values: Any) -> None:
         """Give an attribute another value, one for all or one a synapse."""
         state.check_part(f"projection '{self.label}'", self.setups)
+        if name in _INDICES:
+            raise fail(
+                "E1002",
+                f"{name} of projection '{self.label}' cannot be changed",
+                here(),
+                "make a projection between other cells",
+            )
         state.touched(f"{name} of projection '{self.label}'")
         check = getattr(self.synapse_type, "parameter_checks", {}).get(name)
         if check and np.size(values):

@@ -119,7 +119,9 @@ class Recorder(recording.Recorder):
         return values[self.first :: every], None
 
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
+        ids = sorted(self.filter_recorded(variable, filter_ids))
+        if not ids:  # nobody has asked for spikes, so that none are kept
+            return {}
         _, cell = self._spikes()
         counts = np.bincount(cell, minlength=self.population.size)
-        ids = sorted(self.filter_recorded(variable, filter_ids))
         return {int(id_): int(counts[self.population.id_to_index(id_)]) for id_ in ids}

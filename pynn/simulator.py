@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pyNN import common, errors
 
 from ..ir.diagnostics import fail
@@ -36,7 +37,10 @@ class ID(int, common.IDMixin):
             return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        with coded(f"a cell of '{self.parent.label}'"):
+        what = f"a cell of '{self.parent.label}'"
+        if name == "position" and np.shape(value) != (3,):
+            raise fail("E1002", f"the position of {what} is {value!r}; it is x, y and z", here())
+        with coded(what, (AssertionError, ValueError)):
             if not (self.celltype.has_parameter(name) or hasattr(type(self), name)):
                 raise errors.NonExistentParameterError(
                     name, type(self.celltype).__name__, self.celltype.get_parameter_names()

@@ -94,6 +94,7 @@ CASES = {
     "cell there is not": (CELLS, "cells[99]", "E1002", "cell 99 in 'cells'; it has 4, 0 to 3"),
     "cell of a view there is not": (CELLS, "cells[0:2][-3]", "E1002", "it has 2, 0 to 1"),
     "cell of an assembly there is not": (CELLS, "(cells + source)[8]", "E1002", "8, 0 to 7"),
+    "cells of a range": (CELLS, "cells[range(2)]", "E1002", "a list of numbers"),
     "cell by its name": (CELLS, "cells['first']", "E1002", "'first' chooses no cells"),
     "view of cells there are not": (CELLS, "cells[[9]]", "E1002", "cell 9 in 'cells'"),
     "view of half cells": (CELLS, "cells[[0.5]]", "E1002", "[0.5]"),
@@ -136,6 +137,7 @@ CASES = {
         "E1002",
         "(3, 9), not (3, 4)",
     ),
+    "position on a plane": (CELLS, "cells[0].position = (1.0, 2.0)", "E1002", "(1.0, 2.0)"),
     "structure that is none": (CELLS, "cells.structure = 5", "E1002", "5"),
     "structure of a population": (
         "",
@@ -383,6 +385,12 @@ CASES = {
     "attribute that is read": (JOINED, "joined.get('wight', format='list')", "E1002", "wight"),
     "synapse there is not": (JOINED, "joined[99]", "E1002", "no synapse 99; it has 4, 0 to 3"),
     "synapse by a word": (JOINED, "joined['x']", "E1002", "'x'"),
+    "end of a synapse that is set": (
+        JOINED,
+        "joined[0].presynaptic_index = 3",
+        "E1002",
+        "presynaptic_index",
+    ),
     "weight that is a word": (JOINED, "joined[0].weight = 'x'", "E1002", "weight of a synapse"),
     "weight that is no number": (CELLS, join(synapse="weight=numpy.nan"), "E1002", "nan"),
     "endless weight that is set": (JOINED, "joined.set(weight=float('inf'))", "E1002", "inf"),
@@ -450,6 +458,13 @@ CASES = {
         "E1005",
         "record('spikes')",
     ),
+    "counts of several without a record": (
+        CELLS + "cells.record('v'); sim.run(1.0)\n",
+        "(cells + source).mean_spike_count()",
+        "E1005",
+        "record('spikes')",
+    ),
+    "counts of no cells": ("", "sim.Assembly(label='all').get_spike_counts()", "E1002", "'all'"),
     "file at the end": (
         CELLS + "cells.record('v', to_file='v.foo'); sim.run(1.0)\n",
         "sim.end()",
@@ -627,6 +642,7 @@ CASES = {
         "E1007",
         "(2, 2)",
     ),
+    "file that is no name": (CELLS, join("FromFileConnector(5)"), "E1007", "5"),
     "file that is not there": (CELLS, join("FromFileConnector('nowhere')"), "E1007", "nowhere"),
 }
 

@@ -220,6 +220,15 @@ def test_data_are_blocks_of_neo_with_a_segment_a_reset(tmp_path: Path) -> None:
     assert (tmp_path / "cells.pkl").stat().st_size > 1000
 
 
+def test_an_assembly_counts_the_spikes_that_are_recorded() -> None:
+    sim.setup(timestep=0.1)
+    source = sim.Population(2, sim.SpikeSourceArray(spike_times=[0.2, 0.4]), label="source")
+    cells = sim.Population(2, sim.IF_curr_exp(), label="cells")
+    source[0:1].record("spikes")
+    sim.run(1.0)
+    assert (cells + source).get_spike_counts() == {int(source[0]): 2}
+
+
 def test_cleared_data_begin_again() -> None:
     sim.setup(timestep=0.1)
     cells = sim.Population(2, sim.IF_curr_exp(i_offset=1.5))
