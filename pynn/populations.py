@@ -59,29 +59,37 @@ def _check_index(group: Any, index: Any) -> None:
     """E1002 for what chooses no cells of a group, or cells that it does not have."""
     what, size = f"'{group.label}'", group.size
     if isinstance(index, slice):
+        # No array of all cells: each reading of a cell's parameter is a slice.
         with coded(f"a slice of {what}", (TypeError, ValueError)):
-            chosen = np.arange(size)[index]
+            count = len(range(size)[index])
     else:
-        chosen = np.asarray(index)
-        if chosen.dtype.kind == "b" and chosen.ndim == 1:
-            if chosen.size != size:
-                raise fail(
-                    "E1002",
-                    f"a mask of {chosen.size} values for {what}, which has {size} cells",
-                    here(),
-                    "give a value for each cell, or the numbers of the cells",
-                )
-            chosen = np.flatnonzero(chosen)
-        elif chosen.size and (
-            chosen.dtype.kind not in "iu" or chosen.ndim > 1 or isinstance(index, range)
-        ):
+        count = _count_listed(what, size, index)
+    if not count:
+        raise fail("E1002", f"a view of {what} without cells: {index!r}", here())
+
+
+def _count_listed(what: str, size: int, index: Any) -> int:
+    """How many of the ``size`` cells a number, a list or a mask chooses."""
+    chosen = np.asarray(index)
+    if chosen.dtype.kind == "b" and chosen.ndim == 1:
+        if chosen.size != size:
             raise fail(
                 "E1002",
-                f"{index!r} chooses no cells of {what}",
+                f"a mask of {chosen.size} values for {what}, which has {size} cells",
                 here(),
-                "give a number, a slice, a list of numbers or a mask",
+                "give a value for each cell, or the numbers of the cells",
             )
-    wrong = chosen[(chosen < -size) | (chosen >= size)] if chosen.size else chosen
+        return int(np.count_nonzero(chosen))
+    if not chosen.size:
+        return 0
+    if chosen.dtype.kind not in "iu" or chosen.ndim > 1 or isinstance(index, range):
+        raise fail(
+            "E1002",
+            f"{index!r} chooses no cells of {what}",
+            here(),
+            "give a number, a slice, a list of numbers or a mask",
+        )
+    wrong = chosen[(chosen < -size) | (chosen >= size)]
     if wrong.size:
         raise fail(
             "E1002",
@@ -89,8 +97,7 @@ def _check_index(group: Any, index: Any) -> None:
             here(),
             "the first cell is 0, and -1 the last",
         )
-    if not chosen.size:
-        raise fail("E1002", f"a view of {what} without cells: {index!r}", here())
+    return int(chosen.size)
 
 
 class _Cells:
