@@ -257,10 +257,12 @@ class Assembly(common.Assembly):
     def __getitem__(self, index: Any) -> Any:
         """A cell, or an assembly of several; E1002 for cells that there are not."""
         _check_index(self, index)
-        if not isinstance(index, slice) and np.asarray(index).dtype.kind != "b":
-            index = np.asarray(index) % self.size  # PyNN counts back from its first population
-            index = index if index.ndim else int(index)
-        return super().__getitem__(index)
+        if isinstance(index, slice):
+            return super().__getitem__(index)
+        chosen = np.asarray(index)  # of a list, PyNN takes a mask for cells 0 and 1
+        if chosen.dtype.kind != "b":
+            chosen = chosen % self.size  # PyNN counts back from the end of the first population
+        return super().__getitem__(chosen if chosen.ndim else int(chosen))
 
     def __add__(self, other: Any) -> Any:
         with coded(f"'{self.label}' + {other!r}", (TypeError,), "E1008"):

@@ -225,6 +225,7 @@ def test_synapses_and_cells_are_counted_from_both_ends() -> None:
     both = pre + post
     assert both[-1] == post[-1] and both[pre.size] == post[0]
     assert list(both[[-1, 0]].all_cells) == [pre[0], post[-1]]
+    assert list(both[[k == pre.size for k in range(len(both))]].all_cells) == [post[0]]
 
 
 def test_a_saved_projection_comes_back(tmp_path: Path) -> None:
