@@ -584,6 +584,12 @@ CODES: dict[str, Code] = {
         "The message has PyNN's own reason: indices out of range, populations of unlike synapses, "
         "a receptor that the cell does not have.",
     ),
+    "E1008": Code(
+        "this is not in the network",
+        "A script's cells are in its populations, and in views and assemblies of them. setup() "
+        "begins a new network and forgets the one before: what was made before it is in none. "
+        "Cells of another simulator's module are in that simulator.",
+    ),
     # -- E11: PyNN programs -------------------------------------------------------------------
     "E1101": Code(
         "the simulator, or PyNN, has no such neuron",

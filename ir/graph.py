@@ -13,10 +13,10 @@ import numpy.typing as npt
 from .connections import Connection, Delay, Dense, OneToOne, Shape, Sparse, stages, synapses
 from .diagnostics import NOWHERE, Location
 from .homeostasis import AdaptiveThreshold
-from .neurons import Emission, IntegerNeuron, Neuron, Threshold
+from .neurons import Emission, IntegerNeuron, Neuron, PointLIF, Threshold, receptors
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
-from .semantics import Semantics
+from .semantics import Current, Semantics
 from .short_term import TsodyksMarkram
 
 
@@ -60,6 +60,12 @@ class Population(Record):
     def state(self) -> tuple[str, ...]:
         """Names of the state variables: those of the model, and h where its thresholds adapt."""
         return (*self.neuron.state, *(() if self.adaptive is None else ("h",)))
+
+    @property
+    def arrives_late(self) -> bool:
+        """Whether what arrives at its receptors waits for the threshold and reset of the step."""
+        ports = isinstance(self.neuron, PointLIF) or bool(receptors(self.neuron))
+        return ports and self.semantics.current is Current.OLD
 
     @property
     def single(self) -> bool:

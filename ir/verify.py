@@ -66,7 +66,7 @@ from .plasticity import (
 )
 from .recovery import DECAY, FACTORS, MAX_PRODUCT_BITS, MAX_SUBSTEPS
 from .rules import RULES
-from .semantics import Current, Decay, Gain, Reset
+from .semantics import Decay, Gain, Reset
 from .short_term import TsodyksMarkram
 
 MAX_PRODUCT = 2.0**62
@@ -913,9 +913,7 @@ def _pair_times(
     except ValueError as error:
         yield str(error)
         return
-    late = isinstance(post, Population) and (
-        bool(receptors(post.neuron)) and post.semantics.current is Current.OLD
-    )
+    late = isinstance(post, Population) and post.arrives_late and projection.receptor != CURRENT
     if dendritic == 0 and not late and rule.coincidence in (Coincidence.DEPRESS, Coincidence.BOTH):
         yield (
             f"coincidence is {rule.coincidence}, but without a dendritic delay a weight is sent "

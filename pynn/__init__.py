@@ -15,16 +15,9 @@ _need("pyNN", "pynn", "spikec.pynn")  # before the first import that fails witho
 from pyNN import connectors as _connectors
 from pyNN import errors, random, space
 from pyNN import standardmodels as _models
-from pyNN.connectors import (
-    AllToAllConnector,
-    ArrayConnector,
-    CloneConnector,
-    Connector,
-    OneToOneConnector,
-)
+from pyNN.connectors import Connector
 from pyNN.network import Network
-from pyNN.random import GSLRNG, NumpyRNG, RandomDistribution
-from pyNN.space import Space
+from pyNN.random import GSLRNG
 from pyNN.standardmodels import StandardCellType
 
 from ..ir.diagnostics import fail as _fail
@@ -42,6 +35,9 @@ from .cells import (
     SpikeSourcePoisson,
 )
 from .connectors import (
+    AllToAllConnector,
+    ArrayConnector,
+    CloneConnector,
     DisplacementDependentProbabilityConnector,
     DistanceDependentProbabilityConnector,
     FixedNumberPostConnector,
@@ -51,6 +47,7 @@ from .connectors import (
     FromFileConnector,
     FromListConnector,
     IndexBasedProbabilityConnector,
+    OneToOneConnector,
 )
 from .control import (
     end,
@@ -58,7 +55,6 @@ from .control import (
     get_max_delay,
     get_min_delay,
     get_time_step,
-    initialize,
     num_processes,
     rank,
     reset,
@@ -67,9 +63,10 @@ from .control import (
     run_until,
     setup,
 )
+from .drawing import NumpyRNG, RandomDistribution, Space
 from .electrodes import ACSource, DCSource, NoisyCurrentSource, StepCurrentSource
 from .populations import Assembly, Population, PopulationView
-from .procedural_api import connect, create, record, record_gsyn, record_v, set
+from .procedural_api import connect, create, initialize, record, record_gsyn, record_v, set
 from .projections import Projection
 from .synapses import (
     AdditivePotentiationMultiplicativeDepression,

@@ -15,6 +15,7 @@ from pyNN import common
 from ..compiler.files import write_file
 from ..compiler.stimulus import LabelledStimulus, stimulus_bytes
 from ..ir.connections import Connection, Dense, OneToOne, Sparse
+from ..ir.diagnostics import fail
 from ..ir.events import Events, Stimulus
 from ..ir.graph import Graph, Input, Output
 from ..ir.graph import Population as Neurons
@@ -29,6 +30,7 @@ from .populations import Population
 from .projections import Projection
 from .simulator import state
 from .synapses import STDPMechanism, TsodyksMarkramSynapse
+from .where import here, number
 
 Places = npt.NDArray[Any]  # int32 or int64: networks are far larger than their indices need
 
@@ -336,7 +338,20 @@ def capture() -> Graph:
 
 def stimulus(simtime: float) -> Stimulus:
     """What the sources of the script send in its first ``simtime`` ms."""
-    return capture_stimulus(capture_network(), round(simtime / state.dt))
+    return capture_stimulus(capture_network(), _whole_steps(simtime))
+
+
+def _whole_steps(simtime: Any) -> int:
+    """The steps in ``simtime`` ms; E1002 for what is no time."""
+    steps = number(simtime) / state.dt
+    if not 0 <= steps <= np.iinfo(np.int32).max:
+        raise fail(
+            "E1002",
+            f"a stimulus of {simtime!r} ms; it is 0 or more, and at most "
+            f"{np.iinfo(np.int32).max} steps of {state.dt:g} ms",
+            here(),
+        )
+    return round(steps)
 
 
 def save(path: str | Path, simtime: float) -> None:
@@ -345,8 +360,10 @@ def save(path: str | Path, simtime: float) -> None:
     ``path`` gets the endings ``.spk`` and ``.npz``: what ``spikec compile`` and ``spikec run``
     take. E0604 where a file cannot be written.
     """
+    if not isinstance(path, str | Path):
+        raise fail("E1002", f"{path!r} is no name of files", here())
+    steps, place = _whole_steps(simtime), Path(path)
     network = capture_network()
-    sent = capture_stimulus(network, round(simtime / state.dt))
-    place = Path(path)
+    sent = capture_stimulus(network, steps)
     write_file(place.with_name(f"{place.name}.spk"), text(network.graph).encode())
     write_file(place.with_name(f"{place.name}.npz"), stimulus_bytes(LabelledStimulus(sent)))

@@ -69,8 +69,34 @@ COND_EXP = Shape(Kernel.EXPONENTIAL, True, MICRO, _CONDUCTANCES)
 COND_ALPHA = Shape(Kernel.ALPHA, True, MICRO, _CONDUCTANCES)
 
 
-_POSITIVE = {"cm", "tau_m", "tau_syn_E", "tau_syn_I", "tau_w", "delta_T"}
-_NOT_NEGATIVE = {"tau_refrac"}
+_POSITIVE = {
+    *("cm", "tau_m", "tau_syn_E", "tau_syn_I", "tau_w", "delta_T"),
+    *("tau_rec", "tau_plus", "tau_minus"),
+}
+_NOT_NEGATIVE = {"tau_refrac", "tau_facil", "duration"}
+_SHARES = {"U", "dendritic_delay_fraction"}  # 0 to 1
+_ENDLESS = {"duration"}
+
+
+def check_ranges(name: str, parameters: Values, units: Mapping[str, str]) -> None:
+    """E1002 for parameters of the model ``name`` that are not finite or out of their range."""
+    for parameter, held in parameters.items():
+        values = np.asarray(held, np.float64)
+        unit = units.get(parameter, "")
+        unit = f" {unit}" if unit not in ("", "dimensionless") else ""
+        whole = np.isfinite(values) | (values == np.inf if parameter in _ENDLESS else False)
+        if not whole.all():
+            wrong = values[~whole].flat[0]
+            raise fail("E1002", f"{parameter} of {name} is {wrong}; it must be finite", here())
+        positive = parameter in _POSITIVE
+        low = 0.0 if positive or parameter in _NOT_NEGATIVE | _SHARES else -np.inf
+        high = 1.0 if parameter in _SHARES else np.inf
+        must = "positive" if positive else "0 to 1" if parameter in _SHARES else "0 or more"
+        for value in (values.min(initial=np.inf), values.max(initial=-np.inf)):
+            if values.size and (not low <= value <= high or (value == low and positive)):
+                raise fail(
+                    "E1002", f"{parameter} of {name} is {value:g}{unit}; it must be {must}", here()
+                )
 
 
 class SpikingCell(CodedModel):
@@ -85,21 +111,7 @@ class SpikingCell(CodedModel):
 
     def check(self, parameters: Values) -> None:
         """Raise E1002, in the script's words, for parameters that make no cell."""
-        name = type(self).__name__
-        for parameter, held in parameters.items():
-            values = np.asarray(held, np.float64)
-            unit = self.units.get(parameter, "")
-            unit = f" {unit}" if unit not in ("", "dimensionless") else ""
-            if not np.isfinite(values).all():
-                wrong = values[~np.isfinite(values)][0]
-                raise fail("E1002", f"{parameter} of {name} is {wrong}; it must be finite", here())
-            low = 0.0 if parameter in _POSITIVE | _NOT_NEGATIVE else -np.inf
-            least = values.min(initial=np.inf)
-            if least < low or (least == low and parameter in _POSITIVE):
-                must = "positive" if parameter in _POSITIVE else "0 or more"
-                raise fail(
-                    "E1002", f"{parameter} of {name} is {least:g}{unit}; it must be {must}", here()
-                )
+        check_ranges(type(self).__name__, parameters, self.units)
 
     def semantics(self, parameters: Values, at: Location) -> Semantics:
         """How it steps in the dialect of the script, which set its parameters ``at``."""
@@ -338,8 +350,21 @@ class SpikeSourceArray(SourceCell, cells.SpikeSourceArray):
     def check(self, parameters: Values) -> None:
         for cell, train in enumerate(parameters["spike_times"]):
             times = np.asarray(train.value, np.float64)
+            if times.ndim != 1:
+                raise fail(
+                    "E1002",
+                    f"spike_times of source {cell} are {times}; they are a list of times",
+                    here(),
+                )
             if not np.isfinite(times).all():
                 raise fail("E1002", f"spike_times of source {cell} are not all finite", here())
+            if times.min(initial=0.0) < 0:
+                raise fail(
+                    "E1002",
+                    f"spike_times of source {cell} begin at {times.min():g} ms, before the start "
+                    "at 0 ms",
+                    here(),
+                )
             back = np.flatnonzero(np.diff(times) < 0)
             if back.size:
                 raise fail(
@@ -370,6 +395,8 @@ class SpikeSourcePoisson(SourceCell, cells.SpikeSourcePoisson):
         rate = np.asarray(parameters["rate"], np.float64)
         if not (rate >= 0).all():
             raise fail("E1002", f"a rate of {rate.min():g} Hz; a rate is 0 or more", here())
+        spans = {name: parameters[name] for name in ("start", "duration")}
+        check_ranges(type(self).__name__, spans, {name: "ms" for name in spans})
         top = rate.max(initial=0.0)
         if top * state.dt * MILLI > 1:
             raise fail(

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from pyNN import common, connectors
 from pyNN.random import NumpyRNG, RandomDistribution
 
+from ..ir.diagnostics import fail
 from .mersenne import Twister
 from .projections import Projection
-from .where import CodedModel
+from .where import CodedModel, here
 
 _BLOCK = 1 << 24  # pairs that are looked at together
 # Of these numpy draws n numbers as it draws n times one: PyNN draws them post cell by post cell.
@@ -25,6 +26,44 @@ class _Coded(CodedModel):
     """A connector whose constructor says E1007, and the line, for a wrong parameter."""
 
     _code = "E1007"
+
+
+class AllToAllConnector(_Coded, connectors.AllToAllConnector):
+    __doc__ = connectors.AllToAllConnector.__doc__
+
+
+class ArrayConnector(_Coded, connectors.ArrayConnector):
+    __doc__ = connectors.ArrayConnector.__doc__
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        held = np.asarray(self.array)
+        if held.dtype.kind in "iuf" and (wrong := (held != 0) & (held != 1)).any():
+            raise fail(
+                "E1007",
+                f"the array of ArrayConnector has {held[wrong].flat[0]:g}; True and False, or 1 "
+                "and 0, say where synapses are",
+                here(),
+                "give weights to the synapse: sim.StaticSynapse(weight=array)",
+            )
+
+
+class CloneConnector(_Coded, connectors.CloneConnector):
+    __doc__ = connectors.CloneConnector.__doc__
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if not isinstance(self.reference_projection, Projection):
+            raise fail(
+                "E1007",
+                "CloneConnector repeats the synapses of a projection, not of "
+                f"{self.reference_projection!r}",
+                here(),
+            )
+
+
+class OneToOneConnector(_Coded, connectors.OneToOneConnector):
+    __doc__ = connectors.OneToOneConnector.__doc__
 
 
 class DisplacementDependentProbabilityConnector(
@@ -58,6 +97,13 @@ class IndexBasedProbabilityConnector(_Coded, connectors.IndexBasedProbabilityCon
 class FromFileConnector(CodedModel, connectors.FromFileConnector):
     __doc__ = connectors.FromFileConnector.__doc__
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if not hasattr(self.file, "read"):
+            raise fail(
+                "E1007", f"FromFileConnector reads a file or its name, not {self.file!r}", here()
+            )
+
 
 class FromListConnector(CodedModel, connectors.FromListConnector):
     __doc__ = connectors.FromListConnector.__doc__
@@ -65,6 +111,15 @@ class FromListConnector(CodedModel, connectors.FromListConnector):
 
 class FixedProbabilityConnector(_Coded, connectors.FixedProbabilityConnector):
     __doc__ = connectors.FixedProbabilityConnector.__doc__
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if self.p_connect > 1:
+            raise fail(
+                "E1007",
+                f"FixedProbabilityConnector has the probability {self.p_connect:g}; it is 0 to 1",
+                here(),
+            )
 
     def connect(self, projection: Projection) -> None:
         """Draw a number for each pair, and parameters for each synapse, post cell by post cell.

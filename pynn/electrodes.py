@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,10 +11,11 @@ from pyNN.standardmodels import StandardCurrentSource, build_translations, elect
 
 from ..ir.diagnostics import fail
 from .cells import steps_of
-from .simulator import state
+from .simulator import ID, state
 from .where import coded, here
 
 Real = npt.NDArray[np.float64]
+_WRONG = (TypeError, ValueError)
 
 
 class CurrentSource(StandardCurrentSource):
@@ -30,17 +30,36 @@ class CurrentSource(StandardCurrentSource):
 
     def __init__(self, **parameters: Any) -> None:
         name = type(self).__name__
-        with coded(name):
+        with coded(name, _WRONG):
             super().__init__(**parameters)
         self.history = []
         self.targets = []
         self.recording = False
-        self.at = here()
-        with coded(name, (TypeError, ValueError)):
+        self.setups = state.setups
+        self.at = here()  # from here on, see __setattr__, a source has all its attributes
+        with coded(name, _WRONG):
             space = ParameterSpace(self.default_parameters, self.get_schema(), shape=(1,))
             space.update(**parameters)
             self.set_native_parameters(self.translate(space))
         state.sources.append(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        with coded(type(self).__name__):
+            return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.has_parameter(name) or "at" not in vars(self) or name in vars(self):
+            super().__setattr__(name, value)
+        else:
+            self.set_parameters(**{name: value})  # says which parameters there are
+
+    def set_parameters(self, copy: bool = True, **parameters: Any) -> None:
+        """Parameters from this moment on; E1002 for one that the source does not have."""
+        state.check_part(f"a {type(self).__name__}", self.setups)
+        with coded(type(self).__name__, _WRONG):
+            super().set_parameters(copy, **parameters)
 
     def set_native_parameters(self, parameters: Any) -> None:
         """Parameters from this moment on, in PyNN's units."""
@@ -48,9 +67,23 @@ class CurrentSource(StandardCurrentSource):
         now = dict(self.history[-1][1]) if self.history else {}
         for name, value in parameters.items():
             now[name] = np.asarray(value.value) if isinstance(value, Sequence) else value
+        what = type(self).__name__
         for name, value in now.items():
-            if np.isnan(value).any():
-                raise fail("E1002", f"{name} of {type(self).__name__} is not a number", here())
+            endless = name == "stop"
+            wrong = np.isnan(value) if endless else ~np.isfinite(value)
+            if wrong.any():
+                raise fail(
+                    "E1002",
+                    f"{name} of {what} is {np.asarray(value)[wrong].flat[0]}; it is a"
+                    f"{'' if endless else ' finite'} number",
+                    here(),
+                )
+        if "stop" in now and now["stop"] < now["start"]:
+            raise fail(
+                "E1002",
+                f"{what} stops at {now['stop']:g} ms, before its start at {now['start']:g} ms",
+                here(),
+            )
         self._check(now)
         if self.history and self.history[-1][0] == state.steps:
             self.history.pop()
@@ -65,13 +98,19 @@ class CurrentSource(StandardCurrentSource):
         """The present parameters."""
         return ParameterSpace(self.history[-1][1])
 
-    def inject_into(self, cells: Iterable[Any]) -> None:
+    def inject_into(self, cells: Any, location: Any = None) -> None:
         """Inject the current into cells; E1007 into a spike source."""
+        if location is not None:
+            raise fail("E1001", f"a current at {location!r}; cells have one compartment", here())
+        state.check_part(f"a {type(self).__name__}", self.setups)
         try:
             members = list(cells)
         except TypeError as error:
             raise fail("E1007", f"a current cannot be injected into {cells!r}", here()) from error
         for cell in members:
+            if not isinstance(cell, ID):
+                raise fail("E1007", f"{cell!r} is no cell of spikec.pynn", here())
+            state.check_part(f"'{cell.parent.label}'", cell.parent.setups)
             if not cell.celltype.injectable:
                 raise fail("E1007", "a current cannot be injected into a spike source", here())
         state.touched(f"what {type(self).__name__} is injected into")
@@ -97,6 +136,8 @@ class CurrentSource(StandardCurrentSource):
         return found
 
     def _get_data(self) -> tuple[Real, Real]:
+        if not state.steps:
+            raise fail("E1005", f"{type(self).__name__} has no data: nothing has run", here())
         values = self.current(state.steps)
         times = np.asarray(np.arange(state.steps + 1) * state.dt, np.float64)
         return times, np.append(values, values[-1:])
@@ -124,6 +165,8 @@ class StepCurrentSource(CurrentSource, electrodes.StepCurrentSource):
 
     def _check(self, parameters: dict[str, Any]) -> None:
         times, amplitudes = parameters["times"], parameters["amplitudes"]
+        if np.ndim(times) != 1 or np.ndim(amplitudes) != 1:
+            raise fail("E1002", "times and amplitudes of a step current are lists", here())
         if np.size(times) != np.size(amplitudes):
             raise fail(
                 "E1002",
@@ -160,6 +203,12 @@ class NoisyCurrentSource(CurrentSource, electrodes.NoisyCurrentSource):
     _STREAM: ClassVar[int] = 0x6E
 
     def _check(self, parameters: dict[str, Any]) -> None:
+        if parameters["stdev"] < 0:
+            raise fail(
+                "E1002",
+                f"stdev of NoisyCurrentSource is {parameters['stdev']:g} nA; it must be 0 or more",
+                here(),
+            )
         if steps_of(parameters["dt"], state.dt) < 1:
             raise fail(
                 "E1002",

@@ -15,9 +15,10 @@ from pyNN.space import Space
 
 from ..ir.diagnostics import SpikecError, fail
 from . import simulator
+from .populations import check_group
 from .simulator import state
 from .synapses import StaticSynapse, STDPMechanism, TsodyksMarkramSynapse
-from .where import coded, here
+from .where import coded, here, numbered
 
 _KNOWN = (StaticSynapse, TsodyksMarkramSynapse, STDPMechanism)
 _INDICES = {"presynaptic_index": "pre_index", "postsynaptic_index": "post_index"}
@@ -39,7 +40,8 @@ class Connection(common.Connection):
             object.__setattr__(self, name, value)
             return
         values = np.array(self._projection.values(name))
-        values[self._k] = value
+        with coded(f"{name} of a synapse of '{self._projection.label}'", (TypeError, ValueError)):
+            values[self._k] = value
         self._projection.change(name, values)
 
     def as_tuple(self, *names: str) -> tuple[Any, ...]:
@@ -70,6 +72,7 @@ class Projection(common.Projection):
         label: str | None = None,
     ) -> None:
         self.at = here()
+        self.setups = state.setups
         if not isinstance(connector, Connector):
             raise fail("E1001", f"{connector!r} is no connector", self.at)
         if synapse_type is not None and not isinstance(synapse_type, _KNOWN):
@@ -81,25 +84,20 @@ class Projection(common.Projection):
                 self.at,
             )
         for group in (presynaptic_population, postsynaptic_population):
-            if not isinstance(group, common.BasePopulation | common.Assembly):
-                raise fail(
-                    "E1007",
-                    f"{group!r} is no population, view or assembly",
-                    self.at,
-                )
-            if not _roots(group) <= set(state.populations):
-                raise fail(
-                    "E1007",
-                    f"'{group.label}' belongs to the network before setup() was called",
-                    self.at,
-                    "make its cells behind setup()",
-                )
+            check_group(group)
         if not postsynaptic_population.receptor_types:
             raise fail(
                 "E1007",
                 f"'{postsynaptic_population.label}' takes no synapses: it is a spike source",
                 self.at,
             )
+        for what, value, wanted in (("space", space, Space), ("label", label, str)):
+            if not isinstance(value, wanted | None):
+                raise fail(
+                    "E1002",
+                    f"{what} of a projection is {value!r}; it is a {wanted.__name__}",
+                    self.at,
+                )
         state.touched("the network")
         name = label or f"{presynaptic_population.label} to {postsynaptic_population.label}"
         self._pre_parts: list[npt.NDArray[np.int32]] = []
@@ -137,7 +135,7 @@ class Projection(common.Projection):
                 ) from error
         self._check_list(connector)  # again: a file's list has been read now
         self._gather()
-        self._check_rule()
+        self._check_values()
         state.projections.append(self)
 
     # -- what connectors call
@@ -216,6 +214,14 @@ class Projection(common.Projection):
                 here(),
                 "a spike takes at least one step; lengthen the delay or shorten the step",
             )
+        if state.min_delay != "auto" and low < float(state.min_delay) - 1e-9:
+            raise fail(
+                "E1003",
+                f"projection '{self.label}': the shortest delay is {low:g} ms, below the "
+                f"min_delay of {float(state.min_delay):g} ms given to setup()",
+                here(),
+                "lengthen the delay, or give setup() the shortest delay that there is",
+            )
         if state.max_delay != "auto" and high > float(state.max_delay) + 1e-9:
             raise fail(
                 "E1003",
@@ -227,35 +233,51 @@ class Projection(common.Projection):
         return steps if steps.ndim else int(steps)
 
     def _check_list(self, connector: Any) -> None:
-        """E1007 for an address out of range, which PyNN's connector leaves out in silence."""
+        """E1007 for an address that is no cell; PyNN rounds it down or leaves it out in silence."""
         if not isinstance(connector, FromListConnector):
             return
         listed = np.asarray(getattr(connector, "conn_list", ()))
         if not listed.size:
             return
+        what = f"projection '{self.label}': the list has"
+        if listed.dtype.kind not in "biuf":
+            raise fail(
+                "E1007", f"{what} values of type {listed.dtype.name}; they are numbers", self.at
+            )
         for column, group in enumerate((self.pre, self.post)):
             index = listed[:, column]
-            wrong = index[(index < 0) | (index >= group.size)]
+            wrong = index[~((index >= 0) & (index < group.size) & (index == np.floor(index)))]
             if wrong.size:
                 raise fail(
                     "E1007",
-                    f"projection '{self.label}': the list has cell {int(wrong[0])} of "
-                    f"'{group.label}', which has {group.size} cells, 0 to {group.size - 1}",
+                    f"{what} cell {wrong[0]:g} of '{group.label}', whose cells are "
+                    f"{numbered(group.size)}",
                     self.at,
+                    "the first two columns are the numbers of a pre and a post cell",
                 )
 
-    def _check_rule(self) -> None:
-        """E1002 where the synapses of a plastic projection have rules of their own."""
-        if isinstance(self.synapse_type, STDPMechanism) and len(self):
-            self.synapse_type.plasticity(self.attributes, 1.0)
+    def _check_values(self) -> None:
+        """E1002 for parameters that make no synapse, or one rule for each synapse."""
+        if len(self):
+            self.synapse_type.check(self.attributes)
 
     # -- what scripts call
 
     def __len__(self) -> int:
         return int(self.pre_index.size)
 
-    def __getitem__(self, k: int) -> Connection:
-        return Connection(self, k)
+    def __getitem__(self, k: Any) -> Any:
+        """A synapse, or a list of those of a slice; E1002 for one that there is not."""
+        if isinstance(k, slice):
+            return [Connection(self, each) for each in range(len(self))[k]]
+        if not isinstance(k, int | np.integer) or not -len(self) <= k < len(self):
+            raise fail(
+                "E1002",
+                f"projection '{self.label}' has no synapse {k!r}; it has {numbered(len(self))}",
+                here(),
+                "the first synapse is 0, and -1 the last",
+            )
+        return Connection(self, int(k))
 
     @property
     def connections(self) -> Iterator[Connection]:
@@ -269,15 +291,20 @@ class Projection(common.Projection):
 
     def get(self, attribute_names: Any, *rest: Any, **named: Any) -> Any:
         """Attributes of the synapses; E1002 for one that they do not have."""
-        for name in [attribute_names] if isinstance(attribute_names, str) else attribute_names:
-            self._known(name)
         with coded(f"projection '{self.label}'", (Exception,)):
+            for name in [attribute_names] if isinstance(attribute_names, str) else attribute_names:
+                self._known(name)
             return super().get(attribute_names, *rest, **named)
 
     def set(self, **attributes: Any) -> None:
         """Set attributes of the synapses; E1002 for one that they do not have."""
         with coded(f"projection '{self.label}'", (ValueError, TypeError)):
             super().set(**attributes)
+
+    def save(self, attribute_names: Any, file: Any, *rest: Any, **named: Any) -> None:
+        """Write attributes of the synapses to a file; E1005 for what cannot be written to."""
+        with coded(f"projection '{self.label}' to {file!r}", (Exception,), "E1005"):
+            super().save(attribute_names, file, *rest, **named)
 
     def _known(self, name: str) -> None:
         if name not in self.attributes and name not in _INDICES:
@@ -296,6 +323,7 @@ class Projection(common.Projection):
         if name == "weight" and self.plastic and state.steps:
             from .execute import results
 
+            state.check_part(f"projection '{self.label}'", self.setups)
             return results().weights(self)
         self._known(name)
         values = np.asarray(self.attributes[name])
@@ -303,6 +331,14 @@ class Projection(common.Projection):
 
     def change(self, name: str, values: Any) -> None:
         """Give an attribute another value, one for all or one a synapse."""
+        state.check_part(f"projection '{self.label}'", self.setups)
+        if name in _INDICES:
+            raise fail(
+                "E1002",
+                f"{name} of projection '{self.label}' cannot be changed",
+                here(),
+                "make a projection between other cells",
+            )
         state.touched(f"{name} of projection '{self.label}'")
         check = getattr(self.synapse_type, "parameter_checks", {}).get(name)
         if check and np.size(values):
@@ -311,7 +347,7 @@ class Projection(common.Projection):
         before = self.attributes.get(name)
         self.attributes[name] = self._steps(values) if name == "delay" else values
         try:
-            self._check_rule()
+            self._check_values()
         except SpikecError:
             self.attributes[name] = before
             raise
@@ -354,12 +390,6 @@ class Projection(common.Projection):
                     np.maximum.at(matrix, at, values)
             found.append(matrix)
         return found
-
-
-def _roots(group: Any) -> set[Any]:
-    """The populations that hold the cells of a group."""
-    members = group.populations if isinstance(group, common.Assembly) else [group]
-    return {member.root for member in members}
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pyNN import recording
+from pyNN import errors, recording
 
 from ..ir.diagnostics import fail
 from . import simulator
 from .simulator import state
-from .where import coded, here
+from .where import coded, here, number
 
 
 class Recorder(recording.Recorder):
@@ -28,30 +28,43 @@ class Recorder(recording.Recorder):
         super().__init__(population, file)
         self.first = 0
 
-    def record(self, variables: Any, ids: Any, *rest: Any, **named: Any) -> None:
+    def record(
+        self, variables: Any, ids: Any, sampling_interval: Any = None, locations: Any = None
+    ) -> None:
         """Record ``variables`` of ``ids`` from now on; E1005 for one that they do not have."""
+        self._check_part()
         label = self.population.label
-        try:
-            with coded(f"'{label}'"):
-                super().record(variables, ids, *rest, **named)
-        except ValueError as error:
-            raise fail("E1005", f"'{label}': {error}", here()) from error
-
-    def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
-        interval = self.sampling_interval if sampling_interval is None else sampling_interval
-        every = interval / state.dt
-        if every < 0.999 or abs(every - round(every)) > 1e-6:
+        if locations is not None:
+            raise fail("E1001", f"'{label}' at {locations!r}; cells have one compartment", here())
+        every = number(sampling_interval) / state.dt
+        if sampling_interval is not None and not (
+            every > 0.999 and np.isfinite(every) and abs(every - round(every)) <= 1e-6
+        ):
             raise fail(
                 "E1005",
-                f"'{self.population.label}' is recorded every {interval:g} ms, which is no whole "
-                f"number of steps of {state.dt:g} ms",
+                f"'{label}' is recorded every {sampling_interval} ms, which is no whole number of "
+                f"steps of {state.dt:g} ms",
                 here(),
             )
-        self.sampling_interval = interval
+        with coded(f"'{label}'", (TypeError, ValueError), "E1005"):
+            super().record(variables, ids, sampling_interval)
+
+    def _check_part(self) -> None:
+        state.check_part(f"'{self.population.label}'", self.population.setups)
+
+    def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
+        if sampling_interval is not None:
+            self.sampling_interval = sampling_interval
         state.version += 1
 
-    def get(self, *rest: Any, **named: Any) -> Any:
+    def get(self, variables: Any, *rest: Any, **named: Any) -> Any:
         """What was recorded, as a Neo block; E1005 where nothing has run yet."""
+        self._check_part()
+        with coded(f"'{self.population.label}'", (TypeError,), "E1005"):
+            names = [] if variables == "all" else self._localize_variables(variables, None)
+            for variable in names:
+                if not self.population.can_record(variable.name):
+                    raise errors.RecordingError(variable, self.population.celltype)
         if not state.running and next(iter(self.cache), None) is None:
             raise fail(
                 "E1005",
@@ -59,7 +72,7 @@ class Recorder(recording.Recorder):
                 here(),
                 "call run() first",
             )
-        return super().get(*rest, **named)
+        return super().get(variables, *rest, **named)
 
     def write(self, variables: Any, file: Any = None, *rest: Any, **named: Any) -> Any:
         """Write what was recorded to a file; E1005 for a kind of file that Neo cannot write."""
@@ -106,7 +119,9 @@ class Recorder(recording.Recorder):
         return values[self.first :: every], None
 
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
+        ids = sorted(self.filter_recorded(variable, filter_ids))
+        if not ids:  # nobody has asked for spikes, so that none are kept
+            return {}
         _, cell = self._spikes()
         counts = np.bincount(cell, minlength=self.population.size)
-        ids = sorted(self.filter_recorded(variable, filter_ids))
         return {int(id_): int(counts[self.population.id_to_index(id_)]) for id_ in ids}

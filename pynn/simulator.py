@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyNN import common
+import numpy as np
+from pyNN import common, errors
 
 from ..ir.diagnostics import fail
 from .where import coded, here
@@ -35,12 +36,27 @@ class ID(int, common.IDMixin):
         with coded(f"a cell of '{self.parent.label}'" if name != "parent" else "a cell"):
             return super().__getattr__(name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        what = f"a cell of '{self.parent.label}'"
+        if name == "position" and np.shape(value) != (3,):
+            raise fail("E1002", f"the position of {what} is {value!r}; it is x, y and z", here())
+        with coded(what, (AssertionError, ValueError)):
+            if not (self.celltype.has_parameter(name) or hasattr(type(self), name)):
+                raise errors.NonExistentParameterError(
+                    name, type(self.celltype).__name__, self.celltype.get_parameter_names()
+                )
+            super().__setattr__(name, value)
+
+    def inject(self, current_source: Any, location: Any = None) -> None:
+        """Inject a current; E1007 into a spike source."""
+        self.as_view().inject(current_source, location)
+
 
 class State(common.control.BaseState):
     """The network of a script, its clock, and what has been simulated of it.
 
     ``version`` counts the changes that make an earlier run another network's; ``segment`` the
-    resets. ``rung`` and ``dialect`` are what ``setup`` was given.
+    resets, ``setups`` the networks. ``rung`` and ``dialect`` are what ``setup`` was given.
     """
 
     def __init__(self) -> None:
@@ -50,6 +66,7 @@ class State(common.control.BaseState):
         self.dt = 0.1
         self.min_delay: float | str = "auto"
         self.max_delay: float | str = "auto"
+        self.setups = 0
         self.configure("golden", "brian2", 1, {})
         self.clear()
 
@@ -69,6 +86,7 @@ class State(common.control.BaseState):
 
     def clear(self) -> None:
         """Forget the network."""
+        self.setups += 1
         self.recorders: set[Any] = set()
         self.id_counter = 0
         self.segment_counter = -1
@@ -101,6 +119,16 @@ class State(common.control.BaseState):
         """Let time pass until ``tstop`` ms."""
         self.steps = round(tstop / self.dt)
         self.running = True
+
+    def check_part(self, what: str, setups: int) -> None:
+        """E1008 for a part of a network that a later ``setup`` has forgotten."""
+        if setups != self.setups:
+            raise fail(
+                "E1008",
+                f"{what} belongs to the network before setup() was called",
+                here(),
+                "make it behind setup(), and read what happened before it",
+            )
 
     def touched(self, what: str) -> None:
         """Note a change of the network; E1006 for one that comes in the middle of a run.

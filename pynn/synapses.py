@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pyNN.standardmodels import build_translations, synapses
+from pyNN.standardmodels.base import check_weights
 
 from ..ir.diagnostics import fail
 from ..ir.plasticity import Coincidence, Dependence, PairSTDP, Plasticity, Transmit
 from ..ir.short_term import TsodyksMarkram
-from .cells import MILLI
+from .cells import MILLI, check_ranges
 from .simulator import state
 from .where import CodedModel, here
 
 
-def _minimum_delay() -> float:
-    return state.dt if state.min_delay == "auto" else float(state.min_delay)
+def _check_weights(weights: Any, projection: Any) -> None:
+    """PyNN's check of signs, which says that one is wrong where a weight is not a number."""
+    projection.synapse_type.check_numbers({"weight": weights})
+    check_weights(weights, projection)
 
 
-class StaticSynapse(CodedModel, synapses.StaticSynapse):
+class _Synapse(CodedModel):
+    """What all synapses have; PyNN's classes are mixed in."""
+
+    parameter_checks: ClassVar[dict[str, Any]] = {"weight": _check_weights}
+
+    def check_numbers(self, values: Mapping[str, Any]) -> None:
+        """Raise E1002, in the script's words, for what is not finite or out of its range."""
+        units = {name: "ms" for name in values if name.startswith("tau")}
+        check_ranges(type(self).__name__, values, units)
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Raise for parameters, in PyNN's units, that make no synapses of one projection."""
+        self.check_numbers(values)
+
+    def _get_minimum_delay(self) -> float:
+        return state.dt if state.min_delay == "auto" else float(state.min_delay)
+
+
+class StaticSynapse(_Synapse, synapses.StaticSynapse):
     __doc__ = synapses.StaticSynapse.__doc__
     translations = build_translations(("weight", "weight"), ("delay", "delay"))
 
-    def _get_minimum_delay(self) -> float:
-        return _minimum_delay()
 
-
-class TsodyksMarkramSynapse(CodedModel, synapses.TsodyksMarkramSynapse):
+class TsodyksMarkramSynapse(_Synapse, synapses.TsodyksMarkramSynapse):
     __doc__ = synapses.TsodyksMarkramSynapse.__doc__
     translations = build_translations(
         *((name, name) for name in synapses.TsodyksMarkramSynapse.default_parameters)
     )
-
-    def _get_minimum_delay(self) -> float:
-        return _minimum_delay()
 
     def short_term(self, values: Mapping[str, Any], tau_syn: Any) -> TsodyksMarkram:
         """The rule for parameters of shape () or one a synapse; ``tau_syn`` in ms."""
@@ -47,7 +62,7 @@ class TsodyksMarkramSynapse(CodedModel, synapses.TsodyksMarkramSynapse):
         )
 
 
-class STDPMechanism(CodedModel, synapses.STDPMechanism):
+class STDPMechanism(_Synapse, synapses.STDPMechanism):
     __doc__ = synapses.STDPMechanism.__doc__
     base_translations = build_translations(
         ("weight", "weight"),
@@ -65,13 +80,24 @@ class STDPMechanism(CodedModel, synapses.STDPMechanism):
             if component:
                 self.translations.update(component.translations)
 
-    def _get_minimum_delay(self) -> float:
-        return _minimum_delay()
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Raise E1002 for synapses that do not share one rule, E1001 for a rule there is not."""
+        super().check(values)
+        self.plasticity(values, 1.0)
 
     def plasticity(self, values: Mapping[str, Any], unit: float) -> Plasticity:
         """The rule for parameters in PyNN's units; a weight of one is ``unit``."""
         depression, potentiation = self._dependences(values)
         numbers = {name: _one(name, values) for name in values if name not in ("weight", "delay")}
+        low, high = numbers["w_min"], numbers["w_max"]
+        if high < low:
+            raise fail(
+                "E1002",
+                f"w_max of {type(self.weight_dependence).__name__} is {high:g}, below its w_min "
+                f"of {low:g}",
+                here(),
+                "weights of inhibitory currents are negative: w_min is the strongest of them",
+            )
         # An additive amplitude is in the unit of the weight.
         up = unit if potentiation is Dependence.ADDITIVE else 1.0
         down = unit if depression is Dependence.ADDITIVE else 1.0
@@ -88,8 +114,7 @@ class STDPMechanism(CodedModel, synapses.STDPMechanism):
             else Coincidence.POTENTIATE,
             dendritic_delay_fraction=numbers["dendritic_delay_fraction"],
         )
-        low, high = sorted((numbers["w_min"] * unit, numbers["w_max"] * unit))
-        return Plasticity(rule, low, high, transmit=Transmit.AFTER)
+        return Plasticity(rule, low * unit, high * unit, transmit=Transmit.AFTER)
 
     def _dependences(self, values: Mapping[str, Any]) -> tuple[Dependence, Dependence]:
         """That of depression, and that of potentiation."""
@@ -108,9 +133,10 @@ class STDPMechanism(CodedModel, synapses.STDPMechanism):
                     return kinds[powers[0]], kinds[powers[1]]
                 raise fail(
                     "E1001",
-                    f"a weight dependence with the powers {powers[0]:g} and {powers[1]:g}; there "
-                    "are 0 (additive) and 1 (multiplicative)",
+                    f"GutigWeightDependence with mu_minus {powers[0]:g} and mu_plus "
+                    f"{powers[1]:g}; rules have the powers 0 (additive) and 1 (multiplicative)",
                     here(),
+                    "round each to 0 or 1, or take AdditiveWeightDependence or another of them",
                 )
             case other:
                 raise fail("E1001", f"there is no weight dependence {type(other).__name__}", here())

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyNN
 from pyNN import errors
 
@@ -29,6 +30,19 @@ def here() -> Location:
             break
         frame = frame.f_back
     return Location()
+
+
+def number(value: Any) -> float:
+    """A number of a script; nan, which no comparison lets through, for what is none."""
+    try:
+        return np.nan if isinstance(value, str | bool) else float(value)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def numbered(count: int) -> str:
+    """How many of something there are, and how a script names them."""
+    return f"{count}, 0 to {count - 1}" if count else "none"
 
 
 @contextmanager
@@ -84,7 +98,9 @@ class CodedModel:
         try:
             with coded(what, wrong, self._code):
                 super().__init__(*positional, **parameters)
-        except (AssertionError, NameError, SyntaxError) as error:  # PyNN's, often without a word
+        except SpikecError:
+            raise
+        except Exception as error:  # PyNN's assertions and plain exceptions, often without a word
             text = f": {error}" if str(error) else ""
             raise fail(
                 self._code, f"{what} cannot be made of {', '.join(given)}{text}", here()

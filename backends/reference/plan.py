@@ -19,7 +19,7 @@ from ...ir.homeostasis import Occasion
 from ...ir.neurons import CURRENT, Emission
 from ...ir.plasticity import Hebbian, PairSTDP, Plasticity, ThreeFactorSTDP, sides
 from ...ir.short_term import TsodyksMarkram
-from .point_code import arrives_late, port_index
+from .point_code import port_index
 
 Real = npt.NDArray[np.float64]
 
@@ -243,7 +243,7 @@ def make_plan(
     single |= {population.name: population.single for population in graph.populations}
     place = {line.name: -1 - k for k, line in enumerate(graph.inputs)}
     for population in graph.populations:
-        if arrives_late(population) and population.lag:
+        if population.arrives_late and population.lag:
             raise fail(
                 "E0301",
                 f"'{population.name}' has a lag of {population.lag} steps, and takes what arrives "
@@ -372,7 +372,7 @@ def _learning(
 def _late(graph: Graph, projection: Projection) -> bool:
     """Whether what it sends waits for the end of the step: a current of a step does not."""
     post = graph.population(projection.post)
-    return arrives_late(post) and projection.receptor != CURRENT
+    return post.arrives_late and projection.receptor != CURRENT
 
 
 def _every(

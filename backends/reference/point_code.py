@@ -6,19 +6,13 @@ import numpy as np
 
 from ...ir.graph import Population
 from ...ir.neurons import AdEx, Kernel, PointLIF, Receptor, receptors
-from ...ir.semantics import Comparison, Current, Decay, Gain
+from ...ir.semantics import Comparison, Decay, Gain
 from ...ir.step import alpha_propagator, propagator
 from .code import Code
 
 _E = repr(float(np.e))
 # exp(100) is still a number; a membrane that far up its upswing has spiked whatever follows.
 _STEEPEST = 100
-
-
-def arrives_late(population: Population) -> bool:
-    """Whether what arrives in a step waits for its threshold and reset."""
-    ports = isinstance(population.neuron, PointLIF) or receptors(population.neuron)
-    return bool(ports) and population.semantics.current is Current.OLD
 
 
 def state_name(population: Population, variable: str) -> str:
@@ -83,7 +77,7 @@ def collect_receptors(code: Code, population: Population, pending: dict[int | No
         code.state[f"s{k}"] = code.value(f"s{k}_init", receptor.initial)
         if receptor.kernel is Kernel.ALPHA:
             code.state[f"r{k}"] = 0.0
-        if not arrives_late(population):
+        if not population.arrives_late:
             variable = arrival_name(population, k)
             code.add(f"{variable} = {variable} + {due}")
 
@@ -112,7 +106,7 @@ def point_code(code: Code, population: Population, dt: float, on: str) -> None:
             step.midpoint()
         case Decay.EXPONENTIAL:
             step.exponential(semantics.gain is Gain.PROPAGATED)
-    late = arrives_late(population)
+    late = population.arrives_late
     jumps = deltas(population)
     if jumps and not late:
         code.add(f"next_v = next_v{jumps}")

@@ -14,7 +14,7 @@ from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters, v_start
 from .code import Code
 from .plan import Node, Plan, Real
-from .point_code import arrives_late, collect, collect_receptors, deltas, point_code, settle
+from .point_code import collect, collect_receptors, deltas, point_code, settle
 
 
 def _latch(code: Code, latches: int) -> None:
@@ -167,7 +167,7 @@ def _izhikevich(
     code.add("w = v")
     for _ in range(recovery.substeps):
         code.add("w = (decay_v + curve * w) * w + drift + gain_v * drive - pull * u")
-    jumps, late = deltas(population), arrives_late(population)
+    jumps, late = deltas(population), population.arrives_late
     if jumps and not late:
         code.add(f"w = w{jumps}")
     if semantics.v_min is not None:

@@ -1,6 +1,5 @@
 """The memory of CA3 against spikes recorded on a SpiNNaker board, and what it should answer."""
 
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,8 @@ from spikec.ir.plasticity import Coincidence, Dependence, Pairing, Transmit
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "ca3_memory" / "memory.py"
+from .scripts import script
+
 SIZES = [(5, 10), (8, 10), (10, 10), (16, 6), (4, 8), (12, 12)]
 DENSITIES = [0.15, 0.3, 0.5]
 Rows = dict[tuple[str, int], set[int]]
@@ -32,13 +32,7 @@ Rows = dict[tuple[str, int], set[int]]
 
 @pytest.fixture(scope="module")
 def memory() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("example_ca3_memory", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["example_ca3_memory"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["example_ca3_memory"]
+    yield from script("ca3_memory/memory.py")
 
 
 def recorded(data: Path, number: int) -> tuple[dict[str, Any], Stimulus, Rows]:

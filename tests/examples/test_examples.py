@@ -1,6 +1,5 @@
 """Each example does what its README says: the scripts in small form, the shell files by reading."""
 
-import importlib.util
 import json
 import os
 import re
@@ -19,22 +18,9 @@ from spikec.compiler.passes.quantise import Quantise, quantise
 from spikec.ir.diagnostics import Diagnostics
 from spikec.ir.verify import verify
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+from .scripts import EXAMPLES, script
+
 FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
-
-
-def script(name: str) -> Iterator[ModuleType]:
-    """A script of an example, imported under a name of its own and forgotten afterwards."""
-    path = EXAMPLES / name
-    title = f"example_{path.parent.name}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(title, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[title] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[title]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Examples that learn on the golden rung, at the figures of the models they are after."""
 
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -13,19 +12,7 @@ import pytest
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-def script(name: str) -> Iterator[ModuleType]:
-    path = EXAMPLES / name
-    title = f"example_{path.parent.name}"
-    spec = importlib.util.spec_from_file_location(title, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[title] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[title]
+from .scripts import script
 
 
 def answer(

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "microcircuit" / "network.py"
+from .scripts import EXAMPLES
+
+SCRIPT = EXAMPLES / "microcircuit" / "network.py"
 
 
 def run(*options: str) -> tuple[int, str, str]:

@@ -1,8 +1,6 @@
 """A detector taught once, against the truth table that its definition gives."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from math import comb
@@ -16,18 +14,12 @@ from spikec.backends.reference.golden import run_golden
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "one_shot_detector" / "detector.py"
+from .scripts import script
 
 
 @pytest.fixture(scope="module")
 def detector() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("example_one_shot_detector", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["example_one_shot_detector"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["example_one_shot_detector"]
+    yield from script("one_shot_detector/detector.py")
 
 
 def test_every_volley_is_there_once(detector: ModuleType) -> None:

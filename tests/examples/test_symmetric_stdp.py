@@ -1,8 +1,6 @@
 """Digits learnt by symmetric STDP: in small what it promises, in full how well it does."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,19 +12,13 @@ from spikec.backends.reference.golden import run_golden
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "symmetric_stdp" / "learn.py"
+from .scripts import script
 
 
 @pytest.fixture(scope="module")
 def learn() -> Iterator[ModuleType]:
     pytest.importorskip("sklearn")
-    spec = importlib.util.spec_from_file_location("example_symmetric_stdp", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["example_symmetric_stdp"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["example_symmetric_stdp"]
+    yield from script("symmetric_stdp/learn.py")
 
 
 def test_the_network_is_data(learn: ModuleType) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "vogels_abbott"
+from .scripts import EXAMPLES
+
+SCRIPT = EXAMPLES / "vogels_abbott" / "network.py"
 
 
 def run(*options: str) -> tuple[int, str, str]:
-    command = [sys.executable, str(FOLDER / "network.py"), *options]
+    command = [sys.executable, str(SCRIPT), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, done.stdout, done.stderr
 

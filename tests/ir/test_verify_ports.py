@@ -255,6 +255,20 @@ def test_a_receptor_of_arrivals_behind_the_step_may_depress_without_a_dendrite()
     )
 
 
+def test_a_current_arrives_at_once_whatever_waits_at_the_receptors() -> None:
+    rules = replace(RULES, current=Current.OLD)
+    assert net(rules=rules).populations[0].arrives_late
+    assert not net(rules=RULES).populations[0].arrives_late
+    sum_alone = net(PLAIN, replace(Semantics(), current=Current.OLD), receptor=None)
+    assert not sum_alone.populations[0].arrives_late
+    rule = replace(LEARNS.rule, coincidence=Coincidence.DEPRESS)  # type: ignore[call-arg]
+    refused(
+        net(rules=rules, plasticity=replace(LEARNS, rule=rule), receptor="current"),
+        "E0209",
+        "coincidence is depress, but without a dendritic delay",
+    )
+
+
 def test_texts_without_ports_have_not_changed() -> None:
     """The digest of a graph from before there were receptors."""
     graph = net(PLAIN, Semantics(), receptor=None)

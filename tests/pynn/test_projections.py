@@ -214,6 +214,20 @@ def test_a_clone_has_the_synapses_of_its_model() -> None:
     assert 0 < len(first) < 64
 
 
+def test_synapses_and_cells_are_counted_from_both_ends() -> None:
+    sim.setup(timestep=0.1)
+    pre, post = _populations(sim)
+    weights = np.arange(1.0, 1.0 + pre.size * post.size).reshape(pre.size, post.size)
+    joined = sim.Projection(pre, post, sim.AllToAllConnector(), sim.StaticSynapse(weight=weights))
+    listed = [joined[k].weight for k in range(len(joined))]
+    assert joined[-1].weight == listed[-1]
+    assert [synapse.weight for synapse in joined[1:4]] == listed[1:4]
+    both = pre + post
+    assert both[-1] == post[-1] and both[pre.size] == post[0]
+    assert list(both[[-1, 0]].all_cells) == [pre[0], post[-1]]
+    assert list(both[[k == pre.size for k in range(len(both))]].all_cells) == [post[0]]
+
+
 def test_a_saved_projection_comes_back(tmp_path: Path) -> None:
     pre, post = _populations(sim)
     first = sim.Projection(

@@ -156,11 +156,15 @@ def test_parameters_are_read_and_set_in_populations_views_and_cells() -> None:
 def test_cells_of_a_view_start_where_they_are_told() -> None:
     sim.setup(timestep=0.1)
     cells = sim.Population(4, sim.IF_curr_exp(), label="cells", initial_values={"v": -60.0})
+    assert cells.initial_values["v"].evaluate(simplify=True) == -60.0
     cells[1:3].initialize(v=[-58.0, -57.0])
+    cells[0].set_initial_value("v", -56.0)
+    assert cells[0].get_initial_value("v") == -56.0
+    assert cells.initial_values["v"].evaluate().tolist() == [-56.0, -58.0, -57.0, -60.0]
     cells.record("v")
     sim.run(0.1)
     trace = cells.get_data().segments[0].analogsignals[0].magnitude
-    assert trace[0].tolist() == [-60.0, -58.0, -57.0, -60.0]
+    assert trace[0].tolist() == [-56.0, -58.0, -57.0, -60.0]
     assert cells[1:4].initial_values["v"].tolist() == [-58.0, -57.0, -60.0]
 
 
@@ -214,6 +218,15 @@ def test_data_are_blocks_of_neo_with_a_segment_a_reset(tmp_path: Path) -> None:
     assert second.spiketrains[0].t_stop.magnitude == pytest.approx(30.0)
     cells.write_data(str(tmp_path / "cells.pkl"))
     assert (tmp_path / "cells.pkl").stat().st_size > 1000
+
+
+def test_an_assembly_counts_the_spikes_that_are_recorded() -> None:
+    sim.setup(timestep=0.1)
+    source = sim.Population(2, sim.SpikeSourceArray(spike_times=[0.2, 0.4]), label="source")
+    cells = sim.Population(2, sim.IF_curr_exp(), label="cells")
+    source[0:1].record("spikes")
+    sim.run(1.0)
+    assert (cells + source).get_spike_counts() == {int(source[0]): 2}
 
 
 def test_cleared_data_begin_again() -> None:
