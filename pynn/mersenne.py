@@ -1,9 +1,10 @@
-"""The numbers of numpy's Mersenne twister, compared as they are made.
+"""The numbers of numpy's Mersenne twister, used as they are made.
 
-Which of :math:`N M` pairs a connector joins takes as many numbers, and hardly any of them is
-needed: a pair is joined where :math:`u < p`, and u has 53 bits of which 27 nearly always decide.
+Connectors take :math:`N M` numbers for N pre and M post cells, and hardly any of them is needed.
+Where a pair is joined if :math:`u < p`, u has 53 bits of which 27 nearly always decide. Where n
+cells of N are chosen, they are the first of a permutation, whose N exchanges mostly pass them by.
 Matsumoto and Nishimura, ACM Trans. Model. Comput. Simul. 8(1), 1998; u as in
-``numpy.random.RandomState.random_sample``.
+``numpy.random.RandomState.random_sample``, permutations as in its ``permutation``.
 """
 
 from __future__ import annotations
@@ -43,6 +44,30 @@ class Twister:
         self._key, self._position = key, int(position)
         return found[:n]
 
+    def firsts(self, size: int, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        r"""The first ``counts[c]`` entries of a permutation of 0 to ``size`` - 1, for each c.
+
+        .. math:: x_i \leftrightarrow x_j, \quad j \sim U\{0, \dots, i\}, \quad i = N-1, \dots, 1
+
+        from :math:`x_k = k`; j is the low bits of a word, as many as i has, or of the first word
+        thereafter where they are no more than i. ``counts`` (M,) are at most ``size``; no number is
+        drawn for a count of 0. The entries stand one permutation after another. Durstenfeld,
+        Commun. ACM 7(7), 1964, Algorithm 235.
+        """
+        found = np.empty(int(counts.sum()), np.int32)
+        # Small, so that it stays close to the processor; a power of two, so that it has every j.
+        places = 1 << (size - 1).bit_length()
+        entry = np.empty(places, np.uint16 if places <= 1 << 16 else np.uint32)
+        key = self._key.copy()
+        self._position = int(_firsts(key, self._position, size, counts, entry, found))
+        self._key = key
+        return found
+
+    def leave(self, generator: np.random.RandomState) -> None:
+        """Let a generator go on from where this copy is."""
+        name, _, _, *normal = generator.get_state(legacy=True)
+        generator.set_state((name, self._key, self._position, *normal))
+
 
 @numba.njit(cache=True)
 def _twist(key: Any) -> None:
@@ -67,35 +92,96 @@ def _temper(y: Any) -> Any:
 
 
 @numba.njit(cache=True)
+def _block(key: Any, words: Any) -> None:
+    """Go on to the next numbers, and have them in ``words``."""
+    _twist(key)
+    for k in range(_WORDS):
+        words[k] = _temper(key[k])
+
+
+@numba.njit(cache=True)
 def _below(key: Any, position: int, count: int, high: int, low: int, found: Any) -> Any:
     """Fill ``found`` as far as it goes; how many there are, and where the generator is then."""
-    first = np.empty(_WORDS // 2, np.int64)
+    words = _temper(key)
+    limit = np.uint32(min((high << 5) | 31, 0xFFFFFFFF))
+    near = np.empty(_WORDS // 2 + 1, np.int32)
     n = k = 0
     while k < count:
         if position == _WORDS:
-            _twist(key)
+            _block(key, words)
             position = 0
         if position == _WORDS - 1:  # its two words lie on either side of a twist
-            a = np.int64(_temper(key[position]) >> np.uint32(5))
-            _twist(key)
-            b = np.int64(_temper(key[0]) >> np.uint32(6))
+            a = words[position]
+            _block(key, words)
             position = 1
-            if a < high or (a == high and b < low):
+            if _less(a, words[0], high, low):
                 if n < found.size:
                     found[n] = k
                 n += 1
             k += 1
             continue
         pairs = min((_WORDS - position) // 2, count - k)
-        for i in range(pairs):
-            first[i] = np.int64(_temper(key[position + 2 * i]) >> np.uint32(5))
-        for i in range(pairs):
-            if first[i] <= high:
-                b = np.int64(_temper(key[position + 2 * i + 1]) >> np.uint32(6))
-                if first[i] < high or b < low:
-                    if n < found.size:
-                        found[n] = k + i
-                    n += 1
+        m = 0
+        for i in range(pairs):  # without a branch, which could not be foretold
+            near[m] = i
+            m += words[position + 2 * i] <= limit
+        for i in near[:m]:
+            if _less(words[position + 2 * i], words[position + 2 * i + 1], high, low):
+                if n < found.size:
+                    found[n] = k + i
+                n += 1
         position += 2 * pairs
         k += pairs
     return n, position
+
+
+@numba.njit(cache=True)
+def _less(a: Any, b: Any, high: int, low: int) -> Any:
+    """Whether the number of two words is less than the limit of 27 and 26 bits."""
+    upper = np.int64(a >> np.uint32(5))
+    return upper < high or (upper == high and np.int64(b >> np.uint32(6)) < low)
+
+
+@numba.njit(cache=True)
+def _firsts(key: Any, position: int, size: int, counts: Any, entry: Any, found: Any) -> Any:
+    """Fill ``found``; where the generator is then."""
+    words = _temper(key)
+    n = 0
+    for count in counts:
+        if count == 0:
+            continue
+        for k in range(size):
+            entry[k] = k
+        i: Any = size - 1
+        while i > 0:
+            bits = 1
+            while i >> bits:
+                bits += 1
+            mask = (1 << bits) - 1
+            last = 1 << (bits - 1)  # the least i with as many bits
+            above = i >= count
+            if above and last < count:
+                last = count
+            while i >= last:
+                if position == _WORDS:
+                    _block(key, words)
+                    position = 0
+                end = position + min(_WORDS - position, i - last + 1)
+                if above:
+                    # Nobody reads what is at i or beyond any more: not x_j, nor what a rejected j
+                    # has overwritten. So there is no branch that could not be foretold.
+                    for k in range(position, end):
+                        j = np.int64(words[k]) & mask
+                        entry[j] = entry[i]
+                        i -= j <= i
+                else:
+                    for k in range(position, end):
+                        j = np.int64(words[k]) & mask
+                        to = min(j, i)  # a rejected one changes nothing
+                        entry[i], entry[to] = entry[to], entry[i]
+                        i -= j <= i
+                position = end
+        for k in range(count):
+            found[n + k] = entry[k]
+        n += count
+    return position
