@@ -16,6 +16,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from .lanes import COMPACTS, LANES, compact, ones, within
+
 _WORDS: Final = 624
 _AHEAD: Final = 397
 
@@ -44,22 +46,27 @@ class Twister:
         self._key, self._position = key, int(position)
         return found[:n]
 
-    def firsts(self, size: int, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    def firsts(
+        self, size: int, counts: npt.NDArray[np.int64], in_lanes: bool = COMPACTS
+    ) -> npt.NDArray[np.int32]:
         r"""The first ``counts[c]`` entries of a permutation of 0 to ``size`` - 1, for each c.
 
         .. math:: x_i \leftrightarrow x_j, \quad j \sim U\{0, \dots, i\}, \quad i = N-1, \dots, 1
 
         from :math:`x_k = k`; j is the low bits of a word, as many as i has, or of the first word
         thereafter where they are no more than i. ``counts`` (M,) are at most ``size``; no number is
-        drawn for a count of 0. The entries stand one permutation after another. Durstenfeld,
-        Commun. ACM 7(7), 1964, Algorithm 235.
+        drawn for a count of 0. The entries stand one permutation after another. With ``in_lanes``,
+        which not every processor can do, 32 words are compared together. Durstenfeld, Commun. ACM
+        7(7), 1964, Algorithm 235.
         """
         found = np.empty(int(counts.sum()), np.int32)
-        # Small, so that it stays close to the processor; a power of two, so that it has every j.
-        places = 1 << (size - 1).bit_length()
-        entry = np.empty(places, np.uint16 if places <= 1 << 16 else np.uint32)
+        places = 1 << (size - 1).bit_length()  # one for every j, rejected or not
+        narrow = places <= 1 << 16
+        # Small, so that it stays close to the processor.
+        entry = np.empty(places, np.uint16 if narrow else np.uint32)
         key = self._key.copy()
-        self._position = int(_firsts(key, self._position, size, counts, entry, found))
+        kernel = _firsts_in_lanes if narrow and in_lanes else _firsts
+        self._position = int(kernel(key, self._position, size, counts, entry, found))
         self._key = key
         return found
 
@@ -146,6 +153,7 @@ def _less(a: Any, b: Any, high: int, low: int) -> Any:
 def _firsts(key: Any, position: int, size: int, counts: Any, entry: Any, found: Any) -> Any:
     """Fill ``found``; where the generator is then."""
     words = _temper(key)
+    one = np.uint64(1)
     n = 0
     for count in counts:
         if count == 0:
@@ -154,11 +162,7 @@ def _firsts(key: Any, position: int, size: int, counts: Any, entry: Any, found: 
             entry[k] = k
         i: Any = size - 1
         while i > 0:
-            bits = 1
-            while i >> bits:
-                bits += 1
-            mask = (1 << bits) - 1
-            last = 1 << (bits - 1)  # the least i with as many bits
+            mask, last = _range(i)
             above = i >= count
             if above and last < count:
                 last = count
@@ -169,11 +173,15 @@ def _firsts(key: Any, position: int, size: int, counts: Any, entry: Any, found: 
                 end = position + min(_WORDS - position, i - last + 1)
                 if above:
                     # Nobody reads what is at i or beyond any more: not x_j, nor what a rejected j
-                    # has overwritten. So there is no branch that could not be foretold.
-                    for k in range(position, end):
-                        j = np.int64(words[k]) & mask
-                        entry[j] = entry[i]
-                        i -= j <= i
+                    # has overwritten. So there is no branch that could not be foretold. Numbers
+                    # have no sign, so an index need not be tested for one, and what is left falls
+                    # by the carry of a comparison.
+                    left: Any = np.uint64(i + 1)
+                    for k in range(np.uint64(position), np.uint64(end)):
+                        j = np.uint64(words[k]) & np.uint64(mask)
+                        entry[j] = entry[left - one]
+                        left -= np.uint64(j < left)
+                    i = np.int64(left) - 1
                 else:
                     for k in range(position, end):
                         j = np.int64(words[k]) & mask
@@ -185,3 +193,65 @@ def _firsts(key: Any, position: int, size: int, counts: Any, entry: Any, found: 
             found[n + k] = entry[k]
         n += count
     return position
+
+
+@numba.njit(cache=True)
+def _firsts_in_lanes(
+    key: Any, position: int, size: int, counts: Any, entry: Any, found: Any
+) -> Any:
+    """As `_firsts`, for no more than 2^16 cells: first all j of a permutation, then its exchanges.
+
+    All of 32 words are compared with the i of the first. That is wrong only for a word less than 32
+    below it, which some words before may have made too large: of these it is known how many.
+    """
+    words = np.zeros(_WORDS + LANES, np.uint16)
+    for k in range(_WORDS):
+        words[k] = _temper(key[k])
+    chosen = np.empty(size + LANES, np.uint16)  # j by i, from the largest i on
+    one, every = np.uint64(1), np.uint64((1 << LANES) - 1)
+    n = 0
+    for count in counts:
+        if count == 0:
+            continue
+        i: Any = size - 1
+        while i > 0:
+            mask, last = _range(i)
+            low = np.uint16(mask)
+            while i >= last:
+                if position == _WORDS:
+                    _block(key, words)
+                    position = 0
+                steps = min(LANES, _WORDS - position, i - last + 1)
+                some = every >> np.uint64(LANES - steps)
+                top = np.uint16(i)
+                taken = within(words, position, low, top, top) & some
+                near = within(words, position, low, top, np.uint16(LANES - 1)) & some
+                while near != np.uint64(0):
+                    before = (near & (~near + one)) - one
+                    j = np.int64(words[position + np.int64(ones(before))]) & mask
+                    if i - j < np.int64(ones(taken & before)):
+                        taken &= ~(before + one)
+                    near &= near - one
+                compact(words, position, low, taken, chosen, size - 1 - i)
+                i -= np.int64(ones(taken))
+                position += steps
+        for k in range(size):
+            entry[k] = k
+        for k in range(np.uint64(size - count)):
+            entry[np.uint64(chosen[k])] = entry[np.uint64(size - 1) - k]  # x_j is not needed again
+        for i in range(count - 1, 0, -1):
+            j = chosen[size - 1 - i]
+            entry[i], entry[j] = entry[j], entry[i]
+        for k in range(count):
+            found[n + k] = entry[k]
+        n += count
+    return position
+
+
+@numba.njit(cache=True)
+def _range(i: int) -> Any:
+    """The bits that i has, and the least number that has as many."""
+    bits = 1
+    while i >> bits:
+        bits += 1
+    return (1 << bits) - 1, 1 << (bits - 1)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikec.pynn.lanes import COMPACTS
 from spikec.pynn.mersenne import Twister
 
 
@@ -47,7 +48,9 @@ def test_more_hits_than_expected_find_room(p: float) -> None:
     seed=st.integers(0, 2**32 - 1),
     words=st.integers(0, 1300),
     size=st.one_of(
-        st.integers(1, 1100), st.sampled_from([2**k + d for k in (7, 9) for d in (0, 1)])
+        st.integers(1, 40),
+        st.integers(1, 1100),
+        st.sampled_from([2**k + d for k in (7, 9) for d in (0, 1)]),
     ),
     shares=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=4),
     normal=st.booleans(),
@@ -62,6 +65,7 @@ def test_the_first_entries_are_those_of_numpys_permutations(
     counts = np.array([round(share * size) for share in shares])
     ours = Twister(generator)
     found = ours.firsts(size, counts)
+    assert np.array_equal(Twister(generator).firsts(size, counts, in_lanes=False), found)
     mine = np.random.RandomState()
     mine.set_state(generator.get_state())
     ours.leave(mine)
@@ -76,3 +80,17 @@ def test_permutations_of_more_cells_than_16_bits_count() -> None:
     found = Twister(generator).firsts(size, counts)
     each = [generator.permutation(np.arange(size))[:count] for count in counts]
     assert np.array_equal(found, np.concatenate(each))
+
+
+@pytest.mark.parametrize("in_lanes", sorted({False, COMPACTS}))
+@pytest.mark.parametrize("size", [10000, 16384, 16385, (1 << 16) - 1, 1 << 16])
+def test_many_permutations_are_numpys(size: int, in_lanes: bool) -> None:
+    counts = np.full(60, 100)
+    generator = np.random.RandomState(size)
+    ours = Twister(generator)
+    found = ours.firsts(size, counts, in_lanes)
+    each = [generator.permutation(np.arange(size))[:100] for _ in counts]
+    assert np.array_equal(found, np.concatenate(each))
+    mine = np.random.RandomState()
+    ours.leave(mine)
+    assert mine.random_sample() == generator.random_sample()
