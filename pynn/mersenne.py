@@ -128,10 +128,12 @@ def _below(key: Any, position: int, count: int, high: int, low: int, found: Any)
             k += 1
             continue
         pairs = min((_WORDS - position) // 2, count - k)
-        m = 0
-        for i in range(pairs):  # without a branch, which could not be foretold
+        m, at, two = np.uint64(0), np.uint64(position), np.uint64(2)
+        # Without a branch, which could not be foretold, or signs, for which indices are tested.
+        for i in range(pairs):
             near[m] = i
-            m += words[position + 2 * i] <= limit
+            m += np.uint64(words[at] <= limit)
+            at += two
         for i in near[:m]:
             if _less(words[position + 2 * i], words[position + 2 * i + 1], high, low):
                 if n < found.size:
@@ -173,9 +175,8 @@ def _firsts(key: Any, position: int, size: int, counts: Any, entry: Any, found: 
                 end = position + min(_WORDS - position, i - last + 1)
                 if above:
                     # Nobody reads what is at i or beyond any more: not x_j, nor what a rejected j
-                    # has overwritten. So there is no branch that could not be foretold. Numbers
-                    # have no sign, so an index need not be tested for one, and what is left falls
-                    # by the carry of a comparison.
+                    # has overwritten. So there is no branch that could not be foretold. Without
+                    # signs, what is left falls by the carry of a comparison.
                     left: Any = np.uint64(i + 1)
                     for k in range(np.uint64(position), np.uint64(end)):
                         j = np.uint64(words[k]) & np.uint64(mask)
