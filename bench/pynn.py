@@ -4,10 +4,10 @@
 one probability for all pairs and shared weights and delays (fixed); with weights and delays of each
 synapse drawn (drawn); with exactly 100 inputs each (number). Building is the script's own calls,
 capturing turns them into a graph; the run is one second of the golden rung. CPU-seconds count this
-process and the simulation's, compilation left out. Memory is the peak of Python's allocations while
-building and capturing, by tracemalloc, after a small network has loaded everything. The peer of the
-time is pyNN.brian2, building the same network of a tenth of the neurons and ten of the synapses:
-it takes one post cell after another.
+process and the simulation's; a small network has run before, which compiles and loads what a run
+needs. Memory is the peak of Python's allocations while building and capturing, by tracemalloc. The
+peer of the time is pyNN.brian2, building the same network of a tenth of the neurons and ten of the
+synapses: it takes one post cell after another.
 
     python bench/pynn.py [--json] [--quick]
 """
@@ -78,8 +78,9 @@ def front_end(case: str, neurons: int, inputs: int, seconds: float) -> list[dict
     """Time beside the run, and memory."""
     import spikec.pynn as sim
 
-    build(sim, case, 20, 5)
-    sim.capture()
+    cells, _ = build(sim, case, 20, 5)
+    sim.run(10.0)
+    cells.mean_spike_count()
     began = cpu()
     cells, projection = build(sim, case, neurons, inputs)
     built = cpu() - began

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from pyNN import common
@@ -27,7 +26,7 @@ from ..ir.text import text
 from .cells import EXCITATORY, MILLI, NANO, SourceCell, kernel_factor
 from .electrodes import CurrentSource
 from .populations import Population
-from .projections import Projection
+from .projections import Projection, by_row
 from .simulator import state
 from .synapses import STDPMechanism, TsodyksMarkramSynapse
 from .where import here, number
@@ -239,7 +238,7 @@ def _connection(
         return Dense(scaled), np.arange(i.size, dtype=np.int32)
     if steps is None and i.size == rows == columns and (i == j).all() and _is_range(i):
         return OneToOne(_fixed(each * factor), (rows,)), np.arange(i.size, dtype=np.int32)
-    indptr, order = _by_row(i, rows)
+    indptr, order = by_row(i, rows)
     post = _fixed(j[order].astype(np.int32, copy=False))
     own = None if steps is None else _fixed(np.broadcast_to(steps, i.size)[order])
     values = np.full(i.size, float(weight)) if np.ndim(weight) == 0 else each[order]
@@ -251,22 +250,6 @@ def _fixed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """An array of ours that the graph may keep as it is."""
     array.flags.writeable = False
     return array
-
-
-@numba.njit(cache=True)
-def _by_row(i: Any, rows: int) -> Any:
-    """Row pointers, and the synapses in rows, each in the order that it had."""
-    indptr = np.zeros(rows + 1, np.int64)
-    for row in i:
-        indptr[row + 1] += 1
-    for row in range(rows):
-        indptr[row + 1] += indptr[row]
-    place = indptr[:-1].copy()
-    order = np.empty(i.size, np.int32)
-    for k in range(i.size):
-        order[place[i[k]]] = k
-        place[i[k]] += 1
-    return indptr, order
 
 
 def _is_range(i: Places) -> bool:

@@ -418,6 +418,10 @@ class Population(_Cells, common.Population):
 
     positions = property(common.Population._get_positions, _set_positions)
 
+    def is_local(self, cell: ID) -> bool:
+        """All cells are here: PyNN asks for each that is recorded."""
+        return True
+
     def change(self, values: dict[str, Any], places: Indices) -> None:
         """Give some cells other parameters; E1006 where they have run, but for spike sources."""
         if not isinstance(self.celltype, SourceCell):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from pyNN import common
@@ -21,6 +22,7 @@ from .synapses import StaticSynapse, STDPMechanism, TsodyksMarkramSynapse
 from .where import coded, here, numbered
 
 _KNOWN = (StaticSynapse, TsodyksMarkramSynapse, STDPMechanism)
+_BLOCK = 1 << 14  # synapses that are worked on together
 _INDICES = {"presynaptic_index": "pre_index", "postsynaptic_index": "post_index"}
 
 
@@ -229,8 +231,13 @@ class Projection(common.Projection):
                 f"max_delay of {float(state.max_delay):g} ms given to setup()",
                 here(),
             )
-        steps = np.rint(values / state.dt).astype(np.int32)
-        return steps if steps.ndim else int(steps)
+        if not values.ndim:
+            return int(np.rint(values / state.dt))
+        steps = np.empty(values.shape, np.int32)
+        for first in range(0, values.size, _BLOCK):  # fresh memory costs more than the division
+            block = slice(first, first + _BLOCK)
+            steps[block] = np.rint(values[block] / state.dt)
+        return steps
 
     def _check_list(self, connector: Any) -> None:
         """E1007 for an address that is no cell; PyNN rounds it down or leaves it out in silence."""
@@ -426,3 +433,19 @@ def _joined(parts: list[Any], counts: npt.NDArray[np.int64]) -> Any:
         found[first : first + size] = part
         first += size
     return found
+
+
+@numba.njit(cache=True)
+def by_row(i: Any, rows: int) -> Any:
+    """Row pointers, and the synapses in rows, each in the order that it had."""
+    indptr = np.zeros(rows + 1, np.int64)
+    for row in i:
+        indptr[row + 1] += 1
+    for row in range(rows):
+        indptr[row + 1] += indptr[row]
+    place = indptr[:-1].copy()
+    order = np.empty(i.size, np.int32)
+    for k in range(i.size):
+        order[place[i[k]]] = k
+        place[i[k]] += 1
+    return indptr, order
