@@ -28,10 +28,11 @@ from ...ir.connections import (
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.neurons import SpinnakerLIF
+from ...ir.neurons import LoihiLIF, SpinnakerLIF
 from ...ir.plasticity import IntegerPairSTDP, SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
 from .learning import PairFiber, PlasticFiber
+from .loihi import LoihiFiber, LoihiState, by_delay, largest_delay, scaled
 from .population import (
     PopulationState,
     Sink,
@@ -44,7 +45,7 @@ from .spinnaker import SpinnakerFiber, SpinnakerState
 
 Push = Callable[[Any, Any, int, Any], int]
 Plastic = PlasticFiber | PairFiber | SpinnakerFiber
-Core = PopulationState | SpinnakerState
+Core = PopulationState | SpinnakerState | LoihiState
 
 
 @dataclass
@@ -85,12 +86,14 @@ class Executor:
         self.graph = graph
         self._seed = np.uint32(seed or 1)
         self._cores = {p.name: _core(p, graph) for p in graph.populations}
-        self._fibers: dict[str, list[_Fiber | Plastic]] = {n.name: [] for n in graph.nodes}
+        self._fibers: dict[str, list[_Fiber | LoihiFiber | Plastic]] = {
+            n.name: [] for n in graph.nodes
+        }
         # Those that learn, by the population in which they end.
         self._learning: dict[str, list[Plastic]] = {p.name: [] for p in graph.populations}
         self._plastic: dict[str, Plastic] = {}
         for projection in graph.projections:
-            fiber: _Fiber | Plastic
+            fiber: _Fiber | LoihiFiber | Plastic
             core = self._cores[projection.post]
             if projection.tied is not None:
                 raise fail(
@@ -101,7 +104,8 @@ class Executor:
                     "run it on the golden rung, or take the tie off weights that do not learn",
                 )
             if projection.plasticity is None:
-                fiber = _fiber(projection, graph, core)
+                make = _loihi_fiber if isinstance(core, LoihiState) else _fiber
+                fiber = make(projection, graph, core)
             else:
                 fiber = self._plastic[projection.name] = _plastic_fiber(projection, graph, core)
                 self._learning[projection.post].append(fiber)
@@ -267,7 +271,25 @@ def _core(population: Population, graph: Graph) -> Core:
     if isinstance(population.neuron, SpinnakerLIF):
         delays = [p.delay + registered(p, graph) for p in graph.incoming(population.name)]
         return SpinnakerState(population, population.neuron, max(delays, default=0) + 1)
+    if isinstance(population.neuron, LoihiLIF):
+        delays = [largest_delay(p) for p in graph.incoming(population.name)]
+        return LoihiState(population, population.neuron, max(delays, default=0) + 1)
     return population_state(population, graph)
+
+
+def _loihi_fiber(projection: Projection, graph: Graph, target: Core) -> LoihiFiber:
+    exponent = 0 if projection.words is None else projection.words.exponent
+    parts: list[tuple[_Fiber, int, Any]] = []
+    for part in by_delay(projection):
+        connection = scaled(part.connection, exponent)
+        fiber = _fiber(replace(part, connection=connection), graph, target)
+        total = None
+        if exponent < 0:
+            # A page of its own, so that the sum is shifted and not each weight.
+            fiber.wheel = np.zeros((1, target.wheel.shape[1]), np.int64)
+            total = fiber.wheel[0]
+        parts.append((fiber, part.delay, total))
+    return LoihiFiber(projection, graph, [*parts], target.wheel)
 
 
 def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:
@@ -321,10 +343,11 @@ def _plastic_fiber(projection: Projection, graph: Graph, core: Core) -> Plastic:
     if isinstance(rule, SpinnakerPairSTDP):
         pages = _wheel(projection, core)
         return SpinnakerFiber(projection, rule, pages, core.population.lag)
-    if isinstance(core, SpinnakerState):
+    if isinstance(core, SpinnakerState | LoihiState):
+        chip = "SpiNNaker" if isinstance(core, SpinnakerState) else "Loihi"
         raise fail(
             "E0301",
-            f"'{projection.name}' learns by {type(rule).__name__}, which SpiNNaker's arithmetic "
+            f"'{projection.name}' learns by {type(rule).__name__}, which {chip}'s arithmetic "
             "does not have",
             projection.at,
         )
