@@ -21,6 +21,7 @@ from .integer.executor import Executor
 from .integer.population import spiking_populations
 from .passes.base import Pass, run_pipeline
 from .passes.legalise import Legalise
+from .passes.loihi import LoihiNumbers, loihi_errors
 from .passes.quantise import LayerError, Quantise, layer_errors
 from .passes.relay import RelayDelays
 from .passes.retime import Retime, output_shift
@@ -127,9 +128,12 @@ class Compilation:
         return None if self.mapping_options is None else self.mapping_options.window
 
 
-def pipeline(options: Quantise) -> list[Pass]:
-    """The passes from an explicit graph to a quantised one."""
-    return [Legalise(), Retime(), RelayDelays(), options]
+def pipeline(options: Quantise, target: Target | None = None) -> list[Pass]:
+    """The passes from an explicit graph to a quantised one, in the arithmetic of a target."""
+    # Of the quantiser's options Loihi leaves the width of weights open, and no count above one.
+    on_loihi = target is not None and target.kind == "loihi"
+    numbers: Pass = LoihiNumbers(options.weight_bits) if on_loihi else options
+    return [Legalise(), Retime(), RelayDelays(), numbers]
 
 
 def compile_graph(
@@ -168,8 +172,12 @@ def compile_graph(
             after(name, result)
 
     source = portable(graph)
-    quantised = run_pipeline(pipeline(options), source, target, found, keep)
-    errors = tuple(layer_errors(stages[RelayDelays.NAME], quantised))
+    on_loihi = target.kind == "loihi"
+    if on_loihi:
+        options = _for_loihi(options, target)
+    quantised = run_pipeline(pipeline(options, target), source, target, found, keep)
+    measure = loihi_errors if on_loihi else layer_errors
+    errors = tuple(measure(stages[RelayDelays.NAME], quantised))
     every = {"input_max": options.input_max, **(backend_options or {})}
     axons = mapped = mapping_options = None
     if target.machine is not None:
@@ -208,6 +216,22 @@ def compile_graph(
         mapped,
         mapping_options,
     )
+
+
+def _for_loihi(options: Quantise, target: Target) -> Quantise:
+    """Options of which Loihi leaves one open, the width of weights; E0707 for others."""
+    usual = Quantise(
+        weight_bits=options.weight_bits, input_max=options.input_max, seed=options.seed
+    )
+    for name, value in asdict(options).items():
+        if value != getattr(usual, name):
+            option = "--" + name.replace("_", "-")
+            raise fail(
+                "E0707",
+                f"'{target.name}' takes no {option}: Loihi's formats are what they are",
+                hint=f"compile without {option}; --weight-bits is 2 to 8",
+            )
+    return replace(options, input_max=1)
 
 
 def _check_width(weight_bits: int, target: Target) -> None:

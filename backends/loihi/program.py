@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from importlib import resources
 from math import prod
 from typing import Any, Final
@@ -55,6 +57,12 @@ def files(graph: Graph) -> dict[str, bytes]:
         DATA: archive(arrays),
         README: _readme(graph, facts).encode(),
     }
+
+
+def connection_kinds(files: Mapping[str, bytes]) -> dict[str, int]:
+    """How many of each of Lava's connection processes a program has."""
+    links = json.loads(files[DESCRIPTION])["connections"]
+    return dict(sorted(Counter(_KINDS[link["kind"]] for link in links).items()))
 
 
 def _check(graph: Graph, found: Diagnostics) -> None:

@@ -351,7 +351,7 @@ def compile_(
     stimulus = None if calibration is None else load_stimulus(calibration, graph)
     if machine.kind == "program":
         return _compile_program(report, graph, backend, machine, output, stimulus, found)
-    passes = [p.NAME for p in pipeline(quantise)]
+    passes = [p.NAME for p in pipeline(quantise, machine)]
     for name in dump_after:
         if name not in passes:
             known = ", ".join(passes)

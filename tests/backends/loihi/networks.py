@@ -103,7 +103,7 @@ def cell(rng: np.random.Generator, shape: tuple[int, ...], strong: bool) -> Loih
     threshold = rng.integers(1 << 16, 1 << 17, size) if strong else rng.integers(0, 3000, size)
     bias = rng.random() < 0.5
     return LoihiLIF(
-        du=np.full((), 4095) if plain else rng.integers(0, 4096, size),
+        du=np.full((), 4095) if plain else rng.integers(0, 150 if strong else 4096, size),
         dv=rng.integers(0, 400 if strong else 4096, size),
         vth=threshold,
         bias_mant=rng.integers(-4096, 4096, size) if bias else np.zeros((), np.int64),

@@ -1,0 +1,461 @@
+r"""From a legal real network to the numbers that Loihi computes with.
+
+A step of the real network (`ir.step`) without the value that a spike resets to,
+
+.. math::
+    U' = a\,U + k\,S, \qquad V' = b\,V + U' + d, \qquad \text{a spike where } V' > \theta,
+
+is one of `LoihiLIF` in units of a scale s: :math:`k W = 2^6 s\, 2^{e} w` for a weight,
+:math:`\theta = 2^6 s\, \mathrm{vth}`, :math:`d = s\, \mathrm{bias}`. The scale is the finest one at
+which no current can wrap; thresholds are exact, weights rounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import floor, frexp
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...boards.board import Target
+from ...ir.connections import Connection, Flatten, Sparse, stages
+from ...ir.diagnostics import Diagnostics
+from ...ir.graph import Graph, Population, Projection
+from ...ir.loihi import (
+    BIAS_EXP_RANGE,
+    BIAS_MANT_RANGE,
+    DECAY_RANGE,
+    DECAY_UNITY,
+    DELAY_RANGE,
+    EXPONENT_RANGE,
+    STATE_LIMIT,
+    STATE_SHIFT,
+    WEIGHT_BITS,
+    LoihiWeights,
+    Sign,
+)
+from ...ir.neurons import IF, LIF, CubaLIF, LoihiLIF, Threshold
+from ...ir.semantics import Comparison, Current, Reset
+from ...ir.step import StepParameters, step_parameters, v_start
+from ..connectivity import apply, to_sparse
+from .fold import scale_outputs
+from .quantise import LayerError
+
+Real = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# v saturates at 2^23 on both sides: at this threshold sixteen times as low as it is high.
+_MOST_THRESHOLD: Final = 1 << 13
+# Below it one unit of what arrives is more than 2 % of the threshold.
+_LEAST_THRESHOLD: Final = 48
+# A projection whose largest weight is fewer steps than this has few different weights.
+_FEW: Final = 16
+_GOLDEN: Final = "run it on the golden rung, or compile it for another target"
+
+
+@dataclass(frozen=True)
+class LoihiNumbers:
+    """Choose scale, exponents, mantissas, decays, thresholds and biases of every population.
+
+    ``weight_bits`` is 2 to 8. Populations in Loihi's arithmetic pass through.
+    """
+
+    NAME: ClassVar[str] = "loihi"
+
+    weight_bits: int = WEIGHT_BITS
+
+    def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
+        """The graph in Loihi's arithmetic.
+
+        E0301 for a step that Loihi does not have, E0401 for numbers that do not fit, E0402 for
+        other ``weight_bits``; W0403 where most weights of a population round to zero, W0404 where
+        a current may wrap.
+        """
+        if not 2 <= self.weight_bits <= WEIGHT_BITS:
+            found.add(
+                "E0402",
+                f"weight_bits is {self.weight_bits}; Loihi's weights have 2 to {WEIGHT_BITS}",
+            )
+            found.raise_errors()
+        populations, projections = [], {p.name: p for p in graph.projections}
+        for population in graph.populations:
+            incoming = list(graph.incoming(population.name))
+            if isinstance(population.neuron, LoihiLIF):
+                populations.append(population)
+                continue
+            before = len(found.errors)
+            step = _step(population, incoming, graph.dt, found)
+            if step is None or len(found.errors) > before:
+                continue
+            made, own = _Chosen(population, incoming, step, self.weight_bits, found).result()
+            populations.append(made)
+            projections |= own
+        found.raise_errors()
+        return replace(
+            graph,
+            populations=tuple(populations),
+            projections=tuple(projections[p.name] for p in graph.projections),
+        )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The step above; arrays of shape () or the population's, ``drift`` flat or ()."""
+
+    a: Real
+    b: Real
+    gain: Real
+    drift: Real
+    threshold: Real
+    inclusive: bool  # >= instead of >
+    late: int  # steps by which v sees the current of the step before
+
+
+def _step(
+    population: Population, incoming: list[Projection], dt: float, found: Diagnostics
+) -> _Step | None:
+    """The step of a population; ``None``, and E0301, where Loihi has no such step."""
+    name, at, neuron, rules = (
+        population.name,
+        population.at,
+        population.neuron,
+        population.semantics,
+    )
+
+    def refuse(message: str, hint: str = _GOLDEN) -> None:
+        found.add("E0301", f"'{name}' {message}", at, hint)
+
+    if not isinstance(neuron, IF | LIF | CubaLIF | Threshold):
+        refuse(f"is {type(neuron).__name__}; Loihi has a LIF, with or without a synaptic current")
+        return None
+    stateless = isinstance(neuron, Threshold)
+    if population.adaptive is not None:
+        refuse("has thresholds that adapt; Loihi's LIF has not")
+    if not stateless and rules.reset in (Reset.SUBTRACT, Reset.TWO_PHASE):
+        refuse(
+            f"takes its threshold off at a spike (reset {rules.reset}); Loihi's LIF is reset to "
+            "zero, and nothing exact gives the rest back",
+            "train with a reset to zero, or compile with --set reset=zero and compare the accuracy",
+        )
+    allowed: dict[str, tuple[Any, Any]] = {
+        "max_spikes": (rules.max_spikes, 1),
+        "v_min": (rules.v_min, None),
+        "refractory": (rules.refractory, 0),
+        "registered": (rules.registered, False),
+    }
+    for rule, (value, must) in allowed.items():
+        if value != must and not (stateless and rule != "registered"):
+            refuse(f"has {rule} {value}; Loihi's LIF has {must}")
+    step = step_parameters(neuron, rules, dt)
+    assert step.threshold is not None and step.v_reset is not None
+    origin = np.asarray(0.0 if stateless else step.v_reset)
+    if not stateless and np.any(v_start(neuron, rules) != origin):
+        refuse("starts at another value than it is reset to; Loihi's LIF starts at zero, too")
+    drift = step.drift + (step.decay_v - 1.0) * origin
+    for p in incoming:
+        if p.plasticity is not None or p.short_term is not None or p.tied is not None:
+            found.add("E0301", f"'{p.name}' learns or tires, and no Loihi program does", p.at)
+        if p.bias is None or not p.bias.any():
+            continue
+        if step.decay_u is not None:
+            found.add(
+                "E0301",
+                f"'{p.name}' has a bias, which enters the synaptic current of '{name}'; that of "
+                "Loihi enters the membrane",
+                p.at,
+                "add an input that always spikes, with the bias as its weights",
+            )
+        elif p.recurrent and not rules.recurrent_bias_first:
+            found.add(
+                "E0301", f"the bias of '{p.name}' is absent from the first step", p.at, _GOLDEN
+            )
+        else:
+            drift = np.ravel(drift) + np.ravel(step.gain_v) * np.ravel(p.bias)
+    decays = {"membrane": step.decay_v} | (
+        {} if step.decay_u is None else {"current": step.decay_u}
+    )
+    for what, decay in decays.items():
+        if np.any((decay < 0) | (decay > 1)):
+            found.add("E0401", f"'{name}': the {what} keeps {_span(decay)} of itself a step", at)
+    return _Step(
+        a=np.zeros(()) if step.decay_u is None else step.decay_u,
+        b=step.decay_v,
+        gain=step.gain_v if step.gain_u is None else np.asarray(step.gain_v * step.gain_u),
+        drift=np.asarray(drift),
+        threshold=np.asarray(step.threshold - origin),
+        inclusive=rules.comparison is Comparison.GREATER_EQUAL,
+        late=int(step.decay_u is not None and rules.current is Current.OLD),
+    )
+
+
+def _span(values: Real) -> str:
+    low, high = float(np.min(values)), float(np.max(values))
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+class _Chosen:
+    """The numbers of one population."""
+
+    def __init__(
+        self,
+        population: Population,
+        incoming: list[Projection],
+        step: _Step,
+        bits: int,
+        found: Diagnostics,
+    ) -> None:
+        self._population, self._incoming, self._step = population, incoming, step
+        self._bits, self._found = bits, found
+        self._stages = [scaled_stage(p.connection, step.gain) for p in incoming]
+        weights = [stage.weight for stage in self._stages]
+        self._signs = [_sign(w) for w in weights]
+        self._largest = [float(np.abs(w).max(initial=0.0)) for w in weights]
+        self._threshold = float(np.max(step.threshold))
+
+    def result(self) -> tuple[Population, dict[str, Projection]]:
+        """The population and its projections; E0401 and warnings as `LoihiNumbers.run`."""
+        population, step = self._population, self._step
+        if np.min(step.threshold) <= 0:
+            self._refuse(
+                f"the threshold lies {_span(step.threshold)} above the reset, and Loihi's is "
+                "positive"
+            )
+            return population, {}
+        vth = self._choose()
+        # v >= theta is v > theta - 1 unit.
+        scale = self._threshold / ((vth << STATE_SHIFT) + step.inclusive)
+        neuron = self._neuron(vth, scale)
+        made, lost, total = {}, 0, 0
+        for k, p in enumerate(self._incoming):
+            words = self._words(k, vth)
+            stage = self._stages[k]
+            whole = rounded(stage.weight / (scale * 2.0 ** (STATE_SHIFT + words.exponent)), words)
+            lost += int(np.count_nonzero(stage.weight) - np.count_nonzero(whole))
+            total += int(np.count_nonzero(stage.weight))
+            delay = p.delay + step.late
+            if delay > DELAY_RANGE[1]:
+                self._refuse(f"'{p.name}' takes {delay} steps; Loihi has {DELAY_RANGE[1]} at most")
+            made[p.name] = replace(
+                p, connection=replace(stage, weight=whole), delay=delay, bias=None, words=words
+            )
+        if lost * 2 > total:
+            self._found.add(
+                "W0403",
+                f"'{population.name}': {lost} of {total} weights round to zero at {self._bits} "
+                "bits",
+                population.at,
+            )
+        most = self._current(vth)
+        if most > STATE_LIMIT:
+            self._found.add(
+                "W0404",
+                f"'{population.name}': were all its synapses active in every step, its current "
+                f"would reach {most:.3g}; it wraps at {STATE_LIMIT}",
+                population.at,
+                "run the integer rung on your data, and look at u",
+            )
+        semantics = replace(population.semantics, v_init=0.0, max_spikes=1)
+        return replace(population, neuron=neuron, semantics=semantics), made
+
+    def _refuse(self, message: str) -> None:
+        name, at = self._population.name, self._population.at
+        self._found.add("E0401", f"'{name}': {message}", at)
+
+    def _words(self, k: int, vth: int) -> LoihiWeights:
+        """The format of a projection, its exponent brought into the range that there is."""
+        low, high = EXPONENT_RANGE
+        exponent = min(max(self._exponent(k, vth), low), high)
+        return LoihiWeights(self._bits, self._signs[k], exponent)
+
+    def _exponent(self, k: int, vth: int) -> int:
+        """The least exponent from 0 on at which the weights of a projection fit.
+
+        Below 0 sums are cut, always downward; only a projection that would have few different
+        weights otherwise gets one.
+        """
+        words = LoihiWeights(self._bits, self._signs[k])
+        units = self._largest[k] * vth / self._threshold
+        if units <= 0:
+            return 0
+        exponent = _power(units / (words.high or -words.low))
+        return exponent if units < _FEW * words.step else max(exponent, 0)
+
+    def _fits(self, vth: int) -> bool:
+        return all(self._exponent(k, vth) <= EXPONENT_RANGE[1] for k in range(len(self._largest)))
+
+    def _choose(self) -> int:
+        """The threshold: fine, so that no current wraps, and weights fill their bits."""
+        most = _MOST_THRESHOLD
+        full = self._current(most)
+        if full > STATE_LIMIT:
+            most = max(int(most * STATE_LIMIT / full), _LEAST_THRESHOLD)
+        while most > 1 and not self._fits(most):
+            most = most * 7 // 8
+        if not self._fits(most):
+            self._refuse("its weights are too large beside its threshold")
+        candidates = {most}
+        for k, largest in enumerate(self._largest):
+            words = LoihiWeights(self._bits, self._signs[k])
+            if largest > 0 and words.high - words.low:
+                exact = self._threshold * (words.high or -words.low) / largest
+                power = floor(np.log2(most / exact))
+                candidates |= {int(exact * 2.0**power), int(exact * 2.0 ** (power - 1))}
+        usable = sorted(c for c in candidates if most // 4 < c <= most and c > 0)
+        return min(usable, key=self._error)
+
+    def _error(self, vth: int) -> float:
+        """The squared error of all weights, in the unit of the real ones, of a sample of them."""
+        total = 0.0
+        for k, stage in enumerate(self._stages):
+            words = self._words(k, vth)
+            weight = np.ravel(stage.weight)
+            weight = weight[:: max(1, weight.size // 4096)]
+            unit = self._threshold / vth * 2.0**words.exponent
+            total += float(np.mean((rounded(weight / unit, words) * unit - weight) ** 2))
+        return total
+
+    def _current(self, vth: int) -> float:
+        """The largest |u| there can be, with every line and neuron active in every step."""
+        sides: list[Any] = [0.0, 0.0]
+        for stage in self._stages:
+            for k, sign in enumerate((1.0, -1.0)):
+                one_sided = replace(stage, weight=np.maximum(sign * stage.weight, 0.0))
+                ones = np.ones(int(np.prod(stage.in_shape)))
+                sides[k] = sides[k] + np.ravel(apply(one_sided, ones))
+        sums = np.max(np.maximum(*sides)) if self._stages else 0.0
+        stays = float(np.max(self._step.a))
+        geometric = 1.0 / max(1.0 - stays, 1.0 / DECAY_UNITY)
+        return float(sums) / self._threshold * (vth << STATE_SHIFT) * geometric
+
+    def _neuron(self, vth: int, scale: float) -> LoihiLIF:
+        population, step = self._population, self._step
+        thresholds = np.rint((step.threshold / scale - step.inclusive) / (1 << STATE_SHIFT))
+        mant, exp = self._bias(step.drift / scale)
+        shape = population.shape
+        return LoihiLIF(
+            du=_decay(DECAY_UNITY - 1 - DECAY_UNITY * step.a),
+            dv=_decay(DECAY_UNITY * (1.0 - step.b)),
+            vth=np.maximum(thresholds, 0).astype(np.int64),
+            bias_mant=mant.reshape(shape) if mant.size > 1 else mant.reshape(()),
+            bias_exp=exp.reshape(shape) if exp.size > 1 else exp.reshape(()),
+            scale=scale,
+        )
+
+    def _bias(self, bias: Real) -> tuple[Ints, Ints]:
+        """Mantissas and the least exponents that hold them; E0401 where 7 is not enough."""
+        flat = np.ravel(bias)
+        _, top = BIAS_MANT_RANGE
+        exponents = np.zeros(flat.size, np.int64)
+        for exponent in range(*BIAS_EXP_RANGE):
+            exponents[np.abs(np.rint(flat / 2.0**exponent)) > top] = exponent + 1
+        mantissas = np.rint(flat / 2.0**exponents)
+        if np.abs(mantissas).max(initial=0) > top:
+            largest = float(np.abs(flat).max())
+            self._refuse(
+                f"its bias is {largest:.4g} units of v, at most {top << BIAS_EXP_RANGE[1]} fit"
+            )
+        return np.clip(mantissas, -top, top).astype(np.int64), exponents
+
+
+def _power(x: float) -> int:
+    """The least e with :math:`x \\le 2^e`, of a positive x."""
+    mantissa, exponent = frexp(x)
+    return exponent - (mantissa == 0.5)
+
+
+def _decay(x: Real) -> Ints:
+    low, high = DECAY_RANGE
+    return np.clip(np.rint(x), low, high).astype(np.int64)
+
+
+def _sign(weight: Real) -> Sign:
+    if np.all(weight >= 0):
+        return Sign.EXCITATORY
+    return Sign.INHIBITORY if np.all(weight <= 0) else Sign.MIXED
+
+
+def rounded(units: Real, words: LoihiWeights) -> Ints:
+    """The nearest weight there is to each number of units."""
+    steps = np.rint(units / words.step) * words.step
+    return np.clip(steps, words.low, words.high).astype(np.int64)
+
+
+def scaled_stage(connection: Connection, gain: Real) -> Any:
+    """One stage of weights with the gain of each post neuron in them; unrolled only where it must.
+
+    A pool before or behind the weights makes them a list of synapses.
+    """
+    parts = [s for s in stages(connection) if not isinstance(s, Flatten)]
+    flat = np.broadcast_to(np.ravel(gain), (int(np.prod(connection.out_shape)),))
+    if len(parts) == 1:
+        compact = scale_outputs(parts[0], np.asarray(flat))
+        if compact is not None:
+            return compact
+    matrix = to_sparse(connection)
+    post = matrix.indices.astype(np.int32)
+    rows, columns = matrix.shape
+    return Sparse(rows, columns, matrix.indptr.astype(np.int64), post, matrix.data * flat[post])
+
+
+def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
+    """Compare a legal real graph with its form on Loihi, population by population."""
+    found = []
+    for population in chosen.populations:
+        neuron, before = population.neuron, real.population(population.name)
+        if not isinstance(neuron, LoihiLIF) or isinstance(before.neuron, LoihiLIF):
+            continue
+        step = step_parameters(before.neuron, before.semantics, real.dt)
+        gain = step.gain_v if step.gain_u is None else np.asarray(step.gain_v * step.gain_u)
+        signal = noise = 0.0
+        count = zeroed = clipped = 0
+        bits = WEIGHT_BITS
+        originals = {p.name: p for p in real.incoming(population.name)}
+        for p in chosen.incoming(population.name):
+            assert p.words is not None
+            bits = p.words.bits
+            exact = scaled_stage(originals[p.name].connection, gain).weight
+            whole = next(s for s in stages(p.connection) if s.WEIGHTED).weight  # type: ignore[attr-defined]
+            unit = neuron.scale * 2.0 ** (STATE_SHIFT + p.words.exponent)
+            signal += float(np.sum(exact**2))
+            noise += float(np.sum((exact - whole * unit) ** 2))
+            count += exact.size
+            zeroed += int(np.count_nonzero(exact) - np.count_nonzero(whole))
+            over = exact > (p.words.high + p.words.step / 2) * unit
+            under = exact < (p.words.low - p.words.step / 2) * unit
+            clipped += int(np.count_nonzero(over | under))
+        found.append(
+            LayerError(
+                population=population.name,
+                neurons=population.size,
+                weights=count,
+                weight_bits=bits,
+                scale=neuron.scale,
+                shift=STATE_SHIFT,
+                weight_sqnr_db=None if noise == 0 else 10.0 * float(np.log10(signal / noise)),
+                weights_zeroed=zeroed,
+                weights_clipped=clipped,
+                threshold_error=_threshold_error(neuron, before, step),
+                decay_error=_decay_error(neuron, step),
+            )
+        )
+    return found
+
+
+def _threshold_error(neuron: LoihiLIF, before: Population, step: StepParameters) -> float | None:
+    origin = 0.0 if isinstance(before.neuron, Threshold) else step.v_reset
+    if step.threshold is None or origin is None:
+        return None
+    inclusive = before.semantics.comparison is Comparison.GREATER_EQUAL
+    have = ((neuron.vth << STATE_SHIFT) + inclusive) * neuron.scale
+    return float(np.max(np.abs(have / (step.threshold - origin) - 1.0)))
+
+
+def _decay_error(neuron: LoihiLIF, step: StepParameters) -> float:
+    kept = 1.0 - neuron.dv / DECAY_UNITY
+    worst = float(np.max(np.abs(kept - step.decay_v)))
+    if step.decay_u is not None:
+        current = (DECAY_UNITY - 1 - neuron.du) / DECAY_UNITY
+        worst = max(worst, float(np.max(np.abs(current - step.decay_u))))
+    return worst
