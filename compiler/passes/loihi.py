@@ -32,6 +32,7 @@ from ...ir.loihi import (
     EXPONENT_RANGE,
     STATE_LIMIT,
     STATE_SHIFT,
+    THRESHOLD_RANGE,
     WEIGHT_BITS,
     LoihiWeights,
     Sign,
@@ -39,7 +40,7 @@ from ...ir.loihi import (
 from ...ir.neurons import IF, LIF, CubaLIF, LoihiLIF, Threshold
 from ...ir.semantics import Comparison, Current, Reset
 from ...ir.step import StepParameters, step_parameters, v_start
-from ..connectivity import apply, to_sparse
+from ..connectivity import apply, synapse_count, to_sparse
 from .fold import scale_outputs
 from .quantise import LayerError
 
@@ -47,11 +48,12 @@ Real = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 # v saturates at 2^23 on both sides: at this threshold sixteen times as low as it is high.
-_MOST_THRESHOLD: Final = 1 << 13
+_MODEST_THRESHOLD: Final = 1 << 13
 # Below it one unit of what arrives is more than 2 % of the threshold.
 _LEAST_THRESHOLD: Final = 48
-# A projection whose largest weight is fewer steps than this has few different weights.
-_FEW: Final = 16
+# Of the synapses of a neuron one in so many is taken to be active in a step.
+_ACTIVE: Final = 10
+_SAMPLE: Final = 4096
 _GOLDEN: Final = "run it on the golden rung, or compile it for another target"
 
 
@@ -111,6 +113,16 @@ class _Step:
     threshold: Real
     inclusive: bool  # >= instead of >
     late: int  # steps by which v sees the current of the step before
+
+    @property
+    def allowance(self) -> int:
+        """The units of v by which the threshold lies above what Loihi compares with.
+
+        None for >; for >= one, but where nothing decays, and v counts in units of what arrives,
+        one of these: there sums meet the threshold.
+        """
+        counts = bool(np.all(self.b == 1.0) and np.all(self.a == 0.0))
+        return int(self.inclusive) << (STATE_SHIFT if counts else 0)
 
 
 def _step(
@@ -213,6 +225,17 @@ class _Chosen:
         self._signs = [_sign(w) for w in weights]
         self._largest = [float(np.abs(w).max(initial=0.0)) for w in weights]
         self._threshold = float(np.max(step.threshold))
+        self._fan_in = [
+            synapse_count(stage) / max(1, int(np.prod(stage.out_shape))) for stage in self._stages
+        ]
+        # The most that excitation, and inhibition, adds to each neuron in a step.
+        sides = [np.zeros(population.size), np.zeros(population.size)]
+        for stage in self._stages:
+            ones = np.ones(int(np.prod(stage.in_shape)))
+            for sign, side in zip((1.0, -1.0), sides, strict=True):
+                one_sided = replace(stage, weight=np.maximum(sign * stage.weight, 0.0))
+                side += np.ravel(apply(one_sided, ones))
+        self._sides = (sides[0], sides[1])
 
     def result(self) -> tuple[Population, dict[str, Projection]]:
         """The population and its projections; E0401 and warnings as `LoihiNumbers.run`."""
@@ -223,13 +246,13 @@ class _Chosen:
                 "positive"
             )
             return population, {}
-        vth = self._choose()
-        # v >= theta is v > theta - 1 unit.
-        scale = self._threshold / ((vth << STATE_SHIFT) + step.inclusive)
-        neuron = self._neuron(vth, scale)
+        height = self._choose()
+        vth = height - (step.allowance >> STATE_SHIFT)
+        scale = self._threshold / ((vth << STATE_SHIFT) + step.allowance)
+        neuron = self._neuron(scale)
         made, lost, total = {}, 0, 0
         for k, p in enumerate(self._incoming):
-            words = self._words(k, vth)
+            words = self._words(k, height)
             stage = self._stages[k]
             whole = rounded(stage.weight / (scale * 2.0 ** (STATE_SHIFT + words.exponent)), words)
             lost += int(np.count_nonzero(stage.weight) - np.count_nonzero(whole))
@@ -247,7 +270,7 @@ class _Chosen:
                 "bits",
                 population.at,
             )
-        most = self._current(vth)
+        most = self._current(height)
         if most > STATE_LIMIT:
             self._found.add(
                 "W0404",
@@ -263,34 +286,56 @@ class _Chosen:
         name, at = self._population.name, self._population.at
         self._found.add("E0401", f"'{name}': {message}", at)
 
-    def _words(self, k: int, vth: int) -> LoihiWeights:
-        """The format of a projection, its exponent brought into the range that there is."""
-        low, high = EXPONENT_RANGE
-        exponent = min(max(self._exponent(k, vth), low), high)
-        return LoihiWeights(self._bits, self._signs[k], exponent)
+    def _words(self, k: int, height: int) -> LoihiWeights:
+        """The format of a projection: the exponent at which its weights fit, or 0 above that.
 
-    def _exponent(self, k: int, vth: int) -> int:
-        """The least exponent from 0 on at which the weights of a projection fit.
-
-        Below 0 sums are cut, always downward; only a projection that would have few different
-        weights otherwise gets one.
+        Below 0 weights are finer, but sums are cut, always downward: which of the two errs less.
         """
-        words = LoihiWeights(self._bits, self._signs[k])
-        units = self._largest[k] * vth / self._threshold
-        if units <= 0:
-            return 0
-        exponent = _power(units / (words.high or -words.low))
-        return exponent if units < _FEW * words.step else max(exponent, 0)
+        low, high = EXPONENT_RANGE
+        exponent = self._exponent(k, height)
+        words = LoihiWeights(self._bits, self._signs[k], min(max(exponent, low), high))
+        if exponent >= 0:
+            return words
+        whole = replace(words, exponent=0)
+        return min(words, whole, key=lambda each: self._weight_error(k, height, each))
 
-    def _fits(self, vth: int) -> bool:
-        return all(self._exponent(k, vth) <= EXPONENT_RANGE[1] for k in range(len(self._largest)))
+    def _exponent(self, k: int, height: int) -> int:
+        """The least exponent at which the weights of a projection fit."""
+        words = LoihiWeights(self._bits, self._signs[k])
+        units = self._largest[k] * height / self._threshold
+        return _power(units / (words.high or -words.low)) if units > 0 else 0
+
+    def _weight_error(self, k: int, height: int, words: LoihiWeights) -> float:
+        """The squared error of a sum of a projection, for one synapse of it, in real units.
+
+        That of a weight, of a sample of them, and the share that a synapse has in what a sum of
+        one in `_ACTIVE` loses on average by being cut.
+        """
+        weight = np.ravel(self._stages[k].weight)
+        unit = self._threshold / height
+        sample = weight[:: max(1, weight.size // _SAMPLE)]
+        step = unit * 2.0**words.exponent
+        error = float(np.mean((rounded(sample / step, words) * step - sample) ** 2))
+        lost = unit * (1.0 - 2.0 ** min(words.exponent, 0)) / 2.0
+        return error + lost**2 / max(1.0, self._fan_in[k] / _ACTIVE)
+
+    def _fits(self, height: int) -> bool:
+        return all(
+            self._exponent(k, height) <= EXPONENT_RANGE[1] for k in range(len(self._largest))
+        )
 
     def _choose(self) -> int:
-        """The threshold: fine, so that no current wraps, and weights fill their bits."""
-        most = _MOST_THRESHOLD
-        full = self._current(most)
-        if full > STATE_LIMIT:
-            most = max(int(most * STATE_LIMIT / full), _LEAST_THRESHOLD)
+        """The height of the threshold in units of what arrives.
+
+        As many as let no current wrap, the bias fit, and the membrane reach its lowest, or at
+        least sixteen thresholds below its reset; of those, what makes the error of the weights
+        least.
+        """
+        current, depth = (STATE_LIMIT / max(x, 1e-300) for x in (self._current(1), self._depth(1)))
+        bias = float(np.max(np.abs(self._step.drift))) / self._threshold
+        fits = (BIAS_MANT_RANGE[1] << BIAS_EXP_RANGE[1]) / max(bias, 1e-300) / (1 << STATE_SHIFT)
+        most = int(min(current, max(depth, _MODEST_THRESHOLD), fits, THRESHOLD_RANGE[1]))
+        most = max(most, _LEAST_THRESHOLD)
         while most > 1 and not self._fits(most):
             most = most * 7 // 8
         if not self._fits(most):
@@ -305,33 +350,28 @@ class _Chosen:
         usable = sorted(c for c in candidates if most // 4 < c <= most and c > 0)
         return min(usable, key=self._error)
 
-    def _error(self, vth: int) -> float:
-        """The squared error of all weights, in the unit of the real ones, of a sample of them."""
-        total = 0.0
-        for k, stage in enumerate(self._stages):
-            words = self._words(k, vth)
-            weight = np.ravel(stage.weight)
-            weight = weight[:: max(1, weight.size // 4096)]
-            unit = self._threshold / vth * 2.0**words.exponent
-            total += float(np.mean((rounded(weight / unit, words) * unit - weight) ** 2))
-        return total
+    def _error(self, height: int) -> float:
+        """The squared errors of `_weight_error`, of all projections."""
+        return sum(
+            self._weight_error(k, height, self._words(k, height)) for k in range(len(self._stages))
+        )
 
-    def _current(self, vth: int) -> float:
+    def _current(self, height: int) -> float:
         """The largest |u| there can be, with every line and neuron active in every step."""
-        sides: list[Any] = [0.0, 0.0]
-        for stage in self._stages:
-            for k, sign in enumerate((1.0, -1.0)):
-                one_sided = replace(stage, weight=np.maximum(sign * stage.weight, 0.0))
-                ones = np.ones(int(np.prod(stage.in_shape)))
-                sides[k] = sides[k] + np.ravel(apply(one_sided, ones))
-        sums = np.max(np.maximum(*sides)) if self._stages else 0.0
-        stays = float(np.max(self._step.a))
-        geometric = 1.0 / max(1.0 - stays, 1.0 / DECAY_UNITY)
-        return float(sums) / self._threshold * (vth << STATE_SHIFT) * geometric
+        sums = float(np.max(np.maximum(*self._sides)))
+        geometric = 1.0 / max(1.0 - float(np.max(self._step.a)), 1.0 / DECAY_UNITY)
+        return sums / self._threshold * (height << STATE_SHIFT) * geometric
 
-    def _neuron(self, vth: int, scale: float) -> LoihiLIF:
+    def _depth(self, height: int) -> float:
+        """The lowest v there can be, as a positive number, inhibition being always active."""
+        geometric = 1.0 / max(1.0 - float(np.max(self._step.a)), 1.0 / DECAY_UNITY)
+        lowest = float(np.max(self._sides[1])) * geometric - float(np.min(self._step.drift))
+        stays = 1.0 / max(1.0 - float(np.max(self._step.b)), 1.0 / DECAY_UNITY)
+        return max(lowest, 0.0) * stays / self._threshold * (height << STATE_SHIFT)
+
+    def _neuron(self, scale: float) -> LoihiLIF:
         population, step = self._population, self._step
-        thresholds = np.rint((step.threshold / scale - step.inclusive) / (1 << STATE_SHIFT))
+        thresholds = np.rint((step.threshold / scale - step.allowance) / (1 << STATE_SHIFT))
         mant, exp = self._bias(step.drift / scale)
         shape = population.shape
         return LoihiLIF(
@@ -448,7 +488,9 @@ def _threshold_error(neuron: LoihiLIF, before: Population, step: StepParameters)
     if step.threshold is None or origin is None:
         return None
     inclusive = before.semantics.comparison is Comparison.GREATER_EQUAL
-    have = ((neuron.vth << STATE_SHIFT) + inclusive) * neuron.scale
+    counts = bool(np.all(step.decay_v == 1.0)) and step.decay_u is None
+    allowance = int(inclusive) << (STATE_SHIFT if counts else 0)
+    have = ((neuron.vth << STATE_SHIFT) + allowance) * neuron.scale
     return float(np.max(np.abs(have / (step.threshold - origin) - 1.0)))
 
 
