@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.board import Target
-from ...ir.connections import Connection, Flatten, Sparse, stages
+from ...ir.connections import Connection, Dense, Flatten, Sparse, stages
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Population, Projection
 from ...ir.loihi import (
@@ -38,7 +38,7 @@ from ...ir.loihi import (
     Sign,
 )
 from ...ir.neurons import IF, LIF, CubaLIF, LoihiLIF, Threshold
-from ...ir.semantics import Comparison, Current, Reset
+from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import apply, synapse_count, to_sparse
 from .fold import scale_outputs
@@ -81,6 +81,7 @@ class LoihiNumbers:
                 f"weight_bits is {self.weight_bits}; Loihi's weights have 2 to {WEIGHT_BITS}",
             )
             found.raise_errors()
+        graph = with_sources(graph, found)
         populations, projections = [], {p.name: p for p in graph.projections}
         for population in graph.populations:
             incoming = list(graph.incoming(population.name))
@@ -100,6 +101,47 @@ class LoihiNumbers:
             populations=tuple(populations),
             projections=tuple(projections[p.name] for p in graph.projections),
         )
+
+
+def with_sources(graph: Graph, found: Diagnostics) -> Graph:
+    """The graph with each bias that Loihi's neuron does not have as a neuron that always spikes.
+
+    Loihi's bias enters the membrane, from the first step on. What enters a synaptic current, or is
+    absent from the first step (`Semantics.recurrent_bias_first`), becomes the weights of a neuron
+    that spikes in every step, a step ahead of the population. E0301 where there is no such step.
+    """
+    populations = list(graph.populations)
+    projections: list[Projection] = []
+    taken = {node.name for node in graph.nodes}
+    for p in graph.projections:
+        post = graph.population(p.post)
+        late = int(p.recurrent and not post.semantics.recurrent_bias_first)
+        projections.append(p)
+        if p.bias is None or not p.bias.any() or isinstance(post.neuron, LoihiLIF):
+            continue
+        if not late and not isinstance(post.neuron, CubaLIF):
+            continue
+        if post.lag + late < 1:
+            found.add(
+                "E0301",
+                f"the bias of '{p.name}' enters the synaptic current of '{post.name}' in the first "
+                "step, and nothing can arrive there before",
+                p.at,
+                "take a step of delay off what leads to it: retiming puts it back as a lag",
+            )
+            continue
+        name = f"{p.name}.bias"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        one = np.ones((), np.int64)
+        always = LoihiLIF(du=(DECAY_UNITY - 1) * one, dv=0 * one, vth=0 * one, bias_mant=one)
+        source = Population(name, (1,), always, Semantics(), post.lag + late - 1, p.at)
+        weight = np.broadcast_to(p.bias, (post.size,)).reshape(post.size, 1)
+        projections[-1] = replace(p, bias=None)
+        populations.append(source)
+        projections.append(Projection(name, name, post.name, Dense(weight), 1, at=p.at))
+    return replace(graph, populations=tuple(populations), projections=tuple(projections))
 
 
 @dataclass(frozen=True)
@@ -169,21 +211,7 @@ def _step(
     for p in incoming:
         if p.plasticity is not None or p.short_term is not None or p.tied is not None:
             found.add("E0301", f"'{p.name}' learns or tires, and no Loihi program does", p.at)
-        if p.bias is None or not p.bias.any():
-            continue
-        if step.decay_u is not None:
-            found.add(
-                "E0301",
-                f"'{p.name}' has a bias, which enters the synaptic current of '{name}'; that of "
-                "Loihi enters the membrane",
-                p.at,
-                "add an input that always spikes, with the bias as its weights",
-            )
-        elif p.recurrent and not rules.recurrent_bias_first:
-            found.add(
-                "E0301", f"the bias of '{p.name}' is absent from the first step", p.at, _GOLDEN
-            )
-        else:
+        if p.bias is not None and p.bias.any():
             drift = np.ravel(drift) + np.ravel(step.gain_v) * np.ravel(p.bias)
     decays = {"membrane": step.decay_v} | (
         {} if step.decay_u is None else {"current": step.decay_u}
@@ -442,9 +470,10 @@ def scaled_stage(connection: Connection, gain: Real) -> Any:
 def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
     """Compare a legal real graph with its form on Loihi, population by population."""
     found = []
+    known = {p.name: p for p in real.populations}
     for population in chosen.populations:
-        neuron, before = population.neuron, real.population(population.name)
-        if not isinstance(neuron, LoihiLIF) or isinstance(before.neuron, LoihiLIF):
+        neuron, before = population.neuron, known.get(population.name)
+        if before is None or not isinstance(neuron, LoihiLIF) or before.neuron is neuron:
             continue
         step = step_parameters(before.neuron, before.semantics, real.dt)
         gain = step.gain_v if step.gain_u is None else np.asarray(step.gain_v * step.gain_u)
@@ -454,6 +483,8 @@ def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
         originals = {p.name: p for p in real.incoming(population.name)}
         for p in chosen.incoming(population.name):
             assert p.words is not None
+            if p.name not in originals:
+                continue  # a bias that became weights
             bits = p.words.bits
             exact = scaled_stage(originals[p.name].connection, gain).weight
             whole = next(s for s in stages(p.connection) if s.WEIGHTED).weight  # type: ignore[attr-defined]

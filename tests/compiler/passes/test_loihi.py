@@ -186,6 +186,31 @@ def test_biases_and_origins() -> None:
     assert int(np.abs(neuron.bias_mant).max()) <= 4095 and neuron.bias_exp.max() > 0
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("neuron", [cuba(), lif()], ids=["current", "plain"])
+def test_biases_that_a_neuron_of_loihi_does_not_have(neuron: Neuron, first: bool) -> None:
+    """Those of a current, and those absent from the first step, are neurons that always spike."""
+    rng = np.random.default_rng(8)
+    rules = replace(ZERO, recurrent_bias_first=first)
+    graph = net(neuron, rng.normal(0.05, 0.2, (30, 20)), rules, delay=0, bias=np.full(30, 0.02))
+    loop = Dense(rng.normal(0, 0.05, (30, 30)))
+    back = Projection("back", "p", "p", loop, 1, np.full(30, 0.03), recurrent=True)
+    graph = replace(graph, projections=(*graph.projections, back))
+    spikes = (rng.random((4, 100, 20)) < 0.1).astype(np.int64)
+    stimulus = Stimulus({"in": Events.from_dense(spikes)})
+    compilation = compile_graph(graph, *find_target("lava"), Quantise())
+    sources = {p.name: p.lag for p in compilation.quantised.populations if p.name != "p"}
+    late = {} if first else {"back.bias": 1}
+    always = {"w.bias": 0, "back.bias": 0} if isinstance(neuron, CubaLIF) else {}
+    assert sources == always | late
+    golden, integer = (
+        run_rung(compilation.artifact(), rung, stimulus).recording for rung in ("golden", "integer")
+    )
+    (found,) = compare(golden, integer, stimulus=stimulus).populations
+    assert golden.spikes["p"].value.sum() > 200
+    assert found.rate_error is not None and found.rate_error < 0.04
+
+
 def test_an_old_current_is_a_step_more_of_delay() -> None:
     made = chosen(net(cuba(), rules=replace(ZERO, current=Current.OLD)))
     assert made.projections[0].delay == 2
@@ -222,13 +247,7 @@ REFUSED: list[tuple[Graph, str]] = [
     (net(lif(), rules=replace(ZERO, refractory=2)), "has refractory 2; Loihi's LIF has 0"),
     (net(lif(), rules=replace(ZERO, registered=True)), "has registered True; Loihi's LIF has"),
     (net(lif(), rules=replace(ZERO, v_init=0.5)), "starts at another value than it is reset to"),
-    (net(cuba(), bias=real([0.1])), "which enters the synaptic current"),
-    (
-        net(
-            lif(), rules=replace(ZERO, recurrent_bias_first=False), bias=real([0.1]), recurrent=True
-        ),
-        "is absent from the first step",
-    ),
+    (net(cuba(), bias=real([0.1])), "nothing can arrive there before"),
     (
         net(lif(), ((3.0,),), plasticity=Plasticity(TraceSTDP(Trace(1), Trace(1)), 0, 7)),
         "learns or tires",
