@@ -130,9 +130,9 @@ class Compilation:
 
 def pipeline(options: Quantise, target: Target | None = None) -> list[Pass]:
     """The passes from an explicit graph to a quantised one, in the arithmetic of a target."""
-    # Of the quantiser's options Loihi leaves the width of weights open, and no count above one.
-    on_loihi = target is not None and target.kind == "loihi"
-    numbers: Pass = LoihiNumbers(options.weight_bits) if on_loihi else options
+    numbers: Pass = options
+    if target is not None and target.kind == "loihi":
+        numbers = LoihiNumbers(options.weight_bits, options.input_max)
     return [Legalise(), Retime(), RelayDelays(), numbers]
 
 
@@ -174,7 +174,7 @@ def compile_graph(
     source = portable(graph)
     on_loihi = target.kind == "loihi"
     if on_loihi:
-        options = _for_loihi(options, target)
+        _check_formats(options, target)
     quantised = run_pipeline(pipeline(options, target), source, target, found, keep)
     measure = loihi_errors if on_loihi else layer_errors
     errors = tuple(measure(stages[RelayDelays.NAME], quantised))
@@ -218,8 +218,8 @@ def compile_graph(
     )
 
 
-def _for_loihi(options: Quantise, target: Target) -> Quantise:
-    """Options of which Loihi leaves one open, the width of weights; E0707 for others."""
+def _check_formats(options: Quantise, target: Target) -> None:
+    """E0707 for options that Loihi leaves no choice of."""
     usual = Quantise(
         weight_bits=options.weight_bits, input_max=options.input_max, seed=options.seed
     )
@@ -231,7 +231,6 @@ def _for_loihi(options: Quantise, target: Target) -> Quantise:
                 f"'{target.name}' takes no {option}: Loihi's formats are what they are",
                 hint=f"compile without {option}; --weight-bits is 2 to 8",
             )
-    return replace(options, input_max=1)
 
 
 def _check_width(weight_bits: int, target: Target) -> None:

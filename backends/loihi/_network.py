@@ -34,10 +34,10 @@ HERE = Path(__file__).resolve().parent
 
 
 class Events(AbstractProcess):
-    """Sends the spikes of an input: ``index[starts[t]:starts[t + 1]]`` in step t."""
+    """Sends ``value`` from the lines ``index``, both from ``starts[t]`` to ``starts[t + 1]``."""
 
-    def __init__(self, size, index, starts):
-        super().__init__(size=size, index=index, starts=starts)
+    def __init__(self, size, index, value, starts):
+        super().__init__(size=size, index=index, value=value, starts=starts)
         self.s_out = OutPort(shape=(size,))
 
 
@@ -50,9 +50,10 @@ class EventsModel(PyLoihiProcessModel):
 
     def run_spk(self):
         """Send one step; Lava counts them from one."""
-        starts, step = self.proc_params["starts"], self.time_step - 1
-        spikes = np.zeros(self.proc_params["size"], np.int32)
-        spikes[self.proc_params["index"][starts[step] : starts[step + 1]]] = 1
+        given = self.proc_params
+        now = slice(*given["starts"][self.time_step - 1 : self.time_step + 1])
+        spikes = np.zeros(given["size"], np.int32)
+        spikes[given["index"][now]] = given["value"][now]
         self.s_out.send(spikes)
 
 
@@ -115,14 +116,17 @@ class StateRecorderModel(Writer):
 class Network:
     """The Lava processes of a network for ``total`` steps, recorders and inputs included."""
 
-    def __init__(self, description, data, index, starts, total, wanted, states, place, hardware):
+    def __init__(self, description, data, events, total, wanted, states, place, hardware):
         self.facts = description
         self.hardware = hardware
         self.lifs, self.biases, self.connections, self.files = {}, {}, [], {}
-        nodes = {}
+        nodes, bits = {}, {}
         for node in description["inputs"]:
             name = node["name"]
-            nodes[name] = Events(node["size"], index[name], starts[name])
+            nodes[name] = Events(node["size"], *events[name])
+            # Counts travel as graded spikes, of as many bits as the largest has.
+            most = int(events[name][1].max(initial=1))
+            bits[name] = most.bit_length() if most > 1 else 0
         for number, node in enumerate(description["populations"]):
             name, own = node["name"], f"populations/{number}/"
             bias = np.broadcast_to(data[own + "bias_mant"], node["size"]).astype(np.int32)
@@ -137,7 +141,8 @@ class Network:
                 name=f"population{number}",
             )
         for number, link in enumerate(description["connections"]):
-            connection, taken, given = self.connect(link, data, f"connections/{number}/")
+            graded = bits.get(link["pre"], 0)
+            connection, taken, given = self.connect(link, data, f"connections/{number}/", graded)
             sent = nodes[link["pre"]].s_out
             if link["pre"] not in self.lifs and hardware:
                 sent = to_chip(sent)
@@ -167,12 +172,13 @@ class Network:
             recorder.u.connect_var(lif.u)
             recorder.v.connect_var(lif.v)
 
-    def connect(self, link, data, own):
+    def connect(self, link, data, own, graded):
         """A connection process, and what ties it to its source and to its population."""
         exponent = link["exponent"]
         common = {
             "weight_exp": exponent,
             "num_weight_bits": link["bits"],
+            "num_message_bits": graded,
             "sign_mode": SignMode[link["sign"].upper()],
         }
         weight = data[own + "weight"].astype(np.int32)
@@ -191,6 +197,7 @@ class Network:
                 dilation=tuple(link["dilation"]),
                 groups=link["groups"],
                 num_weight_bits=link["bits"],
+                num_message_bits=graded,
             )
             # Neurons are numbered by channel, row, column; Lava's axes are column, row, channel.
             return (
@@ -275,20 +282,20 @@ def from_chip(port):
 
 
 def events_of(stimulus, name, size, samples, steps, length):
-    """The lines that spike, by step of all samples one after the other; each has ``length``."""
+    """Lines, what they send, and where each step of all samples, of ``length`` each, begins."""
     if f"{name}.index" not in stimulus:
         sys.exit(f"the stimulus has nothing for input {name!r}")
     sample, step, index, value = (
         stimulus[f"{name}.{part}"] for part in ("sample", "step", "index", "value")
     )
-    if (value != 1).any():
-        sys.exit(f"input {name!r}: a line of Loihi's spikes at most once in a step")
+    if (value < 0).any() or (value != np.rint(value)).any():
+        sys.exit(f"input {name!r} holds values that are no counts of spikes")
     if index.size and not 0 <= index.min() <= index.max() < size:
         sys.exit(f"input {name!r} has lines 0 to {size - 1}")
     place = sample.astype(np.int64) * length + step
     order = np.argsort(place, kind="stable")
     starts = np.searchsorted(place[order], np.arange(samples * length + 1))
-    return index[order], starts
+    return index[order], value[order].astype(np.int32), starts
 
 
 def run(folder, stimulus, out, populations=None, states=False, hardware=False):
@@ -307,11 +314,10 @@ def run(folder, stimulus, out, populations=None, states=False, hardware=False):
     samples, steps = int(spikes["samples"]), int(spikes["steps"])
     lags = sorted({0, *(p["lag"] for p in description["populations"])})
     length = steps + lags[-1]
-    index, starts = {}, {}
-    for node in description["inputs"]:
-        name = node["name"]
-        found = events_of(spikes, name, node["size"], samples, steps, length)
-        index[name], starts[name] = found
+    events = {
+        node["name"]: events_of(spikes, node["name"], node["size"], samples, steps, length)
+        for node in description["inputs"]
+    }
     known = [p["name"] for p in description["populations"]]
     wanted = description["outputs"] if populations is None else populations
     for name in wanted:
@@ -320,9 +326,7 @@ def run(folder, stimulus, out, populations=None, states=False, hardware=False):
     select = Loihi2HwCfg() if hardware else Loihi2SimCfg(select_tag="fixed_pt")
     with tempfile.TemporaryDirectory(dir=Path(out).resolve().parent) as place:
         total = samples * length
-        network = Network(
-            description, data, index, starts, total, wanted, states, Path(place), hardware
-        )
+        network = Network(description, data, events, total, wanted, states, Path(place), hardware)
         network.run(select, samples, steps, lags)
         write(out, description, network.files, wanted, samples, steps, length)
 

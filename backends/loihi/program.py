@@ -260,8 +260,9 @@ every sample from rest in Loihi's fixed point (`Loihi2SimCfg`), and records the 
 outputs. `--populations '["name"]'` names others, `--states` records u and v too, `--hardware`
 takes `Loihi2HwCfg`, for which Intel's extension of Lava and a Loihi 2 system are needed.
 
-A stimulus is an .npz of event lists: `NAME.sample`, `NAME.step`, `NAME.index`, `NAME.value` (all
-1) for each input, and the numbers `samples` and `steps`.
+A stimulus is an .npz of event lists: `NAME.sample`, `NAME.step`, `NAME.index`, `NAME.value` for
+each input, and the numbers `samples` and `steps`. An input with values above 1 sends them as graded
+spikes, which Loihi 2 has and Loihi has not.
 
 | projection | Lava process |
 |---|---|

@@ -289,7 +289,7 @@ def _loihi_fiber(projection: Projection, graph: Graph, target: Core) -> LoihiFib
             fiber.wheel = np.zeros((1, target.wheel.shape[1]), np.int64)
             total = fiber.wheel[0]
         parts.append((fiber, part.delay, total))
-    return LoihiFiber(projection, graph, [*parts], target.wheel)
+    return LoihiFiber(projection, [*parts], target.wheel)
 
 
 def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:

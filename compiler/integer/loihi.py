@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.connections import Connection, Sparse, chain, stages
-from ...ir.diagnostics import fail
-from ...ir.graph import Graph, Input, Population, Projection
+from ...ir.graph import Population, Projection
 from ...ir.loihi import STATE_SHIFT
 from ...ir.neurons import LoihiLIF
 from . import kernels
@@ -77,16 +76,14 @@ class LoihiFiber:
     def __init__(
         self,
         projection: Projection,
-        graph: Graph,
         parts: list[tuple[Fiber, int, Any]],
         wheel: Any,
     ) -> None:
         words = projection.words
         if words is None:
             raise ValueError(f"'{projection.name}' has no words of Loihi")
-        self._name, self._parts, self._wheel = projection.name, parts, wheel
+        self._parts, self._wheel = parts, wheel
         self._shift = max(-words.exponent, 0)
-        self._counted = isinstance(graph.node(projection.pre), Input)
 
     @property
     def operations(self) -> int:
@@ -94,13 +91,7 @@ class LoihiFiber:
         return sum(part.operations for part, _, _ in self._parts)
 
     def send(self, index: Any, value: Any, count: int, step: int) -> None:
-        """Send the spikes of ``step``; E0703 for counts, of which a message of Loihi has none."""
-        if self._counted and value[:count].max(initial=0) > 1:
-            raise fail(
-                "E0703",
-                f"'{self._name}' sends single spikes; in step {step} line "
-                f"{index[np.argmax(value[:count])]} has {value[:count].max()}",
-            )
+        """Send the events of ``step``."""
         for part, delay, total in self._parts:
             part.send(index, value, count, step)
             if total is not None:

@@ -61,12 +61,14 @@ _GOLDEN: Final = "run it on the golden rung, or compile it for another target"
 class LoihiNumbers:
     """Choose scale, exponents, mantissas, decays, thresholds and biases of every population.
 
-    ``weight_bits`` is 2 to 8. Populations in Loihi's arithmetic pass through.
+    ``weight_bits`` is 2 to 8, ``input_max`` the largest spike count of an input line in one step.
+    Populations in Loihi's arithmetic pass through.
     """
 
     NAME: ClassVar[str] = "loihi"
 
     weight_bits: int = WEIGHT_BITS
+    input_max: int = 1
 
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
         """The graph in Loihi's arithmetic.
@@ -92,7 +94,7 @@ class LoihiNumbers:
             step = _step(population, incoming, graph.dt, found)
             if step is None or len(found.errors) > before:
                 continue
-            made, own = _Chosen(population, incoming, step, self.weight_bits, found).result()
+            made, own = _Chosen(population, graph, step, self, found).result()
             populations.append(made)
             projections |= own
         found.raise_errors()
@@ -241,13 +243,14 @@ class _Chosen:
     def __init__(
         self,
         population: Population,
-        incoming: list[Projection],
+        graph: Graph,
         step: _Step,
-        bits: int,
+        options: LoihiNumbers,
         found: Diagnostics,
     ) -> None:
-        self._population, self._incoming, self._step = population, incoming, step
-        self._bits, self._found = bits, found
+        self._population, self._step = population, step
+        self._incoming = incoming = list(graph.incoming(population.name))
+        self._bits, self._found = options.weight_bits, found
         self._stages = [scaled_stage(p.connection, step.gain) for p in incoming]
         weights = [stage.weight for stage in self._stages]
         self._signs = [_sign(w) for w in weights]
@@ -256,14 +259,17 @@ class _Chosen:
         self._fan_in = [
             synapse_count(stage) / max(1, int(np.prod(stage.out_shape))) for stage in self._stages
         ]
-        # The most that excitation, and inhibition, adds to each neuron in a step.
-        sides = [np.zeros(population.size), np.zeros(population.size)]
-        for stage in self._stages:
+        # What excitation, and inhibition, adds to each neuron where every source sends one spike,
+        # and where inputs send their largest counts.
+        self._sides, self._peaks = np.zeros((2, 2, population.size))
+        lines = {i.name for i in graph.inputs}
+        for p, stage in zip(incoming, self._stages, strict=True):
             ones = np.ones(int(np.prod(stage.in_shape)))
-            for sign, side in zip((1.0, -1.0), sides, strict=True):
+            for k, sign in enumerate((1.0, -1.0)):
                 one_sided = replace(stage, weight=np.maximum(sign * stage.weight, 0.0))
-                side += np.ravel(apply(one_sided, ones))
-        self._sides = (sides[0], sides[1])
+                added = np.ravel(apply(one_sided, ones))
+                self._sides[k] += added
+                self._peaks[k] += added * (options.input_max if p.pre in lines else 1)
 
     def result(self) -> tuple[Population, dict[str, Projection]]:
         """The population and its projections; E0401 and warnings as `LoihiNumbers.run`."""
@@ -385,10 +391,10 @@ class _Chosen:
         )
 
     def _current(self, height: int) -> float:
-        """The largest |u| there can be, with every line and neuron active in every step."""
-        sums = float(np.max(np.maximum(*self._sides)))
+        """The largest |u|: every source sending in every step, or inputs their most in one."""
         geometric = 1.0 / max(1.0 - float(np.max(self._step.a)), 1.0 / DECAY_UNITY)
-        return sums / self._threshold * (height << STATE_SHIFT) * geometric
+        most = max(float(np.max(self._sides)) * geometric, float(np.max(self._peaks)))
+        return most / self._threshold * (height << STATE_SHIFT)
 
     def _depth(self, height: int) -> float:
         """The lowest v there can be, as a positive number, inhibition being always active."""

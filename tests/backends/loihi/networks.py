@@ -87,9 +87,12 @@ def case(seed: int) -> Case:
         f"random{seed}", 1e-3, tuple(inputs), tuple(populations), tuple(projections), outputs
     )
     samples, steps = int(rng.integers(1, 3)), int(rng.integers(25, 45))
+    # Some inputs count.
+    most = {i.name: int(rng.choice([1, 1, 6])) for i in inputs}
     spikes = {
         i.name: Events.from_dense(
-            (rng.random((samples, steps, i.size)) < rng.uniform(0.05, 0.5)).astype(np.int64)
+            (rng.random((samples, steps, i.size)) < rng.uniform(0.05, 0.5))
+            * rng.integers(1, most[i.name] + 1, (samples, steps, i.size))
         )
         for i in inputs
     }

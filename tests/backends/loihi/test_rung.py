@@ -203,11 +203,18 @@ def test_no_lava(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert pythons.python_of() is None
 
 
-def test_counts_are_refused() -> None:
+def test_counts_of_an_input_are_graded_spikes() -> None:
+    lava_python()
     graph, stimulus = network()
     (events,) = stimulus.inputs.values()
-    two = Stimulus({"in": replace(events, value=events.value * 2)})
-    assert "compiled for 1 at most" in said("E0703", lambda: run_rung(compiled(graph), "lava", two))
+    some = replace(events, value=1 + events.index.astype(np.int64) % 3)
+    given = Stimulus({"in": some})
+    ours, lava = (run_rung(compiled(graph), r, given).recording for r in ("integer", "lava"))
+    assert lava.spikes == ours.spikes and ours.spikes["b"].value.size > 10
+    many = Stimulus({"in": replace(events, value=events.value * 16)})
+    assert "compiled for 15 at most" in said(
+        "E0703", lambda: run_rung(compiled(graph), "lava", many)
+    )
 
 
 def test_an_old_python_is_found_and_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
