@@ -51,8 +51,9 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "placements": "--placements",
     },
     "chip": {"effort": "--effort", "start": "--start"},
+    "loihi": {"split_signs": "--split-signs"},
 }
-_KINDS: Final = {"fpga": "board", "chip": "chip"}
+_KINDS: Final = {"fpga": "board", "chip": "chip", "loihi": "target in Loihi's arithmetic"}
 
 
 def no_progress(stage: str, share: float) -> None:

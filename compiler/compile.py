@@ -128,11 +128,16 @@ class Compilation:
         return None if self.mapping_options is None else self.mapping_options.window
 
 
-def pipeline(options: Quantise, target: Target | None = None) -> list[Pass]:
-    """The passes from an explicit graph to a quantised one, in the arithmetic of a target."""
+def pipeline(
+    options: Quantise, target: Target | None = None, split_signs: bool = False
+) -> list[Pass]:
+    """The passes from an explicit graph to a quantised one, in the arithmetic of a target.
+
+    ``split_signs`` is `LoihiNumbers`'.
+    """
     numbers: Pass = options
     if target is not None and target.kind == "loihi":
-        numbers = LoihiNumbers(options.weight_bits, options.input_max)
+        numbers = LoihiNumbers(options.weight_bits, options.input_max, split_signs)
     return [Legalise(), Retime(), RelayDelays(), numbers]
 
 
@@ -175,7 +180,8 @@ def compile_graph(
     on_loihi = target.kind == "loihi"
     if on_loihi:
         _check_formats(options, target)
-    quantised = run_pipeline(pipeline(options, target), source, target, found, keep)
+    passes = pipeline(options, target, bool((backend_options or {}).get("split_signs")))
+    quantised = run_pipeline(passes, source, target, found, keep)
     measure = loihi_errors if on_loihi else layer_errors
     errors = tuple(measure(stages[RelayDelays.NAME], quantised))
     every = {"input_max": options.input_max, **(backend_options or {})}

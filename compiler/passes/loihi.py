@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.board import Target
-from ...ir.connections import Connection, Dense, Flatten, Sparse, stages
+from ...ir.connections import Connection, Dense, Flatten, Sparse, chain, stages
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Population, Projection
 from ...ir.loihi import (
@@ -62,13 +62,15 @@ class LoihiNumbers:
     """Choose scale, exponents, mantissas, decays, thresholds and biases of every population.
 
     ``weight_bits`` is 2 to 8, ``input_max`` the largest spike count of an input line in one step.
-    Populations in Loihi's arithmetic pass through.
+    With ``split_signs`` a projection of both signs becomes two, each with all bits for the
+    magnitude: twice as fine. Populations in Loihi's arithmetic pass through.
     """
 
     NAME: ClassVar[str] = "loihi"
 
     weight_bits: int = WEIGHT_BITS
     input_max: int = 1
+    split_signs: bool = False
 
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
         """The graph in Loihi's arithmetic.
@@ -84,6 +86,8 @@ class LoihiNumbers:
             )
             found.raise_errors()
         graph = with_sources(graph, found)
+        if self.split_signs:
+            graph = by_sign(graph)
         populations, projections = [], {p.name: p for p in graph.projections}
         for population in graph.populations:
             incoming = list(graph.incoming(population.name))
@@ -144,6 +148,47 @@ def with_sources(graph: Graph, found: Diagnostics) -> Graph:
         populations.append(source)
         projections.append(Projection(name, name, post.name, Dense(weight), 1, at=p.at))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+_SIGNS: Final = {Sign.EXCITATORY: 1.0, Sign.INHIBITORY: -1.0}
+
+
+def by_sign(graph: Graph) -> Graph:
+    """The graph with a projection for each sign where one has both; a bias is the first one's."""
+    taken = {p.name for p in graph.projections}
+    projections: list[Projection] = []
+    for p in graph.projections:
+        weighted = [s for s in stages(p.connection) if s.WEIGHTED]
+        weight = weighted[0].weight  # type: ignore[attr-defined]  # legal: one stage has weights
+        if p.words is not None or _sign(weight) is not Sign.MIXED:
+            projections.append(p)
+            continue
+        for sign in _SIGNS:
+            name = f"{p.name}.{sign}"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            bias = p.bias if sign is Sign.EXCITATORY else None
+            connection = chain(
+                tuple(_one_sign(s, sign) for s in stages(p.connection)), p.connection.in_shape
+            )
+            projections.append(replace(p, name=name, connection=connection, bias=bias))
+    return replace(graph, projections=tuple(projections))
+
+
+def _one_sign(stage: Connection, sign: Sign) -> Connection:
+    """A stage with the weights of one sign; the others are zero, or left out of a list."""
+    if not stage.WEIGHTED:
+        return stage
+    weight: Real = stage.weight  # type: ignore[attr-defined]
+    if not isinstance(stage, Sparse):
+        kept = np.maximum(weight * _SIGNS[sign], 0.0) * _SIGNS[sign]
+        return replace(stage, weight=kept)  # type: ignore[call-arg]
+    keep = weight * _SIGNS[sign] > 0
+    pre = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr))[keep]
+    counts = np.bincount(pre, minlength=stage.pre_size)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return Sparse(stage.pre_size, stage.post_size, indptr, stage.post[keep], weight[keep])
 
 
 @dataclass(frozen=True)
@@ -486,7 +531,10 @@ def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
         signal = noise = 0.0
         count = zeroed = clipped = 0
         bits = WEIGHT_BITS
-        originals = {p.name: p for p in real.incoming(population.name)}
+        originals: dict[str, Projection] = {}
+        for p in real.incoming(population.name):
+            signs = by_sign(replace(real, projections=(p,))).projections
+            originals |= {each.name: each for each in (p, *signs)}
         for p in chosen.incoming(population.name):
             assert p.words is not None
             if p.name not in originals:

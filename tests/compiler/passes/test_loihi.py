@@ -216,6 +216,24 @@ def test_an_old_current_is_a_step_more_of_delay() -> None:
     assert made.projections[0].delay == 2
 
 
+def test_signs_apart_are_twice_as_fine() -> None:
+    rng = np.random.default_rng(4)
+    dense = net(lif(), rng.normal(0, 0.3, (20, 30)))
+    indptr = np.arange(0, 61, 2)
+    sparse = Sparse(30, 20, indptr, np.arange(60) % 20, rng.normal(0, 0.3, 60))
+    for graph in (dense, net(lif(), connection=sparse)):
+        target = find_target("lava")
+        both = compile_graph(graph, *target, Quantise(), {"split_signs": True})
+        one = compile_graph(graph, *target, Quantise())
+        assert [p.name for p in both.quantised.projections] == ["w.excitatory", "w.inhibitory"]
+        signs = [p.words.sign for p in both.quantised.projections if p.words is not None]
+        assert signs == [Sign.EXCITATORY, Sign.INHIBITORY]
+        fine, coarse = (c.errors[0].weight_sqnr_db or 0.0 for c in (both, one))
+        assert 4.0 < fine - coarse < 9.0
+    with pytest.raises(SpikecError, match="'null' is no target in Loihi's arithmetic"):
+        compile_graph(dense, *find_target("null"), Quantise(), {"split_signs": True})
+
+
 def test_pools_are_unrolled_and_kernels_are_not() -> None:
     kernel = Conv2d(real(np.linspace(-1, 1, 18).reshape(2, 1, 3, 3)), (1, 5, 5))
     made = chosen(net(lif(), connection=kernel))
