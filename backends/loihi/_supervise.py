@@ -50,6 +50,17 @@ def segments(group: int) -> set[Path]:
     return found
 
 
+def ending(number: int) -> str:
+    """How a process ended that nobody has waited for yet."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        text = (_PROC / str(number) / "stat").read_text(errors="replace")
+        status = int(text.rpartition(")")[2].split()[49])
+        if status & 0x7F:
+            return f"by {signal.Signals(status & 0x7F).name}"
+        return f"with exit status {status >> 8}"
+    return "by itself"
+
+
 def alive(group: int) -> bool:
     """Whether a process of a group still runs."""
     return any(state not in "ZX" for _, state in members(group))
@@ -64,17 +75,17 @@ class Supervised:
         self._dead: dict[int, float] = {}
         self._looked = 0.0
 
-    def look(self) -> bool:
-        """Take note of what there is; whether a process has been dead for too long."""
+    def look(self) -> str | None:
+        """Take note of what there is; how a process ended that has been dead for too long."""
         now = time.monotonic()
         if now - self._looked < _LOOK:
-            return False
+            return None
         self._looked = now
         group = self.program.pid
         self._seen |= segments(group)
         dead = {n for n, state in members(group) if state == "Z" and n != group}
         self._dead = {n: self._dead.get(n, now) for n in dead}
-        return any(now - since > _DEAD for since in self._dead.values())
+        return next((ending(n) for n, since in self._dead.items() if now - since > _DEAD), None)
 
     def end(self) -> None:
         """End every process of the program, and remove what shared memory it leaves."""
@@ -110,8 +121,9 @@ def main() -> int:
                 return supervised.program.wait(_POLL)
             if asked or os.getppid() != parent:
                 return 128 + (asked[0] if asked else signal.SIGHUP)
-            if supervised.look():
-                print("a process of Lava ended by itself", file=sys.stderr)
+            crash = supervised.look()
+            if crash is not None:
+                print(f"a process of Lava ended {crash}", file=sys.stderr)
                 return CRASHED
     finally:
         supervised.end()

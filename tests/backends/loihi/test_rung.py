@@ -338,6 +338,55 @@ def parent(process: int) -> int:
         return 0
 
 
+_SMALL = """
+import sys
+from pathlib import Path
+from spikec.backends.loihi.execute import supervised
+from spikec.ir.diagnostics import SpikecError
+try:
+    supervised([sys.argv[1], "-W", "ignore", "network.py"], Path("."))
+except SpikecError as error:
+    print(error.diagnostics[0].code)
+else:
+    print("ran")
+print(len(list(Path("/dev/shm").iterdir())))
+"""
+
+
+@linux
+@pytest.mark.parametrize(
+    ("size", "neurons", "said"), [("1m", 10, "ran"), ("64k", 10, "E1203"), ("1m", 60_000, "E1203")]
+)
+def test_little_shared_memory(size: str, neurons: int, said: str, tmp_path: Path) -> None:
+    """1 MiB is enough for a small network; where it is not, that is said, and nothing is left."""
+    python = lava_python()
+    connection = Sparse(
+        neurons,
+        neurons,
+        np.arange(neurons + 1),
+        np.arange(neurons, dtype=np.int32),
+        np.full(neurons, 200),
+    )
+    graph = joined(connection, size=neurons)
+    lines = np.zeros((1, 5, neurons), np.int64)
+    for name, content in files(graph).items():
+        (tmp_path / name).write_bytes(content)
+    stimulus = Stimulus({"in": Events.from_dense(lines)})
+    (tmp_path / "stimulus.npz").write_bytes(stimulus_bytes(LabelledStimulus(stimulus)))
+    mount = f"mount -t tmpfs -o size={size} tmpfs /dev/shm"
+    shell = ["unshare", "-rm", "sh", "-c"]
+    if subprocess.run([*shell, mount], capture_output=True).returncode:
+        pytest.skip("no private mount namespace here")
+    run = subprocess.run(
+        [*shell, f'{mount} && exec "$0" -c "$1" "$2"', sys.executable, _SMALL, python],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.stdout.split() == [said, "0"], run.stderr
+
+
 @linux
 def test_the_message_when_it_crashes_or_is_late(
     slow_run: Path, monkeypatch: pytest.MonkeyPatch
