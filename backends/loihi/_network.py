@@ -7,9 +7,11 @@ Needs lava-nc 0.10, which needs Python 3.10, and numpy. README.md says what is i
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
+CRASHED = 70  # the exit status where a process of Lava ended by itself
 HERE = Path(__file__).resolve().parent
 
 
@@ -129,6 +132,8 @@ class Network:
             bits[name] = most.bit_length() if most > 1 else 0
         for number, node in enumerate(description["populations"]):
             name, own = node["name"], f"populations/{number}/"
+            if hardware and any(data[own + key].ndim for key in ("du", "dv", "vth")):
+                sys.exit(f"{name!r}: on a chip all neurons of a population share du, dv and vth")
             bias = np.broadcast_to(data[own + "bias_mant"], node["size"]).astype(np.int32)
             self.biases[name] = bias
             self.lifs[name] = nodes[name] = LIF(
@@ -224,6 +229,8 @@ class Network:
 
     def run(self, select, samples, steps, lags):
         """Run all samples; ``lags`` begins with 0, and the last one is the largest."""
+        over = threading.Event()
+        threading.Thread(target=watch, args=(self.roots, over), daemon=True).start()
         try:
             for sample in range(samples):
                 if sample:
@@ -235,6 +242,7 @@ class Network:
                         for root in self.roots:
                             root.run(condition=RunSteps(num_steps=end - begin), run_cfg=select)
         finally:
+            over.set()
             for root in self.roots:
                 root.stop()
 
@@ -256,6 +264,28 @@ class Network:
         for connection in self.connections:
             buffer = connection.a_buf if isinstance(connection, Conv) else connection.a_buff
             buffer.set(np.zeros(buffer.shape, np.int32))
+
+
+def watch(roots, over):
+    """Leave when a process of Lava has ended by itself: the others would wait for it for ever."""
+    while not over.wait(0.5):
+        for root in roots:
+            machinery = getattr(root.runtime, "_messaging_infrastructure", None)
+            for process in list(machinery.actors) if machinery is not None else ():
+                try:
+                    if process.is_alive() or over.is_set():
+                        continue
+                    failure, status = process.exception, process.exitcode
+                except ValueError:  # it was closed just now
+                    continue
+                if failure is not None:
+                    print(failure[1], file=sys.stderr)
+                how = signal.Signals(-status).name if status and status < 0 else "itself"
+                print(f"a process of Lava ended by {how}", file=sys.stderr, flush=True)
+                for other in machinery.actors:
+                    other.kill()
+                machinery.smm.shutdown()
+                os._exit(CRASHED)
 
 
 def number_or_array(values):

@@ -2,11 +2,10 @@
 
     python _supervise.py PARENT ARGUMENT...
 
-The program gets a session of its own. It is ended with all its processes when this one is asked to
-end (SIGTERM, SIGINT), when PARENT is no longer this one's parent, and when one of Lava's processes
-has ended by itself, for which Lava would wait for ever; then the exit status is `CRASHED`. What of
-its segments of shared memory is still there behind the last process is removed. The last two need
-Linux's /proc.
+The program gets a session of its own. It is ended with all its processes when this one is asked
+to end (SIGTERM, SIGINT), when PARENT is no longer this one's parent, and behind its own end. What
+of its segments of shared memory is still there behind the last process is removed, where there is
+/proc.
 """
 
 from __future__ import annotations
@@ -20,11 +19,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-CRASHED = 70
 _POLL = 0.1  # s
 _LOOK = 0.5  # s from one look at the processes to the next
 _GRACE = 1.0  # s that processes have to end by themselves
-_DEAD = 3.0  # s that a process is dead before Lava is believed not to know
 _PROC, _SHARED = Path("/proc"), Path("/dev/shm")
 
 
@@ -50,17 +47,6 @@ def segments(group: int) -> set[Path]:
     return found
 
 
-def ending(number: int) -> str:
-    """How a process ended that nobody has waited for yet."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        text = (_PROC / str(number) / "stat").read_text(errors="replace")
-        status = int(text.rpartition(")")[2].split()[49])
-        if status & 0x7F:
-            return f"by {signal.Signals(status & 0x7F).name}"
-        return f"with exit status {status >> 8}"
-    return "by itself"
-
-
 def alive(group: int) -> bool:
     """Whether a process of a group still runs."""
     return any(state not in "ZX" for _, state in members(group))
@@ -72,20 +58,14 @@ class Supervised:
     def __init__(self, argv: list[str]) -> None:
         self.program = subprocess.Popen(argv, start_new_session=True)
         self._seen: set[Path] = set()
-        self._dead: dict[int, float] = {}
         self._looked = 0.0
 
-    def look(self) -> str | None:
-        """Take note of what there is; how a process ended that has been dead for too long."""
+    def look(self) -> None:
+        """Take note of the segments that there are."""
         now = time.monotonic()
-        if now - self._looked < _LOOK:
-            return None
-        self._looked = now
-        group = self.program.pid
-        self._seen |= segments(group)
-        dead = {n for n, state in members(group) if state == "Z" and n != group}
-        self._dead = {n: self._dead.get(n, now) for n in dead}
-        return next((ending(n) for n, since in self._dead.items() if now - since > _DEAD), None)
+        if now - self._looked >= _LOOK:
+            self._looked = now
+            self._seen |= segments(self.program.pid)
 
     def end(self) -> None:
         """End every process of the program, and remove what shared memory it leaves."""
@@ -121,10 +101,7 @@ def main() -> int:
                 return supervised.program.wait(_POLL)
             if asked or os.getppid() != parent:
                 return 128 + (asked[0] if asked else signal.SIGHUP)
-            crash = supervised.look()
-            if crash is not None:
-                print(f"a process of Lava ended {crash}", file=sys.stderr)
-                return CRASHED
+            supervised.look()
     finally:
         supervised.end()
 

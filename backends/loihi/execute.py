@@ -23,6 +23,7 @@ _SECONDS: Final = 3600.0
 _LOG_END: Final = 1500
 _SUPERVISE: Final = Path(__file__).with_name("_supervise.py")
 _SHARED: Final = Path("/dev/shm")
+_GRACE: Final = 60.0  # s: it ends many processes first, on a machine that may be busy
 # What a program says, or how it ends, where shared memory is full.
 _FULL: Final = ("No space left on device", "SIGBUS", "status 135")
 
@@ -60,7 +61,7 @@ def supervised(argv: list[str], place: Path) -> None:
     # Lava's files are its own, and threads of numpy only disturb its many processes.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
-        run_stage("Lava", argv, cwd=place, log=log, timeout=seconds, env=environment)
+        run_stage("Lava", argv, cwd=place, log=log, timeout=seconds, env=environment, grace=_GRACE)
     except StageTimedOut:
         raise fail(
             "E0605",

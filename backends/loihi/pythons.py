@@ -122,6 +122,9 @@ def install(tell: Callable[[str], None]) -> Path:
         raise fail(
             "E0602", f"{PACKAGE} cannot be installed: {last or error.problem}", hint=f"see {log}"
         ) from None
+    _has_lava.cache_clear()
+    if not _has_lava(str(python)):
+        raise fail("E0602", f"{PACKAGE} was installed and cannot be imported", hint=f"see {log}")
     # A folder without it was not finished.
     (place / _READY).write_bytes(b"")
     return python

@@ -93,6 +93,7 @@ class LoihiNumbers:
             incoming = list(graph.incoming(population.name))
             if isinstance(population.neuron, LoihiLIF):
                 populations.append(population)
+                projections |= {p.name: _whole(p) for p in incoming}
                 continue
             before = len(found.errors)
             step = _step(population, incoming, graph.dt, found)
@@ -148,6 +149,15 @@ def with_sources(graph: Graph, found: Diagnostics) -> Graph:
         populations.append(source)
         projections.append(Projection(name, name, post.name, Dense(weight), 1, at=p.at))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+def _whole(projection: Projection) -> Projection:
+    """A projection whose weights are whole numbers as integers: legalising makes some real ones."""
+    parts = tuple(
+        replace(s, weight=s.weight.astype(np.int64)) if s.WEIGHTED else s  # type: ignore[call-arg,attr-defined]
+        for s in stages(projection.connection)
+    )
+    return replace(projection, connection=chain(parts, projection.connection.in_shape))
 
 
 _SIGNS: Final = {Sign.EXCITATORY: 1.0, Sign.INHIBITORY: -1.0}

@@ -246,6 +246,21 @@ def test_an_old_python_is_found_and_asked(monkeypatch: pytest.MonkeyPatch, tmp_p
     )
 
 
+def test_an_environment_that_was_not_finished_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """pip that fails leaves no Python that anything would take for Lava's."""
+    monkeypatch.delenv(pythons.PYTHON, raising=False)
+    monkeypatch.setattr(pythons, "old_pythons", lambda: iter([sys.executable]))
+    monkeypatch.setattr(pythons, "environment", lambda: tmp_path / "lava")
+    monkeypatch.setattr(pythons, "PACKAGE", str(tmp_path / "nothing.whl"))
+    lines: list[str] = []
+    message = said("E0602", lambda: pythons.install(lines.append))
+    assert "nothing.whl cannot be installed" in message
+    assert len(lines) == 1 and lines[0].startswith(f"Making {tmp_path / 'lava'}")
+    assert pythons.python_of() is None
+
+
 # -- nothing is left -----------------------------------------------------------------------------
 
 
@@ -277,7 +292,7 @@ def lava_of(place: Path) -> list[int]:
     return found
 
 
-def until(true: Any, seconds: float = 30.0) -> None:
+def until(true: Any, seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it took too long"
@@ -306,7 +321,7 @@ def test_nothing_outlives_us(number: signal.Signals, slow_run: Path) -> None:
     held = segments_of(before)
     assert before and held
     process.send_signal(number)
-    process.wait(20)
+    process.wait(120)
     until(lambda: not lava_of(slow_run))
     assert not held & shared()
 
@@ -327,7 +342,7 @@ def test_a_process_of_lava_that_ends_by_itself(slow_run: Path) -> None:
     group = lava_of(slow_run)
     children = [n for n in group if parent(n) in group and parent(parent(n)) in group]
     os.kill(max(children), signal.SIGKILL)
-    assert process.wait(30) != 0
+    assert process.wait(120) != 0
     until(lambda: not lava_of(slow_run))
 
 

@@ -28,6 +28,8 @@ from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
 from spikec.ir.semantics import Comparison, Current, Decay, Gain, Reset, Semantics
 from spikec.ir.verify import verify
 
+from ...backends.loihi.networks import case
+
 DT = 1e-3
 ZERO = Semantics(reset=Reset.ZERO)
 LAVA = Target.loihi("lava", "")
@@ -251,6 +253,21 @@ def test_what_is_on_loihi_passes_through() -> None:
     again = run_pipeline(pipeline(Quantise(), LAVA), made, LAVA, Diagnostics())
     assert again == made
     assert loihi_errors(made, again) == []
+
+
+def test_random_networks_of_loihi_come_out_as_they_went_in() -> None:
+    """Delays of synapses apart, and one weight for all pairs of a one-to-one connection."""
+    for seed in range(12):
+        one = case(seed)
+        names = tuple(o.source for o in one.graph.outputs)
+        before = Executor(one.graph).run(one.stimulus, populations=names)
+        compilation = compile_graph(one.graph, *find_target("lava"), Quantise())
+        after = Executor(compilation.quantised).run(one.stimulus, populations=names)
+        assert after.spikes == before.spikes
+    graph = chosen(net(lif(), connection=OneToOne(real(0.5), (3,))))
+    again = run_pipeline(pipeline(Quantise(), LAVA), graph, LAVA, Diagnostics())
+    given = Stimulus({"in": Events.from_dense(np.ones((1, 9, 3), int))})
+    assert Executor(again).run(given).spikes == Executor(graph).run(given).spikes
 
 
 # -- what is refused, and what is only said ----------------------------------------------------
