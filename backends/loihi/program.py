@@ -52,7 +52,7 @@ def files(graph: Graph) -> dict[str, bytes]:
     arrays: Arrays = {}
     facts = description(graph, arrays)
     return {
-        SCRIPT: resources.files(__package__).joinpath("_network.py").read_bytes(),
+        SCRIPT: resources.files(__package__).joinpath("network.lava").read_bytes(),
         DESCRIPTION: (json.dumps(facts, indent=1) + "\n").encode(),
         DATA: archive(arrays),
         README: _readme(graph, facts).encode(),
