@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import json
 import os
@@ -273,6 +274,10 @@ def slow_run(tmp_path: Path) -> Iterator[Path]:
         (tmp_path / name).write_bytes(artifact.files[name])
     (tmp_path / "stimulus.npz").write_bytes(stimulus_bytes(LabelledStimulus(stimulus)))
     yield tmp_path
+    # Of a test that failed: all that runs in its folder was started by it.
+    for number in lava_of(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGTERM)
 
 
 def shared() -> set[str]:
