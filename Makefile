@@ -20,6 +20,7 @@ help:
 	@echo 'make test      the tests'
 	@echo 'make test-all  the tests, the slow ones too'
 	@echo 'make check     format, lint, layers, types, doctests, tests'
+	@echo 'make lava      an environment with Lava, for --on lava; needs a Python 3.10'
 	@echo 'make prove     the hardware equals its equations: all proofs, by SMT; minutes'
 	@echo 'make bench     measurements against peers; results in out/bench'
 	@echo 'make clean     remove results and caches (.venv stays)'
@@ -93,6 +94,11 @@ test: tools $(READY)
 .PHONY: test-all
 test-all: tools $(READY)
 	$(PYTEST) -n $(JOBS) --dist worksteal -m ""
+
+# An environment with Lava, out of any Python 3.10, for the rung lava and its tests.
+.PHONY: lava
+lava: $(READY)
+	$(VENV)/bin/spikec doctor --install lava
 
 # Each width and induction depth is in docs/proof.md.
 .PHONY: prove

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from .features import FPGA_CORE, INTEGER, Features
+from .features import FPGA_CORE, INTEGER, LOIHI, Features
 from .machine import Machine
 from .quantity import Obtained, Quantity
 from .table import Table, check_name, did_you_mean, no_such, read_own_file, read_table
@@ -107,15 +107,16 @@ class Target:
     know before choosing it. A chip is its ``machine``, whose limits hold for each core; ``text`` is
     the file that a user's own was read from.
 
-    A ``program`` keeps the real network: it is not quantised, and has no integer rung.
+    A ``program`` keeps the real network: it is not quantised, and has no integer rung. ``loihi``
+    is quantised to the numbers of `ir.neurons.LoihiLIF`.
 
-    Build one with :meth:`fpga`, :meth:`chip`, :meth:`program` or :meth:`unlimited`, not by calling
-    the class.
+    Build one with :meth:`fpga`, :meth:`chip`, :meth:`program`, :meth:`loihi` or :meth:`unlimited`,
+    not by calling the class.
     """
 
     name: str
     title: str
-    kind: Literal["fpga", "null", "chip", "program"]
+    kind: Literal["fpga", "null", "chip", "program", "loihi"]
     family: str | None = None
     device: str | None = None
     package: str | None = None
@@ -144,6 +145,11 @@ class Target:
     def program(cls, name: str, title: str) -> Target:
         """Make a target that is a program in real numbers, run by another simulator."""
         return cls(name=name, title=title, kind="program")
+
+    @classmethod
+    def loihi(cls, name: str, title: str) -> Target:
+        """Make a target in Loihi's fixed point, without the limits of a chip."""
+        return cls(name=name, title=title, kind="loihi", features=LOIHI)
 
     @classmethod
     def fpga(

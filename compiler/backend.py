@@ -51,8 +51,9 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "placements": "--placements",
     },
     "chip": {"effort": "--effort", "start": "--start"},
+    "loihi": {"split_signs": "--split-signs"},
 }
-_KINDS: Final = {"fpga": "board", "chip": "chip"}
+_KINDS: Final = {"fpga": "board", "chip": "chip", "loihi": "target in Loihi's arithmetic"}
 
 
 def no_progress(stage: str, share: float) -> None:
@@ -237,6 +238,31 @@ class Profiler(Protocol):
     def cosimulate(self, request: CoSimulationRequest) -> CoSimulated:
         """The spikes, and what their way does to them; E0326 as `profile`, E0327 without a net."""
         ...
+
+
+@runtime_checkable
+class Installer(Protocol):
+    """A backend that can make what it needs, under the names ``installs``."""
+
+    @property
+    def installs(self) -> tuple[str, ...]:
+        """What ``spikec doctor --install`` takes."""
+        ...
+
+    def install(self, name: str, tell: Callable[[str], None]) -> Path:
+        """Make it, unless it is there; where it is. E0602 where that cannot be done."""
+        ...
+
+
+def find_installer(name: str) -> Installer:
+    """The backend that installs ``name``; E0707 with the names there are."""
+    found: list[Any] = [b for b in backends().values() if isinstance(b, Installer)]
+    for backend in found:
+        if name in backend.installs:
+            installer: Installer = backend
+            return installer
+    known = ", ".join(sorted(n for b in found for n in b.installs)) or "nothing"
+    raise fail("E0707", f"'{name}' is nothing that spikec installs", hint=f"it installs: {known}")
 
 
 def find_profiler(artifact: Artifact) -> Profiler | None:

@@ -21,6 +21,7 @@ from .integer.executor import Executor
 from .integer.population import spiking_populations
 from .passes.base import Pass, run_pipeline
 from .passes.legalise import Legalise
+from .passes.loihi import LoihiNumbers, loihi_errors
 from .passes.quantise import LayerError, Quantise, layer_errors
 from .passes.relay import RelayDelays
 from .passes.retime import Retime, output_shift
@@ -127,9 +128,17 @@ class Compilation:
         return None if self.mapping_options is None else self.mapping_options.window
 
 
-def pipeline(options: Quantise) -> list[Pass]:
-    """The passes from an explicit graph to a quantised one."""
-    return [Legalise(), Retime(), RelayDelays(), options]
+def pipeline(
+    options: Quantise, target: Target | None = None, split_signs: bool = False
+) -> list[Pass]:
+    """The passes from an explicit graph to a quantised one, in the arithmetic of a target.
+
+    ``split_signs`` is `LoihiNumbers`'.
+    """
+    numbers: Pass = options
+    if target is not None and target.kind == "loihi":
+        numbers = LoihiNumbers(options.weight_bits, options.input_max, split_signs)
+    return [Legalise(), Retime(), RelayDelays(), numbers]
 
 
 def compile_graph(
@@ -168,8 +177,13 @@ def compile_graph(
             after(name, result)
 
     source = portable(graph)
-    quantised = run_pipeline(pipeline(options), source, target, found, keep)
-    errors = tuple(layer_errors(stages[RelayDelays.NAME], quantised))
+    on_loihi = target.kind == "loihi"
+    if on_loihi:
+        _check_formats(options, target)
+    passes = pipeline(options, target, bool((backend_options or {}).get("split_signs")))
+    quantised = run_pipeline(passes, source, target, found, keep)
+    measure = loihi_errors if on_loihi else layer_errors
+    errors = tuple(measure(stages[RelayDelays.NAME], quantised))
     every = {"input_max": options.input_max, **(backend_options or {})}
     axons = mapped = mapping_options = None
     if target.machine is not None:
@@ -208,6 +222,21 @@ def compile_graph(
         mapped,
         mapping_options,
     )
+
+
+def _check_formats(options: Quantise, target: Target) -> None:
+    """E0707 for options that Loihi leaves no choice of."""
+    usual = Quantise(
+        weight_bits=options.weight_bits, input_max=options.input_max, seed=options.seed
+    )
+    for name, value in asdict(options).items():
+        if value != getattr(usual, name):
+            option = "--" + name.replace("_", "-")
+            raise fail(
+                "E0707",
+                f"'{target.name}' takes no {option}: Loihi's formats are what they are",
+                hint=f"compile without {option}; --weight-bits is 2 to 8",
+            )
 
 
 def _check_width(weight_bits: int, target: Target) -> None:

@@ -2,8 +2,8 @@
 
 E01 reading a model · E02 the graph · E03 what a target lacks or limits · E04 quantisation ·
 E05 time · E06 environment and tools · E07 stimuli, artefacts and output · E08 devices and
-simulation · E09 exploration · E10 PyNN scripts · E11 PyNN programs. W is the same for warnings, N
-for notes.
+simulation · E09 exploration · E10 PyNN scripts · E11 PyNN programs · E12 Lava programs. W is the
+same for warnings, N for notes.
 """
 
 from __future__ import annotations
@@ -658,5 +658,24 @@ CODES: dict[str, Code] = {
         "counts before or behind the membrane, thresholds are compared by > or >=, currents decay "
         "or are held. The graph has the rules of one; on another, spikes may differ. 'spikec "
         "verify' names the first one.",
+    ),
+    # -- E12: Lava programs -------------------------------------------------------------------
+    "E1201": Code(
+        "a Lava program cannot do this",
+        "Its weights do not learn, its synapses do not tire. A pair of neurons has one synapse of "
+        "each delay in a projection, and nothing arrives at a population while its lag lasts.",
+    ),
+    "E1202": Code(
+        "the program failed in Lava",
+        "Lava ended with an error, or one of its processes ended by itself; the message has the "
+        "last lines. Every process of the run was ended. The program is in the artefact, and runs "
+        "by hand.",
+        environment=True,
+    ),
+    "E1203": Code(
+        "shared memory is too small for Lava",
+        "Lava runs a process for each population and projection, and they talk through /dev/shm, "
+        "which containers give 64 MiB unless told otherwise.",
+        environment=True,
     ),
 }

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .connections import Connection, Delay, Dense, OneToOne, Shape, Sparse, stages, synapses
 from .diagnostics import NOWHERE, Location
 from .homeostasis import AdaptiveThreshold
+from .loihi import LoihiWeights
 from .neurons import Emission, IntegerNeuron, Neuron, PointLIF, Threshold, receptors
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
@@ -123,7 +124,7 @@ class Projection(Record):
     ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part;
     when ``tied``, they follow those of a projection that learns, and the connection has what they
     are before anything is learned. ``receptor`` is the port where it ends: one of those of a point
-    neuron, or ``current``.
+    neuron, or ``current``. ``words`` says what its weights are where it ends in a `LoihiLIF`.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Projection(Record):
     receptor: str | None = omitted(None)
     short_term: TsodyksMarkram | None = omitted(None)
     tied: Tied | None = omitted(None)
+    words: LoihiWeights | None = omitted(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

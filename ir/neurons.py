@@ -505,6 +505,50 @@ class SpinnakerLIF(Neuron):
         return si * 2.0**-S1615.point, np.zeros(())
 
 
+@dataclass(frozen=True, eq=False)
+class LoihiLIF(Neuron):
+    r"""The neuron of Loihi, a LIF with a synaptic current, bit for bit.
+
+    A step, with a the sum of what arrives (`loihi.LoihiWeights`) and
+    :math:`\mathrm{cut}(x) = \mathrm{sgn}(x) \lfloor |x|\, 2^{-12} \rfloor`:
+
+    .. math::
+        u &\leftarrow \mathrm{wrap}\big(\mathrm{cut}(u\,(2^{12} - \mathrm{du} - 1)) +
+            2^6 a\big), \\
+        v &\leftarrow \mathrm{sat}\big(\mathrm{cut}(v\,(2^{12} - \mathrm{dv})) + u +
+            \mathrm{bias\_mant}\, 2^{\mathrm{bias\_exp}}\big), \\
+        &\text{a spike where } v > 2^6\, \mathrm{vth}:\ v \leftarrow 0.
+
+    wrap takes :math:`2^{24}` off what is above :math:`2^{23}`, which itself is left, and adds it
+    to what is :math:`-2^{23}` or below, once; sat clips to :math:`\pm(2^{23} - 1)`; sums have 32
+    bits. With ``du`` 4095 there is no current but that of the step: a plain LIF.
+
+    Arrays of int64, shape () or the population's: ``du``, ``dv`` (12 bits), ``vth`` (17 bits),
+    ``bias_mant`` (13 bits, signed), ``bias_exp`` (3 bits). One unit of v and u stands for
+    ``scale`` in the unit of the real model's membrane.
+
+    Source: lava-nc 0.10.0, proc/lif/models.py, the model tagged bit_accurate_loihi.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    du: npt.NDArray[np.int64]
+    dv: npt.NDArray[np.int64]
+    vth: npt.NDArray[np.int64]
+    bias_mant: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    bias_exp: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    scale: float = omitted(1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("du", "dv", "vth", "bias_mant", "bias_exp"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+        object.__setattr__(self, "scale", float(self.scale))
+
+    def real(self, variable: str) -> tuple[float, Real]:
+        """Scale s and origin of a state variable: k units stand for :math:`s k`."""
+        return self.scale, np.zeros(())
+
+
 MODELS: tuple[type[Neuron], ...] = (
     IF,
     LIF,
@@ -520,6 +564,7 @@ MODELS: tuple[type[Neuron], ...] = (
     PointLIF,
     AdEx,
     SpinnakerLIF,
+    LoihiLIF,
 )
 
 

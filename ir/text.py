@@ -25,6 +25,7 @@ from .connections import CONNECTIONS
 from .diagnostics import NOWHERE, Location, fail
 from .graph import Graph, Input, Output, Population, Probe, Projection, Tied
 from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
+from .loihi import LoihiWeights, Sign
 from .neurons import MODELS, Kernel, Receptor
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
@@ -64,7 +65,7 @@ _KINDS: dict[str, type[Any]] = {
         *(*MODELS, *CONNECTIONS, Semantics, Numerics, Format),
         *(*RULES, Plasticity, Trace, Update, Tied),
         *(Receptor, TsodyksMarkram),
-        *(AdaptiveThreshold, Scaling),
+        *(AdaptiveThreshold, Scaling, LoihiWeights),
     )
 }
 _ENUMS: dict[str, type[StrEnum]] = {
@@ -73,7 +74,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
         *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
         *(Transmit, Accumulation, TraceDecay, Response),
         *(Pairing, Window, Dependence, Coincidence, Kernel),
-        *(Occasion, Norm),
+        *(Occasion, Norm, Sign),
     )
 }
 _LINES: dict[str, type[Record]] = {

@@ -31,6 +31,15 @@ from .diagnostics import Diagnostics, Location
 from .graph import Graph, Input, Population, Projection, Tied
 from .homeostasis import AdaptiveThreshold, Scaling
 from .integer_plasticity import FRACTIONAL, MAX_SCALED, IntegerHebbian, IntegerPairSTDP
+from .loihi import (
+    BIAS_EXP_RANGE,
+    BIAS_MANT_RANGE,
+    DECAY_RANGE,
+    DELAY_RANGE,
+    STATE_LIMIT,
+    THRESHOLD_RANGE,
+    LoihiWeights,
+)
 from .neurons import (
     CURRENT,
     IF,
@@ -41,6 +50,7 @@ from .neurons import (
     Izhikevich,
     Kernel,
     LinearLIF,
+    LoihiLIF,
     Neuron,
     PointLIF,
     SpinnakerLIF,
@@ -181,6 +191,8 @@ def _population(population: Population, found: Diagnostics) -> None:
         _integer(population, neuron, found)
     elif isinstance(neuron, SpinnakerLIF):
         _spinnaker(population, neuron, found)
+    elif isinstance(neuron, LoihiLIF):
+        _loihi(population, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
     if population.adaptive is not None:
@@ -496,6 +508,69 @@ def _words(projection: Projection, found: Diagnostics) -> None:
             )
 
 
+def _loihi(population: Population, found: Diagnostics) -> None:
+    ranges = {
+        **dict.fromkeys(("du", "dv"), DECAY_RANGE),
+        **{"vth": THRESHOLD_RANGE, "bias_mant": BIAS_MANT_RANGE, "bias_exp": BIAS_EXP_RANGE},
+    }
+    _within(population, ranges, found)
+    rules = {"max_spikes": 1, "registered": False, "v_init": 0.0}
+    for rule, must in rules.items():
+        value = getattr(population.semantics, rule)
+        if value != must:
+            found.add(
+                "E0205",
+                f"'{population.name}': {rule} is {value}; Loihi has {must}",
+                population.at,
+            )
+
+
+def _loihi_weights(projection: Projection, words: LoihiWeights, found: Diagnostics) -> None:
+    """What a projection to a population of Loihi must have."""
+    name, at = projection.name, projection.at
+    low, high = DELAY_RANGE
+    sparse = [s for s in stages(projection.connection) if isinstance(s, Sparse)]
+    own = [s.steps for s in sparse if s.steps is not None and s.steps.size]
+    steps = projection.delay + (np.concatenate(own) if own else np.zeros(1, np.int64))
+    if not low <= steps.min() <= steps.max() <= high:
+        found.add(
+            "E0205",
+            f"'{name}': delays span {steps.min()} to {steps.max()} steps; Loihi has {low} to "
+            f"{high}",
+            at,
+        )
+    weighted = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
+    if len(weighted) != 1 or not weighted[0].WEIGHTED:
+        kinds = ", ".join(type(s).__name__ for s in weighted) or "Flatten"
+        found.add(
+            "E0205",
+            f"'{name}' holds {kinds}; between two neurons Loihi has one stage of weights",
+            at,
+        )
+        return
+    (stage,) = weighted
+    weight: npt.NDArray[Any] = stage.weight  # type: ignore[attr-defined]
+    bad = int(np.sum(words.cut(weight) != weight))
+    if bad:
+        found.add(
+            "E0205",
+            f"'{name}': {bad} of {weight.size} weights are no multiples of {words.step} of "
+            f"{words.low} to {words.high}; they span {weight.min():g} to {weight.max():g}",
+            at,
+            "ir.loihi.LoihiWeights.cut makes them so",
+        )
+    if isinstance(stage, Conv1d | Conv2d):
+        taps = np.abs(weight.reshape(len(weight), -1)).sum(axis=1)
+        most = float(taps.max(initial=0)) * 2.0**words.exponent
+        if most > STATE_LIMIT:
+            found.add(
+                "E0205",
+                f"'{name}': the sum of a kernel reaches {most:g}; Loihi's has 24 bits, "
+                f"{STATE_LIMIT} at most",
+                at,
+            )
+
+
 def _quadratic(population: Population, neuron: IntegerNeuron, found: Diagnostics) -> None:
     name, at, numerics = population.name, population.at, neuron.numerics
     missing = [n for n in ("curve", "couple", "rate", "jump") if getattr(neuron, n) is None]
@@ -575,6 +650,7 @@ def _projection(
     _port(projection, post, found)
     if fits and isinstance(post.neuron, SpinnakerLIF):
         _words(projection, found)
+    _on_loihi(projection, post, fits, found)
     if fits and projection.short_term is not None:
         _short_term(projection, projection.short_term, pre, found)
     if projection.bias is not None and projection.bias.shape not in ((), (post.size,)):
@@ -582,6 +658,21 @@ def _projection(
             "E0207",
             f"'{name}': bias has shape {projection.bias.shape}, expected ({post.size},)",
             at,
+        )
+
+
+def _on_loihi(projection: Projection, post: Population, fits: bool, found: Diagnostics) -> None:
+    name, at, words = projection.name, projection.at, projection.words
+    if isinstance(post.neuron, LoihiLIF) != (words is not None):
+        has = "has no words" if words is None else "has words of Loihi"
+        found.add("E0205", f"'{name}' {has}, and '{post.name}' is {type(post.neuron).__name__}", at)
+    if words is None:
+        return
+    if fits:
+        _loihi_weights(projection, words, found)
+    if projection.bias is not None:
+        found.add(
+            "E0205", f"'{name}' has a bias; that of '{post.name}' is bias_mant and bias_exp", at
         )
 
 

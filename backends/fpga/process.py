@@ -76,13 +76,15 @@ def run_stage(
     timeout: float,
     env: Mapping[str, str] | None = None,
     poll: Callable[[], None] | None = None,
+    grace: float = _GRACE_SECONDS,
 ) -> float:
     """Run a program to its end and return the seconds it took.
 
-    It runs in a process group of its own, which is killed when the time is up, when ``poll``
-    raises, on Ctrl-C and on SIGTERM (in the main thread). Its output goes to the file ``log``;
-    ``poll`` is called about twenty times a second. Raises :class:`StageFailed` on a non-zero exit
-    status, :class:`StageTimedOut` after ``timeout`` seconds.
+    It runs in a process group of its own, which is ended when the time is up, when ``poll``
+    raises, on Ctrl-C and on SIGTERM (in the main thread): asked, and killed ``grace`` seconds
+    later. Its output goes to the file ``log``; ``poll`` is called about twenty times a second.
+    Raises :class:`StageFailed` on a non-zero exit status, :class:`StageTimedOut` after ``timeout``
+    seconds.
     """
     started = time.monotonic()
     with termination_unwinds(), log.open("ab") as output:
@@ -95,10 +97,10 @@ def run_stage(
                 if poll is not None:
                     poll()
                 if time.monotonic() - started > timeout:
-                    _kill_group(process)
+                    _kill_group(process, grace)
                     raise StageTimedOut(stage, f"took longer than {timeout:g} s", _read(log))
         except BaseException:
-            _kill_group(process)
+            _kill_group(process, grace)
             raise
     if process.returncode != 0:
         raise StageFailed(stage, _ending(process.returncode), _read(log))
@@ -167,10 +169,10 @@ def _read(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: subprocess.Popen[bytes], grace: float = _GRACE_SECONDS) -> None:
     """End the process and everything it started; politely first, so that it can clean up."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_SECONDS)
+            process.wait(grace)

@@ -12,7 +12,7 @@ import click
 from ...boards.quantity import Quantity
 from ...ir.codes import CODES
 from ...ir.diagnostics import fail
-from ..backend import Requirement, backends, installed_version, rungs_of
+from ..backend import Requirement, backends, find_installer, installed_version, rungs_of
 from .console import Report
 from .options import json_option
 
@@ -80,10 +80,16 @@ def explain(code: str, as_json: bool) -> int:
 
 
 @click.command()
+@click.option("--install", "wanted", metavar="NAME", help="Make what is missing: lava.")
 @json_option
-def doctor(as_json: bool) -> int:
+def doctor(wanted: str | None, as_json: bool) -> int:
     """Check what is installed, and say how to get what is missing."""
     report = Report(as_json)
+    if wanted is not None:
+        place = find_installer(wanted).install(wanted, report.line)
+        report.line(f"{wanted}: {place}")
+        report.data({"installed": wanted, "place": str(place)})
+        return 0
     rows, data = [], []
     missing = optional = 0
     own = (

@@ -312,6 +312,11 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 @effort_option
 @start_option
 @click.option(
+    "--split-signs",
+    is_flag=True,
+    help="Lava: a projection of both signs becomes two, with weights twice as fine.",
+)
+@click.option(
     "--calibration",
     type=click.Path(path_type=Path),
     help="Stimulus to measure the error on; for a chip, spikes that weigh packets, too.",
@@ -336,6 +341,7 @@ def compile_(
     placements: int | None,
     effort: str | None,
     start: str | None,
+    split_signs: bool,
     calibration: Path | None,
     dump_after: tuple[str, ...],
     as_json: bool,
@@ -351,7 +357,7 @@ def compile_(
     stimulus = None if calibration is None else load_stimulus(calibration, graph)
     if machine.kind == "program":
         return _compile_program(report, graph, backend, machine, output, stimulus, found)
-    passes = [p.NAME for p in pipeline(quantise)]
+    passes = [p.NAME for p in pipeline(quantise, machine)]
     for name in dump_after:
         if name not in passes:
             known = ", ".join(passes)
@@ -379,6 +385,7 @@ def compile_(
         "link": None if link == "serial" else link,
         "effort": None if effort is None else int(effort),
         "start": start,
+        "split_signs": split_signs,
     }
     try:
         with report.progress() as progress:

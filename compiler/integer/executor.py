@@ -29,10 +29,11 @@ from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection, tied_weight
 from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP
-from ...ir.neurons import IntegerNeuron, SpinnakerLIF
+from ...ir.neurons import IntegerNeuron, LoihiLIF, SpinnakerLIF
 from ...ir.plasticity import SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
 from .learning import LearningFiber, PlasticFiber
+from .loihi import LoihiFiber, LoihiState, by_delay, largest_delay, scaled
 from .pairs import HebbianFiber, PairFiber, Shown, TiedFiber
 from .population import (
     PopulationState,
@@ -45,7 +46,7 @@ from .population import (
 from .spinnaker import SpinnakerFiber, SpinnakerState
 
 Push = Callable[[Any, Any, int, Any], int]
-Core = PopulationState | SpinnakerState
+Core = PopulationState | SpinnakerState | LoihiState
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Executor:
         self.graph = graph
         self._seed = np.uint32(seed or 1)
         self._cores = {p.name: _core(p, graph) for p in graph.populations}
-        self._fibers: dict[str, list[_Fiber | LearningFiber | TiedFiber]] = {
+        self._fibers: dict[str, list[_Fiber | LoihiFiber | LearningFiber | TiedFiber]] = {
             n.name: [] for n in graph.nodes
         }
         # Those that learn, by the population in which they end.
@@ -102,12 +103,13 @@ class Executor:
                 self._learning[projection.post].append(learns)
         for projection in graph.projections:
             core, name = self._cores[projection.post], projection.name
-            fiber: _Fiber | LearningFiber | TiedFiber
+            fiber: _Fiber | LoihiFiber | LearningFiber | TiedFiber
             if projection.tied is not None and projection.tied.projection in self._plastic:
                 source = self._plastic[projection.tied.projection]
                 fiber = self._tied[name] = _tied_fiber(projection, graph, core, source)
             else:
-                fiber = self._plastic.get(name) or _fiber(projection, graph, core)
+                make = _loihi_fiber if isinstance(core, LoihiState) else _fiber
+                fiber = self._plastic.get(name) or make(projection, graph, core)
             self._fibers[projection.pre].append(fiber)
         self._order = same_step_order(graph)
         self.lag = max((p.lag for p in graph.populations), default=0)
@@ -317,7 +319,25 @@ def _core(population: Population, graph: Graph) -> Core:
     if isinstance(population.neuron, SpinnakerLIF):
         delays = [p.delay + registered(p, graph) for p in graph.incoming(population.name)]
         return SpinnakerState(population, population.neuron, max(delays, default=0) + 1)
+    if isinstance(population.neuron, LoihiLIF):
+        delays = [largest_delay(p) for p in graph.incoming(population.name)]
+        return LoihiState(population, population.neuron, max(delays, default=0) + 1)
     return population_state(population, graph)
+
+
+def _loihi_fiber(projection: Projection, graph: Graph, target: Core) -> LoihiFiber:
+    exponent = 0 if projection.words is None else projection.words.exponent
+    parts: list[tuple[_Fiber, int, Any]] = []
+    for part in by_delay(projection):
+        connection = scaled(part.connection, exponent)
+        fiber = _fiber(replace(part, connection=connection), graph, target)
+        total = None
+        if exponent < 0:
+            # A page of its own, so that the sum is shifted and not each weight.
+            fiber.wheel = np.zeros((1, target.wheel.shape[1]), np.int64)
+            total = fiber.wheel[0]
+        parts.append((fiber, part.delay, total))
+    return LoihiFiber(projection, [*parts], target.wheel)
 
 
 def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:
@@ -390,8 +410,8 @@ def _tied_fiber(
     if not isinstance(neuron, IntegerNeuron):
         raise fail(
             "E0301",
-            f"'{projection.name}' is tied to '{projection.tied.projection}'; SpiNNaker's "
-            "arithmetic has no tied weights",
+            f"'{projection.name}' is tied to '{projection.tied.projection}'; "
+            f"{type(neuron).__name__} has no tied weights",
             projection.at,
         )
     form = neuron.numerics.weight
@@ -407,10 +427,11 @@ def _plastic_fiber(
     if isinstance(rule, SpinnakerPairSTDP):
         pages = _wheel(projection, core)
         return SpinnakerFiber(projection, rule, pages, core.population.lag)
-    if isinstance(core, SpinnakerState):
+    if isinstance(core, SpinnakerState | LoihiState):
+        chip = "SpiNNaker" if isinstance(core, SpinnakerState) else "Loihi"
         raise fail(
             "E0301",
-            f"'{projection.name}' learns by {type(rule).__name__}, which SpiNNaker's arithmetic "
+            f"'{projection.name}' learns by {type(rule).__name__}, which {chip}'s arithmetic "
             "does not have",
             projection.at,
         )

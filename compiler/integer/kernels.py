@@ -404,3 +404,56 @@ def spinnaker_step(
         for k in range(2):
             s[k, i] = (s[k, i] * decay[k, i]) >> 32
     return count
+
+
+@numba.njit(cache=True, inline="always")
+def cut12(x: Any) -> Any:
+    r""":math:`\mathrm{sgn}(x) \lfloor |x|\, 2^{-12} \rfloor`."""
+    return x >> 12 if x >= 0 else -(-x >> 12)
+
+
+@numba.njit(cache=True)
+def loihi_step(
+    page: Any,
+    u: Any,
+    v: Any,
+    du: Any,
+    dv: Any,
+    bias: Any,
+    limit: Any,
+    index: Any,
+    value: Any,
+) -> Any:
+    """One step of `ir.neurons.LoihiLIF`; clears ``page``, returns how many spiked.
+
+    ``page`` has what arrives, ``bias`` and ``limit`` are in units of v; ``u`` and ``v`` (n,), the
+    parameters (n,) or (1,).
+    """
+    half = np.int64(1) << 23
+    one_u, one_v, one_b, one_t = du.size == 1, dv.size == 1, bias.size == 1, limit.size == 1
+    count = 0
+    for i in range(v.size):
+        current = cut12(u[i] * (4095 - du[0 if one_u else i])) + wrap32(page[i] << 6)
+        page[i] = 0
+        current = wrap32(current)
+        if current > half:
+            current -= 2 * half
+        elif current <= -half:
+            current += 2 * half
+        u[i] = current
+        w = cut12(v[i] * (4096 - dv[0 if one_v else i])) + current + bias[0 if one_b else i]
+        w = min(max(wrap32(w), 1 - half), half - 1)
+        if w > limit[0 if one_t else i]:
+            w = 0
+            index[count], value[count] = i, 1
+            count += 1
+        v[i] = w
+    return count
+
+
+@numba.njit(cache=True)
+def loihi_arrive(total: Any, page: Any, shift: Any) -> None:
+    """page += total >> shift; clears ``total``."""
+    for i in range(total.size):
+        page[i] += total[i] >> shift
+        total[i] = 0

@@ -35,6 +35,7 @@ from ...ir.neurons import (
     IntegerNeuron,
     Izhikevich,
     LinearLIF,
+    LoihiLIF,
     SpinnakerLIF,
     Threshold,
 )
@@ -121,10 +122,13 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
     features = target.features
     for population in graph.populations:
         semantics = population.semantics
-        if isinstance(population.neuron, SpinnakerLIF):
+        if isinstance(population.neuron, LoihiLIF) and target.kind == "loihi":
+            continue
+        if isinstance(population.neuron, SpinnakerLIF | LoihiLIF):
+            chip = "SpiNNaker" if isinstance(population.neuron, SpinnakerLIF) else "Loihi"
             found.add(
                 "E0301",
-                f"'{population.name}' is in the arithmetic of SpiNNaker, which {target.name} does "
+                f"'{population.name}' is in the arithmetic of {chip}, which {target.name} does "
                 "not have",
                 population.at,
                 "compile the network as it was before, or run it on the integer rung: "

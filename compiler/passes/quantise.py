@@ -36,7 +36,16 @@ from ...ir.connections import (
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.integer_plasticity import MAX_FRACTION
-from ...ir.neurons import CubaLI, CubaLIF, Emission, IntegerNeuron, Relay, SpinnakerLIF, Threshold
+from ...ir.neurons import (
+    CubaLI,
+    CubaLIF,
+    Emission,
+    IntegerNeuron,
+    LoihiLIF,
+    Relay,
+    SpinnakerLIF,
+    Threshold,
+)
 from ...ir.numerics import Format, Numerics, Overflow, Rounding
 from ...ir.plasticity import SDSP, Plasticity
 from ...ir.recovery import DECAY
@@ -141,10 +150,11 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
             _passes(population, population.neuron, incoming, graph, options, found)
             populations.append(population)
             continue
-        if isinstance(population.neuron, SpinnakerLIF):
+        if isinstance(population.neuron, SpinnakerLIF | LoihiLIF):
+            chip = "SpiNNaker" if isinstance(population.neuron, SpinnakerLIF) else "Loihi"
             found.add(
                 "E0301",
-                f"'{population.name}' is in the arithmetic of SpiNNaker already",
+                f"'{population.name}' is in the arithmetic of {chip} already",
                 population.at,
                 "quantise the network as it was before, or run it on the integer rung as it is",
             )

@@ -24,7 +24,15 @@ from ...ir.connections import (
     stages,
 )
 from ...ir.graph import Graph, Population, Projection
-from ...ir.neurons import IntegerNeuron, Izhikevich, Kernel, Receptor, SpinnakerLIF, receptors
+from ...ir.neurons import (
+    IntegerNeuron,
+    Izhikevich,
+    Kernel,
+    LoihiLIF,
+    Receptor,
+    SpinnakerLIF,
+    receptors,
+)
 from ...ir.semantics import Reset
 from ..connectivity import synapse_count
 
@@ -100,6 +108,12 @@ def semantics(population: Population) -> str:
         return (
             "16-bit weights, s16.15 states (down, wrap); closed form, input held; spikes at v >= "
             f"threshold; reset to v_reset; {_range(neuron.refractory)} refractory ticks"
+        )
+    if isinstance(neuron, LoihiLIF):
+        return (
+            "24-bit states (cut toward zero, u wraps, v saturates); decays of "
+            f"{_range(neuron.du)} and {_range(neuron.dv)} in 4096; spikes at v > 64 vth; reset to "
+            "zero"
         )
     parts = []
     if neuron.TIMES:
@@ -233,6 +247,7 @@ def _projection_row(projection: Projection, graph: Graph) -> ProjectionRow:
             indices += 0 if stage.steps is None else stage.steps.nbytes
     bits = post.numerics.weight.width if isinstance(post, IntegerNeuron) else 64
     bits = 16 if isinstance(post, SpinnakerLIF) else bits
+    bits = bits if projection.words is None else projection.words.bits
     return ProjectionRow(
         name=projection.name,
         pre=projection.pre,

@@ -107,6 +107,17 @@ def test_a_profile_measures_itself_beside_sana_fe() -> None:
     assert loading["meets"]
 
 
+def test_loihi_measures_itself_beside_lava() -> None:
+    """Where there is no Lava the peer is left out."""
+    found = module("loihi").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    (small,) = found["results"]
+    assert (small["peer"] is None) == (small["ratio"] is None)
+    if small["peer"]:
+        assert small["ratio"] == pytest.approx(small["ours"] / small["peer_value"])
+        assert "spikes, equal" in small["how"]
+
+
 @pytest.mark.slow
 def test_co_simulation_measures_itself_beside_the_software() -> None:
     found = module("cosim").measure(True)

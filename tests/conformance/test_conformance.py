@@ -60,6 +60,7 @@ from spikec.ir.neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
+    LoihiLIF,
     Neuron,
     PointLIF,
     Receptor,
@@ -72,8 +73,10 @@ from spikec.ir.semantics import Decay, Gain, Reset, Semantics
 from spikec.ir.text import text
 
 BACKENDS = backends()
-# Programs keep real numbers, and refuse more: tests/backends/spinnaker has theirs.
-TARGETS = [(b.name, t.name) for b in BACKENDS.values() for t in b.targets() if t.kind != "program"]
+# Programs keep real numbers, and refuse more: tests/backends/spinnaker has theirs. Loihi has one
+# neuron, and no choice of formats: tests/compiler/passes/test_loihi.py.
+APART = ("program", "loihi")
+TARGETS = [(b.name, t.name) for b in BACKENDS.values() for t in b.targets() if t.kind not in APART]
 PROGRAMS = [t.name for b in BACKENDS.values() for t in b.targets() if t.kind == "program"]
 ONE_EACH = list({backend: name for backend, name in reversed(TARGETS)}.values())
 OPTIONS = Quantise(state_bits=16, input_max=1)
@@ -104,7 +107,7 @@ NEURONS: dict[str, Neuron] = {
     ),
 }
 # Integers are what a network becomes; the upswing of an AdEx is for the golden rung alone.
-ELSEWHERE = {IntegerNeuron, SpinnakerLIF, AdEx}
+ELSEWHERE = {IntegerNeuron, SpinnakerLIF, LoihiLIF, AdEx}
 POINTS = Semantics(decay=Decay.EXPONENTIAL, gain=Gain.PROPAGATED, reset=Reset.VALUE)
 
 
@@ -286,6 +289,29 @@ def test_a_program_is_made_or_refused_with_every_reason(name: str, target: str) 
         compile_program(NETWORKS[name], *find_target(target))
     assert {d.code for d in caught.value.diagnostics} <= {"E1101", "E1108"}
     assert all(d.hint and len(d.message) > 30 for d in caught.value.diagnostics)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_loihi_makes_or_refuses_every_network(name: str) -> None:
+    zero = {
+        p.name: replace(p, semantics=replace(p.semantics, reset=Reset.ZERO))
+        for p in NETWORKS[name].populations
+        if not isinstance(p.neuron, PointLIF | Izhikevich)
+    }
+    populations = tuple(zero.get(p.name, p) for p in NETWORKS[name].populations)
+    graph = NETWORKS[name].with_(populations=populations)
+    given = stimulus(graph)
+    lacks = {"LinearLIF", "Izhikevich", "Integrator", "LI", "CubaLI", "Relay"}
+    if name in lacks:
+        with pytest.raises(SpikecError) as caught:
+            build(graph, *find_target("lava"), Quantise(weight_bits=8))
+        assert {d.code for d in caught.value.diagnostics} == {"E0301"}
+        return
+    artifact = build(graph, *find_target("lava"), Quantise(weight_bits=8))
+    golden, integer = (run_rung(artifact, r, given).recording for r in ("golden", "integer"))
+    compared = compare(golden, integer, graph=quantised(artifact), stimulus=given)
+    assert all(e.value.sum() > 0 for e in golden.spikes.values())
+    assert all(p.rate_error is not None and p.rate_error <= 0.1 for p in compared.populations)
 
 
 def with_rules(**changes: object) -> Graph:

@@ -20,6 +20,7 @@ from spikec.ir.neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
+    LoihiLIF,
     Neuron,
     PointLIF,
     Relay,
@@ -164,14 +165,16 @@ def test_closed_form(neuron: Neuron, name: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> None:
-    neurons = {type(neuron): neuron for neuron in (*REAL_MODELS, integer(), spinnaker())}
+    loihi = LoihiLIF(np.array(1), np.array(2), np.array(3))
+    every = (*REAL_MODELS, integer(), spinnaker(), loihi)
+    neurons = {type(neuron): neuron for neuron in every}
     if issubclass(model, PointLIF):
         values: list[Any] = [real(1.0)] * 5
         with pytest.raises(TypeError, match="a point neuron has an equation"):
             step_parameters(model(*values), Semantics(), DT)
         return
     assert model in neurons, f"{model.__name__} is new: give it a step, and an entry here"
-    if model in (IntegerNeuron, SpinnakerLIF):
+    if model in (IntegerNeuron, SpinnakerLIF, LoihiLIF):
         with pytest.raises(TypeError, match="an integer population has no real-valued step"):
             step_parameters(neurons[model], Semantics(), DT)
     else:

@@ -26,6 +26,7 @@ from hypothesis.extra import numpy as hnp
 from spikec.ir.connections import CONNECTIONS, Chain, Connection, Dense
 from spikec.ir.diagnostics import NOWHERE, Location, SpikecError
 from spikec.ir.graph import Graph, Input, Output, Population, Probe, Projection
+from spikec.ir.loihi import LoihiWeights, Sign
 from spikec.ir.neurons import LIF, MODELS, Neuron, Threshold
 from spikec.ir.numerics import Format, Numerics, Overflow, Rounding
 from spikec.ir.plasticity import SDSP, Plasticity, Rule, Trace, TraceSTDP
@@ -228,6 +229,8 @@ def of_type(hint: Any) -> st.SearchStrategy[Any]:
             st.sampled_from(Rounding),
             st.sampled_from(Overflow),
         )
+    if hint is LoihiWeights:
+        return st.builds(LoihiWeights, st.integers(1, 8), st.sampled_from(Sign), st.integers(-8, 7))
     if hint is Numerics:
         state = of_type(Format).map(lambda f: replace(f, width=min(f.width, 40)))
         return st.builds(Numerics, of_type(Format), state, st.integers(0, 22), st.integers(1, 62))

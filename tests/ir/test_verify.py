@@ -36,6 +36,7 @@ from spikec.ir.neurons import (
     IntegerNeuron,
     Integrator,
     LinearLIF,
+    LoihiLIF,
     Neuron,
     PointLIF,
     Relay,
@@ -253,6 +254,7 @@ NEURONS: tuple[Neuron, ...] = (
     PointLIF(**POINT),
     AdEx(**POINT),
     spinnaker(),
+    LoihiLIF(np.array(400), np.array(200), np.array([10, 20])),
 )
 
 

@@ -42,6 +42,7 @@ from ....ir.neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
+    LoihiLIF,
     PointLIF,
     Relay,
     SpinnakerLIF,
@@ -171,7 +172,7 @@ class _Layout:
 
     def _population(self, population: Population) -> _Out:
         neuron, shape = population.neuron, population.shape
-        if isinstance(neuron, IntegerNeuron | SpinnakerLIF):
+        if isinstance(neuron, IntegerNeuron | SpinnakerLIF | LoihiLIF):
             self._cannot(
                 "NIR has no integer neurons",
                 population.at,

@@ -1,0 +1,270 @@
+"""A network in Loihi's arithmetic as a Lava program: its description, its arrays, its README."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from importlib import resources
+from math import prod
+from typing import Any, Final
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from ...compiler.connectivity import to_sparse
+from ...compiler.integer.loihi import by_delay
+from ...ir.connections import (
+    Connection,
+    Conv1d,
+    Conv2d,
+    Dense,
+    Flatten,
+    Sparse,
+    stages,
+    synapses,
+)
+from ...ir.diagnostics import Diagnostics
+from ...ir.graph import Graph, Projection
+from ...ir.neurons import LoihiLIF
+from ..spinnaker.program import archive
+
+SCRIPT, DESCRIPTION, DATA, README = "network.py", "network.json", "network.npz", "README.md"
+STIMULUS, RECORDING = "stimulus.npz", "recording.npz"
+_PARAMETERS: Final = ("du", "dv", "vth", "bias_mant", "bias_exp")
+
+# Lava keeps the geometry of a convolution in 8 bits.
+_MAX_GEOMETRY: Final = 127
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+
+
+def files(graph: Graph) -> dict[str, bytes]:
+    """The files of the program of a graph of `LoihiLIF` populations.
+
+    Raises E0301 for another population, E1201 for what a Lava program cannot do.
+    """
+    found = Diagnostics()
+    _check(graph, found)
+    found.raise_errors()
+    arrays: Arrays = {}
+    facts = description(graph, arrays)
+    return {
+        SCRIPT: resources.files(__package__).joinpath("network.lava").read_bytes(),
+        DESCRIPTION: (json.dumps(facts, indent=1) + "\n").encode(),
+        DATA: archive(arrays),
+        README: _readme(graph, facts).encode(),
+    }
+
+
+def connection_kinds(files: Mapping[str, bytes]) -> dict[str, int]:
+    """How many of each of Lava's connection processes a program has."""
+    links = json.loads(files[DESCRIPTION])["connections"]
+    return dict(sorted(Counter(_KINDS[link["kind"]] for link in links).items()))
+
+
+def _check(graph: Graph, found: Diagnostics) -> None:
+    late = {p.name: p.lag for p in graph.populations}
+    for population in graph.populations:
+        if not isinstance(population.neuron, LoihiLIF):
+            found.add(
+                "E0301",
+                f"'{population.name}' is {type(population.neuron).__name__}; a Lava program has "
+                "populations in Loihi's arithmetic only",
+                population.at,
+                "run the pass 'loihi' first",
+            )
+    for p in graph.projections:
+        if p.plasticity is not None or p.short_term is not None or p.tied is not None:
+            found.add("E1201", f"'{p.name}' learns, which no Lava program of ours does", p.at)
+        for part in _single(p):
+            for stage in stages(part.connection):
+                if isinstance(stage, Sparse) and _pairs(stage) < stage.post.size:
+                    found.add(
+                        "E1201",
+                        f"'{p.name}' joins a pair of neurons by several synapses of one delay",
+                        p.at,
+                        "add their weights, or give them projections of their own",
+                    )
+        arrives = late.get(p.pre, 0) + p.minimum_delay
+        if arrives < late[p.post]:
+            found.add(
+                "E1201",
+                f"'{p.name}' reaches '{p.post}' in step {arrives}, while it rests until step "
+                f"{late[p.post]}",
+                p.at,
+                "lags that the pass 'retime' sets never do that",
+            )
+
+
+def description(graph: Graph, arrays: Arrays) -> dict[str, Any]:
+    """What ``network.json`` has; ``arrays`` is filled with what ``network.npz`` has."""
+    populations = []
+    for number, population in enumerate(graph.populations):
+        neuron = population.neuron
+        assert isinstance(neuron, LoihiLIF)
+        for parameter in _PARAMETERS:
+            value = getattr(neuron, parameter)
+            arrays[f"populations/{number}/{parameter}"] = value.ravel() if value.ndim else value
+        populations.append(
+            {"name": population.name, "size": population.size, "lag": population.lag}
+        )
+    parts = [part for p in graph.projections for part in _single(p)]
+    links = [_connection(p, f"connections/{number}/", arrays) for number, p in enumerate(parts)]
+    return {
+        "format": 1,
+        "name": graph.name,
+        "dt": graph.dt,
+        "inputs": [{"name": i.name, "size": i.size} for i in graph.inputs],
+        "populations": populations,
+        "connections": links,
+        "outputs": list(dict.fromkeys(o.source for o in graph.outputs)),
+        "parts": _parts(graph),
+    }
+
+
+def _parts(graph: Graph) -> list[str]:
+    """A population of each connected part of the network: each runs by itself."""
+    whole: nx.Graph[str] = nx.Graph()
+    whole.add_nodes_from(node.name for node in graph.nodes)
+    whole.add_edges_from((p.pre, p.post) for p in graph.projections)
+    order = {p.name: k for k, p in enumerate(graph.populations)}
+    parts = [[n for n in part if n in order] for part in nx.connected_components(whole)]
+    return sorted((min(p, key=order.__getitem__) for p in parts if p), key=order.__getitem__)
+
+
+def _single(projection: Projection) -> list[Projection]:
+    """The projection, or one for each delay where a pair of neurons has several synapses."""
+    for stage in stages(projection.connection):
+        if (
+            isinstance(stage, Sparse)
+            and stage.steps is not None
+            and _pairs(stage) < stage.post.size
+        ):
+            return list(by_delay(projection))
+    return [projection]
+
+
+def _pairs(stage: Sparse) -> int:
+    """How many different pairs of neurons its synapses join."""
+    pre, post = synapses(stage)
+    return int(np.unique(pre.astype(np.int64) * stage.post_size + post).size)
+
+
+def _connection(projection: Projection, own: str, arrays: Arrays) -> dict[str, Any]:
+    words = projection.words
+    assert words is not None
+    stage = next(s for s in stages(projection.connection) if not isinstance(s, Flatten))
+    late = projection.delay - 1  # a connection takes one step by itself
+    shape = [prod(projection.connection.out_shape), prod(projection.connection.in_shape)]
+    facts: dict[str, Any] = {
+        "name": projection.name,
+        "pre": projection.pre,
+        "post": projection.post,
+        "exponent": words.exponent,
+        "bits": words.bits,
+        "sign": str(words.sign),
+    }
+    if isinstance(stage, Dense):
+        arrays[own + "weight"] = stage.weight.astype(np.int16)
+        if late == 0:
+            return facts | {"kind": "dense"}
+        arrays[own + "delay"] = np.full(stage.weight.shape, late, np.int8)
+        return facts | {"kind": "delay_dense"}
+    if isinstance(stage, Conv1d | Conv2d) and late == 0 and words.exponent >= 0:
+        conv = _conv(stage)
+        if conv is not None:
+            arrays[own + "weight"], more = conv
+            return facts | {"kind": "conv"} | more
+    pre, place, weight, steps = _entries(stage)
+    delays = steps + late
+    if delays.any() and 2 * pre.size > prod(shape):
+        full, when = np.zeros(shape, np.int16), np.zeros(shape, np.int8)
+        full[place, pre], when[place, pre] = weight, delays
+        arrays[own + "weight"], arrays[own + "delay"] = full, when
+        return facts | {"kind": "delay_dense"}
+    arrays[own + "pre"], arrays[own + "post"] = pre, place
+    arrays[own + "weight"] = weight.astype(np.int16)
+    if not delays.any():
+        return facts | {"kind": "sparse", "shape": shape}
+    arrays[own + "delay"] = delays.astype(np.int8)
+    return facts | {"kind": "delay_sparse", "shape": shape}
+
+
+def _entries(stage: Connection) -> tuple[Array, Array, Array, Array]:
+    """Pre, post, weight and own steps of every synapse."""
+    if isinstance(stage, Sparse):
+        pre, post = synapses(stage)
+        steps = np.zeros(pre.size, np.int64) if stage.steps is None else stage.steps
+        return pre, post, stage.weight, steps.astype(np.int64)
+    matrix = to_sparse(stage)
+    pre = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+    return pre, matrix.indices.astype(np.int32), matrix.data, np.zeros(pre.size, np.int64)
+
+
+def _conv(stage: Conv1d | Conv2d) -> tuple[Array, dict[str, Any]] | None:
+    """Weights (C_out, W, H, C_in/groups) and the geometry; None where Lava's has no such one.
+
+    Lava convolves where we correlate: its kernel is ours turned around.
+    """
+    if isinstance(stage, Conv1d):
+        weight, (channels, width), height = stage.weight[:, :, None, :], stage.shape, 1
+        padding = ((0, 0), stage.padding)
+        stride, dilation = (1, stage.stride), (1, stage.dilation)
+    else:
+        weight, (channels, height, width) = stage.weight, stage.shape
+        padding, stride, dilation = stage.padding, stage.stride, stage.dilation
+    one_sided = any(before != after for before, after in padding)
+    largest = max(*weight.shape[2:], *stride, *dilation, *map(max, padding), stage.groups)
+    if one_sided or largest > _MAX_GEOMETRY:
+        return None
+    turned = weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
+    return np.ascontiguousarray(turned, np.int16), {
+        "input_shape": [width, height, channels],
+        "padding": [padding[1][0], padding[0][0]],
+        "stride": [stride[1], stride[0]],
+        "dilation": [dilation[1], dilation[0]],
+        "groups": stage.groups,
+    }
+
+
+def _readme(graph: Graph, facts: dict[str, Any]) -> str:
+    links = [f"| {_cell(c['name'])} | {_KINDS[c['kind']]} |" for c in facts["connections"]]
+    return _README.format(name=graph.name, links="\n".join(links), script=SCRIPT)
+
+
+def _cell(text: str) -> str:
+    """Text inside a table of Markdown."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+_KINDS: Final = {
+    "dense": "Dense",
+    "sparse": "Sparse",
+    "conv": "Conv",
+    "delay_dense": "DelayDense",
+    "delay_sparse": "DelaySparse",
+}
+_README: Final = """\
+# {name}, for Lava
+
+Made by spikec; needs lava-nc 0.10, which needs Python 3.10, and nothing of spikec.
+
+    pip install lava-nc==0.10.0
+    python {script} --stimulus stimulus.npz --out recording.npz
+
+`network.py` builds the network of `network.json` and `network.npz` out of Lava's processes, runs
+every sample from rest in Loihi's fixed point (`Loihi2SimCfg`), and records the spikes of the
+outputs. `--populations '["name"]'` names others, `--states` records u and v too, `--hardware`
+takes `Loihi2HwCfg`, for which Intel's extension of Lava and a Loihi 2 system are needed.
+
+A stimulus is an .npz of event lists: `NAME.sample`, `NAME.step`, `NAME.index`, `NAME.value` for
+each input, and the numbers `samples` and `steps`. An input with values above 1 sends them as graded
+spikes, which Loihi 2 has and Loihi has not.
+
+| projection | Lava process |
+|---|---|
+{links}
+"""

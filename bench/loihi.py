@@ -1,0 +1,148 @@
+"""Steps per second of a network in Loihi's arithmetic: our integer rung beside Lava's simulation.
+
+n inputs and n neurons, n of 100, 1,000 and 10,000; each input and each neuron has 50 synapses onto
+random neurons, and about one neuron in fifty spikes in a step, as the inputs do. The same spikes
+come out of both, or no figure is printed. Seconds are of the wall: Lava uses a process for each
+population and projection, we one thread. Both are the difference of a long and a short run, so that
+starting, building and compiling are in neither; Lava's recorders are, as without one there would be
+nothing to compare.
+
+Lava is run by the Python that SPIKEC_LAVA_PYTHON names, or the one `make lava` made; without either
+the peer is left out.
+
+    python bench/loihi.py [--json] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
+
+from spikec.backends.loihi.execute import supervised
+from spikec.backends.loihi.program import RECORDING, STIMULUS, files
+from spikec.backends.loihi.pythons import python_of
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
+from spikec.ir.connections import Sparse
+from spikec.ir.events import Events, Stimulus
+from spikec.ir.graph import Graph, Input, Output, Population, Projection
+from spikec.ir.loihi import LoihiWeights, Sign
+from spikec.ir.neurons import LoihiLIF
+
+SEED = 17
+FAN_OUT, SHARE = 50, 0.02
+SIZES, GOAL = (100, 1000, 10_000), 50.0  # the goal is for 1,000 neurons
+SHORT, LONG = 100, 1100
+
+
+def network(size: int) -> Graph:
+    rng = np.random.default_rng(SEED)
+    words = LoihiWeights(8, Sign.MIXED, 0)
+
+    def connection(low: int, high: int) -> Sparse:
+        post = np.concatenate([rng.choice(size, FAN_OUT, replace=False) for _ in range(size)])
+        weight = words.cut(rng.integers(low, high, size * FAN_OUT))
+        indptr = np.arange(0, size * FAN_OUT + 1, FAN_OUT)
+        return Sparse(size, size, indptr, post.astype(np.int32), weight)
+
+    cell = LoihiLIF(np.array(1000), np.array(200), np.array(3500))
+    links = (
+        Projection("in-cells", "in", "cells", connection(-20, 120), 1, words=words),
+        Projection("cells-cells", "cells", "cells", connection(-120, 100), 1, words=words),
+    )
+    population = Population("cells", (size,), cell)
+    inputs = (Input("in", (size,)),)
+    return Graph("bench", 1e-3, inputs, (population,), links, (Output("out", "cells"),))
+
+
+def stimulus(size: int, steps: int) -> Stimulus:
+    dense = np.random.default_rng(SEED).random((1, LONG, size)) < SHARE
+    return Stimulus({"in": Events.from_dense(dense[:, :steps])})
+
+
+def run_ours(graph: Graph, steps: int) -> tuple[float, Events]:
+    """Seconds of a run, the best of three, and its spikes."""
+    executor, given = Executor(graph), stimulus(graph.inputs[0].size, steps)
+    executor.run(stimulus(graph.inputs[0].size, 5))  # compiles the kernels
+    best = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        recording = executor.run(given)
+        best = min(best, time.perf_counter() - start)
+    return best, recording.spikes["cells"]
+
+
+def run_lava(python: Path, graph: Graph, steps: int) -> tuple[float, Events]:
+    """Seconds of a run, start and all, and its spikes."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name, content in files(graph).items():
+            (place / name).write_bytes(content)
+        given = LabelledStimulus(stimulus(graph.inputs[0].size, steps))
+        (place / STIMULUS).write_bytes(stimulus_bytes(given))
+        start = time.perf_counter()
+        supervised([str(python), "-W", "ignore", "network.py"], place)
+        seconds = time.perf_counter() - start
+        return seconds, load_recording(place / RECORDING).spikes["cells"]
+
+
+def result(size: int, python: Path | None) -> dict[str, Any]:
+    graph = network(size)
+    (short, _), (long, spikes) = (run_ours(graph, steps) for steps in (SHORT, LONG))
+    ours = (LONG - SHORT) / max(long - short, 1e-9)
+    peer = ratio = None
+    how = f"{spikes.value.size / LONG / size:.1%} of the neurons spike in a step"
+    if python is not None:
+        (slow, _), (slower, theirs) = (run_lava(python, graph, steps) for steps in (SHORT, LONG))
+        if theirs != spikes:
+            raise SystemExit(f"{size} neurons: Lava's spikes are not ours")
+        peer = (LONG - SHORT) / (slower - slow)
+        ratio = ours / peer
+        how += f"; {spikes.value.size} spikes, equal"
+    goal = GOAL if size == 1000 else None
+    return {
+        "name": f"{size:,} neurons, {FAN_OUT} synapses each: steps per second, times Lava's",
+        "ours": ours,
+        "unit": "1/s",
+        "goal": None if goal is None or peer is None else goal * peer,
+        "meets": None if goal is None or ratio is None else ratio >= goal,
+        "peer": "lava-nc 0.10, Loihi2SimCfg" if python is not None else None,
+        "peer_value": peer,
+        "ratio": ratio,
+        "how": how if python is not None else f"{how}; make lava for the peer",
+    }
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    python = python_of()
+    results = [result(size, python) for size in (SIZES[:1] if quick else SIZES)]
+    return measured(results, ("numpy", "numba"), SEED)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="100 neurons only")
+    options = parser.parse_args()
+    found = measure(options.quick)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for row in found["results"]:
+        beside = f", Lava {row['peer_value']:,.0f}: {row['ratio']:.0f} times" if row["peer"] else ""
+        print(f"{row['name']}: {row['ours']:,.0f}{beside} ({row['how']})")
+
+
+if __name__ == "__main__":
+    main()

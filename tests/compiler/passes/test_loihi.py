@@ -1,0 +1,376 @@
+"""From real networks to Loihi's numbers: every derivation, every refusal, and the rates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikec.boards.board import Target
+from spikec.compiler.backend import find_target
+from spikec.compiler.compare import compare
+from spikec.compiler.compile import compile_graph, pipeline
+from spikec.compiler.integer.executor import Executor
+from spikec.compiler.ladder import run_rung
+from spikec.compiler.passes.base import run_pipeline
+from spikec.compiler.passes.loihi import LoihiNumbers, loihi_errors, rounded, scaled_stage
+from spikec.compiler.passes.quantise import Quantise
+from spikec.ir.connections import Chain, Connection, Conv2d, Dense, OneToOne, Sparse, SumPool2d
+from spikec.ir.diagnostics import Diagnostics, SpikecError
+from spikec.ir.events import Events, Stimulus
+from spikec.ir.graph import Graph, Input, Output, Population, Projection
+from spikec.ir.homeostasis import AdaptiveThreshold
+from spikec.ir.loihi import LoihiWeights, Sign
+from spikec.ir.neurons import IF, LI, LIF, CubaLIF, LoihiLIF, Neuron, Threshold
+from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
+from spikec.ir.semantics import Comparison, Current, Decay, Gain, Reset, Semantics
+from spikec.ir.verify import verify
+
+from ...backends.loihi.networks import case
+
+DT = 1e-3
+ZERO = Semantics(reset=Reset.ZERO)
+LAVA = Target.loihi("lava", "")
+
+
+def real(value: Any) -> Any:
+    return np.asarray(value, np.float64)
+
+
+def lif(tau: Any = 0.02, threshold: Any = 1.0, leak: Any = 0.0, reset: Any = None) -> LIF:
+    r = real(np.asarray(tau) / DT)  # a gain of one
+    return LIF(real(tau), r, real(leak), real(threshold), None if reset is None else real(reset))
+
+
+def cuba(a: float = 0.8, b: float = 0.95, threshold: float = 1.0) -> CubaLIF:
+    """Keeps a and b of itself a step; an input is a jump of the current, which is added to v."""
+    syn, mem = DT / (1 - a), DT / (1 - b)
+    values = (syn, mem, mem / DT, 0.0, syn / DT, threshold)
+    return CubaLIF(*(real(v) for v in values))
+
+
+def net(
+    neuron: Neuron,
+    weight: Any = ((0.5, -0.25),),
+    rules: Semantics = ZERO,
+    connection: Connection | None = None,
+    **changes: Any,
+) -> Graph:
+    stage = Dense(real(weight)) if connection is None else connection
+    p = Population("p", stage.out_shape, neuron, rules)
+    values: dict[str, Any] = {"connection": stage, "delay": 1}
+    link = Projection("w", "in", "p", **(values | changes))
+    return Graph("g", DT, (Input("in", stage.in_shape),), (p,), (link,), (Output("o", "p"),))
+
+
+def chosen(graph: Graph, bits: int = 8, found: Diagnostics | None = None) -> Graph:
+    verify(graph)
+    result = LoihiNumbers(bits).run(graph, LAVA, Diagnostics() if found is None else found)
+    verify(result)
+    return result
+
+
+def cell(graph: Graph, name: str = "p") -> LoihiLIF:
+    neuron = graph.population(name).neuron
+    assert isinstance(neuron, LoihiLIF)
+    return neuron
+
+
+def said(graph: Graph, bits: int = 8) -> list[tuple[str, str]]:
+    with pytest.raises(SpikecError) as caught:
+        chosen(graph, bits)
+    return [(d.code, d.message) for d in caught.value.diagnostics]
+
+
+# -- what becomes of a number ------------------------------------------------------------------
+
+
+def test_decays() -> None:
+    """du counts one more than it says; an IF keeps all, a Threshold next to nothing."""
+    both = cell(chosen(net(cuba())))
+    assert (int(both.du), int(both.dv)) == (4095 - 3277, 205)  # 0.8 and 0.05 of 4096
+    plain = cell(chosen(net(lif())))
+    assert (int(plain.du), int(plain.dv)) == (4095, 205)
+    assert int(cell(chosen(net(IF(real(1.0), real(1.0))))).dv) == 0
+    assert int(cell(chosen(net(Threshold(real(0.4))))).dv) == 4095
+    each = cell(chosen(net(lif(tau=[0.02, 0.01]), ((0.5,), (0.25,)))))
+    assert each.dv.tolist() == [205, 410]
+
+
+@pytest.mark.parametrize("threshold", [0.01, 0.3, 1.0, 70.0])
+def test_thresholds_are_exact_and_weights_nearest(threshold: float) -> None:
+    rng = np.random.default_rng(2)
+    weight = rng.normal(0, 0.2 * threshold, (3, 40))
+    graph = net(lif(threshold=threshold), weight)
+    made = chosen(graph)
+    neuron, words = cell(made), made.projections[0].words
+    assert words is not None and words.sign is Sign.MIXED
+    assert neuron.scale * 64 * int(neuron.vth) == pytest.approx(threshold, rel=1e-12)
+    unit = neuron.scale * 64 * 2.0**words.exponent
+    (whole,) = (p.connection.weight for p in made.projections)  # type: ignore[attr-defined]
+    assert np.abs(whole * unit - weight).max() <= words.step / 2 * unit * (1 + 1e-9)
+    assert np.abs(whole).max() > 200  # the bits are used
+    (errors,) = loihi_errors(graph, made)
+    assert errors.weight_sqnr_db is not None and errors.weight_sqnr_db > 35
+    assert errors.threshold_error is not None and errors.threshold_error < 1e-12
+    assert errors.weights_clipped == 0 and errors.decay_error <= 0.5 / 4096
+
+
+def test_at_least_the_threshold_is_above_one_unit_less() -> None:
+    """v >= 1 with a weight of 0.25: four spikes make one, in the reals and on Loihi."""
+    spikes = Stimulus({"in": Events.from_dense(np.ones((1, 12, 1), int))})
+    for comparison, first in ((Comparison.GREATER_EQUAL, 4), (Comparison.GREATER, 5)):
+        rules = replace(ZERO, comparison=comparison)
+        graph = net(IF(real(1.0), real(1.0)), ((0.25,),), rules)
+        made = run_pipeline(pipeline(Quantise(), LAVA), graph, LAVA, Diagnostics())
+        assert int(Executor(made).run(spikes).spikes["p"].step[0]) == first
+
+
+def test_signs_and_exponents() -> None:
+    graph = net(lif(), ((0.5, 0.25),))
+    more = (
+        Projection("in-", "in", "p", Dense(real([[-0.5, -0.125]])), 1),
+        Projection("far", "in", "p", Dense(real([[8.0, -8.0]])), 1),
+        Projection("none", "in", "p", Dense(real([[0.0, 0.0]])), 1),
+    )
+    made = chosen(replace(graph, projections=(*graph.projections, *more)))
+    words = {p.name: p.words for p in made.projections}
+    assert all(w is not None for w in words.values())
+    signs = [w.sign for w in words.values() if w is not None]
+    assert signs == [Sign.EXCITATORY, Sign.INHIBITORY, Sign.MIXED, Sign.EXCITATORY]
+    exponents = {name: w.exponent for name, w in words.items() if w is not None}
+    assert exponents["far"] - exponents["w"] in (4, 5)  # 16 times as large, and a sign
+    assert exponents["none"] == 0
+    neuron = cell(made)
+    for p, before in zip(made.projections, (*graph.projections, *more), strict=True):
+        assert p.words is not None
+        unit = neuron.scale * 64 * 2.0**p.words.exponent
+        exact: Any = before.connection
+        whole: Any = p.connection
+        assert np.abs(whole.weight * unit - exact.weight).max() <= p.words.step * unit / 2 * 1.001
+
+
+def test_an_exponent_below_zero_where_many_small_weights_stand_beside_a_large_one() -> None:
+    small = np.random.default_rng(1).normal(0, 0.003, (1, 2000))
+    graph = net(lif(), small)
+    large = Projection("large", "in", "p", Dense(real(np.eye(1, 2000) * 64)), 1)
+    made = chosen(replace(graph, projections=(*graph.projections, large)))
+    exponents = [p.words.exponent for p in made.projections if p.words is not None]
+    assert exponents[0] < 0 < exponents[1]
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_bits_of_weights(bits: int) -> None:
+    weight = np.random.default_rng(bits).normal(0, 0.2, (4, 30))
+    words = chosen(net(lif(), weight), bits).projections[0].words
+    assert words is not None and words.bits == bits
+
+
+def test_rounded_is_to_the_nearest_there_is() -> None:
+    words = LoihiWeights(7, Sign.EXCITATORY)
+    assert rounded(real([-3, 0.9, 1.1, 252.9, 253.1, 999]), words).tolist() == [
+        *(0, 0, 2, 252, 254, 254)
+    ]
+
+
+def test_biases_and_origins() -> None:
+    """A reset elsewhere than at zero moves the origin; a bias has 13 bits and an exponent."""
+    rules = Semantics(reset=Reset.VALUE, v_init=-0.5)
+    graph = net(lif(leak=0.25, reset=-0.5, threshold=0.5), ((0.5,), (0.25,)), rules)
+    graph = replace(graph, projections=(replace(graph.projections[0], bias=real([0.0, 0.125])),))
+    neuron = cell(chosen(graph))
+    assert neuron.scale * 64 * int(neuron.vth) == pytest.approx(1.0)
+    # In units of v: 0.05 of the 0.75 between the leak and the reset, and what the bias adds.
+    bias = (neuron.bias_mant << neuron.bias_exp) * neuron.scale
+    np.testing.assert_allclose(bias, [0.0375, 0.0375 + 0.125], rtol=2e-3)
+    assert int(np.abs(neuron.bias_mant).max()) <= 4095 and neuron.bias_exp.max() > 0
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("neuron", [cuba(), lif()], ids=["current", "plain"])
+def test_biases_that_a_neuron_of_loihi_does_not_have(neuron: Neuron, first: bool) -> None:
+    """Those of a current, and those absent from the first step, are neurons that always spike."""
+    rng = np.random.default_rng(8)
+    rules = replace(ZERO, recurrent_bias_first=first)
+    graph = net(neuron, rng.normal(0.05, 0.2, (30, 20)), rules, delay=0, bias=np.full(30, 0.02))
+    loop = Dense(rng.normal(0, 0.05, (30, 30)))
+    back = Projection("back", "p", "p", loop, 1, np.full(30, 0.03), recurrent=True)
+    graph = replace(graph, projections=(*graph.projections, back))
+    spikes = (rng.random((4, 100, 20)) < 0.1).astype(np.int64)
+    stimulus = Stimulus({"in": Events.from_dense(spikes)})
+    compilation = compile_graph(graph, *find_target("lava"), Quantise())
+    sources = {p.name: p.lag for p in compilation.quantised.populations if p.name != "p"}
+    late = {} if first else {"back.bias": 1}
+    always = {"w.bias": 0, "back.bias": 0} if isinstance(neuron, CubaLIF) else {}
+    assert sources == always | late
+    golden, integer = (
+        run_rung(compilation.artifact(), rung, stimulus).recording for rung in ("golden", "integer")
+    )
+    (found,) = compare(golden, integer, stimulus=stimulus).populations
+    assert golden.spikes["p"].value.sum() > 200
+    assert found.rate_error is not None and found.rate_error < 0.04
+
+
+def test_an_old_current_is_a_step_more_of_delay() -> None:
+    made = chosen(net(cuba(), rules=replace(ZERO, current=Current.OLD)))
+    assert made.projections[0].delay == 2
+
+
+def test_signs_apart_are_twice_as_fine() -> None:
+    rng = np.random.default_rng(4)
+    dense = net(lif(), rng.normal(0, 0.3, (20, 30)))
+    indptr = np.arange(0, 61, 2)
+    sparse = Sparse(30, 20, indptr, np.arange(60) % 20, rng.normal(0, 0.3, 60))
+    for graph in (dense, net(lif(), connection=sparse)):
+        target = find_target("lava")
+        both = compile_graph(graph, *target, Quantise(), {"split_signs": True})
+        one = compile_graph(graph, *target, Quantise())
+        assert [p.name for p in both.quantised.projections] == ["w.excitatory", "w.inhibitory"]
+        signs = [p.words.sign for p in both.quantised.projections if p.words is not None]
+        assert signs == [Sign.EXCITATORY, Sign.INHIBITORY]
+        fine, coarse = (c.errors[0].weight_sqnr_db or 0.0 for c in (both, one))
+        assert 4.0 < fine - coarse < 9.0
+    with pytest.raises(SpikecError, match="'null' is no target in Loihi's arithmetic"):
+        compile_graph(dense, *find_target("null"), Quantise(), {"split_signs": True})
+
+
+def test_pools_are_unrolled_and_kernels_are_not() -> None:
+    kernel = Conv2d(real(np.linspace(-1, 1, 18).reshape(2, 1, 3, 3)), (1, 5, 5))
+    made = chosen(net(lif(), connection=kernel))
+    assert isinstance(made.projections[0].connection, Conv2d)
+    pooled = Chain((SumPool2d((1, 4, 4), (2, 2), (2, 2)), Dense(real([[0.5, 0.25, 0.5, 1.0]]))))
+    sparse = chosen(net(lif(), connection=pooled)).projections[0].connection
+    assert isinstance(sparse, Sparse) and sparse.weight.size == 16
+    assert isinstance(scaled_stage(OneToOne(real(2.0), (3,)), real([1.0, 2.0, 3.0])), OneToOne)
+    unlike = scaled_stage(kernel, real(np.arange(18.0).reshape(2, 3, 3)))
+    assert isinstance(unlike, Sparse)
+
+
+def test_what_is_on_loihi_passes_through() -> None:
+    made = chosen(net(lif()))
+    again = run_pipeline(pipeline(Quantise(), LAVA), made, LAVA, Diagnostics())
+    assert again == made
+    assert loihi_errors(made, again) == []
+
+
+def test_random_networks_of_loihi_come_out_as_they_went_in() -> None:
+    """Delays of synapses apart, and one weight for all pairs of a one-to-one connection."""
+    for seed in range(12):
+        one = case(seed)
+        names = tuple(o.source for o in one.graph.outputs)
+        before = Executor(one.graph).run(one.stimulus, populations=names)
+        compilation = compile_graph(one.graph, *find_target("lava"), Quantise())
+        after = Executor(compilation.quantised).run(one.stimulus, populations=names)
+        assert after.spikes == before.spikes
+    graph = chosen(net(lif(), connection=OneToOne(real(0.5), (3,))))
+    again = run_pipeline(pipeline(Quantise(), LAVA), graph, LAVA, Diagnostics())
+    given = Stimulus({"in": Events.from_dense(np.ones((1, 9, 3), int))})
+    assert Executor(again).run(given).spikes == Executor(graph).run(given).spikes
+
+
+# -- what is refused, and what is only said ----------------------------------------------------
+
+
+REFUSED: list[tuple[Graph, str]] = [
+    (net(LI(real(0.02), real(1.0), real(0.0))), "is LI; Loihi has a LIF"),
+    (net(lif(), rules=Semantics(reset=Reset.SUBTRACT)), "takes its threshold off at a spike"),
+    (net(lif(), rules=Semantics(reset=Reset.TWO_PHASE)), "takes its threshold off at a spike"),
+    (net(lif(), rules=replace(ZERO, max_spikes=None)), "has max_spikes None; Loihi's LIF has 1"),
+    (net(lif(), rules=replace(ZERO, v_min=-1.0)), "has v_min -1.0; Loihi's LIF has None"),
+    (net(lif(), rules=replace(ZERO, refractory=2)), "has refractory 2; Loihi's LIF has 0"),
+    (net(lif(), rules=replace(ZERO, registered=True)), "has registered True; Loihi's LIF has"),
+    (net(lif(), rules=replace(ZERO, v_init=0.5)), "starts at another value than it is reset to"),
+    (net(cuba(), bias=real([0.1])), "nothing can arrive there before"),
+    (
+        net(lif(), ((3.0,),), plasticity=Plasticity(TraceSTDP(Trace(1), Trace(1)), 0, 7)),
+        "learns or tires",
+    ),
+]
+
+
+@pytest.mark.parametrize(("graph", "message"), REFUSED, ids=[m[:30] for _, m in REFUSED])
+def test_what_loihi_does_not_have(graph: Graph, message: str) -> None:
+    ((code, found),) = said(graph)
+    assert code == "E0301" and message in found
+
+
+def test_adaptive_thresholds_are_refused() -> None:
+    graph = net(lif())
+    adaptive = AdaptiveThreshold(real(0.1), real(0.1))
+    graph = replace(graph, populations=(replace(graph.populations[0], adaptive=adaptive),))
+    assert said(graph)[0][1] == "'p' has thresholds that adapt; Loihi's LIF has not"
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (net(lif(threshold=-0.5)), "the threshold lies -0.5 above the reset"),
+        (net(lif(), ((500.0, 1e5),)), "its weights are too large beside its threshold"),
+        (net(lif(leak=1e4)), "units of v, at most 524160 fit"),
+        (net(cuba(), delay=64, rules=replace(ZERO, current=Current.OLD)), "'w' takes 65 steps"),
+        (net(lif(tau=4e-4)), "the membrane keeps -1.5 of itself a step"),
+    ],
+)
+def test_what_does_not_fit(graph: Graph, message: str) -> None:
+    found = said(graph)
+    assert {code for code, _ in found} == {"E0401"} and any(message in m for _, m in found)
+
+
+def test_options() -> None:
+    assert said(net(lif()), 9) == [("E0402", "weight_bits is 9; Loihi's weights have 2 to 8")]
+    graph = net(lif(), delay=0)
+    with pytest.raises(SpikecError, match="'lava' takes no --state-bits") as caught:
+        compile_graph(graph, *find_target("lava"), Quantise(state_bits=16))
+    assert caught.value.diagnostics[0].code == "E0707"
+
+
+def test_warnings() -> None:
+    found = Diagnostics()
+    weight = np.full((1, 20_000), 0.5)
+    chosen(net(cuba(), weight), found=found)
+    assert [d.code for d in found] == ["W0404"]
+    lost = Diagnostics()
+    chosen(net(lif(), ((1.0, *[1e-4] * 9),)), found=lost)
+    assert [(d.code, d.message) for d in lost] == [
+        ("W0403", "'p': 9 of 10 weights round to zero at 8 bits")
+    ]
+
+
+# -- what it comes to --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("comparison", [Comparison.GREATER, Comparison.GREATER_EQUAL])
+@pytest.mark.parametrize("kind", ["plain", "current", "exact"])
+def test_rates_of_random_networks(kind: str, comparison: Comparison) -> None:
+    """Two layers and a loop, retimed: rates within 5 % of float64's."""
+    rng = np.random.default_rng(5)
+    rules = replace(ZERO, comparison=comparison)
+    neuron: Neuron = lif() if kind == "plain" else cuba()
+    if kind == "exact":
+        rules = replace(rules, decay=Decay.EXPONENTIAL, gain=Gain.EXACT)
+    graph = Graph(
+        "deep",
+        DT,
+        (Input("in", (60,)),),
+        (Population("a", (50,), neuron, rules), Population("b", (20,), neuron, rules)),
+        (
+            Projection("in-a", "in", "a", Dense(rng.normal(0.03, 0.1, (50, 60)))),
+            Projection("a-a", "a", "a", Dense(rng.normal(0, 0.04, (50, 50))), 1, recurrent=True),
+            Projection("a-b", "a", "b", Dense(rng.normal(0.03, 0.1, (20, 50)))),
+        ),
+        (Output("o", "b"),),
+    )
+    spikes = (rng.random((6, 150, 60)) < 0.08).astype(np.int64)
+    stimulus = Stimulus({"in": Events.from_dense(spikes)})
+    compilation = compile_graph(graph, *find_target("lava"), Quantise())
+    artifact = compilation.artifact()
+    assert artifact.manifest["output_shift"] == {"o": 2}
+    golden, integer = (
+        run_rung(artifact, rung, stimulus, populations=["a", "b"]).recording
+        for rung in ("golden", "integer")
+    )
+    assert all(golden.spikes[name].value.sum() > 200 for name in "ab")
+    for population in compare(golden, integer, stimulus=stimulus).populations:
+        assert population.rate_error is not None and population.rate_error < 0.05
