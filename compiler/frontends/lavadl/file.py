@@ -11,13 +11,15 @@ import numpy.typing as npt
 
 from ....ir.connections import Shape
 from ....ir.diagnostics import Diagnostics, Location
-from ..hdf5 import MAX_ELEMENTS, MAX_NODES, Reader, Value
+from ..hdf5 import MAX_NODES, Reader, Value
 
 LAYERS = "layer"
 NEURON = "neuron"
 
 Ints = npt.NDArray[np.int64]
 
+MAX_NEURONS = 1 << 24  # of one layer: sixteen times as many as a Loihi 2 has
+MAX_UNROLLED = 1 << 26  # numbers that are made out of fewer in the file: lists of synapses, pools
 _EXACT = 1 << 53  # beyond it float64, which the trainer writes, has no unit
 # What the trainer leaves in a file and no equation takes.
 _IDLE = {"type", "inFeatures", "outFeatures", "inChannels", "outChannels"}
@@ -120,13 +122,11 @@ class Fields:
             return None
         return lengths
 
-    def fits(self, elements: int, what: str) -> bool:
+    def fits(self, elements: int, what: str, most: int = MAX_NEURONS) -> bool:
         """Whether so many can be held; E0113 where not."""
-        if elements <= MAX_ELEMENTS:
+        if elements <= most:
             return True
-        self.found.add(
-            "E0113", f"{what} has {elements:,} elements; at most {MAX_ELEMENTS:,}", self.at
-        )
+        self.found.add("E0113", f"{what}: {elements:,} elements; at most {most:,}", self.at)
         return False
 
     def unread(self, idle: set[str]) -> None:

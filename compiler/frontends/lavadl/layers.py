@@ -19,7 +19,7 @@ from ....ir.loihi import (
     LoihiWeights,
 )
 from ....ir.neurons import LoihiLIF
-from .file import Fields, FileLayer, Ints
+from .file import MAX_UNROLLED, Fields, FileLayer, Ints
 from .words import words
 
 NEURONS: Final = ("CUBA", "LOIHI")
@@ -179,7 +179,7 @@ def pool(layer: FileLayer, before: Shape | None) -> Weights | None:
     if kernel.shape[:2] != (1, 1):
         found.add("E0105", f"weight has shape {weight.shape}, expected one window", fields.at)
         return None
-    if not fields.fits(shape[0] * kernel.size, f"the windows of {shape[0]} channels"):
+    if not fields.fits(shape[0] * kernel.size, f"{shape[0]} windows", MAX_UNROLLED):
         return None
     stride, padding, dilation = window
     added = [shape[1 + k] % kernel.shape[2 + k] for k in (0, 1)]
@@ -293,7 +293,7 @@ def _convolution(layer: FileLayer, real: Conv2d) -> Weights | None:
             fields.at,
         )
         return None
-    if not fields.fits(prod(shape), f"{shape}"):
+    if not fields.fits(prod(shape), f"shape {shape}"):
         return None
     if declared is not None and declared != shape:
         found.add("E0105", f"shape is {declared}, but {shape} leaves the windows", fields.at)

@@ -19,7 +19,7 @@ from ....ir.semantics import Semantics
 from ....ir.verify import verify
 from ...connectivity import synapse_count, to_sparse
 from ..hdf5 import opened
-from .file import LAYERS, FileLayer, Ints, read_layers
+from .file import LAYERS, MAX_UNROLLED, FileLayer, Ints, read_layers
 from .layers import Weights, conv, delay, dense, neuron, pool
 
 DEFAULT_DT: Final = 1e-3  # a step of Loihi is as long as it takes; the trainer counts milliseconds
@@ -192,7 +192,7 @@ class _Assembly:
         """The connection behind the delays of the layer before it, and what all of it waits."""
         if self.held is None or self.held.ndim == 0:
             return connection, 0 if self.held is None else int(self.held)
-        if not layer.fields.fits(synapse_count(connection), "the list of delayed synapses"):
+        if not layer.fields.fits(synapse_count(connection), "delayed synapses", MAX_UNROLLED):
             return connection, 0
         matrix = to_sparse(connection)
         steps = np.repeat(self.held.ravel(), np.diff(matrix.indptr)).astype(np.int32)

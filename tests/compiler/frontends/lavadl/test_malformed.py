@@ -80,6 +80,34 @@ def test_any_byte_may_be_wrong(
         assert error.diagnostics
 
 
+ANYTHING = st.sampled_from(
+    [
+        *(np.nan, np.inf, -1, 0, 1, 3, 0.5, 1 << 62, 1e300, np.uint64(2**64 - 1), True, "text", ""),
+        *(h5py.Empty("f4"), np.zeros((0,)), np.zeros((2, 0, 2)), np.array([b"x", b"y"])),
+        *(np.ones(shape) for shape in ((1,), (2,), (5,), (1, 1), (2, 1, 2, 2), (3, 18), (1,) * 6)),
+        *([4096, 4096, 4096], [1 << 13, 1 << 11, 1], np.ones(3, complex), {"real": [1.0]}),
+    ]
+)
+
+
+@settings(max_examples=150)
+@forall(data=st.data(), value=ANYTHING)
+def test_any_field_may_hold_anything(
+    data: st.DataObject, value: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    layers = good()
+    layers[0] |= {"weight": 1, "bias": 2, "neuron": neuron()}
+    fields = layers[data.draw(st.integers(0, 2), "layer")]
+    if data.draw(st.booleans(), "of the neuron"):
+        fields = fields["neuron"]
+    fields[data.draw(st.sampled_from([*fields, "delay", "bias"]), "field")] = value
+    path = write(tmp_path_factory.mktemp("field") / "one.net", layers)
+    try:
+        read_lavadl(path)
+    except SpikecError as error:
+        assert all(d.where.file == str(path) for d in error.diagnostics)
+
+
 def test_groups_that_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "other.net"
     with h5py.File(path, "w") as file:
@@ -138,6 +166,7 @@ def test_fields_of_a_neuron_that_are_missing(name: str, tmp_path: Path) -> None:
         ({"shape": [1, 1, 1, 2]}, "E0105"),
         ({"shape": [[2]]}, "E0105"),
         ({"shape": [1 << 40]}, "E0113"),
+        ({"shape": [1 << 12, 1 << 13]}, "E0113"),
         ({"shape": [1 << 20, 1 << 20, 1 << 20]}, "E0113"),
         ({"bias": [1.0, np.inf]}, "E0106"),
         ({"bias": [1.0, 2.0, 3.0]}, "E0105"),
@@ -250,6 +279,18 @@ def test_huge_claims_allocate_nothing(tmp_path: Path) -> None:
         del file["layer/2/weight"]
         file["layer/2"].create_dataset("weight", (1 << 20, 1 << 20), "f4", chunks=(1, 1 << 20))
     assert [(d.code, d.where.node) for d in errors(path)] == [("E0113", "layer/2")]
+
+
+def test_what_is_unrolled_is_limited(tmp_path: Path) -> None:
+    """A few numbers in the file would be many in memory."""
+    side = 1 << 11
+    image = [given(2, side, side), conv(np.ones((2, 2, 1, 1)), (2, side, side), delay=[0, 1])]
+    assert said([*image, conv(np.ones((2, 2, 3, 3)), (2, side - 2, side - 2))], tmp_path) == [
+        ("E0113", "layer/2")
+    ]
+    many = given(1 << 22, 2, 2)
+    pool = conv(np.ones((1, 1, 1, 32)), (1 << 22, 2, 1), "pool", padding=[0, 16])
+    assert said([many, pool], tmp_path) == [("E0113", "layer/1")]
 
 
 def test_every_error_is_told_at_once(tmp_path: Path) -> None:
