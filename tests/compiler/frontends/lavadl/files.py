@@ -55,6 +55,28 @@ def given(*shape: int, **more: Any) -> Layer:
     return {"type": "input", "shape": list(shape), **more}
 
 
+def drawn(r: np.random.Generator) -> list[Layer]:
+    """A network of every kind of layer, for an input of (2, 5, 6)."""
+
+    def cell() -> Layer:
+        kind = str(r.choice(["CUBA", "LOIHI"]))
+        decays = {"iDecay": r.integers(1, 4097), "vDecay": r.integers(0, 4096)}
+        return neuron(type=kind, vThMant=r.integers(1, 60), **decays)
+
+    def bias(size: int) -> dict[str, Any]:
+        return {"bias": r.integers(-9, 20, size)} if r.random() < 0.5 else {}
+
+    def late(size: int) -> dict[str, Any]:
+        return {"delay": r.integers(0, 6, size)} if r.random() < 0.5 else {}
+
+    step = int(r.choice([1, 2, 6]))
+    kernel = r.integers(-9, 20, (3, 2, 2, 3)) * step
+    first = conv(kernel, (3, 4, 4), neuron=cell(), **bias(3), **late(3))
+    pool = conv([[[[step * 9, step * 9]]]], (3, 4, 2), "pool", stride=[1, 2], neuron=cell())
+    last = dense(r.integers(-9, 20, (4, 24)) * step, neuron=cell(), **bias(4))
+    return [given(2, 5, 6), first, {**pool, **late(3)}, last]
+
+
 def write(path: Path, layers: Sequence[Layer] | Mapping[str, Layer]) -> Path:
     """The file; layers are numbered from 0 unless they come with their names."""
     named = layers if isinstance(layers, Mapping) else {str(k): x for k, x in enumerate(layers)}

@@ -20,7 +20,7 @@ from spikec.ir.graph import Graph
 from spikec.ir.loihi import LoihiWeights, Sign
 from spikec.ir.text import parse, text
 
-from .files import Ints, Layer, conv, dense, given, neuron, outputs, write
+from .files import Ints, Layer, conv, dense, drawn, given, neuron, outputs, write
 
 STEPS = 24
 
@@ -151,23 +151,7 @@ def test_the_input_neuron(weight: int | None, bias: int | None, tmp_path: Path) 
 def test_random_networks(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     r = np.random.default_rng(seed)
 
-    def cell() -> Layer:
-        kind = str(r.choice(["CUBA", "LOIHI"]))
-        decays = {"iDecay": r.integers(1, 4097), "vDecay": r.integers(0, 4096)}
-        return neuron(type=kind, vThMant=r.integers(1, 60), **decays)
-
-    def bias(size: int) -> dict[str, Any]:
-        return {"bias": r.integers(-9, 20, size)} if r.random() < 0.5 else {}
-
-    def late(size: int) -> dict[str, Any]:
-        return {"delay": r.integers(0, 6, size)} if r.random() < 0.5 else {}
-
-    step = int(r.choice([1, 2, 6]))
-    kernel = r.integers(-9, 20, (3, 2, 2, 3)) * step
-    first = conv(kernel, (3, 4, 4), neuron=cell(), **bias(3), **late(3))
-    pool = conv([[[[step * 9, step * 9]]]], (3, 4, 2), "pool", stride=[1, 2], neuron=cell())
-    last = dense(r.integers(-9, 20, (4, 24)) * step, neuron=cell(), **bias(4))
-    layers = [given(2, 5, 6), first, {**pool, **late(3)}, last]
+    layers = drawn(r)
     graph, _ = read_lavadl(write(tmp_path_factory.mktemp("net") / "random.net", layers))
     x = r.integers(0, 3, (STEPS, 2, 5, 6))
     for a, b in zip(spikes(graph, x), outputs(layers, x), strict=True):
