@@ -24,13 +24,15 @@ CODES: dict[str, Code] = {
     # -- E01: reading a model -----------------------------------------------------------------
     "E0101": Code(
         "the file cannot be read as HDF5",
-        "A NIR file is an HDF5 file. This one is missing, truncated (an interrupted download or "
-        "copy), or of another kind. Copy it again, and compare its size with the original.",
+        "A NIR or Lava-DL file is an HDF5 file. This one is missing, truncated (an interrupted "
+        "download or copy), or of another kind. Copy it again, and compare its size with the "
+        "original.",
     ),
     "E0102": Code(
-        "the file is HDF5 but not NIR",
-        "A NIR file has a group 'node' of type NIRGraph with 'nodes' and 'edges'. Something of "
-        "that is missing, so there is no network to read.",
+        "the file is HDF5 but holds no network",
+        "A NIR file has a group 'node' of type NIRGraph with 'nodes' and 'edges', a Lava-DL file a "
+        "group 'layer' with groups named 0, 1, 2 and so on. Something of that is missing, so there "
+        "is no network to read.",
     ),
     "E0103": Code(
         "unknown node type",
@@ -185,6 +187,22 @@ CODES: dict[str, Code] = {
         "a field was ignored",
         "The node has a field that its type does not define. NIR readers may refuse it; here it "
         "has no effect.",
+    ),
+    "E0136": Code(
+        "a layer or neuron of Lava-DL that is not read",
+        "What the message names has no counterpart among Loihi's LIF neurons with one stage of "
+        "weights between two of them. docs/lavadl.md lists what is read.",
+    ),
+    "N0137": Code(
+        "what the input of a Lava-DL network takes",
+        "Its first layer turns numbers into spikes, by weight * x + bias in every step. A stimulus "
+        "holds counts, so that it has weight * x + |weight|, rounded, in every step, for x from -1 "
+        "to 1, and the bias in the graph is less by |weight|.",
+    ),
+    "W0138": Code(
+        "weights of the file are cut",
+        "Loihi's weights have 8 bits, one a sign where a layer has both. Odd weights beyond "
+        "127 lose their last bit then, toward minus infinity, as on the chip.",
     ),
     # -- E02: the graph ---------------------------------------------------------------------
     "E0201": Code(

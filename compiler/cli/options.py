@@ -131,12 +131,12 @@ def read_model(
     time_unit: str,
     overrides: tuple[str, ...],
 ) -> tuple[Graph, tuple[Diagnostic, ...]]:
-    """Read a NIR file or a graph text."""
-    from ..frontends.nir import read_nir
+    """Read a NIR file, a Lava-DL file or a graph text."""
+    from ..frontends import read_network
 
     if not path.exists() or path.is_dir():
         what = "is a folder" if path.is_dir() else "does not exist"
-        hint = "name a NIR file (.nir) or a graph text (.spk)"
+        hint = "name a NIR file (.nir), a Lava-DL file (.net) or a graph text (.spk)"
         raise fail("E0116", f"the model {what}", Location(str(path)), hint)
     try:
         with path.open("rb") as stream:
@@ -152,7 +152,7 @@ def read_model(
             return parse(path.read_text(encoding="utf-8"), str(path)), ()
     except (OSError, UnicodeDecodeError) as error:
         raise fail("E0116", f"the model cannot be read: {error}", Location(str(path))) from None
-    return read_nir(
+    return read_network(
         path,
         dialect=dialect,
         dt=dt,

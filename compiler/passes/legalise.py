@@ -236,6 +236,11 @@ def _one_circuit(graph: Graph, target: Target, found: Diagnostics) -> None:
 
 def _legal(projection: Projection) -> Iterator[Projection]:
     parts = stages(projection.connection)
+    if projection.words is not None:
+        # Final numbers, of one stage, which no factor may turn into real ones.
+        kept = tuple(s for s in parts if not isinstance(s, Flatten))
+        yield replace(projection, connection=chain(kept, projection.connection.in_shape))
+        return
     if not any(isinstance(s, Delay) for s in parts):
         yield replace(projection, connection=_one_weighted(projection.connection))
         return

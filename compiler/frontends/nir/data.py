@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ....ir.diagnostics import Diagnostics, Location, fail
 from ....ir.events import Events, Stimulus
 from ....ir.records import Record
-from .container import MAX_DEPTH, MAX_ELEMENTS, Reader, opened
+from ..hdf5 import MAX_DEPTH, MAX_ELEMENTS, Reader, opened
 
 _SLACK = 1e-6  # of a step: times that a division by dt puts just below a step belong to it
 

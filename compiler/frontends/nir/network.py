@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ....ir.diagnostics import Diagnostics, Location
-from .container import MAX_DEPTH, MAX_NODES, Reader, Value
+from ..hdf5 import MAX_DEPTH, MAX_NODES, Reader, Value
 
 NESTED = "NIRGraph"
 PORTS = ("Input", "Output")

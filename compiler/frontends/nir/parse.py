@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ....ir.connections import Shape
 from ....ir.diagnostics import Diagnostics, Location
-from .container import Value
+from ..hdf5 import Value
 from .network import FileNode
 from .nodes import (
     NEURONS,

@@ -14,7 +14,7 @@ from ....ir.graph import Graph, Input, Output, Population
 from ....ir.neurons import IF, Integrator, Relay
 from ....ir.semantics import IntegratorGain, Reset, Semantics
 from ....ir.verify import verify
-from .container import opened
+from ..hdf5 import opened
 from .network import FileNetwork, natural, read_network
 from .nodes import NEURONS, NeuronNode, Node, Port, Real
 from .parse import parsed

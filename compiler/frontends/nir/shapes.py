@@ -12,7 +12,7 @@ from math import prod
 
 from ....ir.connections import Shape
 from ....ir.diagnostics import Diagnostics
-from .container import MAX_ELEMENTS
+from ..hdf5 import MAX_ELEMENTS
 from .network import natural
 from .nodes import ElementNode, FlattenNode, NeuronNode, Node, Port, ShapeError
 

@@ -697,7 +697,8 @@ class TestOptionsOutOfRange:
 
     def test_no_model(self, spikec: Spikec, tmp_path: Path) -> None:
         said = spikec("show", tmp_path / "none.nir")
-        assert "name a NIR file (.nir) or a graph text (.spk)" in refused(said, "E0116")
+        hint = "name a NIR file (.nir), a Lava-DL file (.net) or a graph text (.spk)"
+        assert hint in refused(said, "E0116")
 
     def test_no_port(self, spikec: Spikec, built: Path) -> None:
         assert "or 'sim' for" in refused(spikec("deploy", built, "--port", ""), "E0707")

@@ -270,6 +270,25 @@ def test_random_networks_of_loihi_come_out_as_they_went_in() -> None:
     assert Executor(again).run(given).spikes == Executor(graph).run(given).spikes
 
 
+@pytest.mark.parametrize("weight", [np.array(3), np.array([1, 2])])
+def test_words_of_single_synapses_stay_whole(weight: np.ndarray) -> None:
+    """One weight for all is no factor to be taken out as a real number."""
+    neuron = LoihiLIF(du=np.array(4095), dv=np.array(0), vth=np.array(2))
+    words = LoihiWeights(sign=Sign.EXCITATORY)
+    graph = Graph(
+        "ready",
+        1e-3,
+        (Input("in", (2, 1)),),
+        (Population("p", (2,), neuron, Semantics(max_spikes=1), 1),),
+        (Projection("w", "in", "p", OneToOne(weight, (2, 1)), 1, words=words),),
+        (Output("out", "p"),),
+    )
+    made = run_pipeline(pipeline(Quantise(), LAVA), graph, LAVA, Diagnostics())
+    stage = made.projections[0].connection
+    assert isinstance(stage, OneToOne) and stage.weight.dtype == np.int64
+    np.testing.assert_array_equal(stage.weight, weight)
+
+
 # -- what is refused, and what is only said ----------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ....ir.diagnostics import Location, SpikecError, fail
+from ...ir.diagnostics import Location, SpikecError, fail
 
 MAX_ELEMENTS = 1 << 28  # of one data set
 MAX_TOTAL = 1 << 29  # elements of all data sets of a file
@@ -185,7 +185,7 @@ def opened(path: str | PathLike[str]) -> Iterator[tuple[Any, Reader]]:
             hint = "copy or export the file again"
         else:
             message = f"not an HDF5 file: it begins with {head!r}"
-            hint = "a NIR file is what nir.write() makes; 'spikec show' takes no other kind"
+            hint = "NIR files, of nir.write(), and Lava-DL's, of export_hdf5(), are HDF5"
         raise fail("E0101", message, Location(file), hint) from None
     with root:
         yield root, Reader(file)
