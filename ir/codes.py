@@ -240,9 +240,10 @@ CODES: dict[str, Code] = {
     ),
     "E0209": Code(
         "a plasticity rule is out of range",
-        "Traces have 1 to 16 bits, amplitudes and offsets 16, shifts reach 31, seeds are not "
-        "zero, and w_min is not above w_max: what the integer rung and the hardware compute "
-        "without overflow. A target to which weights are scaled is one that they can reach. The "
+        "Traces of the rules that hardware has have 1 to 16 bits, amplitudes and offsets 16, shifts "
+        "reach 31, seeds are not zero, and w_min is not above w_max: what the integer rung and the "
+        "hardware compute without overflow. What comes from a rule in real numbers has traces of "
+        "36 bits, 28 where amplitudes depend on the weight, and shifts of 60. A target to which weights are scaled is one that they can reach. The "
         "message has the number and its range.",
     ),
     "E0210": Code(
@@ -402,9 +403,12 @@ CODES: dict[str, Code] = {
     ),
     "E0405": Code(
         "plastic weights have no exact integer form",
-        "An integer rule counts in units of the integer weight, so quantisation must not rescale "
-        "what it learns: into a population with a plastic projection one unit of weight stays one "
-        "unit, all neurons need the same input gain, and the rails must fit the weight bits.",
+        "A rule that counts in whole weights must not be rescaled: into a population with such a "
+        "plastic projection one unit of weight stays one unit, all neurons need the same input "
+        "gain, and the rails must fit the weight bits. A rule in real numbers becomes one in whole "
+        "numbers, with bits below the unit of a weight: its amplitudes must be at least half of "
+        "the finest unit and at most 16 bits of it, and its rails two numbers of units. "
+        "docs/plasticity.md has the limits.",
     ),
     # -- E05: time ---------------------------------------------------------------------------
     "E0501": Code(

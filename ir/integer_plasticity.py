@@ -20,7 +20,6 @@ from .numerics import Rounding
 from .plasticity import (
     FACTOR_BITS,
     MAX_AMPLITUDE,
-    MAX_WEIGHT,
     Coincidence,
     Dependence,
     Factor,
@@ -43,6 +42,7 @@ MAX_ELIGIBLE = (1 << 31) - 1
 MAX_MODULATION = (1 << 15) - 1
 MAX_SHOWN = (1 << 23) - 1
 MAX_FRACTION = 16
+MAX_LEVEL_BITS = 30  # levels times the distance of the rails, which has 31, and as much to add
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,12 @@ class IntegerPairSTDP(TwoTraces):
     With ``depression_by``, the name of a node, the amplitude at a pre spike in step t is
 
     .. math::
-        \mathrm{round}(\mathrm{amplitude}\; c_j\, 2^{-k})
+        \mathrm{round}(\mathrm{amplitude}\; \hat c_j\, 2^{-k}), \qquad
+        \hat c = \mathrm{sat}(\mathrm{round}(c\, 2^{-k'}))
 
     of what the node showed in step t - 1, 0 in the first of a sample, with k =
-    ``depression_shift``. It saturates at `MAX_RAISED`, or at `MAX_AMPLITUDE` where it depends on
-    the weight.
+    ``depression_shift`` and k' = ``shown_shift``. It saturates at `MAX_RAISED`, or at
+    `MAX_AMPLITUDE` where it depends on the weight, and c at `MAX_SHOWN`.
 
     A weight of ``bits`` bits is, once a change of it has not been zero, one of the :math:`n + 1 =
     2^\mathrm{bits}` levels between its rails: of level l and a change :math:`\Delta`
@@ -98,6 +99,7 @@ class IntegerPairSTDP(TwoTraces):
     bits_rounding: Rounding = omitted(Rounding.NEAREST_EVEN)
     depression_by: str | None = omitted(None)
     depression_shift: int = omitted(0)
+    shown_shift: int = omitted(0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -144,13 +146,14 @@ class IntegerPairSTDP(TwoTraces):
         if not 0 <= self.dendritic_delay_fraction <= 1:
             yield f"dendritic_delay_fraction is {self.dendritic_delay_fraction:g}, not 0 to 1"
         yield from _fraction(self.fraction)
-        if self.bits is not None and not 1 <= self.bits <= MAX_WEIGHT.bit_length():
-            yield f"a weight of {self.bits} bits; it has 1 to {MAX_WEIGHT.bit_length()}"
+        if self.bits is not None and not 1 <= self.bits <= MAX_LEVEL_BITS:
+            yield f"a weight of {self.bits} bits; it has 1 to {MAX_LEVEL_BITS}"
         if self.bits_rounding not in (Rounding.NEAREST_EVEN, Rounding.DOWN):
             yield f"its weights round {self.bits_rounding}; to the nearest even value, or down"
         if self.depression_by is not None and self.on_pre.offset:
             yield f"an offset of {self.on_pre.offset} beside an amplitude that a node scales"
         yield from _shift("depression_shift", self.depression_shift)
+        yield from _shift("shown_shift", self.shown_shift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +259,8 @@ class IntegerThreeFactorSTDP(IntegerPairSTDP):
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
         yield from super().problems()
+        if not self.modulator:
+            yield "it names no modulator"
         yield from _amplitude("eta", self.eta)
         for name in ("shift", "modulator_shift", "gate_shift", "product_shift"):
             yield from _shift(name, getattr(self, name))

@@ -680,6 +680,8 @@ class ThreeFactorSTDP(PairSTDP):
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
         yield from super().problems()
+        if not self.modulator:
+            yield "it names no modulator"
         for name in ("eta", "a_pre"):
             if not isfinite(getattr(self, name)):
                 yield f"{name} is {getattr(self, name)}; it must be finite"

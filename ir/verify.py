@@ -839,8 +839,13 @@ def _fractions(rule: IntegerPairSTDP | IntegerHebbian, low: float, high: float) 
             f"rails {low:g} to {high:g} with amplitudes that depend on the weight; they must be "
             f"within {MAX_SCALED / unit:g}"
         )
-    if rule.bits is not None and (high - low) * unit < 2.0**rule.bits - 1:
+    if rule.bits is None:
+        return
+    span = (high - low) * unit
+    if span < 2.0**rule.bits - 1:
         yield f"weights of {rule.bits} bits from {low:g} to {high:g}, {rule.fraction} bits below"
+    if span > MAX_WEIGHT:
+        yield f"weights of few bits from {low:g} to {high:g}; that may be {MAX_WEIGHT / unit:g}"
 
 
 def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -> Iterator[str]:
@@ -855,6 +860,7 @@ def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -
         unit = 2.0**rule.fraction
         if not abs(scaling.target) * unit * max(high, -low) * unit < MAX_PRODUCT:
             yield f"its weights are scaled to {scaling.target:g}; with them that is over 62 bits"
+        low, high = low - 0.5, high + 0.5  # what they were rounded from
     yield from scaling.problems(low, high, most)
 
 

@@ -28,13 +28,13 @@ from ...ir.connections import (
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection, tied_weight
-from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP
+from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP, IntegerThreeFactorSTDP
 from ...ir.neurons import IntegerNeuron, LoihiLIF, SpinnakerLIF
 from ...ir.plasticity import SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
 from .learning import LearningFiber, PlasticFiber
 from .loihi import LoihiFiber, LoihiState, by_delay, largest_delay, scaled
-from .pairs import HebbianFiber, PairFiber, Shown, TiedFiber
+from .pairs import HebbianFiber, PairFiber, Shown, ThreeFactorFiber, TiedFiber
 from .population import (
     PopulationState,
     Sink,
@@ -134,7 +134,10 @@ class Executor:
         raise fail("E0707", f"there is no projection '{projection}' with weights")
 
     def learned(self) -> Graph:
-        """The graph with the weights as they are now, plasticity included."""
+        """The graph with the weights as they are sent now, plasticity included.
+
+        What a weight has below its unit is not in it; tied weights are those of whole ones.
+        """
         learned = {p.name: self._learned(p) for p in self.graph.projections}
         for name in self._tied:
             learned[name] = _following(learned[name], learned)
@@ -438,7 +441,10 @@ def _plastic_fiber(
     if isinstance(rule, IntegerPairSTDP):
         axonal = sides(rule, projection.delay)[0] + registered(projection, graph)
         early = axonal > 0 or isinstance(graph.node(projection.pre), Input)
-        return PairFiber(projection, rule, axonal, early, core.wheel, core.population.lag, shown)
+        arguments = (axonal, early, core.wheel, core.population.lag, shown)
+        if isinstance(rule, IntegerThreeFactorSTDP):
+            return ThreeFactorFiber(projection, rule, *arguments)
+        return PairFiber(projection, rule, *arguments)
     if isinstance(rule, IntegerHebbian):
         return HebbianFiber(projection, rule, delay, core.wheel, core.population.lag, shown)
     hop = int(delay > 0 and isinstance(graph.node(projection.pre), Population))

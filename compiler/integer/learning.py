@@ -24,7 +24,6 @@ from ...ir.plasticity import (
 )
 from . import kernels
 from . import learning_kernels as learn
-from . import pair_kernels as pairs
 
 Ints = npt.NDArray[np.int64]
 
@@ -159,7 +158,7 @@ class Synapses:
         """Add the rows of the events to ``acc``; nothing learns."""
         if self.fraction:
             whole = (self.weight, *self.rows, self.fraction)
-            return int(pairs.push_whole(index, value, count, *whole, acc))
+            return int(learn.push_whole(index, value, count, *whole, acc))
         if self.rows[0] is None:
             rows = self.weight.reshape(self.pre_size, self.post_size)
             return int(kernels.push_dense(index, value, count, rows, acc))

@@ -49,6 +49,35 @@ def row_ends(i: Any, width: Any, indptr: Any) -> Any:
     return indptr[i], indptr[i + 1]
 
 
+@numba.njit(cache=True, inline="always")
+def whole(weight: Any, fraction: Any) -> Any:
+    """A weight rounded to its unit, a half up."""
+    return (weight + ((np.int64(1) << fraction) >> 1)) >> fraction
+
+
+@numba.njit(cache=True)
+def push_whole(
+    index: Any,
+    value: Any,
+    count: Any,
+    weight: Any,
+    indptr: Any,
+    post: Any,
+    width: Any,
+    fraction: Any,
+    acc: Any,
+) -> Any:
+    """Add the rows of the events, rounded to units; returns the number of synapses read."""
+    done = 0
+    for k in range(count):
+        begin, end = row_ends(index[k], width, indptr)
+        for s in range(begin, end):
+            j = s - begin if post is None else np.int64(post[s])
+            acc[j] += whole(np.int64(weight[s]), fraction) * value[k]
+        done += end - begin
+    return done
+
+
 @numba.njit(cache=True)
 def read_rows(
     index: Any,

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...ir.integer_plasticity import MAX_ELIGIBLE
 from .kernels import NEAREST_EVEN, round_shift
-from .learning_kernels import row_ends
+from .learning_kernels import row_ends, whole
 
 _ELIGIBLE = np.int64(MAX_ELIGIBLE)
 
@@ -31,12 +31,6 @@ def ratio(x: Any, y: Any) -> Any:
     floor = x // y
     left = 2 * (x - floor * y)
     return floor + (left > y or (left == y and floor & 1 != 0))
-
-
-@numba.njit(cache=True, inline="always")
-def whole(weight: Any, fraction: Any) -> Any:
-    """A weight rounded to its unit, a half up."""
-    return (weight + ((np.int64(1) << fraction) >> 1)) >> fraction
 
 
 @numba.njit(cache=True, inline="always")
@@ -291,29 +285,6 @@ def scale_columns(
             if enable is None or enable[s]:
                 w = np.int64(weight[s]) * abs(target)
                 weight[s] = clip(ratio(w, abs(total)), low, high)
-
-
-@numba.njit(cache=True)
-def push_whole(
-    index: Any,
-    value: Any,
-    count: Any,
-    weight: Any,
-    indptr: Any,
-    post: Any,
-    width: Any,
-    fraction: Any,
-    acc: Any,
-) -> Any:
-    """Add the rows of the events, rounded to units; returns the number of synapses read."""
-    done = 0
-    for k in range(count):
-        begin, end = row_ends(index[k], width, indptr)
-        for s in range(begin, end):
-            j = s - begin if post is None else np.int64(post[s])
-            acc[j] += whole(np.int64(weight[s]), fraction) * value[k]
-        done += end - begin
-    return done
 
 
 @numba.njit(cache=True)

@@ -69,6 +69,10 @@ class Shown:
         """The v of the step."""
         self._emitted[:] = v
 
+    def taken_before(self, shift: int, out: Ints) -> None:
+        """``before`` as rules take it, into ``out``."""
+        pairs.shown(self.before, shift, MAX_SHOWN, out)
+
     def taken(self, shift: int, size: int) -> Ints:
         """``value`` as rules take it, for ``size`` neurons: shifted, and within `MAX_SHOWN`."""
         out = np.zeros(size, np.int64)
@@ -166,12 +170,8 @@ class PairFiber(LearningFiber):
         self._bounds = (rule.depression_shift, self._row.limit)
         steps = 0 if rule.bits is None else (1 << rule.bits) - 1
         self._levels = (steps, rule.bits_rounding is Rounding.DOWN)
-        self._eligible = _NONE
-        self._modulator = self._gate = None
-        if isinstance(rule, IntegerThreeFactorSTDP):
-            self._eligible = np.zeros(s.weight.size, np.int64)
-            self._modulator = shown[rule.modulator]
-            self._gate = None if rule.gate is None else shown[rule.gate]
+        # What is changed instead of the weights, and what a pre spike adds to it.
+        self._eligible, self._bonus = _NONE, 0
         self._axonal, self._dendritic = axonal, sides(rule, projection.delay)[1]
         self.tail = self._axonal + self._dendritic
         # Spikes that are not at their synapse yet, by the step in which they are.
@@ -196,11 +196,6 @@ class PairFiber(LearningFiber):
         self._post.clear()
         for state in (*self.variables.values(), self._eligible):
             state[:] = 0
-
-    def begin(self, step: int) -> None:
-        """Before anything else in ``step``: what is remembered of pairs fades."""
-        if isinstance(self._rule, IntegerThreeFactorSTDP) and self.learning:
-            pairs.fade(self._eligible, self._rule.keep, FACTOR_BITS)
 
     def send(self, index: Any, value: Any, count: int, step: int) -> None:
         """Take the pre spikes of ``step``; E0703 for counts, of which a rule of pairs has none."""
@@ -231,19 +226,6 @@ class PairFiber(LearningFiber):
             for trace in (self._x, self._y, self._x2, self._y2):
                 if trace is not None:
                     trace.decay()
-
-    def change(self) -> None:
-        """Behind all that spikes do in a step: what was remembered is learned."""
-        rule, s = self._rule, self.synapses
-        if not isinstance(rule, IntegerThreeFactorSTDP) or self._modulator is None:
-            return
-        m = self._modulator.taken(rule.modulator_shift, s.post_size)
-        if self._gate is not None:
-            m *= self._gate.taken(rule.gate_shift, s.post_size)
-        pairs.shown(m, rule.product_shift, MAX_MODULATION, m)
-        if self.learning and m.any():
-            change = (self._eligible, m, rule.eta, rule.shift, s.low, s.high)
-            pairs.learn_eligible(s.weight, *s.rows, s.enable, *change)
 
     def close(self) -> None:
         """Behind the last step of a sample: scale all weights, where that is the occasion."""
@@ -298,14 +280,49 @@ class PairFiber(LearningFiber):
             self.operations += s.transmit(*events, page)
             return
         if self._depressed_by is not None:
-            self._times[:] = self._depressed_by.before
+            self._depressed_by.taken_before(rule.shown_shift, self._times)
         delta, amplitude, *more = self._row.change(self._x2, self._y.x)
         change = (delta, amplitude, self._times, self._bounds, *more)
-        bonus = rule.a_pre if isinstance(rule, IntegerThreeFactorSTDP) else 0
-        limits = ((s.low, s.high), self._levels, self._eligible, bonus, s.after, s.fraction)
+        limits = ((s.low, s.high), self._levels, self._eligible, self._bonus, s.after, s.fraction)
         synapses = (s.weight, *s.rows, s.enable)
         arguments: tuple[Any, ...] = (*events, *synapses, *change, *limits, page)
         self.operations += int(pairs.read_pairs(*arguments))
+
+
+class ThreeFactorFiber(PairFiber):
+    """A projection with `IntegerThreeFactorSTDP` made ready: pairs are remembered, not learned."""
+
+    def __init__(
+        self,
+        projection: Projection,
+        rule: IntegerThreeFactorSTDP,
+        axonal: int,
+        early: bool,
+        wheel: Any,
+        lag: int,
+        shown: Mapping[str, Shown],
+    ) -> None:
+        super().__init__(projection, rule, axonal, early, wheel, lag, shown)
+        self._third = rule
+        self._eligible = np.zeros(self.synapses.weight.size, np.int64)
+        self._bonus = rule.a_pre
+        self._modulator = shown[rule.modulator]
+        self._gate = None if rule.gate is None else shown[rule.gate]
+
+    def begin(self, step: int) -> None:
+        """Before anything else in ``step``: what is remembered fades."""
+        pairs.fade(self._eligible, self._third.keep, FACTOR_BITS)
+
+    def change(self) -> None:
+        """Behind all that spikes do in a step: what was remembered is learned."""
+        rule, s = self._third, self.synapses
+        m = self._modulator.taken(rule.modulator_shift, s.post_size)
+        if self._gate is not None:
+            m *= self._gate.taken(rule.gate_shift, s.post_size)
+        pairs.shown(m, rule.product_shift, MAX_MODULATION, m)
+        if self.learning and m.any():
+            change = (self._eligible, m, rule.eta, rule.shift, s.low, s.high)
+            pairs.learn_eligible(s.weight, *s.rows, s.enable, *change)
 
 
 class _Sender:

@@ -52,7 +52,6 @@ _WEIGHT_BITS: Final = 24
 # A pair changes a weight by so many of its finest units at least, if it has room for them: those
 # three time constants apart still change it.
 _FINE: Final = 64.0
-_FINER: Final = "let weights keep more bits below their unit, or run it on the golden rung"
 _GOLDEN: Final = "run it on the golden rung, which has it as it is"
 _RAILS: Final = "an amplitude beyond the rails is no better than their distance"
 
@@ -89,6 +88,10 @@ class Units:
     widest: int
     shows: Callable[[str], Values]
     fraction: int | None = None
+
+    def finer(self) -> str:
+        """What to do where the finest unit is too coarse."""
+        return _GOLDEN if self.fraction is None else f"use more --fraction-bits, or {_GOLDEN}"
 
     def finest(self, rule: PairSTDP | Hebbian) -> int:
         """The most bits below a unit."""
@@ -173,12 +176,13 @@ def _pairs(
     """``rule`` with changes in units of 1 / ``change``, of weights in those of 1 / ``fine``."""
     up, down = rule.dependences
     if rule.bits is not None:
-        span = (plasticity.w_max - plasticity.w_min) * fine
-        if round(span) < (1 << rule.bits) - 1:
+        ends = (round(rail * units.weight) for rail in (plasticity.w_max, plasticity.w_min))
+        span = (next(ends) - next(ends)) << fraction
+        if span < (1 << rule.bits) - 1:
             raise NoFormError(
-                f"weights of {rule.bits} bits between rails that are {span:.4g} units apart, "
+                f"weights of {rule.bits} bits between rails that are {span} units apart, "
                 f"{fraction} bits below a unit included",
-                _FINER,
+                units.finer(),
             )
     pre = _trace(rule, rule.tau_plus, up, units.dt)
     post = _trace(rule, rule.tau_minus, down, units.dt)
@@ -199,13 +203,14 @@ def _pairs(
         "bits_rounding": rule.rounding,
         "depression_by": rule.depression_by,
         "depression_shift": rows.shift,
+        "shown_shift": rows.shown_shift,
     }
     if not isinstance(rule, TripletSTDP):
         return IntegerPairSTDP(**fields)
     return IntegerTripletSTDP(
         **fields,
-        pre_earlier=_spikes_left(rule, rule.tau_x, units.dt),
-        post_earlier=_spikes_left(rule, rule.tau_y, units.dt),
+        pre_earlier=_trace(rule, rule.tau_x, Dependence.ADDITIVE, units.dt),
+        post_earlier=_trace(rule, rule.tau_y, Dependence.ADDITIVE, units.dt),
         on_pre_earlier=rows.earlier,
         on_post_earlier=columns.earlier,
     )
@@ -231,11 +236,6 @@ def _trace(rule: PairSTDP, tau: float, dependence: Dependence, dt: float) -> Tra
     return Trace(increment, Accumulation.ADD, TraceDecay.FACTOR, 0, bits, factor)
 
 
-def _spikes_left(rule: PairSTDP, tau: float, dt: float) -> Trace:
-    """The trace of a neuron's own earlier spikes, which no weight is multiplied with."""
-    return _trace(rule, tau, Dependence.ADDITIVE, dt)
-
-
 def _decay(tau: float, dt: float) -> int:
     one = 1 << FACTOR_BITS
     # A time constant of very many steps decays by the least that there is.
@@ -249,11 +249,14 @@ def _most_spikes(tau: float, dt: float, bits: int) -> float:
 
 @dataclass(frozen=True)
 class _Side:
-    """The updates of one side, and by how many bits a product with what a node shows is shifted."""
+    """The updates of one side; by how many bits a product with what a node shows is shifted, and
+    what it shows.
+    """
 
     update: Update
     earlier: Update
-    shift: int
+    shift: int = 0
+    shown_shift: int = 0
 
 
 def _side(
@@ -287,47 +290,48 @@ def _side(
     name = f"a_{side}" if abs(pair) >= abs(triplet) else f"a3_{side}"
     size = max(abs(pair), abs(triplet)) * unit * room
     if size == 0:
-        return _Side(Update(), Update(), 0)
+        return _Side(Update(), Update())
     by = rule.depression_by if side == "minus" else None
     shown = None if by is None else units.shows(by)
+    said = f"{name} is {size * units.weight / change:.3g} units of a weight"
     if size < 0.5 and (shown is None or shown.counted):
         raise NoFormError(
-            f"{name} is {size:.3g} units of a weight: a pair changes nothing, "
-            f"{0.5 / size:.3g} times too little",
-            _FINER,
+            f"{said}: a pair changes nothing, {0.5 / size:.3g} times too little", units.finer()
         )
     if rule.window is Window.RECTANGULAR and not scaled and shown is None:
         if not round(size) <= MAX_AMPLITUDE:
-            raise NoFormError(
-                f"{name} is {size:.3g} units of a weight, at most {MAX_AMPLITUDE} fit", _RAILS
-            )
-        return _Side(Update(_sign(sign * pair), round(size), 0, Response.WINDOW), Update(), 0)
-    pair, triplet = (a * unit / spike * (shown.unit if shown else 1.0) for a in (pair, triplet))
+            most = MAX_AMPLITUDE * units.weight / change
+            raise NoFormError(f"{said}, at most {most:.4g} fit", _RAILS)
+        return _Side(Update(_sign(sign * pair), round(size), 0, Response.WINDOW), Update())
+    shown_shift = _shown_shift(shown.most) if shown else 0
+    each = shown.unit * 2.0**shown_shift if shown else 1.0
+    pair, triplet = (a * unit / spike * each for a in (pair, triplet))
     sum_most = abs(pair) + abs(triplet) * left
     # What a node shows may be worth little each, and then there is much of it.
     timed = rule.window is Window.EXPONENTIAL or scaled
     most = MAX_PAIR_SHIFT * (2 if shown is not None and timed else 1)
-    shift = _shift(name, size, abs(pair) or sum_most, most=most)
+    shift = _shift(said, abs(pair) or sum_most, most=most)
     if left:
         bits = (limit + 1).bit_length() - 2
-        shift = min(shift, _shift(name, size, sum_most, bits, most))
+        shift = min(shift, _shift(said, sum_most, bits, most))
     # What comes of a node is shifted until the largest fits.
-    over = sum_most * 2.0**shift * (shown.most if shown else 1)
+    over = sum_most * 2.0**shift * (shown.most >> shown_shift if shown else 1)
     node_shift = max(0, ceil(log2(over / limit))) if shown else 0
     if not timed:
         node_shift = shift  # it has no other
     shift = min(shift, MAX_PAIR_SHIFT + node_shift)
     if shift - node_shift < 0:
-        raise NoFormError(f"{name} is too large for what '{by}' shows", _RAILS)
+        raise NoFormError(f"{said}, too many for what '{by}' shows", _RAILS)
     response = Response.WINDOW if rule.window is Window.RECTANGULAR else Response.LINEAR
     update = Update(_sign(sign * pair), round(abs(pair) * 2.0**shift), shift - node_shift, response)
     earlier = Update()
     if triplet:
-        tau_trace = _spikes_left(rule, tau, units.dt)
-        ratio = abs(triplet) * 2.0**shift / tau_trace.increment
-        own = _shift(name, size, ratio)
+        # No weight is multiplied with a neuron's own earlier spikes.
+        own_trace = _trace(rule, tau, Dependence.ADDITIVE, units.dt)
+        ratio = abs(triplet) * 2.0**shift / own_trace.increment
+        own = _shift(said, ratio)
         earlier = Update(_sign(sign * triplet), round(ratio * 2.0**own), own)
-    return _Side(update, earlier, node_shift)
+    return _Side(update, earlier, node_shift, shown_shift)
 
 
 def _sign(x: float) -> int:
@@ -335,8 +339,7 @@ def _sign(x: float) -> int:
 
 
 def _shift(
-    name: str,
-    size: float,
+    said: str,
     ratio: float,
     bits: int = _AMPLITUDE_BITS,
     most: int = MAX_PAIR_SHIFT,
@@ -346,10 +349,8 @@ def _shift(
         shift = max(0, min(most, bits - frexp(ratio)[1]))
         if round(ratio * 2.0**shift) <= max(MAX_AMPLITUDE, 1 << bits):
             return shift
-    bits_over = log2(size / MAX_AMPLITUDE) if isfinite(size) else size
-    raise NoFormError(
-        f"{name} is {size:.3g} units of a weight, {bits_over:.1f} bits too many", _RAILS
-    )
+    over = f", {log2(ratio / MAX_AMPLITUDE):.1f} bits too many" if isfinite(ratio) else ""
+    raise NoFormError(f"{said}{over}", _RAILS)
 
 
 def _three_factors(
@@ -357,7 +358,11 @@ def _three_factors(
 ) -> IntegerThreeFactorSTDP:
     fraction = units.finest(rule)
     fine = units.weight * 2.0**fraction
-    largest = max(*_sizes(rule, plasticity), abs(rule.a_pre))
+    up, down = _sizes(rule, plasticity)
+    if rule.depression_by is not None:
+        depression = units.shows(rule.depression_by)
+        down *= depression.most * depression.unit
+    largest = max(up, down, abs(rule.a_pre))
     shows = [units.shows(name) for name in (rule.modulator, rule.gate) if name is not None]
     if not largest:
         raise NoFormError("a_plus, a_minus and a_pre are zero: there is nothing to learn", _GOLDEN)
@@ -377,7 +382,7 @@ def _three_factors(
         raise NoFormError(
             f"eta times a pair is {one / 2.0**fraction:.3g} units of a weight: one spike of "
             f"'{rule.modulator}' changes nothing, {0.5 / one:.3g} times too little",
-            _FINER,
+            units.finer(),
         )
     ratio = rule.eta * fine / eligible * value * 2.0 ** (sum(shifts) + product)
     eta, own, coarser = _eta(ratio, fraction)
@@ -395,6 +400,7 @@ def _three_factors(
         fraction=fraction,
         depression_by=made.depression_by,
         depression_shift=made.depression_shift,
+        shown_shift=made.shown_shift,
         modulator=rule.modulator,
         eta=eta,
         shift=own,
@@ -416,7 +422,7 @@ def _hebbian(rule: Hebbian, units: Units, pre: str, post: str) -> IntegerHebbian
         raise NoFormError(
             f"eta is {abs(one) / 2.0**fraction:.3g} units of a weight: a spike of each changes "
             f"nothing, {0.5 / abs(one):.3g} times too little",
-            _FINER,
+            units.finer(),
         )
     eta, shift, coarser = _eta(one * 2.0 ** sum(shifts), fraction)
     ends = (rule.pre_factor, rule.post_factor)
@@ -438,5 +444,5 @@ def _eta(ratio: float, fraction: int) -> tuple[int, int, int]:
     if isfinite(ratio):
         coarser = min(fraction, max(0, ceil(log2(abs(ratio) / MAX_AMPLITUDE))))
     ratio /= 2.0**coarser
-    shift = _shift("eta", abs(ratio), abs(ratio))
+    shift = _shift("eta is too large", abs(ratio))
     return round(ratio * 2.0**shift), shift, coarser

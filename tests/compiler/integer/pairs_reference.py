@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from spikec.ir.integer_plasticity import (
     IntegerThreeFactorSTDP,
     IntegerTripletSTDP,
 )
-from spikec.ir.numerics import Rounding
+from spikec.ir.numerics import Format, Numerics, Rounding
 from spikec.ir.plasticity import (
     MAX_AMPLITUDE,
     Accumulation,
@@ -51,6 +51,19 @@ def sat(x: int, most: int) -> int:
 def shifted(x: int, bits: int) -> int:
     """x / 2^bits, to the nearest even."""
     return round(Fraction(x, 2**bits))
+
+
+def rounded(x: Fraction, rounding: Rounding) -> int:
+    """A number that is not negative, rounded."""
+    match rounding:
+        case Rounding.NEAREST_EVEN:
+            return round(x)
+        case Rounding.NEAREST_AWAY:
+            return floor(x + Fraction(1, 2))
+        case Rounding.UP:
+            return ceil(x)
+        case _:
+            return floor(x)
 
 
 def spiked(trace: Trace, x: int) -> int:
@@ -91,16 +104,23 @@ class Case:
     shown: Any
     registered: tuple[bool, bool] = (False, False)
     scaling: Scaling | None = None
+    kick: int = KICK
 
     @property
     def graph(self) -> Graph:
         pre, post = self.connection.in_shape, self.connection.out_shape
+        wide = self.kick != KICK
+        cell = (
+            cells(self.kick // 2, numerics=WIDE, v_min=np.asarray(WIDE.state.low))
+            if wide
+            else cells()
+        )
         plasticity = Plasticity(
             self.rule, self.low, self.high, self.enable, self.transmit, True, self.scaling
         )
         start = "relay" if self.relayed else "in"
-        relay = (Population("relay", pre, cells()),) if self.relayed else ()
-        kick = OneToOne(np.full(pre, KICK), pre)
+        relay = (Population("relay", pre, cell),) if self.relayed else ()
+        kick = OneToOne(np.full(pre, self.kick), pre)
         nodes = [(name, (shown.shape[2],)) for name, shown in zip(NODES, self.shown, strict=True)]
         return Graph(
             "pairs",
@@ -112,7 +132,7 @@ class Case:
             ),
             (
                 *relay,
-                Population("out", post, cells()),
+                Population("out", post, cell),
                 *(
                     Population(name, shape, cells(), Semantics(registered=late))
                     for (name, shape), late in zip(nodes, self.registered, strict=True)
@@ -121,7 +141,7 @@ class Case:
             (
                 *([Projection("drives", "in", "relay", kick)] if self.relayed else []),
                 Projection("w", start, "out", self.connection, self.delay, plasticity=plasticity),
-                Projection("teaches", "teacher", "out", OneToOne(np.full(post, KICK), post)),
+                Projection("teaches", "teacher", "out", OneToOne(np.full(post, self.kick), post)),
                 *(
                     Projection(
                         f"to {name}", f"{name} in", name, OneToOne(np.full(shape, KICK), shape)
@@ -141,6 +161,9 @@ class Case:
 
 
 NODES = ("first", "second")
+# Of neurons that weights of 32 bits do not move beside a teacher.
+WIDE = Numerics(Format(52), Format(56), 2, 60)
+WIDE_KICK = 1 << 48
 
 
 class Plain:
@@ -178,11 +201,13 @@ class Plain:
         size = update.sign * update.amplitude
         if isinstance(rule, IntegerTripletSTDP):
             more = rule.on_pre_earlier if rows else rule.on_post_earlier
-            size += more.sign * shifted(more.amplitude * own, more.shift)
+            raised = rounded(Fraction(more.amplitude * own, 2**more.shift), rule.rounding)
+            size += more.sign * raised
             size = sat(size, most)
         if rows and rule.depression_by is not None:
             assert scale is not None
-            size = sat(shifted(size * scale, rule.depression_shift), most)
+            shown = sat(shifted(scale, rule.shown_shift), MAX_SHOWN)
+            size = sat(shifted(size * shown, rule.depression_shift), most)
         return size
 
     def changed(self, update: Update, x: int, room: int, own: int, scale: int | None) -> int:
@@ -195,7 +220,7 @@ class Plain:
             product = (abs(size) * (x > 0)) << update.shift
         else:
             product = abs(size) * x
-        f = shifted(product, update.shift)
+        f = rounded(Fraction(product, 2**update.shift), self.rule.rounding)
         return update.offset + (f if size >= 0 else -f)
 
     def moved(self, w: int, change: int) -> int:

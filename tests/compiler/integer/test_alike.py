@@ -102,6 +102,11 @@ def three_factors(rng: Draw, delay: int) -> Rule:
     return pairs(rng, delay, ThreeFactorSTDP, gate=[None, node(rng)][rng.integers(2)], **more)
 
 
+def depressed_factors(rng: Draw, delay: int) -> Rule:
+    more: dict[str, Any] = {"eta": 0.4, "tau_e": 10e-3, "modulator": node(rng)}
+    return pairs(rng, delay, ThreeFactorSTDP, depression_by=node(rng), **more)
+
+
 def delta(rng: Draw, delay: int) -> Rule:
     return ThreeFactorSTDP.delta(node(rng), eta=2e-5, tau_e=8e-3)
 
@@ -122,6 +127,7 @@ KINDS: dict[str, Callable[[Draw, int], Rule]] = {
     "triplets": lambda rng, delay: pairs(rng, delay, TripletSTDP),
     "depressed": depressed,
     "three factors": three_factors,
+    "depressed factors": depressed_factors,
     "delta": delta,
     "few bits": few_bits,
     "hebbian": hebbian,
@@ -156,7 +162,8 @@ def learners(rng: Draw, kind: str) -> list[Projection]:
             scaling = Scaling(float(rng.uniform(0.2, 0.9)) * RAIL, occasion, norm)
         plasticity = Plasticity(
             KINDS[kind](rng, delay),
-            *(0.0, RAIL),
+            # Where a norm is next to nothing, rounding decides what is scaled up.
+            *(0.0 if scaling else float(rng.choice([0.0, -0.25])) * RAIL, RAIL),
             rng.random(shape) < 0.7 if scaling is None and rng.random() < 0.5 else None,
             list(Transmit)[rng.integers(2)],
             bool(rng.random() < 0.9),
@@ -260,6 +267,47 @@ def test_networks_learn_alike_on_both_rungs(kind: str) -> None:
     # Of 819 units between the rails: half a one where weights are shown, and what rounding leaves
     # where amplitudes depend on the weight, and two bits below a unit are all there is room for.
     assert max(alike(kind, seed) for seed in range(2)) < 6.0
+
+
+def test_a_membrane_of_many_bits_scales_what_it_should() -> None:
+    """Triplets that a readout of 40 bits depresses: the weight falls, by as much, on both rungs."""
+    steps, many = 1500, 200
+    rule = TripletSTDP(
+        *(0.0, 4.5e-12, 20e-3, 20e-3),
+        a3_plus=0.0,
+        a3_minus=1.4e-10,
+        tau_x=50e-3,
+        tau_y=50e-3,
+        depression_by="level",
+    )
+    cell = LIF(*(np.asarray(x) for x in (1e-3, 1.0, 0.0, 0.02)))
+    one = np.ones((1, 1))
+    graph = Graph(
+        "membrane",
+        1e-3,
+        (Input("in", (1,)), Input("teacher", (1,)), Input("many", (many,))),
+        (
+            Population("out", (1,), cell),
+            Population("level", (1,), LI(*(np.asarray(x) for x in (0.5, 500.0, 0.0)))),
+        ),
+        (
+            Projection(
+                "w", "in", "out", Dense(0.9e-3 * one), 1, plasticity=Plasticity(rule, 0, RAIL)
+            ),
+            Projection("teaches", "teacher", "out", OneToOne(np.full(1, KICK), (1,))),
+            Projection("raises", "many", "level", Dense(np.full((1, many), 1 / many))),
+        ),
+        (Output("o", "out"), Output("l", "level")),
+    )
+    always, seldom = np.zeros((2, 1, steps, 1), np.int64)
+    always[0, 5:], seldom[0, [60, 300, *range(500, 861, 60), *range(1000, 1401, 100)]] = 1, 1
+    lines = {"in": always, "teacher": seldom, "many": np.ones((1, steps, many), np.int64)}
+    stimulus = Stimulus({name: Events.from_dense(train) for name, train in lines.items()})
+    golden = run_golden(graph, stimulus, codegen="numpy").weights["w"][0, 0, 0]
+    options = Quantise(weight_bits=16, state_bits=40, decay_bits=22, input_max=1)
+    whole = Executor(quantise(graph, options, Diagnostics())).run(stimulus).weights["w"][0, 0, 0]
+    assert 0.1 * RAIL < golden < 0.8 * RAIL
+    assert whole * UNIT == pytest.approx(golden, abs=3 * UNIT)
 
 
 @pytest.mark.slow

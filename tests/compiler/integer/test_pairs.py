@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.homeostasis import Norm, Occasion, Scaling
 from spikec.ir.integer_plasticity import (
+    MAX_ELIGIBLE,
+    MAX_SCALED,
     IntegerPairSTDP,
     IntegerThreeFactorSTDP,
     IntegerTripletSTDP,
@@ -27,6 +31,7 @@ from spikec.ir.integer_plasticity import (
 from spikec.ir.neurons import LIF
 from spikec.ir.numerics import Rounding
 from spikec.ir.plasticity import (
+    MAX_AMPLITUDE,
     Accumulation,
     Coincidence,
     Dependence,
@@ -42,7 +47,7 @@ from spikec.ir.plasticity import (
 )
 from spikec.ir.verify import verify
 
-from .pairs_reference import NODES, STEPS, Case, Plain
+from .pairs_reference import NODES, STEPS, WIDE_KICK, Case, Plain
 from .test_learning import cells
 
 traces = st.builds(
@@ -70,6 +75,9 @@ earlier = st.builds(
 )
 
 
+roundings = st.sampled_from([r for r in Rounding if r is not Rounding.STOCHASTIC])
+
+
 def rules(draw: st.DrawFn, dendritic: int, delay: int) -> IntegerPairSTDP:
     """A rule of any kind."""
     kind = draw(st.sampled_from([IntegerPairSTDP, IntegerTripletSTDP, IntegerThreeFactorSTDP]))
@@ -89,9 +97,10 @@ def rules(draw: st.DrawFn, dendritic: int, delay: int) -> IntegerPairSTDP:
         on_post = replace(on_post, offset=0)
     if (depression or dependence) is Dependence.MULTIPLICATIVE or by is not None:
         on_pre = replace(on_pre, offset=0)
-    more: dict[str, Any] = {"fraction": draw(st.integers(0, 4))}
+    more: dict[str, Any] = {"fraction": draw(st.integers(0, 4)), "rounding": draw(roundings)}
     if by is not None:
         more |= {"depression_by": by, "depression_shift": draw(st.integers(0, 3))}
+        more["shown_shift"] = draw(st.integers(0, 1))
     if kind is IntegerTripletSTDP:
         more |= {"pre_earlier": draw(traces), "post_earlier": draw(traces)}
         more |= {"on_pre_earlier": draw(earlier), "on_post_earlier": draw(earlier)}
@@ -183,6 +192,85 @@ def test_equals_its_words(case: Case) -> None:
     assert executor.weights("w").ravel().tolist() == plain.w
     executor.reset()
     assert np.array_equal(executor.weights("w"), case.connection.weight)  # type: ignore[attr-defined]
+
+
+MOST = (1 << 31) - 1
+SCALED = MAX_SCALED - 1
+
+
+def full(bits: int) -> Trace:
+    """A trace that is as large as it can be, and hardly decays."""
+    return Trace((1 << bits) - 1, Accumulation.SET, TraceDecay.FACTOR, 0, bits, (1 << 24) - 1)
+
+
+def limits() -> Iterator[tuple[str, IntegerPairSTDP, int, int, dict[str, Any]]]:
+    """Rules whose numbers are as large as the verifier lets them be, and their rails."""
+    first: dict[str, Any] = {"depression_by": "first"}
+    for shift in (0, 20, 45, 60):
+        down, up = Update(-1, MAX_AMPLITUDE, shift), Update(1, MAX_AMPLITUDE, shift)
+        more: dict[str, Any] = {"pre_earlier": full(36), "post_earlier": full(36)}
+        more |= {"on_pre_earlier": Update(-1, MAX_AMPLITUDE, 20)}
+        more |= {"on_post_earlier": Update(1, MAX_AMPLITUDE, 20)}
+        for low, high in ((-MOST, MOST), (0, MOST)):
+            pair = IntegerPairSTDP(full(36), full(36), down, up)
+            yield f"pairs {shift}", replace(pair, **first), low, high, {}
+            triplet = IntegerTripletSTDP(full(36), full(36), down, up, **more)
+            yield f"triplets {shift}", triplet, low, high, {}
+            yield f"depressed triplets {shift}", replace(triplet, **first), low, high, {}
+            for sign in (-1, 1):
+                third = IntegerThreeFactorSTDP(
+                    *(full(36), full(36), down, up),
+                    modulator="first",
+                    gate="second",
+                    eta=sign * MAX_AMPLITUDE,
+                    shift=shift // 2,
+                    keep=(1 << 24) - 1,
+                    a_pre=sign * MAX_ELIGIBLE,
+                )
+                yield f"third factor {sign * shift}", third, low, high, {}
+            for norm, occasion in product(Norm, Occasion):
+                held = Scaling(float(MOST), occasion, norm)
+                yield f"{norm} {occasion} {shift}", pair, low, high, {"scaling": held}
+        for bits in (1, 8, 30):
+            yield f"levels {bits} {shift}", replace(pair, bits=bits), 0, MOST, {}
+        scaled: dict[str, Any] = {"dependence": Dependence.MULTIPLICATIVE}
+        kinds: list[tuple[type[IntegerPairSTDP], dict[str, Any]]]
+        kinds = [(IntegerPairSTDP, {}), (IntegerTripletSTDP, more)]
+        for kind, extra in kinds:
+            rule = kind(full(28), full(28), down, up, **scaled, **extra)
+            yield f"{kind.__name__} scaled {shift}", rule, -SCALED, SCALED, {}
+            yield f"{kind.__name__} by {shift}", replace(rule, **first), -SCALED, SCALED, {}
+
+
+def test_products_at_the_limits_fit() -> None:
+    rng = np.random.default_rng(3)
+    for name, rule, low, high, more in limits():
+        weight = rng.integers(low, high + 1, (3, 3))
+        pre, post = ((rng.random((2, STEPS, 3)) < 0.4).astype(np.int64) for _ in range(2))
+        shown = [(rng.random((2, STEPS, 1)) < 0.7).astype(np.int64) for _ in NODES]
+        case = Case(
+            rule,
+            Dense(weight),
+            1,
+            False,
+            Transmit.BEFORE,
+            low,
+            high,
+            None,
+            (True, True),
+            pre,
+            post,
+            shown,
+            kick=WIDE_KICK,
+            **more,
+        )
+        verify(case.graph)
+        found = Executor(case.graph).run(case.stimulus, record_weights="samples")
+        plain = Plain(case)
+        for k in range(2):
+            assert np.array_equal(found.spikes["out"].dense(k), case.post[k]), name
+            plain.sample(k)
+            assert found.weights["w"][k].ravel().tolist() == plain.w, name
 
 
 def test_counts_do_not_pair() -> None:

@@ -15,6 +15,7 @@ from spikec.ir.integer_plasticity import (
     MAX_FRACTION,
     MAX_MODULATION,
     MAX_RAISED,
+    MAX_SHOWN,
 )
 from spikec.ir.numerics import Rounding
 from spikec.ir.plasticity import (
@@ -127,7 +128,7 @@ def test_a_sign_turns_around_and_nothing_is_idle() -> None:
         (
             replace(RULE, pairing=Pairing.NEAREST, window=Window.RECTANGULAR),
             1e7,
-            "a_plus is 5e+06 units of a weight, at most 65535 fit",
+            "a_plus is 5e+06 units of a weight, at most 6.554e+04 fit",
         ),
         (replace(RULE, bits=8), 100.0, "weights of 8 bits between rails that are 200 units apart"),
         (TripletSTDP(1e-9, 0.25, 0.02, 0.01, a3_plus=1e-3), 100.0, "a3_plus is 0.1 units"),
@@ -223,7 +224,9 @@ def test_a_node_scales_what_it_says(name: str, window: Window) -> None:
     assert not list(whole.problems())
     unit = shows(name).unit
     for value in (1, 3) if name == "spikes" else (10**6, 1 << 38):
-        amplitude = round(whole.on_pre.amplitude * value / 2**whole.depression_shift)
+        seen = round(value / 2**whole.shown_shift)
+        assert seen <= MAX_SHOWN
+        amplitude = round(whole.on_pre.amplitude * seen / 2**whole.depression_shift)
         assert amplitude <= MAX_RAISED
         spike = 1 if window is Window.RECTANGULAR else whole.post.increment
         shift = 0 if window is Window.RECTANGULAR else whole.on_pre.shift
