@@ -240,11 +240,12 @@ CODES: dict[str, Code] = {
     ),
     "E0209": Code(
         "a plasticity rule is out of range",
-        "Traces of the rules that hardware has have 1 to 16 bits, amplitudes and offsets 16, shifts "
-        "reach 31, seeds are not zero, and w_min is not above w_max: what the integer rung and the "
-        "hardware compute without overflow. What comes from a rule in real numbers has traces of "
-        "36 bits, 28 where amplitudes depend on the weight, and shifts of 60. A target to which weights are scaled is one that they can reach. The "
-        "message has the number and its range.",
+        "Traces of the rules that hardware has have 1 to 16 bits, amplitudes and offsets 16, "
+        "shifts reach 31, seeds are not zero, and w_min is not above w_max: what the integer rung "
+        "and the hardware compute without overflow. What comes from a rule in real numbers has "
+        "traces of 36 bits, 28 where amplitudes depend on the weight, and shifts of 60. A target "
+        "to which weights are scaled is one that they can reach. The message has the number and "
+        "its range.",
     ),
     "E0210": Code(
         "plastic weights do not suit their rails",
