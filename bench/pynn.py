@@ -99,8 +99,8 @@ def front_end(case: str, neurons: int, inputs: int, seconds: float) -> list[dict
     each = (time.process_time() - began) / len(theirs)
     share = (built + captured) / run
     held = memory(case, neurons, inputs)
-    # Numbers of cells are chosen in a tenth of the run where the processor has AVX-512 VBMI2, and in
-    # an eighth elsewhere.
+    # Cells are chosen in a tenth of the run where the processor has AVX-512 VBMI2, in an eighth
+    # elsewhere.
     lanes = "" if case != "number" else f"; AVX-512 VBMI2: {'yes' if COMPACTS else 'no'}"
     return [
         {
