@@ -674,8 +674,8 @@ class ThreeFactorSTDP(PairSTDP):
     def factors(self) -> tuple[Factor, ...]:
         """The modulator, and the gate and what scales the depression where there are any."""
         gate = () if self.gate is None else (Factor("gate", self.gate, "post", shared=True),)
-        modulator = Factor("modulator", self.modulator, "post", shared=True)
-        return (*super().factors, modulator, *gate)
+        named = (Factor("modulator", self.modulator, "post", shared=True),)
+        return (*super().factors, *(named if self.modulator else ()), *gate)
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""

@@ -860,7 +860,8 @@ def _scaling(rule: Rule, scaling: Scaling, low: float, high: float, most: int) -
         unit = 2.0**rule.fraction
         if not abs(scaling.target) * unit * max(high, -low) * unit < MAX_PRODUCT:
             yield f"its weights are scaled to {scaling.target:g}; with them that is over 62 bits"
-        low, high = low - 0.5, high + 0.5  # what they were rounded from
+        # What they were rounded from.
+        low, high = low - 0.5 * (low < 0), high + 0.5 * (high > 0)
     yield from scaling.problems(low, high, most)
 
 

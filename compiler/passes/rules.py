@@ -49,6 +49,9 @@ from ...ir.plasticity import (
 _MOST_SPIKES: Final = {MAX_PAIR_BITS: 1 << 12, MAX_SCALED_BITS: 1 << 8}
 _AMPLITUDE_BITS: Final = 15
 _WEIGHT_BITS: Final = 24
+_REACHES: Final = 256.0
+_OVER_OTHERS: Final = 64.0
+_SANE: Final = 1e200  # beyond it numbers overflow before they can be called too large
 # A pair changes a weight by so many of its finest units at least, if it has room for them: those
 # three time constants apart still change it.
 _FINE: Final = 64.0
@@ -91,7 +94,8 @@ class Units:
 
     def finer(self) -> str:
         """What to do where the finest unit is too coarse."""
-        return _GOLDEN if self.fraction is None else f"use more --fraction-bits, or {_GOLDEN}"
+        capped = self.fraction is not None and self.fraction < MAX_FRACTION
+        return f"use more --fraction-bits, or {_GOLDEN}" if capped else _GOLDEN
 
     def finest(self, rule: PairSTDP | Hebbian) -> int:
         """The most bits below a unit."""
@@ -120,6 +124,9 @@ def integer_rule(
     would change nothing; where it passes 16 bits; and for weights of more levels than there are.
     """
     rule = plasticity.rule
+    for name in ("a_plus", "a_minus", "a3_plus", "a3_minus", "a_pre", "eta"):
+        if (value := abs(getattr(rule, name, 0.0))) and not 1 / _SANE < value < _SANE:
+            raise NoFormError(f"{name} is {getattr(rule, name):g}", _GOLDEN)
     if isinstance(rule, Hebbian):
         return _hebbian(rule, units, pre, post)
     if not isinstance(rule, PairSTDP):
@@ -343,6 +350,7 @@ def _shift(
     ratio: float,
     bits: int = _AMPLITUDE_BITS,
     most: int = MAX_PAIR_SHIFT,
+    hint: str = _RAILS,
 ) -> int:
     """The shift that gives ``ratio`` so many bits, or as many as there are."""
     if isfinite(ratio):
@@ -350,7 +358,7 @@ def _shift(
         if round(ratio * 2.0**shift) <= max(MAX_AMPLITUDE, 1 << bits):
             return shift
     over = f", {log2(ratio / MAX_AMPLITUDE):.1f} bits too many" if isfinite(ratio) else ""
-    raise NoFormError(f"{said}{over}", _RAILS)
+    raise NoFormError(f"{said}{over}", hint)
 
 
 def _three_factors(
@@ -359,10 +367,16 @@ def _three_factors(
     fraction = units.finest(rule)
     fine = units.weight * 2.0**fraction
     up, down = _sizes(rule, plasticity)
+    pair = largest = max(up, down, abs(rule.a_pre))
     if rule.depression_by is not None:
         depression = units.shows(rule.depression_by)
+        pair = max(up, abs(rule.a_pre), down if depression.counted else 0.0)
+        # A membrane can reach far more than it does: what it scales gets room for a few pairs at
+        # its reach, and not so much that nothing is left of the others.
         down *= depression.most * depression.unit
-    largest = max(up, down, abs(rule.a_pre))
+        down /= 1.0 if depression.counted else _REACHES
+        other = max(up, abs(rule.a_pre))
+        largest = max(other, min(down, _OVER_OTHERS * other) if other else down)
     shows = [units.shows(name) for name in (rule.modulator, rule.gate) if name is not None]
     if not largest:
         raise NoFormError("a_plus, a_minus and a_pre are zero: there is nothing to learn", _GOLDEN)
@@ -377,8 +391,8 @@ def _three_factors(
     for each, shift in zip(shows, shifts, strict=True):
         most, value = most * (each.most >> shift), value * each.unit
     product = max(0, most.bit_length() - MAX_MODULATION.bit_length())
-    one = abs(rule.eta) * largest * fine * value
-    if rule.eta and all(each.counted for each in shows) and one < 0.5:
+    one = abs(rule.eta) * pair * fine * value
+    if rule.eta and pair and all(each.counted for each in shows) and one < 0.5:
         raise NoFormError(
             f"eta times a pair is {one / 2.0**fraction:.3g} units of a weight: one spike of "
             f"'{rule.modulator}' changes nothing, {0.5 / one:.3g} times too little",
@@ -444,5 +458,5 @@ def _eta(ratio: float, fraction: int) -> tuple[int, int, int]:
     if isfinite(ratio):
         coarser = min(fraction, max(0, ceil(log2(abs(ratio) / MAX_AMPLITUDE))))
     ratio /= 2.0**coarser
-    shift = _shift("eta is too large", abs(ratio))
+    shift = _shift("eta is too large", abs(ratio), hint=_GOLDEN)
     return round(ratio * 2.0**shift), shift, coarser

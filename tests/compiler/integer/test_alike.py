@@ -269,6 +269,33 @@ def test_networks_learn_alike_on_both_rungs(kind: str) -> None:
     assert max(alike(kind, seed) for seed in range(2)) < 6.0
 
 
+def depressed_by_a_membrane(
+    rule: PairSTDP, tau: float, r: float, weight: float, trains: dict[str, Any]
+) -> tuple[float, float]:
+    """The weight that ``rule`` leaves on the golden rung and in integers, in units of it."""
+    many = trains["many"].shape[2]
+    cell = LIF(*(np.asarray(x) for x in (1e-3, 1.0, 0.0, 0.02)))
+    level = LI(*(np.asarray(x) for x in (tau, r, 0.0)))
+    start = np.full((1, 1), 0.9e-3)
+    graph = Graph(
+        "membrane",
+        1e-3,
+        tuple(Input(name, train.shape[2:]) for name, train in trains.items()),
+        (Population("out", (1,), cell), Population("level", (1,), level)),
+        (
+            Projection("w", "in", "out", Dense(start), 1, plasticity=Plasticity(rule, 0, RAIL)),
+            Projection("teaches", "teacher", "out", OneToOne(np.full(1, KICK), (1,))),
+            Projection("raises", "many", "level", Dense(np.full((1, many), weight))),
+        ),
+        (Output("o", "out"), Output("l", "level")),
+    )
+    stimulus = Stimulus({name: Events.from_dense(train) for name, train in trains.items()})
+    golden = run_golden(graph, stimulus, codegen="numpy").weights["w"][0, 0, 0]
+    options = Quantise(weight_bits=16, state_bits=40, decay_bits=22, input_max=1)
+    whole = Executor(quantise(graph, options, Diagnostics())).run(stimulus).weights["w"][0, 0, 0]
+    return float(golden) / UNIT, float(whole)
+
+
 def test_a_membrane_of_many_bits_scales_what_it_should() -> None:
     """Triplets that a readout of 40 bits depresses: the weight falls, by as much, on both rungs."""
     steps, many = 1500, 200
@@ -280,34 +307,33 @@ def test_a_membrane_of_many_bits_scales_what_it_should() -> None:
         tau_y=50e-3,
         depression_by="level",
     )
-    cell = LIF(*(np.asarray(x) for x in (1e-3, 1.0, 0.0, 0.02)))
-    one = np.ones((1, 1))
-    graph = Graph(
-        "membrane",
-        1e-3,
-        (Input("in", (1,)), Input("teacher", (1,)), Input("many", (many,))),
-        (
-            Population("out", (1,), cell),
-            Population("level", (1,), LI(*(np.asarray(x) for x in (0.5, 500.0, 0.0)))),
-        ),
-        (
-            Projection(
-                "w", "in", "out", Dense(0.9e-3 * one), 1, plasticity=Plasticity(rule, 0, RAIL)
-            ),
-            Projection("teaches", "teacher", "out", OneToOne(np.full(1, KICK), (1,))),
-            Projection("raises", "many", "level", Dense(np.full((1, many), 1 / many))),
-        ),
-        (Output("o", "out"), Output("l", "level")),
-    )
     always, seldom = np.zeros((2, 1, steps, 1), np.int64)
     always[0, 5:], seldom[0, [60, 300, *range(500, 861, 60), *range(1000, 1401, 100)]] = 1, 1
-    lines = {"in": always, "teacher": seldom, "many": np.ones((1, steps, many), np.int64)}
-    stimulus = Stimulus({name: Events.from_dense(train) for name, train in lines.items()})
-    golden = run_golden(graph, stimulus, codegen="numpy").weights["w"][0, 0, 0]
-    options = Quantise(weight_bits=16, state_bits=40, decay_bits=22, input_max=1)
-    whole = Executor(quantise(graph, options, Diagnostics())).run(stimulus).weights["w"][0, 0, 0]
-    assert 0.1 * RAIL < golden < 0.8 * RAIL
-    assert whole * UNIT == pytest.approx(golden, abs=3 * UNIT)
+    trains = {"in": always, "teacher": seldom, "many": np.ones((1, steps, many), np.int64)}
+    golden, whole = depressed_by_a_membrane(rule, 0.5, 500.0, 1 / many, trains)
+    assert 100 < golden < 600
+    assert whole == pytest.approx(golden, abs=3)
+
+
+@pytest.mark.parametrize("many", [200, 2000])
+def test_a_membrane_far_below_its_reach_leaves_the_other_pairs_what_they_are(many: int) -> None:
+    """What could be depressed a million times as much as it is takes no bits from the rest."""
+    rng = np.random.default_rng(0)
+    rule = ThreeFactorSTDP(
+        *(2e-5, 1e-6, 20e-3, 20e-3),
+        depression_by="level",
+        modulator="reward",
+        eta=0.5,
+        tau_e=20e-3,
+    )
+    rates = {"in": (0.1, 1), "teacher": (0.1, 1), "many": (1e-3, many), "reward": (0.1, 1)}
+    trains = {
+        name: (rng.random((1, 300, size)) < rate).astype(np.int64)
+        for name, (rate, size) in rates.items()
+    }
+    golden, whole = depressed_by_a_membrane(rule, 100.0, 1e5, 1.0, trains)
+    assert golden < 0.5 * 0.9e-3 / UNIT
+    assert whole == pytest.approx(golden, abs=3)
 
 
 @pytest.mark.slow

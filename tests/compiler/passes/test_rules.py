@@ -144,6 +144,9 @@ def test_a_sign_turns_around_and_nothing_is_idle() -> None:
         ),
         (Hebbian(-4e-3), 100.0, "eta is 0.4 units of a weight: a spike of each changes nothing"),
         (Hebbian(1e9), 100.0, "bits too many"),
+        (Hebbian(1e-320), 100.0, "eta is 9.99989e-321"),
+        (replace(RULE, a_plus=1e308), 100.0, "a_plus is 1e+308"),
+        (replace(RULE, a_minus=1e-320), 100.0, "a_minus is 9.99989e-321"),
         (
             replace(RULE, depression_by="spikes", window=Window.RECTANGULAR, a_minus=1e5),
             100.0,
