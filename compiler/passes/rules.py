@@ -126,7 +126,11 @@ def integer_rule(
     rule = plasticity.rule
     for name in ("a_plus", "a_minus", "a3_plus", "a3_minus", "a_pre", "eta"):
         if (value := abs(getattr(rule, name, 0.0))) and not 1 / _SANE < value < _SANE:
-            raise NoFormError(f"{name} is {getattr(rule, name):g}", _GOLDEN)
+            raise NoFormError(
+                f"{name} is {getattr(rule, name):g}; sizes from {1 / _SANE:g} to {_SANE:g} have a "
+                "form in whole numbers",
+                _GOLDEN,
+            )
     if isinstance(rule, Hebbian):
         return _hebbian(rule, units, pre, post)
     if not isinstance(rule, PairSTDP):
