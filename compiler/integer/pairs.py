@@ -326,32 +326,39 @@ class ThreeFactorFiber(PairFiber):
 
 
 class _Sender:
-    """What a projection of values has under way: they meet its weights where they arrive."""
+    """A projection of values under way: they meet its weights where they arrive."""
+
+    synapses: Synapses
+    operations: int
 
     def __init__(self, delay: int, wheel: Any) -> None:
         self._delay, self._wheel = delay, wheel
         self._waiting: dict[int, tuple[Any, Any, int]] = {}
 
     def clear(self) -> None:
+        """Back to rest; weights stay."""
         self._waiting.clear()
 
-    def send(self, synapses: Synapses, index: Any, value: Any, count: int, step: int) -> int:
-        """Take the values of ``step``; returns the number of synapses read."""
+    def send(self, index: Any, value: Any, count: int, step: int) -> None:
+        """Take the values of ``step``."""
         if self._delay:
             waiting = index[:count].copy(), value[:count].copy(), count
             self._waiting[step + self._delay] = waiting
-            return 0
-        return synapses.transmit(index, value, count, self._wheel[step % len(self._wheel)])
+        else:
+            self._push(index, value, count, step)
 
-    def arrive(self, synapses: Synapses, step: int) -> int:
-        """Let arrive what does in ``step``; returns the number of synapses read."""
+    def early(self, step: int) -> None:
+        """Once inputs have sent their spikes of ``step``: what was sent before arrives."""
         events = self._waiting.pop(step, None)
-        if events is None:
-            return 0
-        return synapses.transmit(*events, self._wheel[step % len(self._wheel)])
+        if events is not None:
+            self._push(*events, step)
+
+    def _push(self, index: Any, value: Any, count: int, step: int) -> None:
+        page = self._wheel[step % len(self._wheel)]
+        self.operations += self.synapses.transmit(index, value, count, page)
 
 
-class HebbianFiber(LearningFiber):
+class HebbianFiber(_Sender, LearningFiber):
     """A projection with `IntegerHebbian` made ready; ``delay`` steps long, registers included."""
 
     def __init__(
@@ -363,22 +370,11 @@ class HebbianFiber(LearningFiber):
         lag: int,
         shown: Mapping[str, Shown],
     ) -> None:
-        super().__init__(projection, Synapses(projection, fraction=rule.fraction), lag)
-        self._rule, self._sender = rule, _Sender(delay, wheel)
+        _Sender.__init__(self, delay, wheel)
+        LearningFiber.__init__(self, projection, Synapses(projection, fraction=rule.fraction), lag)
+        self._rule = rule
         self._x = shown[rule.pre_factor or projection.pre]
         self._y = shown[rule.post_factor or projection.post]
-
-    def clear(self) -> None:
-        """Back to rest; weights stay."""
-        self._sender.clear()
-
-    def send(self, index: Any, value: Any, count: int, step: int) -> None:
-        """Take the values of ``step``."""
-        self.operations += self._sender.send(self.synapses, index, value, count, step)
-
-    def early(self, step: int) -> None:
-        """Once inputs have sent their spikes of ``step``: what was sent before arrives."""
-        self.operations += self._sender.arrive(self.synapses, step)
 
     def change(self) -> None:
         """Behind all that spikes do in a step: the products of what nodes show are learned."""
@@ -390,7 +386,7 @@ class HebbianFiber(LearningFiber):
             pairs.learn_products(s.weight, *s.rows, s.enable, *change)
 
 
-class TiedFiber:
+class TiedFiber(_Sender):
     """A projection whose weights, of ``form``, are those of ``source``."""
 
     def __init__(
@@ -402,8 +398,9 @@ class TiedFiber:
         wheel: Any,
         form: Format,
     ) -> None:
+        super().__init__(delay, wheel)
         self.operations = 0
-        self._sender, self._source = _Sender(delay, wheel), source
+        self._source = source
         mantissa, exponent = frexp(tied.scale)
         factor = mantissa * 2.0**TIE_BITS
         shift = TIE_BITS - exponent + source.synapses.fraction
@@ -427,21 +424,9 @@ class TiedFiber:
         """A copy of the weights, in the shape of the connection's."""
         return self.synapses.shaped()
 
-    def clear(self) -> None:
-        """Back to rest; weights stay."""
-        self._sender.clear()
-
     def reset(self) -> None:
         """Back to the weights of the graph."""
         self.synapses.reset()
-
-    def send(self, index: Any, value: Any, count: int, step: int) -> None:
-        """Take the values of ``step``."""
-        self.operations += self._sender.send(self.synapses, index, value, count, step)
-
-    def early(self, step: int) -> None:
-        """Once inputs have sent their spikes of ``step``: what was sent before arrives."""
-        self.operations += self._sender.arrive(self.synapses, step)
 
     def follow(self) -> None:
         """At the very end of a step: take over the weights."""
