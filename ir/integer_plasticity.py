@@ -24,10 +24,10 @@ from .plasticity import (
     Dependence,
     Factor,
     Response,
-    Rule,
     Trace,
     TwoTraces,
     Update,
+    ValueRule,
 )
 from .records import omitted
 
@@ -273,7 +273,7 @@ class IntegerThreeFactorSTDP(IntegerPairSTDP):
 
 
 @dataclass(frozen=True, eq=False)
-class IntegerHebbian(Rule):
+class IntegerHebbian(ValueRule):
     r"""`Hebbian` in whole numbers.
 
     .. math::
@@ -294,24 +294,6 @@ class IntegerHebbian(Rule):
     pre_shift: int = 0
     post_shift: int = 0
     fraction: int = omitted(0)
-
-    @property
-    def rows(self) -> bool:
-        """Whether pre events change weights: no step is without a change."""
-        return self.eta != 0
-
-    @property
-    def columns(self) -> bool:
-        """Whether post values change weights."""
-        return self.eta != 0
-
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        """The two factors of the product."""
-        return (
-            Factor("pre_factor", self.pre_factor, "pre"),
-            Factor("post_factor", self.post_factor, "post"),
-        )
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""

@@ -691,8 +691,34 @@ class ThreeFactorSTDP(PairSTDP):
             yield f"a weight of {self.bits} bits; one that moves in every step has none"
 
 
+class ValueRule(Rule):
+    """Base of the rules that multiply what two nodes show, in real numbers or whole ones."""
+
+    eta: float
+    pre_factor: str | None
+    post_factor: str | None
+
+    @property
+    def rows(self) -> bool:
+        """Whether pre events change weights: no step is without a change."""
+        return self.eta != 0
+
+    @property
+    def columns(self) -> bool:
+        """Whether post values change weights."""
+        return self.eta != 0
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The two factors of the product."""
+        return (
+            Factor("pre_factor", self.pre_factor, "pre"),
+            Factor("post_factor", self.post_factor, "post"),
+        )
+
+
 @dataclass(frozen=True, eq=False)
-class Hebbian(Rule):
+class Hebbian(ValueRule):
     r"""Hebbian, or with a negative ``eta`` anti-Hebbian, on values: no spike is timed.
 
     .. math:: w_{ij} \leftarrow \mathrm{clamp}(w_{ij} + \eta\, y_j(t)\, x_i(t))
@@ -715,24 +741,6 @@ class Hebbian(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "eta", float(self.eta))
-
-    @property
-    def rows(self) -> bool:
-        """Whether pre events change weights: no step is without a change."""
-        return self.eta != 0
-
-    @property
-    def columns(self) -> bool:
-        """Whether post values change weights."""
-        return self.eta != 0
-
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        """The two factors of the product."""
-        return (
-            Factor("pre_factor", self.pre_factor, "pre"),
-            Factor("post_factor", self.post_factor, "post"),
-        )
 
     def problems(self) -> Iterator[str]:
         """What is out of range, one sentence each."""
