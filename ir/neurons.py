@@ -506,7 +506,22 @@ class SpinnakerLIF(Neuron):
 
 
 @dataclass(frozen=True, eq=False)
-class LoihiLIF(Neuron):
+class LoihiNeuron(Neuron):
+    """A neuron in Loihi's arithmetic: its states and parameters are integers of the chip's widths.
+
+    What ends in it has `loihi.LoihiWeights`. One unit of v and u stands for ``scale`` in the unit
+    of the real model's membrane. ``WORDS`` are the parameters that Lava's process takes.
+    """
+
+    WORDS: ClassVar[tuple[str, ...]] = ()
+
+    def real(self, variable: str) -> tuple[float, Real]:
+        """Scale s and origin of a state variable: k units stand for :math:`s k`."""
+        return getattr(self, "scale", 1.0), np.zeros(())
+
+
+@dataclass(frozen=True, eq=False)
+class LoihiLIF(LoihiNeuron):
     r"""The neuron of Loihi, a LIF with a synaptic current, bit for bit.
 
     A step, with a the sum of what arrives (`loihi.LoihiWeights`) and
@@ -531,6 +546,7 @@ class LoihiLIF(Neuron):
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("u", "v")
+    WORDS: ClassVar[tuple[str, ...]] = ("du", "dv", "vth", "bias_mant", "bias_exp")
     du: npt.NDArray[np.int64]
     dv: npt.NDArray[np.int64]
     vth: npt.NDArray[np.int64]
@@ -540,13 +556,57 @@ class LoihiLIF(Neuron):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("du", "dv", "vth", "bias_mant", "bias_exp"):
+        for name in self.WORDS:
             object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
         object.__setattr__(self, "scale", float(self.scale))
 
-    def real(self, variable: str) -> tuple[float, Real]:
-        """Scale s and origin of a state variable: k units stand for :math:`s k`."""
-        return self.scale, np.zeros(())
+
+@dataclass(frozen=True, eq=False)
+class LoihiATRLIF(LoihiNeuron):
+    r"""Loihi 2's LIF that keeps its membrane and raises a refractory state, bit for bit.
+
+    A step, with u, cut, wrap and sat as in `LoihiLIF`, and the initial threshold
+    :math:`\theta_0 = 2^6\, \mathrm{theta\_0}`:
+
+    .. math::
+        v &\leftarrow \mathrm{sat}\big(\mathrm{cut}(v\,(2^{12} - \mathrm{dv})) + u +
+            \mathrm{bias\_mant}\, 2^{\mathrm{bias\_exp}}\big), \\
+        \theta &\leftarrow \theta_0 + \mathrm{cut}((\theta - \theta_0)(2^{12} - \mathrm{dtheta})),
+        \qquad r \leftarrow \mathrm{cut}(r\,(2^{12} - \mathrm{dr})), \\
+        &\text{a spike where } v - r \ge \theta:\ r \leftarrow r + 2\theta,\
+            \theta \leftarrow \theta + 2^6\, \mathrm{theta\_step}.
+
+    v starts at ``v_init``, r at 0. With ``dr`` = ``dv``, no ``theta_step`` and v kept
+    :math:`\theta_0` lower than it would be, :math:`v - r + \theta_0` is a membrane from which a
+    spike at :math:`2\theta_0` takes :math:`2\theta_0`: a reset by subtraction.
+
+    Arrays of int64, shape () or the population's: ``bias_mant``, ``bias_exp`` as in `LoihiLIF`,
+    ``v_init`` (24 bits); of shape (): ``du``, ``dv``, ``dr``, ``dtheta``, ``theta_0``,
+    ``theta_step`` (12 bits).
+
+    Source: lava-nc 0.10.0, proc/atrlif/models.py, the model tagged bit_accurate_loihi.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("u", "v", "r", "theta")
+    WORDS: ClassVar[tuple[str, ...]] = (
+        *("du", "dv", "theta_0", "dr", "dtheta", "theta_step", "bias_mant", "bias_exp"),
+    )
+    du: npt.NDArray[np.int64]
+    dv: npt.NDArray[np.int64]
+    theta_0: npt.NDArray[np.int64]
+    dr: npt.NDArray[np.int64]
+    dtheta: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    theta_step: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    bias_mant: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    bias_exp: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    v_init: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    scale: float = omitted(1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in (*self.WORDS, "v_init"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+        object.__setattr__(self, "scale", float(self.scale))
 
 
 MODELS: tuple[type[Neuron], ...] = (
@@ -565,6 +625,7 @@ MODELS: tuple[type[Neuron], ...] = (
     AdEx,
     SpinnakerLIF,
     LoihiLIF,
+    LoihiATRLIF,
 )
 
 

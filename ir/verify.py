@@ -37,6 +37,7 @@ from .loihi import (
     DECAY_RANGE,
     DELAY_RANGE,
     STATE_LIMIT,
+    THETA_RANGE,
     THRESHOLD_RANGE,
     LoihiWeights,
 )
@@ -50,7 +51,8 @@ from .neurons import (
     Izhikevich,
     Kernel,
     LinearLIF,
-    LoihiLIF,
+    LoihiATRLIF,
+    LoihiNeuron,
     Neuron,
     PointLIF,
     SpinnakerLIF,
@@ -191,8 +193,8 @@ def _population(population: Population, found: Diagnostics) -> None:
         _integer(population, neuron, found)
     elif isinstance(neuron, SpinnakerLIF):
         _spinnaker(population, neuron, found)
-    elif isinstance(neuron, LoihiLIF):
-        _loihi(population, found)
+    elif isinstance(neuron, LoihiNeuron):
+        _loihi(population, neuron, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
     if population.adaptive is not None:
@@ -508,11 +510,24 @@ def _words(projection: Projection, found: Diagnostics) -> None:
             )
 
 
-def _loihi(population: Population, found: Diagnostics) -> None:
-    ranges = {
-        **dict.fromkeys(("du", "dv"), DECAY_RANGE),
-        **{"vth": THRESHOLD_RANGE, "bias_mant": BIAS_MANT_RANGE, "bias_exp": BIAS_EXP_RANGE},
-    }
+def _loihi(population: Population, neuron: LoihiNeuron, found: Diagnostics) -> None:
+    ranges = dict.fromkeys(("du", "dv"), DECAY_RANGE)
+    if isinstance(neuron, LoihiATRLIF):
+        ranges |= dict.fromkeys(("dr", "dtheta"), DECAY_RANGE)
+        ranges |= dict.fromkeys(("theta_0", "theta_step"), THETA_RANGE)
+        for parameter in ranges:
+            shape = getattr(neuron, parameter).shape
+            if shape:
+                found.add(
+                    "E0205",
+                    f"'{population.name}': {parameter} has shape {shape}; all neurons of a "
+                    "population share one",
+                    population.at,
+                )
+        ranges["v_init"] = (-STATE_LIMIT, STATE_LIMIT)
+    else:
+        ranges["vth"] = THRESHOLD_RANGE
+    ranges |= {"bias_mant": BIAS_MANT_RANGE, "bias_exp": BIAS_EXP_RANGE}
     _within(population, ranges, found)
     rules = {"max_spikes": 1, "registered": False, "v_init": 0.0}
     for rule, must in rules.items():
@@ -663,7 +678,7 @@ def _projection(
 
 def _on_loihi(projection: Projection, post: Population, fits: bool, found: Diagnostics) -> None:
     name, at, words = projection.name, projection.at, projection.words
-    if isinstance(post.neuron, LoihiLIF) != (words is not None):
+    if isinstance(post.neuron, LoihiNeuron) != (words is not None):
         has = "has no words" if words is None else "has words of Loihi"
         found.add("E0205", f"'{name}' {has}, and '{post.name}' is {type(post.neuron).__name__}", at)
     if words is None:

@@ -27,12 +27,12 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Projection
-from ...ir.neurons import LoihiLIF
+from ...ir.neurons import LoihiATRLIF, LoihiLIF, LoihiNeuron
 from ..spinnaker.program import archive
 
 SCRIPT, DESCRIPTION, DATA, README = "network.py", "network.json", "network.npz", "README.md"
 STIMULUS, RECORDING = "stimulus.npz", "recording.npz"
-_PARAMETERS: Final = ("du", "dv", "vth", "bias_mant", "bias_exp")
+_PROCESSES: Final = {LoihiLIF: "LIF", LoihiATRLIF: "ATRLIF"}
 
 # Lava keeps the geometry of a convolution in 8 bits.
 _MAX_GEOMETRY: Final = 127
@@ -42,7 +42,7 @@ Arrays = dict[str, Array]
 
 
 def files(graph: Graph) -> dict[str, bytes]:
-    """The files of the program of a graph of `LoihiLIF` populations.
+    """The files of the program of a graph of `LoihiNeuron` populations.
 
     Raises E0301 for another population, E1201 for what a Lava program cannot do.
     """
@@ -68,7 +68,16 @@ def connection_kinds(files: Mapping[str, bytes]) -> dict[str, int]:
 def _check(graph: Graph, found: Diagnostics) -> None:
     late = {p.name: p.lag for p in graph.populations}
     for population in graph.populations:
-        if not isinstance(population.neuron, LoihiLIF):
+        neuron = population.neuron
+        if isinstance(neuron, LoihiATRLIF) and population.lag and not neuron.theta_0:
+            found.add(
+                "E1201",
+                f"'{population.name}' rests until step {population.lag}, and spikes at rest: its "
+                "threshold is 0",
+                population.at,
+                "give it a theta_0 of 1 and more",
+            )
+        if type(neuron) not in _PROCESSES:
             found.add(
                 "E0301",
                 f"'{population.name}' is {type(population.neuron).__name__}; a Lava program has "
@@ -104,13 +113,13 @@ def description(graph: Graph, arrays: Arrays) -> dict[str, Any]:
     populations = []
     for number, population in enumerate(graph.populations):
         neuron = population.neuron
-        assert isinstance(neuron, LoihiLIF)
-        for parameter in _PARAMETERS:
+        assert isinstance(neuron, LoihiNeuron)
+        starts = ("v_init",) if isinstance(neuron, LoihiATRLIF) else ()
+        for parameter in (*neuron.WORDS, *starts):
             value = getattr(neuron, parameter)
             arrays[f"populations/{number}/{parameter}"] = value.ravel() if value.ndim else value
-        populations.append(
-            {"name": population.name, "size": population.size, "lag": population.lag}
-        )
+        facts = {"name": population.name, "size": population.size, "lag": population.lag}
+        populations.append(facts | {"process": _PROCESSES[type(neuron)]})
     parts = [part for p in graph.projections for part in _single(p)]
     links = [_connection(p, f"connections/{number}/", arrays) for number, p in enumerate(parts)]
     return {

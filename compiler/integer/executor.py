@@ -29,7 +29,7 @@ from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection, tied_weight
 from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP, IntegerThreeFactorSTDP
-from ...ir.neurons import IntegerNeuron, LoihiLIF, SpinnakerLIF
+from ...ir.neurons import IntegerNeuron, LoihiATRLIF, LoihiLIF, SpinnakerLIF
 from ...ir.plasticity import SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
 from .learning import LearningFiber, PlasticFiber
@@ -322,7 +322,7 @@ def _core(population: Population, graph: Graph) -> Core:
     if isinstance(population.neuron, SpinnakerLIF):
         delays = [p.delay + registered(p, graph) for p in graph.incoming(population.name)]
         return SpinnakerState(population, population.neuron, max(delays, default=0) + 1)
-    if isinstance(population.neuron, LoihiLIF):
+    if isinstance(population.neuron, LoihiLIF | LoihiATRLIF):
         delays = [largest_delay(p) for p in graph.incoming(population.name)]
         return LoihiState(population, population.neuron, max(delays, default=0) + 1)
     return population_state(population, graph)

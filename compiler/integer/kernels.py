@@ -413,6 +413,25 @@ def cut12(x: Any) -> Any:
 
 
 @numba.njit(cache=True)
+def loihi_current(u: Any, arrived: Any, du: Any) -> Any:
+    """The synaptic current of Loihi's neurons: cut, then what arrived, then wrapped."""
+    half = np.int64(1) << 23
+    current = wrap32(cut12(u * (4095 - du)) + wrap32(arrived << 6))
+    if current > half:
+        current -= 2 * half
+    elif current <= -half:
+        current += 2 * half
+    return current
+
+
+@numba.njit(cache=True)
+def loihi_membrane(v: Any, current: Any, dv: Any, bias: Any) -> Any:
+    """The membrane of Loihi's neurons before it is compared: cut, added to, saturated."""
+    half = np.int64(1) << 23
+    return min(max(wrap32(cut12(v * (4096 - dv)) + current + bias), 1 - half), half - 1)
+
+
+@numba.njit(cache=True)
 def loihi_step(
     page: Any,
     u: Any,
@@ -429,25 +448,57 @@ def loihi_step(
     ``page`` has what arrives, ``bias`` and ``limit`` are in units of v; ``u`` and ``v`` (n,), the
     parameters (n,) or (1,).
     """
-    half = np.int64(1) << 23
     one_u, one_v, one_b, one_t = du.size == 1, dv.size == 1, bias.size == 1, limit.size == 1
     count = 0
     for i in range(v.size):
-        current = cut12(u[i] * (4095 - du[0 if one_u else i])) + wrap32(page[i] << 6)
+        u[i] = loihi_current(u[i], page[i], du[0 if one_u else i])
         page[i] = 0
-        current = wrap32(current)
-        if current > half:
-            current -= 2 * half
-        elif current <= -half:
-            current += 2 * half
-        u[i] = current
-        w = cut12(v[i] * (4096 - dv[0 if one_v else i])) + current + bias[0 if one_b else i]
-        w = min(max(wrap32(w), 1 - half), half - 1)
+        w = loihi_membrane(v[i], u[i], dv[0 if one_v else i], bias[0 if one_b else i])
         if w > limit[0 if one_t else i]:
             w = 0
             index[count], value[count] = i, 1
             count += 1
         v[i] = w
+    return count
+
+
+@numba.njit(cache=True)
+def loihi_refractory_step(
+    page: Any,
+    u: Any,
+    v: Any,
+    r: Any,
+    theta: Any,
+    du: Any,
+    dv: Any,
+    bias: Any,
+    dr: Any,
+    dtheta: Any,
+    theta_0: Any,
+    theta_step: Any,
+    index: Any,
+    value: Any,
+) -> Any:
+    """One step of `ir.neurons.LoihiATRLIF`; clears ``page``, returns how many spiked.
+
+    As `loihi_step`; ``theta_0`` and ``theta_step`` are in units of v, and all parameters but
+    ``bias`` (1,).
+    """
+    one_b = bias.size == 1
+    kept_r, kept_theta, base, rise = 4096 - dr[0], 4096 - dtheta[0], theta_0[0], theta_step[0]
+    count = 0
+    for i in range(v.size):
+        u[i] = loihi_current(u[i], page[i], du[0])
+        page[i] = 0
+        v[i] = loihi_membrane(v[i], u[i], dv[0], bias[0 if one_b else i])
+        limit = base + cut12((theta[i] - base) * kept_theta)
+        refractory = cut12(r[i] * kept_r)
+        if v[i] - refractory >= limit:
+            refractory += 2 * limit
+            limit += rise
+            index[count], value[count] = i, 1
+            count += 1
+        r[i], theta[i] = refractory, limit
     return count
 
 

@@ -12,39 +12,47 @@ import numpy.typing as npt
 from ...ir.connections import Connection, Sparse, chain, stages
 from ...ir.graph import Population, Projection
 from ...ir.loihi import STATE_SHIFT
-from ...ir.neurons import LoihiLIF
+from ...ir.neurons import LoihiATRLIF, LoihiLIF
 from . import kernels
 
 Ints = npt.NDArray[np.int64]
 
 
 class LoihiState:
-    """The state of one population of `LoihiLIF`; see `population.PopulationState`."""
+    """The state of one population of a `LoihiNeuron`; see `population.PopulationState`."""
 
-    def __init__(self, population: Population, neuron: LoihiLIF, pages: int) -> None:
+    def __init__(self, population: Population, neuron: LoihiLIF | LoihiATRLIF, pages: int) -> None:
         size = population.size
         self.population = population
         self.wheel: npt.NDArray[Any] = np.zeros((pages, size), np.int64)
-        self.u, self.v = np.zeros(size, np.int64), np.zeros(size, np.int64)
         self.index, self.value = np.zeros(size, np.int64), np.zeros(size, np.int64)
 
         def flat(array: Any) -> Ints:
             return np.ascontiguousarray(np.ravel(array), np.int64)
 
         bias = neuron.bias_mant << neuron.bias_exp
-        limit = neuron.vth << STATE_SHIFT
-        self._parameters = tuple(map(flat, (neuron.du, neuron.dv, bias, limit)))
-
-    @property
-    def variables(self) -> dict[str, Ints]:
-        """The state variables that can be recorded, as they are behind the step."""
-        return {"u": self.u, "v": self.v}
+        own: tuple[Any, ...]
+        self._kernel: Any
+        # What each state variable starts from.
+        self._start: dict[str, Any] = {"u": 0, "v": 0}
+        match neuron:
+            case LoihiLIF():
+                self._kernel, own = kernels.loihi_step, (neuron.vth << STATE_SHIFT,)
+            case LoihiATRLIF():
+                theta = neuron.theta_0 << STATE_SHIFT
+                own = (neuron.dr, neuron.dtheta, theta, neuron.theta_step << STATE_SHIFT)
+                self._kernel = kernels.loihi_refractory_step
+                self._start |= {"v": flat(neuron.v_init), "r": 0, "theta": theta}
+        #: The state variables that can be recorded, as they are behind the step.
+        self.variables = {name: np.zeros(size, np.int64) for name in self._start}
+        self.v = self.variables["v"]
+        self._parameters = tuple(map(flat, (neuron.du, neuron.dv, bias, *own)))
 
     def clear(self) -> None:
-        """Back to zero, with nothing pending."""
+        """Back to rest, with nothing pending."""
         self.wheel[:] = 0
-        self.u[:] = 0
-        self.v[:] = 0
+        for name, start in self._start.items():
+            self.variables[name][:] = start
 
     def step(self, step: int, noise: Any) -> int:
         """Advance to ``step``; returns the number of spiking neurons, listed in ``index``."""
@@ -52,8 +60,8 @@ class LoihiState:
         if step < self.population.lag:
             page[:] = 0
             return 0
-        arguments = (page, self.u, self.v, *self._parameters, self.index, self.value)
-        return int(kernels.loihi_step(*arguments))
+        arguments = (page, *self.variables.values(), *self._parameters, self.index, self.value)
+        return int(self._kernel(*arguments))
 
 
 class Fiber(Protocol):

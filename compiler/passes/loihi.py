@@ -8,6 +8,11 @@ A step of the real network (`ir.step`) without the value that a spike resets to,
 is one of `LoihiLIF` in units of a scale s: :math:`k W = 2^6 s\, 2^{e} w` for a weight,
 :math:`\theta = 2^6 s\, \mathrm{vth}`, :math:`d = s\, \mathrm{bias}`. The scale is the finest one at
 which no current can wrap; thresholds are exact, weights rounded.
+
+Where a spike takes its threshold off, it is one of `LoihiATRLIF`, :math:`V = s\,(v - r + o)` with
+:math:`\theta = 2 \cdot 2^6 s\, \mathrm{theta\_0}` and an offset o of half of that: a spike takes
+twice theta_0 off, where the membrane has theta_0 above its offset. v starts at -o, and a bias of
+:math:`-o + \mathrm{cut}(o\,(2^{12} - \mathrm{dv}))` keeps it there.
 """
 
 from __future__ import annotations
@@ -32,12 +37,13 @@ from ...ir.loihi import (
     EXPONENT_RANGE,
     STATE_LIMIT,
     STATE_SHIFT,
+    THETA_RANGE,
     THRESHOLD_RANGE,
     WEIGHT_BITS,
     LoihiWeights,
     Sign,
 )
-from ...ir.neurons import IF, LIF, CubaLIF, LoihiLIF, Threshold
+from ...ir.neurons import IF, LIF, CubaLIF, LoihiATRLIF, LoihiLIF, LoihiNeuron, Threshold
 from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import apply, synapse_count, to_sparse
@@ -49,6 +55,8 @@ Ints = npt.NDArray[np.int64]
 
 # v saturates at 2^23 on both sides: at this threshold sixteen times as low as it is high.
 _MODEST_THRESHOLD: Final = 1 << 13
+# A membrane that keeps what spikes take off has room for 256 thresholds of this height, at least.
+_KEPT_THRESHOLD: Final = 1 << 9
 # Below it one unit of what arrives is more than 2 % of the threshold.
 _LEAST_THRESHOLD: Final = 48
 # Of the synapses of a neuron one in so many is taken to be active in a step.
@@ -91,7 +99,7 @@ class LoihiNumbers:
         populations, projections = [], {p.name: p for p in graph.projections}
         for population in graph.populations:
             incoming = list(graph.incoming(population.name))
-            if isinstance(population.neuron, LoihiLIF):
+            if isinstance(population.neuron, LoihiNeuron):
                 populations.append(population)
                 projections |= {p.name: _whole(p) for p in incoming}
                 continue
@@ -124,7 +132,7 @@ def with_sources(graph: Graph, found: Diagnostics) -> Graph:
         post = graph.population(p.post)
         late = int(p.recurrent and not post.semantics.recurrent_bias_first)
         projections.append(p)
-        if p.bias is None or not p.bias.any() or isinstance(post.neuron, LoihiLIF):
+        if p.bias is None or not p.bias.any() or isinstance(post.neuron, LoihiNeuron):
             continue
         if not late and not isinstance(post.neuron, CubaLIF):
             continue
@@ -212,16 +220,18 @@ class _Step:
     threshold: Real
     inclusive: bool  # >= instead of >
     late: int  # steps by which v sees the current of the step before
+    start: Real  # of v
+    subtracts: bool  # a spike takes the threshold off
 
     @property
     def allowance(self) -> int:
         """The units of v by which the threshold lies above what Loihi compares with.
 
         None for >; for >= one, but where nothing decays, and v counts in units of what arrives,
-        one of these: there sums meet the threshold.
+        one of these: there sums meet the threshold. None where spikes subtract it.
         """
         counts = bool(np.all(self.b == 1.0) and np.all(self.a == 0.0))
-        return int(self.inclusive) << (STATE_SHIFT if counts else 0)
+        return int(self.inclusive and not self.subtracts) << (STATE_SHIFT if counts else 0)
 
 
 def _step(
@@ -244,12 +254,14 @@ def _step(
     stateless = isinstance(neuron, Threshold)
     if population.adaptive is not None:
         refuse("has thresholds that adapt; Loihi's LIF has not")
-    if not stateless and rules.reset in (Reset.SUBTRACT, Reset.TWO_PHASE):
+    if not stateless and rules.reset is Reset.TWO_PHASE:
         refuse(
-            f"takes its threshold off at a spike (reset {rules.reset}); Loihi's LIF is reset to "
-            "zero, and nothing exact gives the rest back",
-            "train with a reset to zero, or compile with --set reset=zero and compare the accuracy",
+            "is compared with twice its threshold where a spike left it above (reset two_phase); "
+            "Loihi 2 takes the threshold off, and compares with it",
+            "compile with --set reset=subtract, which differs in those steps only, and with "
+            "--calibration to see what that costs; or train with a reset to zero",
         )
+    subtracts = not stateless and rules.reset is Reset.SUBTRACT
     allowed: dict[str, tuple[Any, Any]] = {
         "max_spikes": (rules.max_spikes, 1),
         "v_min": (rules.v_min, None),
@@ -261,8 +273,18 @@ def _step(
             refuse(f"has {rule} {value}; Loihi's LIF has {must}")
     step = step_parameters(neuron, rules, dt)
     assert step.threshold is not None and step.v_reset is not None
-    origin = np.asarray(0.0 if stateless else step.v_reset)
-    if not stateless and np.any(v_start(neuron, rules) != origin):
+    origin = np.asarray(0.0 if stateless or subtracts else step.v_reset)
+    start = np.asarray(origin if stateless else v_start(neuron, rules))
+    if subtracts:
+        numbers = {"threshold": step.threshold, "decay": step.decay_v, "current": step.decay_u}
+        for what, values in numbers.items():
+            if values is not None and np.ptp(values) > 0:
+                refuse(
+                    f"has neurons of {_span(values)} as their {what}, and takes the threshold off; "
+                    "all neurons of such a population of Loihi 2 share it",
+                    "make a population of each kind of neuron",
+                )
+    elif np.any(start != origin):
         refuse("starts at another value than it is reset to; Loihi's LIF starts at zero, too")
     drift = step.drift + (step.decay_v - 1.0) * origin
     for p in incoming:
@@ -284,6 +306,8 @@ def _step(
         threshold=np.asarray(step.threshold - origin),
         inclusive=rules.comparison is Comparison.GREATER_EQUAL,
         late=int(step.decay_u is not None and rules.current is Current.OLD),
+        start=start,
+        subtracts=subtracts,
     )
 
 
@@ -337,6 +361,8 @@ class _Chosen:
             return population, {}
         height = self._choose()
         vth = height - (step.allowance >> STATE_SHIFT)
+        if step.subtracts:
+            vth = max(height // 2, 1) * 2
         scale = self._threshold / ((vth << STATE_SHIFT) + step.allowance)
         neuron = self._neuron(scale)
         made, lost, total = {}, 0, 0
@@ -422,8 +448,12 @@ class _Chosen:
         """
         current, depth = (STATE_LIMIT / max(x, 1e-300) for x in (self._current(1), self._depth(1)))
         bias = float(np.max(np.abs(self._step.drift))) / self._threshold
+        modest, highest = _MODEST_THRESHOLD, THRESHOLD_RANGE[1]
+        if self._step.subtracts:
+            bias += 0.5 * float(1.0 - np.min(self._step.b))
+            modest, highest = _KEPT_THRESHOLD, 2 * THETA_RANGE[1]
         fits = (BIAS_MANT_RANGE[1] << BIAS_EXP_RANGE[1]) / max(bias, 1e-300) / (1 << STATE_SHIFT)
-        most = int(min(current, max(depth, _MODEST_THRESHOLD), fits, THRESHOLD_RANGE[1]))
+        most = int(min(current, max(depth, modest), fits, highest))
         most = max(most, _LEAST_THRESHOLD)
         while most > 1 and not self._fits(most):
             most = most * 7 // 8
@@ -452,14 +482,43 @@ class _Chosen:
         return most / self._threshold * (height << STATE_SHIFT)
 
     def _depth(self, height: int) -> float:
-        """The lowest v there can be, as a positive number, inhibition being always active."""
+        """The lowest v there can be, as a positive number, inhibition being always active.
+
+        Where a membrane keeps what a spike takes off, the farthest, excited as well as inhibited.
+        """
         geometric = 1.0 / max(1.0 - float(np.max(self._step.a)), 1.0 / DECAY_UNITY)
         lowest = float(np.max(self._sides[1])) * geometric - float(np.min(self._step.drift))
+        if self._step.subtracts:
+            highest = float(np.max(self._sides[0])) * geometric + float(np.max(self._step.drift))
+            lowest = max(lowest, highest)
         stays = 1.0 / max(1.0 - float(np.max(self._step.b)), 1.0 / DECAY_UNITY)
         return max(lowest, 0.0) * stays / self._threshold * (height << STATE_SHIFT)
 
-    def _neuron(self, scale: float) -> LoihiLIF:
+    def _subtracting(self, scale: float) -> LoihiATRLIF:
+        """See the module: thresholds of two theta_0, around an offset that a bias keeps."""
+        step, shape = self._step, self._population.shape
+        theta_0 = round(self._threshold / scale) >> (STATE_SHIFT + 1)
+        # One more where the threshold itself is no spike.
+        offset = (theta_0 << STATE_SHIFT) + (not step.inclusive)
+        dv = int(_decay(DECAY_UNITY * (1.0 - step.b)).flat[0])
+        still = offset * (DECAY_UNITY - dv) // DECAY_UNITY - offset
+        mant, exp = self._bias(step.drift / scale + still)
+        start = np.rint(step.start / scale).astype(np.int64) - offset
+        return LoihiATRLIF(
+            du=_decay(DECAY_UNITY - 1 - DECAY_UNITY * step.a.flat[:1].reshape(())),
+            dv=np.asarray(dv),
+            theta_0=np.asarray(theta_0),
+            dr=np.asarray(dv),
+            bias_mant=mant.reshape(shape) if mant.size > 1 else mant.reshape(()),
+            bias_exp=exp.reshape(shape) if exp.size > 1 else exp.reshape(()),
+            v_init=start.reshape(shape) if start.size > 1 else start.reshape(()),
+            scale=scale,
+        )
+
+    def _neuron(self, scale: float) -> LoihiLIF | LoihiATRLIF:
         population, step = self._population, self._step
+        if step.subtracts:
+            return self._subtracting(scale)
         thresholds = np.rint((step.threshold / scale - step.allowance) / (1 << STATE_SHIFT))
         mant, exp = self._bias(step.drift / scale)
         shape = population.shape
@@ -534,7 +593,9 @@ def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
     known = {p.name: p for p in real.populations}
     for population in chosen.populations:
         neuron, before = population.neuron, known.get(population.name)
-        if before is None or not isinstance(neuron, LoihiLIF) or before.neuron is neuron:
+        if before is None or not isinstance(neuron, LoihiLIF | LoihiATRLIF):
+            continue
+        if before.neuron is neuron:
             continue
         step = step_parameters(before.neuron, before.semantics, real.dt)
         gain = step.gain_v if step.gain_u is None else np.asarray(step.gain_v * step.gain_u)
@@ -578,18 +639,23 @@ def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
     return found
 
 
-def _threshold_error(neuron: LoihiLIF, before: Population, step: StepParameters) -> float | None:
+def _threshold_error(
+    neuron: LoihiLIF | LoihiATRLIF, before: Population, step: StepParameters
+) -> float | None:
     origin = 0.0 if isinstance(before.neuron, Threshold) else step.v_reset
     if step.threshold is None or origin is None:
         return None
     inclusive = before.semantics.comparison is Comparison.GREATER_EQUAL
     counts = bool(np.all(step.decay_v == 1.0)) and step.decay_u is None
     allowance = int(inclusive) << (STATE_SHIFT if counts else 0)
-    have = ((neuron.vth << STATE_SHIFT) + allowance) * neuron.scale
+    if isinstance(neuron, LoihiATRLIF):
+        have = np.asarray((neuron.theta_0 << (STATE_SHIFT + 1)) * neuron.scale)
+    else:
+        have = ((neuron.vth << STATE_SHIFT) + allowance) * neuron.scale
     return float(np.max(np.abs(have / (step.threshold - origin) - 1.0)))
 
 
-def _decay_error(neuron: LoihiLIF, step: StepParameters) -> float:
+def _decay_error(neuron: LoihiLIF | LoihiATRLIF, step: StepParameters) -> float:
     kept = 1.0 - neuron.dv / DECAY_UNITY
     worst = float(np.max(np.abs(kept - step.decay_v)))
     if step.decay_u is not None:

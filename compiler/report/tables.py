@@ -28,6 +28,7 @@ from ...ir.neurons import (
     IntegerNeuron,
     Izhikevich,
     Kernel,
+    LoihiATRLIF,
     LoihiLIF,
     Receptor,
     SpinnakerLIF,
@@ -114,6 +115,12 @@ def semantics(population: Population) -> str:
             "24-bit states (cut toward zero, u wraps, v saturates); decays of "
             f"{_range(neuron.du)} and {_range(neuron.dv)} in 4096; spikes at v > 64 vth; reset to "
             "zero"
+        )
+    if isinstance(neuron, LoihiATRLIF):
+        return (
+            "24-bit states (cut toward zero, u wraps, v saturates); decays of "
+            f"{neuron.du} and {neuron.dv} in 4096, of r {neuron.dr}; spikes at v - r >= theta, "
+            "which r grows twice by"
         )
     parts = []
     if neuron.TIMES:

@@ -12,7 +12,7 @@ from spikec.ir.connections import Chain, Conv2d, Dense, Flatten, Sparse, SumPool
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.loihi import LoihiWeights, Sign
-from spikec.ir.neurons import IF, LoihiLIF
+from spikec.ir.neurons import IF, LoihiATRLIF, LoihiLIF
 from spikec.ir.semantics import Semantics
 from spikec.ir.step import step_parameters
 from spikec.ir.text import parse, text
@@ -24,6 +24,11 @@ WORDS = LoihiWeights(8, Sign.MIXED, 2)
 def cell(**changes: Any) -> LoihiLIF:
     values: dict[str, Any] = {"du": 400, "dv": 200, "vth": 100, "bias_mant": 5, "bias_exp": 3}
     return LoihiLIF(**(values | changes))
+
+
+def refractory(**changes: Any) -> LoihiATRLIF:
+    values: dict[str, Any] = {"du": 400, "dv": 200, "theta_0": 100, "dr": 200, "v_init": -6400}
+    return LoihiATRLIF(**(values | changes))
 
 
 def graph(neuron: Any = None, semantics: Semantics | None = None, **changes: Any) -> Graph:
@@ -106,6 +111,29 @@ def test_what_is_sound_is_accepted_and_written() -> None:
 )
 def test_values_out_of_range(changes: Any, message: str) -> None:
     assert said(graph(cell(**changes))) == [("E0205", f"'p': {message}")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dr": 4096}, "dr spans 4096 to 4096, outside 0 to 4095"),
+        ({"dtheta": -1}, "dtheta spans -1 to -1, outside 0 to 4095"),
+        ({"theta_0": 4096}, "theta_0 spans 4096 to 4096, outside 0 to 4095"),
+        ({"theta_step": -2}, "theta_step spans -2 to -2, outside 0 to 4095"),
+        ({"v_init": 1 << 23}, "v_init spans 8388608 to 8388608, outside -8388607 to 8388607"),
+        ({"bias_exp": 8}, "bias_exp spans 8 to 8, outside 0 to 7"),
+        ({"du": [7]}, "du has shape (1,); all neurons of a population share one"),
+    ],
+)
+def test_values_of_one_that_keeps_its_membrane(changes: Any, message: str) -> None:
+    assert said(graph(refractory(**changes))) == [("E0205", f"'p': {message}")]
+
+
+def test_one_that_keeps_its_membrane_as_text() -> None:
+    whole = graph(refractory(theta_step=3, scale=0.25))
+    verify(whole)
+    assert parse(text(whole)) == whole
+    assert whole.populations[0].state == ("u", "v", "r", "theta")
 
 
 def test_shapes_and_semantics() -> None:

@@ -36,6 +36,7 @@ from spikec.ir.neurons import (
     IntegerNeuron,
     Integrator,
     LinearLIF,
+    LoihiATRLIF,
     LoihiLIF,
     Neuron,
     PointLIF,
@@ -255,6 +256,7 @@ NEURONS: tuple[Neuron, ...] = (
     AdEx(**POINT),
     spinnaker(),
     LoihiLIF(np.array(400), np.array(200), np.array([10, 20])),
+    LoihiATRLIF(np.array(400), np.array(200), np.array(10), np.array(200)),
 )
 
 

@@ -20,7 +20,7 @@ from spikec.ir.connections import Connection, Conv1d, Conv2d, Dense, OneToOne, S
 from spikec.ir.events import Events, Recording, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.loihi import LoihiWeights, Sign
-from spikec.ir.neurons import LoihiLIF
+from spikec.ir.neurons import LoihiATRLIF, LoihiLIF, LoihiNeuron
 
 KINDS = ("dense", "sparse", "one", "delay", "delays", "conv")
 
@@ -39,8 +39,11 @@ class Case:
         return [(p.name, variable) for p in self.graph.populations for variable in p.state]
 
 
-def case(seed: int) -> Case:
-    """The random network of a seed; every 6 seeds have every kind of connection in front."""
+def case(seed: int, subtracting: bool = False) -> Case:
+    """The random network of a seed; every 6 seeds have every kind of connection in front.
+
+    ``subtracting`` ones have some populations of `LoihiATRLIF`.
+    """
     rng = np.random.default_rng([7, seed])
     shapes: list[tuple[int, ...]] = [(2, 5, 4), (int(rng.integers(3, 12)),)]
     inputs = [Input("image", shapes[0]), Input("lines", shapes[1])]
@@ -57,7 +60,9 @@ def case(seed: int) -> Case:
         wanted += [str(k) for k in rng.choice(KINDS[:5], int(rng.integers(1, 3)))]
         conv = window(rng) if "conv" in wanted else None
         shape = (int(rng.integers(2, 16)),) if conv is None else conv.out_shape
-        neuron = cell(rng, shape, strong)
+        neuron: LoihiNeuron = cell(rng, shape, strong)
+        if subtracting and (number == 0 or rng.random() < 0.5):
+            neuron = refractory(rng, shape, strong, lag)
         populations.append(Population(name, shape, neuron, lag=lag))
         nodes[name] = (shape, lag)
         for kind in wanted:
@@ -111,6 +116,27 @@ def cell(rng: np.random.Generator, shape: tuple[int, ...], strong: bool) -> Loih
         vth=threshold,
         bias_mant=rng.integers(-4096, 4096, size) if bias else np.zeros((), np.int64),
         bias_exp=rng.integers(0, 8, size),
+    )
+
+
+def refractory(
+    rng: np.random.Generator, shape: tuple[int, ...], strong: bool, lag: int
+) -> LoihiATRLIF:
+    """Half of them subtract, the others have thresholds and refractory states of their own."""
+    base = cell(rng, shape, strong)
+    dv = rng.integers(0, 400 if strong else 4096, ())
+    subtracts = rng.random() < 0.5
+    theta = rng.integers(0 if lag == 0 else 1, 4096 if strong else 200, ())
+    return LoihiATRLIF(
+        du=base.du if base.du.ndim == 0 else base.du.ravel()[0],
+        dv=dv,
+        theta_0=theta,
+        dr=dv if subtracts else rng.integers(0, 4096, ()),
+        dtheta=np.zeros((), np.int64) if subtracts else rng.integers(0, 4096, ()),
+        theta_step=np.zeros((), np.int64) if subtracts else rng.integers(0, 4096, ()),
+        bias_mant=base.bias_mant,
+        bias_exp=base.bias_exp,
+        v_init=-(theta << 6) if subtracts else rng.integers(-(1 << 23) + 1, 1 << 23, shape),
     )
 
 

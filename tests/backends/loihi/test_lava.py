@@ -32,8 +32,8 @@ def differences(one: Case, lava: Recording) -> list[str]:
     return [f"{one.graph.name} {what}" for what in (*spikes, *states)]
 
 
-def compare_all(seeds: Sequence[int], place: Path) -> None:
-    cases = [case(seed) for seed in seeds]
+def compare_all(seeds: Sequence[int], place: Path, subtracting: bool = False) -> None:
+    cases = [case(seed, subtracting) for seed in seeds]
     recordings = run_in_lava(cases, place)
     pairs = zip(cases, recordings, strict=True)
     assert [what for one, lava in pairs for what in differences(one, lava)] == []
@@ -54,6 +54,11 @@ def compare_all(seeds: Sequence[int], place: Path) -> None:
 @pytest.mark.parametrize("part", range(2))
 def test_sixty_random_networks(part: int, tmp_path: Path) -> None:
     compare_all(range(30 * part, 30 * part + 30), tmp_path)
+
+
+def test_thirty_random_networks_that_keep_their_membranes(tmp_path: Path) -> None:
+    """ATRLIF: spikes, u, v, r and theta."""
+    compare_all(range(30), tmp_path, subtracting=True)
 
 
 @pytest.mark.slow

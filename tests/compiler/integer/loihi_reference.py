@@ -15,7 +15,7 @@ import numpy as np
 from spikec.compiler.connectivity import synapses
 from spikec.ir.events import Stimulus
 from spikec.ir.graph import Graph
-from spikec.ir.neurons import LoihiLIF
+from spikec.ir.neurons import LoihiATRLIF, LoihiLIF
 
 TOP = 1 << 23
 
@@ -39,7 +39,7 @@ class Neuron:
     v: int = 0
     met: Counter[str] = field(default_factory=Counter)
 
-    def step(self, sums: list[int]) -> bool:
+    def advance(self, sums: list[int]) -> None:
         """``sums`` are what each projection and delay adds."""
         u = i32(toward_zero(self.u * (4096 - (self.du + 1))) + i32(64 * sum(sums)))
         if u > TOP:
@@ -52,8 +52,36 @@ class Neuron:
         if abs(v) > TOP - 1:
             v = TOP - 1 if v > 0 else 1 - TOP
             self.met["saturates"] += 1
-        spike = v > 64 * self.vth
-        self.u, self.v = u, 0 if spike else v
+        self.u, self.v = u, v
+
+    def step(self, sums: list[int]) -> bool:
+        self.advance(sums)
+        spike = self.v > 64 * self.vth
+        if spike:
+            self.v = 0
+        self.met["spikes"] += spike
+        return spike
+
+
+@dataclass
+class Refractory(Neuron):
+    """One that keeps its membrane; ``vth`` is theta_0."""
+
+    dr: int = 0
+    dtheta: int = 0
+    rise: int = 0
+    r: int = 0
+    theta: int = 0
+
+    def step(self, sums: list[int]) -> bool:
+        self.advance(sums)
+        base = 64 * self.vth
+        self.theta = base + toward_zero((self.theta - base) * (4096 - self.dtheta))
+        self.r = toward_zero(self.r * (4096 - self.dr))
+        spike = self.v - self.r >= self.theta
+        if spike:
+            self.r += 2 * self.theta
+            self.theta += 64 * self.rise
         self.met["spikes"] += spike
         return spike
 
@@ -74,7 +102,9 @@ def run(graph: Graph, stimulus: Stimulus) -> tuple[dict[str, Any], dict[Any, Any
         p.name: np.zeros((stimulus.samples, stimulus.steps, p.size), np.int64)
         for p in graph.populations
     }
-    states = {(n, k): np.zeros_like(a) for n, a in spikes.items() for k in ("u", "v")}
+    states = {
+        (p.name, k): np.zeros_like(spikes[p.name]) for p in graph.populations for k in p.state
+    }
     for sample in range(stimulus.samples):
         cells = {p.name: _cells(p.neuron, p.shape) for p in graph.populations}
         pending: Any = defaultdict(lambda: defaultdict(list))
@@ -94,8 +124,8 @@ def run(graph: Graph, stimulus: Stimulus) -> tuple[dict[str, Any], dict[Any, Any
                     if cell.step(arrived.get((name, n), [])):
                         sent[name].append(n)
                     if at < stimulus.steps:
-                        states[name, "u"][sample, at, n] = cell.u
-                        states[name, "v"][sample, at, n] = cell.v
+                        for variable in population.state:
+                            states[name, variable][sample, at, n] = getattr(cell, variable)
                         spikes[name][sample, at, n] = n in sent[name][-1:]
             for pre_name, post_name, exponent, table in links:
                 total: Counter[tuple[int, int]] = Counter()
@@ -113,7 +143,18 @@ def run(graph: Graph, stimulus: Stimulus) -> tuple[dict[str, Any], dict[Any, Any
 
 
 def _cells(neuron: Any, shape: tuple[int, ...]) -> list[Neuron]:
-    assert isinstance(neuron, LoihiLIF)
-    names = ("du", "dv", "vth", "bias_mant", "bias_exp")
+    names: tuple[str, ...] = ("du", "dv", "vth", "bias_mant", "bias_exp")
+    if isinstance(neuron, LoihiATRLIF):
+        names = ("du", "dv", "theta_0", *names[3:], "v_init", "dr", "dtheta", "theta_step")
+    else:
+        assert isinstance(neuron, LoihiLIF)
     columns = [np.broadcast_to(getattr(neuron, n), shape).ravel().tolist() for n in names]
-    return [Neuron(u, v, t, m * 2**e) for u, v, t, m, e in zip(*columns, strict=True)]
+    cells: list[Neuron] = []
+    for du, dv, limit, mant, exp, *more in zip(*columns, strict=True):
+        if not more:
+            cells.append(Neuron(du, dv, limit, mant * 2**exp))
+            continue
+        start, dr, dtheta, rise = more
+        own = {"dr": dr, "dtheta": dtheta, "rise": rise, "theta": 64 * limit}
+        cells.append(Refractory(du, dv, limit, mant * 2**exp, v=start, **own))
+    return cells

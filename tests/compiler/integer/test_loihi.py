@@ -66,10 +66,38 @@ def test_two_to_the_23_is_left() -> None:
         assert cell.u == u
 
 
-def test_random_networks_bit_for_bit() -> None:
+@given(
+    u=STATE,
+    v=STATE,
+    a=SUM,
+    r=st.integers(0, TOP),
+    theta=st.integers(0, TOP),
+    words=st.tuples(*[st.integers(0, 4095)] * 6),
+    bias=st.integers(-(1 << 19), (1 << 19) - 1),
+)
+def test_a_refractory_step_bit_for_bit(
+    u: int, v: int, a: int, r: int, theta: int, words: tuple[int, ...], bias: int
+) -> None:
+    du, dv, base, dr, dtheta, rise = words
+    cell = reference.Refractory(
+        du, dv, base, bias, u, v, dr=dr, dtheta=dtheta, rise=rise, r=r, theta=theta
+    )
+    spike = cell.step([a])
+    page, *states = (np.array([x], np.int64) for x in (a, u, v, r, theta))
+    given_ = (np.array([x]) for x in (du, dv, bias, dr, dtheta, base << 6, rise << 6))
+    index, value = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    arguments: tuple[Any, ...] = (page, *states, *given_, index, value)
+    count = kernels.loihi_refractory_step(*arguments)
+    got = [int(s[0]) for s in states]
+    assert (count, *got) == (spike, cell.u, cell.v, cell.r, cell.theta)
+    assert page[0] == 0 and (not spike or (index[0], value[0]) == (0, 1))
+
+
+@pytest.mark.parametrize("subtracting", [False, True])
+def test_random_networks_bit_for_bit(subtracting: bool) -> None:
     met: Counter[str] = Counter()
     for seed in range(60):
-        one = case(seed)
+        one = case(seed, subtracting)
         verify(one.graph)
         names = [p.name for p in one.graph.populations]
         got = Executor(one.graph).run(one.stimulus, populations=names, record=one.states)

@@ -23,7 +23,7 @@ from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.homeostasis import AdaptiveThreshold
 from spikec.ir.loihi import LoihiWeights, Sign
-from spikec.ir.neurons import IF, LI, LIF, CubaLIF, LoihiLIF, Neuron, Threshold
+from spikec.ir.neurons import IF, LI, LIF, CubaLIF, LoihiATRLIF, LoihiLIF, Neuron, Threshold
 from spikec.ir.plasticity import Plasticity, Trace, TraceSTDP
 from spikec.ir.semantics import Comparison, Current, Decay, Gain, Reset, Semantics
 from spikec.ir.verify import verify
@@ -289,13 +289,110 @@ def test_words_of_single_synapses_stay_whole(weight: np.ndarray) -> None:
     np.testing.assert_array_equal(stage.weight, weight)
 
 
+# -- a reset by subtraction --------------------------------------------------------------------
+
+
+def subtracting(**more: Any) -> Semantics:
+    return Semantics(reset=Reset.SUBTRACT, **more)
+
+
+def spikes_of(graph: Graph, given: Stimulus) -> np.ndarray:
+    events = Executor(graph).run(given, populations=["p"]).spikes["p"]
+    return np.array([events.dense(sample) for sample in range(events.samples)])
+
+
+def by_hand(
+    weight: np.ndarray, spikes: np.ndarray, keep: float, inclusive: bool, bias: float, start: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The real network step by step: its spikes and its v, (samples, steps, neurons)."""
+    drive = np.zeros((*spikes.shape[:2], len(weight)))
+    drive[:, 1:] = (spikes @ weight.T)[:, :-1]
+    v = np.full((len(spikes), len(weight)), start)
+    fired, states = np.zeros(drive.shape, np.int64), np.zeros(drive.shape)
+    for t in range(drive.shape[1]):
+        v = keep * v + drive[:, t] + bias
+        fired[:, t] = v >= 1.0 if inclusive else v > 1.0
+        v = v - fired[:, t]
+        states[:, t] = v
+    return fired, states
+
+
+@pytest.mark.parametrize("comparison", list(Comparison))
+def test_subtraction_is_exact_where_the_numbers_are(comparison: Comparison) -> None:
+    """Weights of whole 256ths of a threshold, sums that meet it, several thresholds at a time."""
+    rng = np.random.default_rng(3)
+    weight = rng.integers(-60, 127, (20, 9)) / 256
+    weight[0] = 0.25  # these sums meet the threshold often
+    given = (rng.random((4, 60, 9)) < 0.3).astype(np.int64)
+    made = chosen(net(IF(real(1.0), real(1.0)), weight, subtracting(comparison=comparison)))
+    neuron = made.population("p").neuron
+    assert isinstance(neuron, LoihiATRLIF) and int(neuron.dr) == int(neuron.dv) == 0
+    got = spikes_of(made, Stimulus({"in": Events.from_dense(given)}))
+    inclusive = comparison is Comparison.GREATER_EQUAL
+    expected, states = by_hand(weight, given, 1.0, inclusive, 0.0, 0.0)
+    np.testing.assert_array_equal(got, expected)
+    assert expected.sum() > 400
+    assert np.count_nonzero(states == (0.0 if inclusive else 1.0)) > 10
+    assert np.count_nonzero(states > 1.0) > 10  # two thresholds and more
+
+
+@pytest.mark.parametrize(("bias", "start"), [(0.0, 0.0), (0.03, 0.4), (-0.01, -0.5)])
+def test_subtraction_beside_the_real_network(bias: float, start: float) -> None:
+    rng = np.random.default_rng(4)
+    weight = rng.normal(0.08, 0.15, (30, 12))
+    given = (rng.random((4, 100, 12)) < 0.3).astype(np.int64)
+    stimulus = Stimulus({"in": Events.from_dense(given)})
+    rules = subtracting(v_init=start)
+    graph = net(lif(), weight, rules, bias=real(np.full(30, bias)) if bias else None)
+    made = chosen(graph)
+    neuron = made.population("p").neuron
+    assert isinstance(neuron, LoihiATRLIF)
+    expected, states = by_hand(weight, given, 0.95, False, bias, start)
+    got = Executor(made).run(stimulus, record=[("p", "v"), ("p", "r")])
+    # Where rounding moves a spike, v is a threshold off until the other one has come.
+    spikes = spikes_of(made, stimulus)
+    assert np.abs(spikes.sum(axis=1) - expected.sum(axis=1)).max() <= 2
+    offset = (int(neuron.theta_0) << 6) + 1
+    v = (got.states["p", "v"] - got.states["p", "r"] + offset) * neuron.scale
+    alike = np.cumsum(spikes != expected, axis=1) == 0
+    (link,) = made.projections
+    assert link.words is not None and isinstance(link.connection, Dense)
+    unit = neuron.scale * 64 * 2.0**link.words.exponent
+    wrong = np.abs(link.connection.weight * unit - weight)
+    # The membrane filters what the weights' rounding adds, and decays by 205 of 4096.
+    _, drift = by_hand(wrong, given, 0.95, False, 0.0, 0.0)
+    assert drift.max() < 0.2  # no spike in it
+    assert (np.abs(v - states) <= drift + 0.01)[alike].all()
+    assert alike.mean() > 0.5 and expected.sum() > 2000
+    (errors,) = loihi_errors(graph, made)
+    assert errors.threshold_error is not None and errors.threshold_error < 1e-12
+    assert errors.decay_error <= 0.5 / 4096
+
+
+def test_a_membrane_at_rest_stays_at_its_offset() -> None:
+    for tau in (0.0011, 0.004, 0.02, 0.7, 5.0):
+        made = chosen(net(lif(tau=tau), ((0.5,),), subtracting()))
+        silent = Stimulus({"in": Events.from_dense(np.zeros((1, 2000, 1), int))})
+        v = Executor(made).run(silent, record=[("p", "v")]).states["p", "v"].ravel()
+        neuron = made.population("p").neuron
+        assert isinstance(neuron, LoihiATRLIF)
+        assert np.abs(v - v[0]).max() <= int(neuron.theta_0) << 6 >> 11
+
+
 # -- what is refused, and what is only said ----------------------------------------------------
 
 
 REFUSED: list[tuple[Graph, str]] = [
     (net(LI(real(0.02), real(1.0), real(0.0))), "is LI; Loihi has a LIF"),
-    (net(lif(), rules=Semantics(reset=Reset.SUBTRACT)), "takes its threshold off at a spike"),
-    (net(lif(), rules=Semantics(reset=Reset.TWO_PHASE)), "takes its threshold off at a spike"),
+    (net(lif(), rules=Semantics(reset=Reset.TWO_PHASE)), "with twice its threshold where a spike"),
+    (
+        net(lif(threshold=[1.0, 2.0]), ((0.5,), (0.5,)), rules=Semantics(reset=Reset.SUBTRACT)),
+        "has neurons of 1 to 2 as their threshold, and takes the threshold off",
+    ),
+    (
+        net(lif(tau=[0.02, 0.01]), ((0.5,), (0.5,)), rules=Semantics(reset=Reset.SUBTRACT)),
+        "has neurons of 0.9 to 0.95 as their decay, and takes the threshold off",
+    ),
     (net(lif(), rules=replace(ZERO, max_spikes=None)), "has max_spikes None; Loihi's LIF has 1"),
     (net(lif(), rules=replace(ZERO, v_min=-1.0)), "has v_min -1.0; Loihi's LIF has None"),
     (net(lif(), rules=replace(ZERO, refractory=2)), "has refractory 2; Loihi's LIF has 0"),
