@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from spikec.ir.connections import Conv2d
 from spikec.ir.events import Events, Recording, Stimulus
 from spikec.ir.graph import Graph
 from spikec.ir.neurons import LoihiLIF
+
+from ..backends.loihi.networks import lava_python
 
 STEPS = 16
 Ints = npt.NDArray[np.int64]
@@ -92,11 +93,9 @@ def test_the_parameters_are_those_recorded(graph: Graph, place: Path) -> None:
     assert cell.bias_exp == 6
 
 
-@pytest.mark.skipif(
-    not os.environ.get("SPIKEC_LAVA_PYTHON"), reason="SPIKEC_LAVA_PYTHON names no Python with Lava"
-)
 def test_lava_does_the_same(place: Path, counts: Ints, tmp_path: Path) -> None:
     """Two samples, so that states are cleared between them, every spike, u and v."""
+    lava_python()
     stimulus, out = tmp_path / "stimulus.npz", tmp_path / "out"
     np.savez(stimulus, input=np.stack([counts, counts[..., ::-1]]))
     words = ["compile", str(place / "tiny.net"), "-t", "lava", "-o", str(out), "--input-max", "72"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from spikec.backends.loihi.program import files
+from spikec.backends.loihi.pythons import python_of
 from spikec.compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
 from spikec.ir.connections import Connection, Conv1d, Conv2d, Dense, OneToOne, Sparse
 from spikec.ir.events import Events, Recording, Stimulus
@@ -189,11 +189,11 @@ for folder in sys.argv[1:]:
 
 
 def lava_python() -> str:
-    """The Python that has Lava; the test is skipped where none is named."""
-    python = os.environ.get("SPIKEC_LAVA_PYTHON")
-    if not python:
-        pytest.skip("SPIKEC_LAVA_PYTHON names no Python with lava-nc")
-    return python
+    """The Python that has Lava; the test is skipped where there is none."""
+    python = python_of()
+    if python is None:
+        pytest.skip("no Python has lava-nc: make lava, or name one in SPIKEC_LAVA_PYTHON")
+    return str(python)
 
 
 def run_in_lava(cases: Sequence[Case], place: Path, seconds: float = 600) -> list[Recording]:

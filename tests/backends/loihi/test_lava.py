@@ -1,7 +1,7 @@
 """The integer rung against Lava itself: spikes, u and v, with no difference.
 
-All 300 networks: ``pytest tests/backends/loihi/test_lava.py -m ""``, with SPIKEC_LAVA_PYTHON
-naming a Python that has lava-nc 0.10.
+All 300 networks, and 30 of ATRLIF: ``pytest tests/backends/loihi/test_lava.py -m ""``, behind
+``make lava`` or with SPIKEC_LAVA_PYTHON naming a Python that has lava-nc 0.10.
 """
 
 from __future__ import annotations

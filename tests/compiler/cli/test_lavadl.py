@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ...backends.loihi.networks import lava_python
 from ..frontends.lavadl.files import Layer, conv, dense, given, neuron, outputs, write
 from .conftest import Spikec
 
@@ -68,10 +68,8 @@ def test_compile_and_run(spikec: Spikec, net: Path, stimulus: Path, tmp_path: Pa
     assert f"layer4: {total} emitted in 2 sample(s)" in said.out
 
 
-@pytest.mark.skipif(
-    not os.environ.get("SPIKEC_LAVA_PYTHON"), reason="SPIKEC_LAVA_PYTHON names no Python with Lava"
-)
 def test_lava_does_the_same(spikec: Spikec, net: Path, stimulus: Path, tmp_path: Path) -> None:
+    lava_python()
     place = tmp_path / "out"
     assert spikec("compile", net, "-t", "lava", "-o", place, "--input-max", 40).code == 0
     said = spikec("verify", place, "--stimulus", stimulus, "--rungs", "integer,lava")
