@@ -129,15 +129,18 @@ class Compilation:
 
 
 def pipeline(
-    options: Quantise, target: Target | None = None, split_signs: bool = False
+    options: Quantise,
+    target: Target | None = None,
+    split_signs: bool = False,
+    calibration: Stimulus | None = None,
 ) -> list[Pass]:
     """The passes from an explicit graph to a quantised one, in the arithmetic of a target.
 
-    ``split_signs`` is `LoihiNumbers`'.
+    ``split_signs`` and ``calibration`` are `LoihiNumbers`'.
     """
     numbers: Pass = options
     if target is not None and target.kind == "loihi":
-        numbers = LoihiNumbers(options.weight_bits, options.input_max, split_signs)
+        numbers = LoihiNumbers(options.weight_bits, options.input_max, split_signs, calibration)
     return [Legalise(), Retime(), RelayDelays(), numbers]
 
 
@@ -180,7 +183,8 @@ def compile_graph(
     on_loihi = target.kind == "loihi"
     if on_loihi:
         _check_formats(options, target)
-    passes = pipeline(options, target, bool((backend_options or {}).get("split_signs")))
+    split_signs = bool((backend_options or {}).get("split_signs"))
+    passes = pipeline(options, target, split_signs, calibration)
     quantised = run_pipeline(passes, source, target, found, keep)
     measure = loihi_errors if on_loihi else layer_errors
     errors = tuple(measure(stages[RelayDelays.NAME], quantised))

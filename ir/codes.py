@@ -402,6 +402,13 @@ CODES: dict[str, Code] = {
         "In every step u goes the share a dt of the way to b v. Where that is less than half a "
         "unit of u, it goes nowhere. More state bits make the unit smaller.",
     ),
+    "N0407": Code(
+        "what calibration chose",
+        "Loihi's numbers were chosen by the spikes of the calibration data, for each population "
+        "those that change the fewest, in windows of 8 steps and in whole samples, where it gets "
+        "the spikes that its sources should send. What is left is rounding: more weight bits, or "
+        "--split-signs, make it less.",
+    ),
     "E0405": Code(
         "plastic weights have no exact integer form",
         "A rule that counts in whole weights must not be rescaled: into a population with such a "

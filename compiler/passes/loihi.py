@@ -17,7 +17,8 @@ twice theta_0 off, where the membrane has theta_0 above its offset. v starts at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import floor, frexp
 from typing import Any, ClassVar, Final
 
@@ -27,6 +28,7 @@ import numpy.typing as npt
 from ...boards.board import Target
 from ...ir.connections import Connection, Dense, Flatten, Sparse, chain, stages
 from ...ir.diagnostics import Diagnostics
+from ...ir.events import Stimulus
 from ...ir.graph import Graph, Population, Projection
 from ...ir.loihi import (
     BIAS_EXP_RANGE,
@@ -48,10 +50,12 @@ from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import apply, synapse_count, to_sparse
 from .fold import scale_outputs
+from .forced import Forced
 from .quantise import LayerError
 
 Real = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Made = tuple[Population, dict[str, Projection]]
 
 # v saturates at 2^23 on both sides: at this threshold sixteen times as low as it is high.
 _MODEST_THRESHOLD: Final = 1 << 13
@@ -62,6 +66,8 @@ _LEAST_THRESHOLD: Final = 48
 # Of the synapses of a neuron one in so many is taken to be active in a step.
 _ACTIVE: Final = 10
 _SAMPLE: Final = 4096
+# Other heights that a calibration tries, as parts of the largest.
+_SHARES: Final = (1.0, 0.84, 0.71, 0.59, 0.5, 0.35)
 _GOLDEN: Final = "run it on the golden rung, or compile it for another target"
 
 
@@ -72,6 +78,10 @@ class LoihiNumbers:
     ``weight_bits`` is 2 to 8, ``input_max`` the largest spike count of an input line in one step.
     With ``split_signs`` a projection of both signs becomes two, each with all bits for the
     magnitude: twice as fine. Populations in Loihi's arithmetic pass through.
+
+    With ``calibration``, a stimulus, each population gets those numbers (scale, exponents, a bias
+    against what its weights' rounding adds on average) that change the fewest of its spikes, given
+    the spikes that its sources should send (`forced.Forced`).
     """
 
     NAME: ClassVar[str] = "loihi"
@@ -79,13 +89,14 @@ class LoihiNumbers:
     weight_bits: int = WEIGHT_BITS
     input_max: int = 1
     split_signs: bool = False
+    calibration: Stimulus | None = field(default=None, compare=False, repr=False)
 
     def run(self, graph: Graph, target: Target, found: Diagnostics) -> Graph:
         """The graph in Loihi's arithmetic.
 
         E0301 for a step that Loihi does not have, E0401 for numbers that do not fit, E0402 for
         other ``weight_bits``; W0403 where most weights of a population round to zero, W0404 where
-        a current may wrap.
+        a current may wrap; N0407 says what calibration chose.
         """
         if not 2 <= self.weight_bits <= WEIGHT_BITS:
             found.add(
@@ -93,10 +104,14 @@ class LoihiNumbers:
                 f"weight_bits is {self.weight_bits}; Loihi's weights have 2 to {WEIGHT_BITS}",
             )
             found.raise_errors()
+        real = graph
         graph = with_sources(graph, found)
+        known = {p.name for p in real.populations}
+        added = {p.name: p for p in graph.populations if p.name not in known}
         if self.split_signs:
             graph = by_sign(graph)
         populations, projections = [], {p.name: p for p in graph.projections}
+        chosen: list[_Chosen] = []
         for population in graph.populations:
             incoming = list(graph.incoming(population.name))
             if isinstance(population.neuron, LoihiNeuron):
@@ -107,15 +122,30 @@ class LoihiNumbers:
             step = _step(population, incoming, graph.dt, found)
             if step is None or len(found.errors) > before:
                 continue
-            made, own = _Chosen(population, graph, step, self, found).result()
-            populations.append(made)
+            chosen.append(_Chosen(population, graph, step, self, found))
+            populations.append(population)
+        found.raise_errors()
+        forced = None
+        if self.calibration is not None and chosen and _judged(real):
+            forced = Forced(real, self.calibration)
+        made = {}
+        for numbers in chosen:
+            population, own = numbers.result(forced, added)
+            made[population.name] = population
             projections |= own
+        populations = [made.get(p.name, p) for p in populations]
         found.raise_errors()
         return replace(
             graph,
             populations=tuple(populations),
             projections=tuple(projections[p.name] for p in graph.projections),
         )
+
+
+def _judged(graph: Graph) -> bool:
+    """Whether calibration can tell what each population should do: nothing in it learns."""
+    real = not any(isinstance(p.neuron, LoihiNeuron) for p in graph.populations)
+    return real and not any(p.plasticity or p.short_term for p in graph.projections)
 
 
 def with_sources(graph: Graph, found: Diagnostics) -> Graph:
@@ -350,8 +380,10 @@ class _Chosen:
                 self._sides[k] += added
                 self._peaks[k] += added * (options.input_max if p.pre in lines else 1)
 
-    def result(self) -> tuple[Population, dict[str, Projection]]:
-        """The population and its projections; E0401 and warnings as `LoihiNumbers.run`."""
+    def result(
+        self, forced: Forced | None, added: Mapping[str, Population]
+    ) -> tuple[Population, dict[str, Projection]]:
+        """The population and its projections; E0401, warnings and notes as `LoihiNumbers.run`."""
         population, step = self._population, self._step
         if np.min(step.threshold) <= 0:
             self._refuse(
@@ -359,25 +391,94 @@ class _Chosen:
                 "positive"
             )
             return population, {}
-        height = self._choose()
+        first, *others = self._heights()
+        height, made = first, self._made(first)
+        if forced is not None and not self._found.errors:
+            height, made = self._fewest(forced, added, (first, made), others)
+        self._remark(height, made[1])
+        return made
+
+    def _fewest(
+        self,
+        forced: Forced,
+        added: Mapping[str, Population],
+        first: tuple[int, Made],
+        others: list[int],
+    ) -> tuple[int, Made]:
+        """The height and the numbers that change the fewest spikes, the first of equals."""
+
+        def error(made: Made) -> float:
+            return forced.error(made[0], made[1].values(), added)
+
+        rates = [forced.rates(p.pre, int(np.prod(p.connection.in_shape))) for p in self._incoming]
+        best, before = first, error(first[1])
+        least, found = before, self._found
+        for height in (first[0], *others):
+            plain = first[1] if height == first[0] else None
+            for balanced in (False, True):
+                self._found = Diagnostics()  # what does not fit is no candidate
+                if not balanced:
+                    made = plain = plain or self._made(height)
+                elif plain is not None:
+                    made = self._made(height, self._drifts(plain[1], plain[0], rates))
+                wrong = 1.0 if self._found.errors else error(made)
+                self._found = found
+                if wrong < least:
+                    best, least = (height, made), wrong
+        found.add(
+            "N0407",
+            f"'{self._population.name}': on the calibration data {least:.2%} of its spikes differ, "
+            f"given its sources' true ones; {before:.2%} by the numbers chosen without data",
+            self._population.at,
+        )
+        return best
+
+    def _drifts(
+        self, made: Mapping[str, Projection], population: Population, rates: list[Real]
+    ) -> Real:
+        """What rounding takes off the mean input of each neuron, as v sees it in a step."""
+        neuron = population.neuron
+        assert isinstance(neuron, LoihiLIF | LoihiATRLIF)
+        missing = np.zeros(population.size)
+        for p, stage, rate in zip(self._incoming, self._stages, rates, strict=True):
+            words = made[p.name].words
+            whole = next(s for s in stages(made[p.name].connection) if s.WEIGHTED)
+            assert words is not None
+            unit = neuron.scale * 2.0 ** (STATE_SHIFT + words.exponent)
+            wrong = replace(stage, weight=stage.weight - whole.weight * unit)  # type: ignore[attr-defined]
+            missing += np.ravel(apply(wrong, rate))
+        kept = np.maximum(1.0 - np.ravel(self._step.a), 1.0 / DECAY_UNITY)
+        return np.asarray(missing / kept)
+
+    def _made(self, height: int, more: Real | None = None) -> Made:
+        """The numbers at a height of the threshold, with ``more`` drift; E0401."""
+        population, step = self._population, self._step
         vth = height - (step.allowance >> STATE_SHIFT)
         if step.subtracts:
             vth = max(height // 2, 1) * 2
         scale = self._threshold / ((vth << STATE_SHIFT) + step.allowance)
-        neuron = self._neuron(scale)
-        made, lost, total = {}, 0, 0
+        neuron = self._neuron(scale, step.drift if more is None else np.ravel(step.drift) + more)
+        made = {}
         for k, p in enumerate(self._incoming):
             words = self._words(k, height)
             stage = self._stages[k]
             whole = rounded(stage.weight / (scale * 2.0 ** (STATE_SHIFT + words.exponent)), words)
-            lost += int(np.count_nonzero(stage.weight) - np.count_nonzero(whole))
-            total += int(np.count_nonzero(stage.weight))
             delay = p.delay + step.late
             if delay > DELAY_RANGE[1]:
                 self._refuse(f"'{p.name}' takes {delay} steps; Loihi has {DELAY_RANGE[1]} at most")
             made[p.name] = replace(
                 p, connection=replace(stage, weight=whole), delay=delay, bias=None, words=words
             )
+        semantics = replace(population.semantics, v_init=0.0, max_spikes=1)
+        return replace(population, neuron=neuron, semantics=semantics), made
+
+    def _remark(self, height: int, made: Mapping[str, Projection]) -> None:
+        """What is worth a warning: W0403 and W0404."""
+        population, lost, total = self._population, 0, 0
+        for p, stage in zip(self._incoming, self._stages, strict=True):
+            whole = next(s for s in stages(made[p.name].connection) if s.WEIGHTED)
+            lost += int(np.count_nonzero(stage.weight) - np.count_nonzero(whole.weight))  # type: ignore[attr-defined]
+            total += int(np.count_nonzero(stage.weight))
         if lost * 2 > total:
             self._found.add(
                 "W0403",
@@ -394,8 +495,6 @@ class _Chosen:
                 population.at,
                 "run the integer rung on your data, and look at u",
             )
-        semantics = replace(population.semantics, v_init=0.0, max_spikes=1)
-        return replace(population, neuron=neuron, semantics=semantics), made
 
     def _refuse(self, message: str) -> None:
         name, at = self._population.name, self._population.at
@@ -439,12 +538,12 @@ class _Chosen:
             self._exponent(k, height) <= EXPONENT_RANGE[1] for k in range(len(self._largest))
         )
 
-    def _choose(self) -> int:
-        """The height of the threshold in units of what arrives.
+    def _heights(self) -> list[int]:
+        """The heights of the threshold in units of what arrives that are worth a try.
 
         As many as let no current wrap, the bias fit, and the membrane reach its lowest, or at
-        least sixteen thresholds below its reset; of those, what makes the error of the weights
-        least.
+        least sixteen thresholds below its reset; of those, first what makes the error of the
+        weights least.
         """
         current, depth = (STATE_LIMIT / max(x, 1e-300) for x in (self._current(1), self._depth(1)))
         bias = float(np.max(np.abs(self._step.drift))) / self._threshold
@@ -467,7 +566,8 @@ class _Chosen:
                 power = floor(np.log2(most / exact))
                 candidates |= {int(exact * 2.0**power), int(exact * 2.0 ** (power - 1))}
         usable = sorted(c for c in candidates if most // 4 < c <= most and c > 0)
-        return min(usable, key=self._error)
+        first = min(usable, key=self._error)
+        return list(dict.fromkeys((first, *usable, *(int(most * s) or 1 for s in _SHARES))))
 
     def _error(self, height: int) -> float:
         """The squared errors of `_weight_error`, of all projections."""
@@ -494,7 +594,7 @@ class _Chosen:
         stays = 1.0 / max(1.0 - float(np.max(self._step.b)), 1.0 / DECAY_UNITY)
         return max(lowest, 0.0) * stays / self._threshold * (height << STATE_SHIFT)
 
-    def _subtracting(self, scale: float) -> LoihiATRLIF:
+    def _subtracting(self, scale: float, drift: Real) -> LoihiATRLIF:
         """See the module: thresholds of two theta_0, around an offset that a bias keeps."""
         step, shape = self._step, self._population.shape
         theta_0 = round(self._threshold / scale) >> (STATE_SHIFT + 1)
@@ -502,7 +602,7 @@ class _Chosen:
         offset = (theta_0 << STATE_SHIFT) + (not step.inclusive)
         dv = int(_decay(DECAY_UNITY * (1.0 - step.b)).flat[0])
         still = offset * (DECAY_UNITY - dv) // DECAY_UNITY - offset
-        mant, exp = self._bias(step.drift / scale + still)
+        mant, exp = self._bias(drift / scale + still)
         start = np.rint(step.start / scale).astype(np.int64) - offset
         return LoihiATRLIF(
             du=_decay(DECAY_UNITY - 1 - DECAY_UNITY * step.a.flat[:1].reshape(())),
@@ -515,12 +615,12 @@ class _Chosen:
             scale=scale,
         )
 
-    def _neuron(self, scale: float) -> LoihiLIF | LoihiATRLIF:
+    def _neuron(self, scale: float, drift: Real) -> LoihiLIF | LoihiATRLIF:
         population, step = self._population, self._step
         if step.subtracts:
-            return self._subtracting(scale)
+            return self._subtracting(scale, drift)
         thresholds = np.rint((step.threshold / scale - step.allowance) / (1 << STATE_SHIFT))
-        mant, exp = self._bias(step.drift / scale)
+        mant, exp = self._bias(drift / scale)
         shape = population.shape
         return LoihiLIF(
             du=_decay(DECAY_UNITY - 1 - DECAY_UNITY * step.a),

@@ -15,6 +15,7 @@ from spikec.compiler.compile import compile_graph, pipeline
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.ladder import run_rung
 from spikec.compiler.passes.base import run_pipeline
+from spikec.compiler.passes.forced import Forced
 from spikec.compiler.passes.loihi import LoihiNumbers, loihi_errors, rounded, scaled_stage
 from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.connections import Chain, Connection, Conv2d, Dense, OneToOne, Sparse, SumPool2d
@@ -287,6 +288,33 @@ def test_words_of_single_synapses_stay_whole(weight: np.ndarray) -> None:
     stage = made.projections[0].connection
     assert isinstance(stage, OneToOne) and stage.weight.dtype == np.int64
     np.testing.assert_array_equal(stage.weight, weight)
+
+
+# -- calibration -------------------------------------------------------------------------------
+
+
+def test_calibration_changes_fewer_spikes() -> None:
+    """Weights of three bits: what they add on average is taken off by a bias of each neuron."""
+    rng = np.random.default_rng(5)
+    graph = net(cuba(), rng.normal(0.01, 0.03, (12, 30)))
+    given = Stimulus({"in": Events.from_dense((rng.random((6, 80, 30)) < 0.3).astype(int))})
+    forced, found = Forced(graph, given), Diagnostics()
+    plain = LoihiNumbers(3).run(graph, LAVA, Diagnostics())
+    tuned = LoihiNumbers(3, calibration=given).run(graph, LAVA, found)
+    verify(tuned)
+    before, after = (forced.error(g.population("p"), g.incoming("p"), {}) for g in (plain, tuned))
+    assert 0.0 < after < before / 2
+    assert cell(tuned).bias_mant.shape == (12,) and cell(plain).bias_mant.any() == np.False_
+    (note,) = [d for d in found if d.code == "N0407"]
+    assert f"{after:.2%} of its spikes differ" in note.message
+    assert f"{before:.2%} by the numbers chosen without data" in note.message
+
+
+def test_calibration_of_a_network_of_loihi_does_nothing() -> None:
+    made, found = chosen(net(lif())), Diagnostics()
+    given = Stimulus({"in": Events.from_dense(np.ones((1, 9, 2), int))})
+    assert LoihiNumbers(calibration=given).run(made, LAVA, found) == made
+    assert not list(found)
 
 
 # -- a reset by subtraction --------------------------------------------------------------------
