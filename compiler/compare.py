@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..ir.events import Events, Recording, Stimulus
 from ..ir.graph import Graph, Population
-from ..ir.neurons import Emission, IntegerNeuron, LoihiLIF, SpinnakerLIF
+from ..ir.neurons import Emission, IntegerNeuron, LoihiNeuron, SpinnakerLIF
 from .comparison import (
     Arrival,
     Comparison,
@@ -199,7 +199,7 @@ def _units(
     integer = [d.kind in "biu" for d in (a, b)]
     if integer[0] == integer[1]:
         return None, None
-    if node is None or not isinstance(node.neuron, IntegerNeuron | SpinnakerLIF | LoihiLIF):
+    if node is None or not isinstance(node.neuron, IntegerNeuron | SpinnakerLIF | LoihiNeuron):
         return None
     known = node.neuron.real(variable)
     if known is None:

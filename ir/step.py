@@ -16,7 +16,7 @@ from .neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
-    LoihiLIF,
+    LoihiNeuron,
     Neuron,
     PointLIF,
     Real,
@@ -188,7 +188,7 @@ def step_parameters(neuron: Neuron, semantics: Semantics, dt: float) -> StepPara
             return StepParameters(np.asarray(_ZERO), np.asarray(_ONE), np.asarray(_ZERO))
         case PointLIF():
             raise TypeError("a point neuron has an equation, not the numbers of a step")
-        case IntegerNeuron() | SpinnakerLIF() | LoihiLIF():
+        case IntegerNeuron() | SpinnakerLIF() | LoihiNeuron():
             raise TypeError("an integer population has no real-valued step")
         case _:
             raise TypeError(f"step_parameters does not know the model {type(neuron).__name__}")

@@ -36,6 +36,8 @@ from .loihi import (
     BIAS_MANT_RANGE,
     DECAY_RANGE,
     DELAY_RANGE,
+    DELTA_BIAS_RANGE,
+    STATE_EXP_RANGE,
     STATE_LIMIT,
     THRESHOLD_RANGE,
     LoihiWeights,
@@ -50,7 +52,10 @@ from .neurons import (
     Izhikevich,
     Kernel,
     LinearLIF,
+    LoihiDelta,
     LoihiLIF,
+    LoihiNeuron,
+    LoihiSigmaDelta,
     Neuron,
     PointLIF,
     SpinnakerLIF,
@@ -191,7 +196,7 @@ def _population(population: Population, found: Diagnostics) -> None:
         _integer(population, neuron, found)
     elif isinstance(neuron, SpinnakerLIF):
         _spinnaker(population, neuron, found)
-    elif isinstance(neuron, LoihiLIF):
+    elif isinstance(neuron, LoihiNeuron):
         _loihi(population, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
@@ -509,11 +514,14 @@ def _words(projection: Projection, found: Diagnostics) -> None:
 
 
 def _loihi(population: Population, found: Diagnostics) -> None:
-    ranges = {
-        **dict.fromkeys(("du", "dv"), DECAY_RANGE),
-        **{"vth": THRESHOLD_RANGE, "bias_mant": BIAS_MANT_RANGE, "bias_exp": BIAS_EXP_RANGE},
-    }
-    _within(population, ranges, found)
+    if isinstance(population.neuron, LoihiDelta):
+        _loihi_delta(population, population.neuron, found)
+    elif isinstance(population.neuron, LoihiLIF):
+        ranges = {
+            **dict.fromkeys(("du", "dv"), DECAY_RANGE),
+            **{"vth": THRESHOLD_RANGE, "bias_mant": BIAS_MANT_RANGE, "bias_exp": BIAS_EXP_RANGE},
+        }
+        _within(population, ranges, found)
     rules = {"max_spikes": 1, "registered": False, "v_init": 0.0}
     for rule, must in rules.items():
         value = getattr(population.semantics, rule)
@@ -523,6 +531,26 @@ def _loihi(population: Population, found: Diagnostics) -> None:
                 f"'{population.name}': {rule} is {value}; Loihi has {must}",
                 population.at,
             )
+
+
+def _loihi_delta(population: Population, neuron: LoihiDelta, found: Diagnostics) -> None:
+    name, at = population.name, population.at
+    low, high = STATE_EXP_RANGE
+    for field in ("spike_exp", "state_exp"):
+        value = getattr(neuron, field)
+        if not low <= value <= high:
+            found.add("E0205", f"'{name}': {field} is {value}; Loihi has {low} to {high}", at)
+    shift = max(neuron.spike_exp, 0) + max(neuron.state_exp, 0)
+    if not 0 <= neuron.vth <= STATE_LIMIT >> shift:
+        found.add(
+            "E0205",
+            f"'{name}': vth is {neuron.vth}; with its exponents, {shift} bits, Loihi has 0 to "
+            f"{STATE_LIMIT >> shift}",
+            at,
+        )
+    if isinstance(neuron, LoihiSigmaDelta):
+        least, most = DELTA_BIAS_RANGE
+        _within(population, {"bias": (-(-least >> shift), most >> shift)}, found)
 
 
 def _loihi_weights(projection: Projection, words: LoihiWeights, found: Diagnostics) -> None:
@@ -663,7 +691,7 @@ def _projection(
 
 def _on_loihi(projection: Projection, post: Population, fits: bool, found: Diagnostics) -> None:
     name, at, words = projection.name, projection.at, projection.words
-    if isinstance(post.neuron, LoihiLIF) != (words is not None):
+    if isinstance(post.neuron, LoihiNeuron) != (words is not None):
         has = "has no words" if words is None else "has words of Loihi"
         found.add("E0205", f"'{name}' {has}, and '{post.name}' is {type(post.neuron).__name__}", at)
     if words is None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...compiler.connectivity import to_sparse
-from ...compiler.integer.loihi import by_delay
+from ...compiler.integer.loihi import by_delay, convolution
 from ...ir.connections import (
     Connection,
     Conv1d,
@@ -27,22 +27,20 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Projection
-from ...ir.neurons import LoihiLIF
+from ...ir.neurons import LoihiDelta, LoihiLIF, LoihiNeuron, LoihiSigma, LoihiSigmaDelta
 from ..spinnaker.program import archive
 
 SCRIPT, DESCRIPTION, DATA, README = "network.py", "network.json", "network.npz", "README.md"
 STIMULUS, RECORDING = "stimulus.npz", "recording.npz"
 _PARAMETERS: Final = ("du", "dv", "vth", "bias_mant", "bias_exp")
-
-# Lava keeps the geometry of a convolution in 8 bits.
-_MAX_GEOMETRY: Final = 127
+_DELTA: Final = ("vth", "spike_exp", "state_exp", "cum_error")
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
 
 def files(graph: Graph) -> dict[str, bytes]:
-    """The files of the program of a graph of `LoihiLIF` populations.
+    """The files of the program of a graph of populations in Loihi's arithmetic.
 
     Raises E0301 for another population, E1201 for what a Lava program cannot do.
     """
@@ -68,7 +66,7 @@ def connection_kinds(files: Mapping[str, bytes]) -> dict[str, int]:
 def _check(graph: Graph, found: Diagnostics) -> None:
     late = {p.name: p.lag for p in graph.populations}
     for population in graph.populations:
-        if not isinstance(population.neuron, LoihiLIF):
+        if not isinstance(population.neuron, LoihiNeuron):
             found.add(
                 "E0301",
                 f"'{population.name}' is {type(population.neuron).__name__}; a Lava program has "
@@ -104,12 +102,15 @@ def description(graph: Graph, arrays: Arrays) -> dict[str, Any]:
     populations = []
     for number, population in enumerate(graph.populations):
         neuron = population.neuron
-        assert isinstance(neuron, LoihiLIF)
-        for parameter in _PARAMETERS:
+        assert isinstance(neuron, LoihiNeuron)
+        model, parameters, numbers = _model(neuron)
+        for parameter in parameters:
             value = getattr(neuron, parameter)
             arrays[f"populations/{number}/{parameter}"] = value.ravel() if value.ndim else value
         populations.append(
             {"name": population.name, "size": population.size, "lag": population.lag}
+            | {"model": model, "states": list(neuron.state)}
+            | {name: getattr(neuron, name) for name in numbers}
         )
     parts = [part for p in graph.projections for part in _single(p)]
     links = [_connection(p, f"connections/{number}/", arrays) for number, p in enumerate(parts)]
@@ -117,12 +118,29 @@ def description(graph: Graph, arrays: Arrays) -> dict[str, Any]:
         "format": 1,
         "name": graph.name,
         "dt": graph.dt,
-        "inputs": [{"name": i.name, "size": i.size} for i in graph.inputs],
+        "inputs": [
+            {"name": i.name, "size": i.size, "signed": graph.signed(i.name)} for i in graph.inputs
+        ],
         "populations": populations,
         "connections": links,
         "outputs": list(dict.fromkeys(o.source for o in graph.outputs)),
         "parts": _parts(graph),
     }
+
+
+def _model(neuron: LoihiNeuron) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """What the program calls a model, its parameters that are arrays, and those that are not."""
+    match neuron:
+        case LoihiLIF():
+            return "lif", _PARAMETERS, ()
+        case LoihiSigma():
+            return "sigma", (), ()
+        case LoihiSigmaDelta():
+            return "sigma_delta", ("bias",), (*_DELTA, "activation")
+        case LoihiDelta():
+            return "delta", (), _DELTA
+        case _:
+            raise TypeError(f"a Lava program does not know {type(neuron).__name__}")
 
 
 def _parts(graph: Graph) -> list[str]:
@@ -173,11 +191,10 @@ def _connection(projection: Projection, own: str, arrays: Arrays) -> dict[str, A
             return facts | {"kind": "dense"}
         arrays[own + "delay"] = np.full(stage.weight.shape, late, np.int8)
         return facts | {"kind": "delay_dense"}
-    if isinstance(stage, Conv1d | Conv2d) and late == 0 and words.exponent >= 0:
-        conv = _conv(stage)
-        if conv is not None:
-            arrays[own + "weight"], more = conv
-            return facts | {"kind": "conv"} | more
+    conv = convolution(projection)
+    if conv is not None:
+        arrays[own + "weight"], more = _conv(conv)
+        return facts | {"kind": "conv"} | more
     pre, place, weight, steps = _entries(stage)
     delays = steps + late
     if delays.any() and 2 * pre.size > prod(shape):
@@ -204,8 +221,8 @@ def _entries(stage: Connection) -> tuple[Array, Array, Array, Array]:
     return pre, matrix.indices.astype(np.int32), matrix.data, np.zeros(pre.size, np.int64)
 
 
-def _conv(stage: Conv1d | Conv2d) -> tuple[Array, dict[str, Any]] | None:
-    """Weights (C_out, W, H, C_in/groups) and the geometry; None where Lava's has no such one.
+def _conv(stage: Conv1d | Conv2d) -> tuple[Array, dict[str, Any]]:
+    """Weights (C_out, W, H, C_in/groups) and the geometry.
 
     Lava convolves where we correlate: its kernel is ours turned around.
     """
@@ -216,10 +233,6 @@ def _conv(stage: Conv1d | Conv2d) -> tuple[Array, dict[str, Any]] | None:
     else:
         weight, (channels, height, width) = stage.weight, stage.shape
         padding, stride, dilation = stage.padding, stage.stride, stage.dilation
-    one_sided = any(before != after for before, after in padding)
-    largest = max(*weight.shape[2:], *stride, *dilation, *map(max, padding), stage.groups)
-    if one_sided or largest > _MAX_GEOMETRY:
-        return None
     turned = weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
     return np.ascontiguousarray(turned, np.int16), {
         "input_shape": [width, height, channels],
@@ -257,7 +270,7 @@ Made by spikec; needs lava-nc 0.10, which needs Python 3.10, and nothing of spik
 
 `network.py` builds the network of `network.json` and `network.npz` out of Lava's processes, runs
 every sample from rest in Loihi's fixed point (`Loihi2SimCfg`), and records the spikes of the
-outputs. `--populations '["name"]'` names others, `--states` records u and v too, `--hardware`
+outputs. `--populations '["name"]'` names others, `--states` records all states too, `--hardware`
 takes `Loihi2HwCfg`, for which Intel's extension of Lava and a Loihi 2 system are needed.
 
 A stimulus is an .npz of event lists: `NAME.sample`, `NAME.step`, `NAME.index`, `NAME.value` for

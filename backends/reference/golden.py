@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input
-from ...ir.neurons import Emission, IntegerNeuron, LoihiLIF, SpinnakerLIF
+from ...ir.neurons import Emission, IntegerNeuron, LoihiNeuron, SpinnakerLIF
 from ...ir.plasticity import learning_phases
 from ...ir.verify import verify
 from .learning import (
@@ -162,7 +162,7 @@ def _names(graph: Graph, populations: Sequence[str] | None) -> tuple[str, ...]:
 
 def _check(graph: Graph, stimulus: Stimulus, record: Sequence[tuple[str, str]]) -> None:
     for population in graph.populations:
-        if isinstance(population.neuron, IntegerNeuron | SpinnakerLIF | LoihiLIF):
+        if isinstance(population.neuron, IntegerNeuron | SpinnakerLIF | LoihiNeuron):
             raise fail(
                 "E0301",
                 f"population '{population.name}' is quantised; the golden reference runs the "

@@ -35,7 +35,7 @@ from ...ir.neurons import (
     IntegerNeuron,
     Izhikevich,
     LinearLIF,
-    LoihiLIF,
+    LoihiNeuron,
     SpinnakerLIF,
     Threshold,
 )
@@ -122,9 +122,9 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
     features = target.features
     for population in graph.populations:
         semantics = population.semantics
-        if isinstance(population.neuron, LoihiLIF) and target.kind == "loihi":
+        if isinstance(population.neuron, LoihiNeuron) and target.kind == "loihi":
             continue
-        if isinstance(population.neuron, SpinnakerLIF | LoihiLIF):
+        if isinstance(population.neuron, SpinnakerLIF | LoihiNeuron):
             chip = "SpiNNaker" if isinstance(population.neuron, SpinnakerLIF) else "Loihi"
             found.add(
                 "E0301",

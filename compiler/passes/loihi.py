@@ -37,7 +37,7 @@ from ...ir.loihi import (
     LoihiWeights,
     Sign,
 )
-from ...ir.neurons import IF, LIF, CubaLIF, LoihiLIF, Threshold
+from ...ir.neurons import IF, LIF, CubaLIF, LoihiLIF, LoihiNeuron, Threshold
 from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import apply, synapse_count, to_sparse
@@ -91,7 +91,7 @@ class LoihiNumbers:
         populations, projections = [], {p.name: p for p in graph.projections}
         for population in graph.populations:
             incoming = list(graph.incoming(population.name))
-            if isinstance(population.neuron, LoihiLIF):
+            if isinstance(population.neuron, LoihiNeuron):
                 populations.append(population)
                 projections |= {p.name: _whole(p) for p in incoming}
                 continue
@@ -124,7 +124,7 @@ def with_sources(graph: Graph, found: Diagnostics) -> Graph:
         post = graph.population(p.post)
         late = int(p.recurrent and not post.semantics.recurrent_bias_first)
         projections.append(p)
-        if p.bias is None or not p.bias.any() or isinstance(post.neuron, LoihiLIF):
+        if p.bias is None or not p.bias.any() or isinstance(post.neuron, LoihiNeuron):
             continue
         if not late and not isinstance(post.neuron, CubaLIF):
             continue

@@ -41,7 +41,7 @@ from ...ir.neurons import (
     CubaLIF,
     Emission,
     IntegerNeuron,
-    LoihiLIF,
+    LoihiNeuron,
     Relay,
     SpinnakerLIF,
     Threshold,
@@ -150,7 +150,7 @@ def quantise(graph: Graph, options: Quantise, found: Diagnostics) -> Graph:
             _passes(population, population.neuron, incoming, graph, options, found)
             populations.append(population)
             continue
-        if isinstance(population.neuron, SpinnakerLIF | LoihiLIF):
+        if isinstance(population.neuron, SpinnakerLIF | LoihiNeuron):
             chip = "SpiNNaker" if isinstance(population.neuron, SpinnakerLIF) else "Loihi"
             found.add(
                 "E0301",
