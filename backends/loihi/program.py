@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...compiler.connectivity import to_sparse
-from ...compiler.integer.loihi import by_delay, convolution
+from ...compiler.integer.loihi import by_delay, convolution, single
 from ...ir.connections import (
     Connection,
     Conv1d,
@@ -113,7 +113,10 @@ def description(graph: Graph, arrays: Arrays) -> dict[str, Any]:
             | {name: getattr(neuron, name) for name in numbers}
         )
     parts = [part for p in graph.projections for part in _single(p)]
-    links = [_connection(p, f"connections/{number}/", arrays) for number, p in enumerate(parts)]
+    links = [
+        _connection(p, f"connections/{number}/", arrays, single(p, graph))
+        for number, p in enumerate(parts)
+    ]
     return {
         "format": 1,
         "name": graph.name,
@@ -171,7 +174,9 @@ def _pairs(stage: Sparse) -> int:
     return int(np.unique(pre.astype(np.int64) * stage.post_size + post).size)
 
 
-def _connection(projection: Projection, own: str, arrays: Arrays) -> dict[str, Any]:
+def _connection(
+    projection: Projection, own: str, arrays: Arrays, spikes: bool
+) -> dict[str, Any]:
     words = projection.words
     assert words is not None
     stage = next(s for s in stages(projection.connection) if not isinstance(s, Flatten))
@@ -185,7 +190,9 @@ def _connection(projection: Projection, own: str, arrays: Arrays) -> dict[str, A
         "bits": words.bits,
         "sign": str(words.sign),
     }
-    if isinstance(stage, Dense):
+    # A DelayDense sums values in 64 bits, and where it shifts the sum down that shows.
+    full_delays = spikes or words.exponent >= 0
+    if isinstance(stage, Dense) and (late == 0 or full_delays):
         arrays[own + "weight"] = stage.weight.astype(np.int16)
         if late == 0:
             return facts | {"kind": "dense"}
@@ -197,7 +204,7 @@ def _connection(projection: Projection, own: str, arrays: Arrays) -> dict[str, A
         return facts | {"kind": "conv"} | more
     pre, place, weight, steps = _entries(stage)
     delays = steps + late
-    if delays.any() and 2 * pre.size > prod(shape):
+    if delays.any() and full_delays and 2 * pre.size > prod(shape):
         full, when = np.zeros(shape, np.int16), np.zeros(shape, np.int8)
         full[place, pre], when[place, pre] = weight, delays
         arrays[own + "weight"], arrays[own + "delay"] = full, when

@@ -207,9 +207,14 @@ def wrap_of(projection: Projection, graph: Graph) -> int:
 
     Those of single spikes are less than the 24 of a convolution: the verifier sees to that.
     """
+    wraps = convolution(projection) is not None and not single(projection, graph)
+    return CONVOLVED if wraps else WORD
+
+
+def single(projection: Projection, graph: Graph) -> bool:
+    """Whether what a projection sends are single spikes, and no values."""
     pre = graph.node(projection.pre)
-    single = isinstance(pre, Population) and pre.neuron.EMISSION is not Emission.GRADED
-    return WORD if single or convolution(projection) is None else CONVOLVED
+    return isinstance(pre, Population) and pre.neuron.EMISSION is not Emission.GRADED
 
 
 def largest_delay(projection: Projection) -> int:
