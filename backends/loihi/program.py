@@ -174,9 +174,7 @@ def _pairs(stage: Sparse) -> int:
     return int(np.unique(pre.astype(np.int64) * stage.post_size + post).size)
 
 
-def _connection(
-    projection: Projection, own: str, arrays: Arrays, spikes: bool
-) -> dict[str, Any]:
+def _connection(projection: Projection, own: str, arrays: Arrays, spikes: bool) -> dict[str, Any]:
     words = projection.words
     assert words is not None
     stage = next(s for s in stages(projection.connection) if not isinstance(s, Flatten))

@@ -87,9 +87,7 @@ class SigmaDeltaState:
     See `population.PopulationState`. What a step sends is in ``value``, with its sign.
     """
 
-    def __init__(
-        self, population: Population, neuron: LoihiSigma | LoihiDelta, pages: int
-    ) -> None:
+    def __init__(self, population: Population, neuron: LoihiSigma | LoihiDelta, pages: int) -> None:
         size = population.size
         self.population = population
         self.wheel: npt.NDArray[Any] = np.zeros((pages, size), np.int64)
@@ -133,9 +131,7 @@ class SigmaDeltaState:
             return int(kernels.sigma_step(page, self.sigma, self.index, self.value))
         states = (self.sigma, self.act, self.residue, self.error)
         return int(
-            kernels.delta_step(
-                page, *states, self._bias, self._integers, self.index, self.value
-            )
+            kernels.delta_step(page, *states, self._bias, self._integers, self.index, self.value)
         )
 
 

@@ -292,9 +292,7 @@ def same_step_order(graph: Graph) -> list[str]:
     return list(nx.lexicographical_topological_sort(same_step, key=rank.__getitem__))
 
 
-def sorted_counts(
-    stimulus: Stimulus, node: Input, signed: bool = False
-) -> tuple[Any, Any, Any]:
+def sorted_counts(stimulus: Stimulus, node: Input, signed: bool = False) -> tuple[Any, Any, Any]:
     """Line and count of all events of an input, and where those of each step begin.
 
     Where it is ``signed``, what it sends may be negative: graded values.

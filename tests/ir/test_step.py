@@ -20,7 +20,11 @@ from spikec.ir.neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
+    LoihiDelta,
     LoihiLIF,
+    LoihiNeuron,
+    LoihiSigma,
+    LoihiSigmaDelta,
     Neuron,
     PointLIF,
     Relay,
@@ -166,7 +170,8 @@ def test_closed_form(neuron: Neuron, name: str) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> None:
     loihi = LoihiLIF(np.array(1), np.array(2), np.array(3))
-    every = (*REAL_MODELS, integer(), spinnaker(), loihi)
+    deltas = (LoihiSigma(), LoihiDelta(1), LoihiSigmaDelta(1))
+    every = (*REAL_MODELS, integer(), spinnaker(), loihi, *deltas)
     neurons = {type(neuron): neuron for neuron in every}
     if issubclass(model, PointLIF):
         values: list[Any] = [real(1.0)] * 5
@@ -174,7 +179,7 @@ def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> No
             step_parameters(model(*values), Semantics(), DT)
         return
     assert model in neurons, f"{model.__name__} is new: give it a step, and an entry here"
-    if model in (IntegerNeuron, SpinnakerLIF, LoihiLIF):
+    if issubclass(model, IntegerNeuron | SpinnakerLIF | LoihiNeuron):
         with pytest.raises(TypeError, match="an integer population has no real-valued step"):
             step_parameters(neurons[model], Semantics(), DT)
     else:

@@ -36,7 +36,10 @@ from spikec.ir.neurons import (
     IntegerNeuron,
     Integrator,
     LinearLIF,
+    LoihiDelta,
     LoihiLIF,
+    LoihiSigma,
+    LoihiSigmaDelta,
     Neuron,
     PointLIF,
     Relay,
@@ -255,6 +258,9 @@ NEURONS: tuple[Neuron, ...] = (
     AdEx(**POINT),
     spinnaker(),
     LoihiLIF(np.array(400), np.array(200), np.array([10, 20])),
+    LoihiSigma(),
+    LoihiDelta(3, 1, 2),
+    LoihiSigmaDelta(3, 1, 2, bias=np.array([10, -20])),
 )
 
 

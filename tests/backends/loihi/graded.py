@@ -72,16 +72,14 @@ def graded_case(seed: int) -> Case:
         # Lava does not cut the weights of a convolution.
         raws.append(replace(projections[-1], connection=cut if kind == "conv" else raw))
     outputs = (Output("out", populations[-1].name),)
-    graph = Graph(
-        f"graded{seed}", 1e-3, inputs, tuple(populations), tuple(projections), outputs
-    )
+    graph = Graph(f"graded{seed}", 1e-3, inputs, tuple(populations), tuple(projections), outputs)
     samples, steps = int(rng.integers(1, 3)), int(rng.integers(20, 35))
     shape3 = (samples, steps, 40)
-    size = 1 << 15 if strong else int(rng.choice([3, 40]))
+    largest = 1 << 15 if strong else int(rng.choice([3, 40]))
     # It drifts, stands still now and then, and jumps once.
-    change = rng.integers(-size // 3, size // 3 + 1, shape3) * (rng.random(shape3) < 0.4)
-    change[:, steps // 2] += size // 2
-    image = np.clip(np.cumsum(change, axis=1), -size, size)
+    change = rng.integers(-largest // 3, largest // 3 + 1, shape3) * (rng.random(shape3) < 0.4)
+    change[:, steps // 2] += largest // 2
+    image = np.clip(np.cumsum(change, axis=1), -largest, largest)
     lines = (rng.random((samples, steps, inputs[1].size)) < 0.3) * rng.integers(1, 5)
     stimulus = Stimulus({"image": Events.from_dense(image), "lines": Events.from_dense(lines)})
     kinds = tuple(link[2] for link in links)
