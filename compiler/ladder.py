@@ -48,9 +48,8 @@ def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
     """Every state variable of a quantised graph, as (population, variable)."""
     found = []
     for population in graph.populations:
-        found.append((population.name, "v"))
-        rest = (variable for variable in population.state if variable != "v")
-        found.extend((population.name, variable) for variable in rest)
+        first = sorted(population.state, key=lambda variable: variable != "v")
+        found.extend((population.name, variable) for variable in first)
     return tuple(found)
 
 
