@@ -114,7 +114,7 @@ def description(graph: Graph, arrays: Arrays) -> dict[str, Any]:
         )
     parts = [part for p in graph.projections for part in _single(p)]
     links = [
-        _connection(p, f"connections/{number}/", arrays, single(p, graph))
+        _connection(p, f"connections/{number}/", arrays, _counts(p, graph))
         for number, p in enumerate(parts)
     ]
     return {
@@ -172,6 +172,13 @@ def _pairs(stage: Sparse) -> int:
     """How many different pairs of neurons its synapses join."""
     pre, post = synapses(stage)
     return int(np.unique(pre.astype(np.int64) * stage.post_size + post).size)
+
+
+def _counts(projection: Projection, graph: Graph) -> bool:
+    """Whether what a projection sends are spikes or counts of them: their sums are small."""
+    inputs = {node.name for node in graph.inputs}
+    of_input = projection.pre in inputs and not graph.signed(projection.pre)
+    return of_input or single(projection, graph)
 
 
 def _connection(projection: Projection, own: str, arrays: Arrays, spikes: bool) -> dict[str, Any]:
