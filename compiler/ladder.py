@@ -46,7 +46,7 @@ def learns(graph: Graph) -> bool:
 
 def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
     """Every state variable of a quantised graph, as (population, variable)."""
-    found = []
+    found: list[tuple[str, str]] = []
     for population in graph.populations:
         first = sorted(population.state, key=lambda variable: variable != "v")
         found.extend((population.name, variable) for variable in first)
