@@ -46,11 +46,10 @@ def learns(graph: Graph) -> bool:
 
 def state_words(graph: Graph) -> tuple[tuple[str, str], ...]:
     """Every state variable of a quantised graph, as (population, variable)."""
-    found = []
+    found: list[tuple[str, str]] = []
     for population in graph.populations:
-        found.append((population.name, "v"))
-        rest = (variable for variable in population.state if variable != "v")
-        found.extend((population.name, variable) for variable in rest)
+        first = sorted(population.state, key=lambda variable: variable != "v")
+        found.extend((population.name, variable) for variable in first)
     return tuple(found)
 
 
@@ -87,7 +86,7 @@ def run_rung(
     check_populations(graph, populations)
     _check_lines(graph, stimulus)
     if rung == INTEGER and not is_program(artifact):
-        _check_counts(artifact, stimulus)
+        _check_counts(artifact, graph, stimulus)
         recording = Executor(graph, seed).run(
             stimulus,
             populations=populations,
@@ -98,7 +97,7 @@ def run_rung(
         return Outcome(recording)
     backend = find_rung(rung, str(artifact.manifest.get("backend", "")))
     if backend.targets():
-        _check_counts(artifact, stimulus)
+        _check_counts(artifact, graph, stimulus)
     run = Run(
         artifact,
         stimulus,
@@ -114,8 +113,9 @@ def run_rung(
 
 def check_stimulus(artifact: Artifact, stimulus: Stimulus) -> None:
     """E0702 for a stimulus of other inputs, E0703 for counts that the network was not made for."""
-    _check_lines(quantised(artifact), stimulus)
-    _check_counts(artifact, stimulus)
+    graph = quantised(artifact)
+    _check_lines(graph, stimulus)
+    _check_counts(artifact, graph, stimulus)
 
 
 def _check_lines(graph: Graph, stimulus: Stimulus) -> None:
@@ -126,13 +126,13 @@ def _check_lines(graph: Graph, stimulus: Stimulus) -> None:
             raise fail("E0702", f"input '{node.name}' has {node.size} lines, the stimulus {size}")
 
 
-def _check_counts(artifact: Artifact, stimulus: Stimulus) -> None:
+def _check_counts(artifact: Artifact, graph: Graph, stimulus: Stimulus) -> None:
     most = artifact.manifest.get("quantise", {}).get("input_max")
     if most is None:
         return
     for name, events in stimulus.inputs.items():
         largest = events.value.max(initial=0)
-        if largest > most:
+        if largest > most and not graph.signed(name):
             raise fail(
                 "E0703",
                 f"input '{name}' has a count of {largest:g} in one step; the network was compiled "

@@ -14,7 +14,15 @@ from .connections import Connection, Delay, Dense, OneToOne, Shape, Sparse, stag
 from .diagnostics import NOWHERE, Location
 from .homeostasis import AdaptiveThreshold
 from .loihi import LoihiWeights
-from .neurons import Emission, IntegerNeuron, Neuron, PointLIF, Threshold, receptors
+from .neurons import (
+    Emission,
+    IntegerNeuron,
+    LoihiNeuron,
+    Neuron,
+    PointLIF,
+    Threshold,
+    receptors,
+)
 from .plasticity import Plasticity
 from .records import Record, frozen_array, omitted
 from .semantics import Current, Semantics
@@ -124,7 +132,7 @@ class Projection(Record):
     ``plasticity`` its weights learn (``ir.plasticity``), with ``short_term`` they are sent in part;
     when ``tied``, they follow those of a projection that learns, and the connection has what they
     are before anything is learned. ``receptor`` is the port where it ends: one of those of a point
-    neuron, or ``current``. ``words`` says what its weights are where it ends in a `LoihiLIF`.
+    neuron, or ``current``. ``words`` says what its weights are where it ends in a `LoihiNeuron`.
     """
 
     name: str
@@ -224,6 +232,13 @@ class Graph(Record):
     def with_(self, **changes: Any) -> Graph:
         """A copy with some fields replaced."""
         return replace(self, **changes)
+
+    def signed(self, name: str) -> bool:
+        """Whether the input ``name`` may send negative values: it feeds graded neurons of Loihi."""
+        ends = [self.population(p.post).neuron for p in self.outgoing(name)]
+        return bool(ends) and all(
+            isinstance(n, LoihiNeuron) and n.EMISSION is Emission.GRADED for n in ends
+        )
 
     @property
     def neurons(self) -> int:

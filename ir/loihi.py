@@ -21,6 +21,9 @@ BIAS_MANT_RANGE: Final = (-(1 << 12), (1 << 12) - 1)
 BIAS_EXP_RANGE: Final = (0, 7)
 THRESHOLD_RANGE: Final = (0, (1 << 17) - 1)
 THETA_RANGE: Final = (0, (1 << 12) - 1)  # of the threshold of an ATRLIF
+# Of a sigma-delta neuron: its exponents, and its bias with them.
+STATE_EXP_RANGE: Final = (0, 7)
+DELTA_BIAS_RANGE: Final = (-(1 << 15), (1 << 15) - 1)
 EXPONENT_RANGE: Final = (-8, 7)  # 4 bits with a sign
 WEIGHT_BITS: Final = 8
 # A connection takes a step, and may hold a spike back for 63 more.

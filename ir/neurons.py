@@ -509,15 +509,15 @@ class SpinnakerLIF(Neuron):
 class LoihiNeuron(Neuron):
     """A neuron in Loihi's arithmetic: its states and parameters are integers of the chip's widths.
 
-    What ends in it has `loihi.LoihiWeights`. One unit of v and u stands for ``scale`` in the unit
-    of the real model's membrane. ``WORDS`` are the parameters that Lava's process takes.
+    What ends in it has `loihi.LoihiWeights`. One unit of a state stands for ``scale`` in the unit
+    of the real model. ``WORDS`` are the parameters of a LIF that Lava's process takes.
     """
 
     WORDS: ClassVar[tuple[str, ...]] = ()
 
     def real(self, variable: str) -> tuple[float, Real]:
         """Scale s and origin of a state variable: k units stand for :math:`s k`."""
-        return getattr(self, "scale", 1.0), np.zeros(())
+        return float(getattr(self, "scale", 1.0)), np.zeros(())
 
 
 @dataclass(frozen=True, eq=False)
@@ -609,6 +609,99 @@ class LoihiATRLIF(LoihiNeuron):
         object.__setattr__(self, "scale", float(self.scale))
 
 
+class Activation(StrEnum):
+    """What a `LoihiSigmaDelta` makes of its sum."""
+
+    UNIT = "unit"  # x
+    RELU = "relu"  # max(x, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class LoihiSigma(LoihiNeuron):
+    r"""Decodes: :math:`\sigma \leftarrow \sigma + a`, and sends it in every step.
+
+    a is the sum of what arrives; 32 bits, that wrap. One unit stands for ``scale``.
+
+    Source: lava-nc 0.10.0, proc/sdn/models.py, the models tagged fixed_pt.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("sigma",)
+    EMISSION: ClassVar[Emission] = Emission.GRADED
+    scale: float = omitted(1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "scale", float(self.scale))
+
+
+@dataclass(frozen=True, eq=False)
+class LoihiDelta(LoihiNeuron):
+    r"""Sends how its input has changed, in steps of a threshold at least.
+
+    With a the sum of what arrives, the value of this step and not a change, x = ``state_exp``
+    and p = ``spike_exp``:
+
+    .. math::
+        A &= 2^{p + x} a, \qquad \delta = A - \mathrm{act} + \mathrm{residue}, \\
+        s &= \delta \text{ where } |\delta| \ge 2^{p + x}\, \mathrm{vth}, \text{ else } 0, \\
+        \mathrm{residue} &\leftarrow \delta - s, \qquad \mathrm{act} \leftarrow A,
+        \qquad \text{sent: } \lfloor 2^{-x} s \rfloor.
+
+    With ``cum_error`` the threshold is on the sum e of all :math:`\delta` since one was sent:
+
+    .. math::
+        e \leftarrow e + \delta, \quad s = \delta \text{ where } |e| \ge 2^{p + x}\,\mathrm{vth},
+        \quad e \leftarrow 0 \text{ where } s \ne 0.
+
+    States have 32 bits, that wrap. ``vth`` has 24 bits with its exponents, which have 3. One unit
+    of what it sends stands for ``scale``, of a state for :math:`2^{-x}` of that.
+
+    Source: lava-nc 0.10.0, proc/sdn/models.py, the models tagged fixed_pt; the threshold itself
+    sends, whatever the text of proc/sdn/process.py.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("act", "residue", "error")
+    EMISSION: ClassVar[Emission] = Emission.GRADED
+    vth: int
+    spike_exp: int = 0
+    state_exp: int = 0
+    cum_error: bool = False
+    scale: float = omitted(1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "scale", float(self.scale))
+
+    def real(self, variable: str) -> tuple[float, Real]:
+        """Scale s and origin of a state variable, or of v: what is sent."""
+        return self.scale * (1.0 if variable == "v" else 2.0**-self.state_exp), np.zeros(())
+
+
+@dataclass(frozen=True, eq=False)
+class LoihiSigmaDelta(LoihiDelta):
+    r"""Decodes changes, applies an activation, and sends how that has changed.
+
+    As `LoihiDelta`, but what arrives are changes, and no exponent shifts them:
+
+    .. math::
+        \sigma \leftarrow \sigma + a, \qquad A = f(\sigma + 2^{p + x}\, \mathrm{bias}).
+
+    Only what is sent is shifted, :math:`\lfloor 2^{-x} s \rfloor`, and what that cuts off is in no
+    residue: with a ``state_exp`` above zero the receiver drifts, even at a threshold of zero.
+
+    ``bias``, int64 of shape () or the population's, has 16 bits with its exponents.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("sigma", *LoihiDelta.STATE)
+    bias: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((), np.int64))
+    activation: Activation = Activation.RELU
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "bias", frozen_array(self.bias, np.int64))
+        object.__setattr__(self, "activation", Activation(self.activation))
+
+
 MODELS: tuple[type[Neuron], ...] = (
     IF,
     LIF,
@@ -626,6 +719,9 @@ MODELS: tuple[type[Neuron], ...] = (
     SpinnakerLIF,
     LoihiLIF,
     LoihiATRLIF,
+    LoihiSigma,
+    LoihiDelta,
+    LoihiSigmaDelta,
 )
 
 

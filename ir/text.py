@@ -26,7 +26,7 @@ from .diagnostics import NOWHERE, Location, fail
 from .graph import Graph, Input, Output, Population, Probe, Projection, Tied
 from .homeostasis import AdaptiveThreshold, Norm, Occasion, Scaling
 from .loihi import LoihiWeights, Sign
-from .neurons import MODELS, Kernel, Receptor
+from .neurons import MODELS, Activation, Kernel, Receptor
 from .numerics import Format, Numerics, Overflow, Rounding
 from .plasticity import (
     Accumulation,
@@ -74,7 +74,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
         *(Comparison, Current, Decay, Gain, IntegratorGain, Reset, Rounding, Overflow),
         *(Transmit, Accumulation, TraceDecay, Response),
         *(Pairing, Window, Dependence, Coincidence, Kernel),
-        *(Occasion, Norm, Sign),
+        *(Occasion, Norm, Sign, Activation),
     )
 }
 _LINES: dict[str, type[Record]] = {

@@ -36,6 +36,8 @@ from .loihi import (
     BIAS_MANT_RANGE,
     DECAY_RANGE,
     DELAY_RANGE,
+    DELTA_BIAS_RANGE,
+    STATE_EXP_RANGE,
     STATE_LIMIT,
     THETA_RANGE,
     THRESHOLD_RANGE,
@@ -52,7 +54,10 @@ from .neurons import (
     Kernel,
     LinearLIF,
     LoihiATRLIF,
+    LoihiDelta,
+    LoihiLIF,
     LoihiNeuron,
+    LoihiSigmaDelta,
     Neuron,
     PointLIF,
     SpinnakerLIF,
@@ -194,7 +199,7 @@ def _population(population: Population, found: Diagnostics) -> None:
     elif isinstance(neuron, SpinnakerLIF):
         _spinnaker(population, neuron, found)
     elif isinstance(neuron, LoihiNeuron):
-        _loihi(population, neuron, found)
+        _loihi(population, found)
     else:
         _spike_count(population, neuron, semantics.max_spikes, found)
     if population.adaptive is not None:
@@ -510,12 +515,18 @@ def _words(projection: Projection, found: Diagnostics) -> None:
             )
 
 
-def _loihi(population: Population, neuron: LoihiNeuron, found: Diagnostics) -> None:
-    ranges = dict.fromkeys(("du", "dv"), DECAY_RANGE)
-    if isinstance(neuron, LoihiATRLIF):
-        ranges |= dict.fromkeys(("dr", "dtheta"), DECAY_RANGE)
-        ranges |= dict.fromkeys(("theta_0", "theta_step"), THETA_RANGE)
-        for parameter in ranges:
+def _loihi(population: Population, found: Diagnostics) -> None:
+    neuron = population.neuron
+    bias = {"bias_mant": BIAS_MANT_RANGE, "bias_exp": BIAS_EXP_RANGE}
+    decays = dict.fromkeys(("du", "dv"), DECAY_RANGE)
+    if isinstance(neuron, LoihiDelta):
+        _loihi_delta(population, neuron, found)
+    elif isinstance(neuron, LoihiLIF):
+        _within(population, decays | {"vth": THRESHOLD_RANGE} | bias, found)
+    elif isinstance(neuron, LoihiATRLIF):
+        decays |= dict.fromkeys(("dr", "dtheta"), DECAY_RANGE)
+        shared = decays | dict.fromkeys(("theta_0", "theta_step"), THETA_RANGE)
+        for parameter in shared:
             shape = getattr(neuron, parameter).shape
             if shape:
                 found.add(
@@ -524,11 +535,8 @@ def _loihi(population: Population, neuron: LoihiNeuron, found: Diagnostics) -> N
                     "population share one",
                     population.at,
                 )
-        ranges["v_init"] = (-STATE_LIMIT, STATE_LIMIT)
-    else:
-        ranges["vth"] = THRESHOLD_RANGE
-    ranges |= {"bias_mant": BIAS_MANT_RANGE, "bias_exp": BIAS_EXP_RANGE}
-    _within(population, ranges, found)
+        start = {"v_init": (-STATE_LIMIT, STATE_LIMIT)}
+        _within(population, shared | start | bias, found)
     rules = {"max_spikes": 1, "registered": False, "v_init": 0.0}
     for rule, must in rules.items():
         value = getattr(population.semantics, rule)
@@ -538,6 +546,26 @@ def _loihi(population: Population, neuron: LoihiNeuron, found: Diagnostics) -> N
                 f"'{population.name}': {rule} is {value}; Loihi has {must}",
                 population.at,
             )
+
+
+def _loihi_delta(population: Population, neuron: LoihiDelta, found: Diagnostics) -> None:
+    name, at = population.name, population.at
+    low, high = STATE_EXP_RANGE
+    for field in ("spike_exp", "state_exp"):
+        value = getattr(neuron, field)
+        if not low <= value <= high:
+            found.add("E0205", f"'{name}': {field} is {value}; Loihi has {low} to {high}", at)
+    shift = max(neuron.spike_exp, 0) + max(neuron.state_exp, 0)
+    if not 0 <= neuron.vth <= STATE_LIMIT >> shift:
+        found.add(
+            "E0205",
+            f"'{name}': vth is {neuron.vth}; with its exponents, {shift} bits, Loihi has 0 to "
+            f"{STATE_LIMIT >> shift}",
+            at,
+        )
+    if isinstance(neuron, LoihiSigmaDelta):
+        least, most = DELTA_BIAS_RANGE
+        _within(population, {"bias": (-(-least >> shift), most >> shift)}, found)
 
 
 def _loihi_weights(projection: Projection, words: LoihiWeights, found: Diagnostics) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...compiler.connectivity import to_sparse
-from ...compiler.integer.loihi import by_delay
+from ...compiler.integer.loihi import by_delay, convolution, single
 from ...ir.connections import (
     Connection,
     Conv1d,
@@ -27,22 +27,26 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Projection
-from ...ir.neurons import LoihiATRLIF, LoihiLIF, LoihiNeuron
+from ...ir.neurons import (
+    LoihiATRLIF,
+    LoihiDelta,
+    LoihiLIF,
+    LoihiNeuron,
+    LoihiSigma,
+    LoihiSigmaDelta,
+)
 from ..spinnaker.program import archive
 
 SCRIPT, DESCRIPTION, DATA, README = "network.py", "network.json", "network.npz", "README.md"
 STIMULUS, RECORDING = "stimulus.npz", "recording.npz"
-_PROCESSES: Final = {LoihiLIF: "LIF", LoihiATRLIF: "ATRLIF"}
-
-# Lava keeps the geometry of a convolution in 8 bits.
-_MAX_GEOMETRY: Final = 127
+_DELTA: Final = ("vth", "spike_exp", "state_exp", "cum_error")
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
 
 def files(graph: Graph) -> dict[str, bytes]:
-    """The files of the program of a graph of `LoihiNeuron` populations.
+    """The files of the program of a graph of populations in Loihi's arithmetic.
 
     Raises E0301 for another population, E1201 for what a Lava program cannot do.
     """
@@ -77,7 +81,7 @@ def _check(graph: Graph, found: Diagnostics) -> None:
                 population.at,
                 "give it a theta_0 of 1 and more",
             )
-        if type(neuron) not in _PROCESSES:
+        if not isinstance(neuron, LoihiNeuron):
             found.add(
                 "E0301",
                 f"'{population.name}' is {type(population.neuron).__name__}; a Lava program has "
@@ -114,24 +118,49 @@ def description(graph: Graph, arrays: Arrays) -> dict[str, Any]:
     for number, population in enumerate(graph.populations):
         neuron = population.neuron
         assert isinstance(neuron, LoihiNeuron)
-        starts = ("v_init",) if isinstance(neuron, LoihiATRLIF) else ()
-        for parameter in (*neuron.WORDS, *starts):
+        model, parameters, numbers = _model(neuron)
+        for parameter in parameters:
             value = getattr(neuron, parameter)
             arrays[f"populations/{number}/{parameter}"] = value.ravel() if value.ndim else value
-        facts = {"name": population.name, "size": population.size, "lag": population.lag}
-        populations.append(facts | {"process": _PROCESSES[type(neuron)]})
+        populations.append(
+            {"name": population.name, "size": population.size, "lag": population.lag}
+            | {"model": model, "states": list(neuron.state)}
+            | {name: getattr(neuron, name) for name in numbers}
+        )
     parts = [part for p in graph.projections for part in _single(p)]
-    links = [_connection(p, f"connections/{number}/", arrays) for number, p in enumerate(parts)]
+    links = [
+        _connection(p, f"connections/{number}/", arrays, _counts(p, graph))
+        for number, p in enumerate(parts)
+    ]
     return {
         "format": 1,
         "name": graph.name,
         "dt": graph.dt,
-        "inputs": [{"name": i.name, "size": i.size} for i in graph.inputs],
+        "inputs": [
+            {"name": i.name, "size": i.size, "signed": graph.signed(i.name)} for i in graph.inputs
+        ],
         "populations": populations,
         "connections": links,
         "outputs": list(dict.fromkeys(o.source for o in graph.outputs)),
         "parts": _parts(graph),
     }
+
+
+def _model(neuron: LoihiNeuron) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """What the program calls a model, its parameters that are arrays, and those that are not."""
+    match neuron:
+        case LoihiLIF():
+            return "lif", neuron.WORDS, ()
+        case LoihiATRLIF():
+            return "atrlif", (*neuron.WORDS, "v_init"), ()
+        case LoihiSigma():
+            return "sigma", (), ()
+        case LoihiSigmaDelta():
+            return "sigma_delta", ("bias",), (*_DELTA, "activation")
+        case LoihiDelta():
+            return "delta", (), _DELTA
+        case _:
+            raise TypeError(f"a Lava program does not know {type(neuron).__name__}")
 
 
 def _parts(graph: Graph) -> list[str]:
@@ -162,7 +191,14 @@ def _pairs(stage: Sparse) -> int:
     return int(np.unique(pre.astype(np.int64) * stage.post_size + post).size)
 
 
-def _connection(projection: Projection, own: str, arrays: Arrays) -> dict[str, Any]:
+def _counts(projection: Projection, graph: Graph) -> bool:
+    """Whether what a projection sends are spikes or counts of them: their sums are small."""
+    inputs = {node.name for node in graph.inputs}
+    of_input = projection.pre in inputs and not graph.signed(projection.pre)
+    return of_input or single(projection, graph)
+
+
+def _connection(projection: Projection, own: str, arrays: Arrays, spikes: bool) -> dict[str, Any]:
     words = projection.words
     assert words is not None
     stage = next(s for s in stages(projection.connection) if not isinstance(s, Flatten))
@@ -176,20 +212,21 @@ def _connection(projection: Projection, own: str, arrays: Arrays) -> dict[str, A
         "bits": words.bits,
         "sign": str(words.sign),
     }
-    if isinstance(stage, Dense):
+    # A DelayDense sums values in 64 bits, and where it shifts the sum down that shows.
+    full_delays = spikes or words.exponent >= 0
+    if isinstance(stage, Dense) and (late == 0 or full_delays):
         arrays[own + "weight"] = stage.weight.astype(np.int16)
         if late == 0:
             return facts | {"kind": "dense"}
         arrays[own + "delay"] = np.full(stage.weight.shape, late, np.int8)
         return facts | {"kind": "delay_dense"}
-    if isinstance(stage, Conv1d | Conv2d) and late == 0 and words.exponent >= 0:
-        conv = _conv(stage)
-        if conv is not None:
-            arrays[own + "weight"], more = conv
-            return facts | {"kind": "conv"} | more
+    conv = convolution(projection)
+    if conv is not None:
+        arrays[own + "weight"], more = _conv(conv)
+        return facts | {"kind": "conv"} | more
     pre, place, weight, steps = _entries(stage)
     delays = steps + late
-    if delays.any() and 2 * pre.size > prod(shape):
+    if delays.any() and full_delays and 2 * pre.size > prod(shape):
         full, when = np.zeros(shape, np.int16), np.zeros(shape, np.int8)
         full[place, pre], when[place, pre] = weight, delays
         arrays[own + "weight"], arrays[own + "delay"] = full, when
@@ -213,8 +250,8 @@ def _entries(stage: Connection) -> tuple[Array, Array, Array, Array]:
     return pre, matrix.indices.astype(np.int32), matrix.data, np.zeros(pre.size, np.int64)
 
 
-def _conv(stage: Conv1d | Conv2d) -> tuple[Array, dict[str, Any]] | None:
-    """Weights (C_out, W, H, C_in/groups) and the geometry; None where Lava's has no such one.
+def _conv(stage: Conv1d | Conv2d) -> tuple[Array, dict[str, Any]]:
+    """Weights (C_out, W, H, C_in/groups) and the geometry.
 
     Lava convolves where we correlate: its kernel is ours turned around.
     """
@@ -225,10 +262,6 @@ def _conv(stage: Conv1d | Conv2d) -> tuple[Array, dict[str, Any]] | None:
     else:
         weight, (channels, height, width) = stage.weight, stage.shape
         padding, stride, dilation = stage.padding, stage.stride, stage.dilation
-    one_sided = any(before != after for before, after in padding)
-    largest = max(*weight.shape[2:], *stride, *dilation, *map(max, padding), stage.groups)
-    if one_sided or largest > _MAX_GEOMETRY:
-        return None
     turned = weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
     return np.ascontiguousarray(turned, np.int16), {
         "input_shape": [width, height, channels],
@@ -266,7 +299,7 @@ Made by spikec; needs lava-nc 0.10, which needs Python 3.10, and nothing of spik
 
 `network.py` builds the network of `network.json` and `network.npz` out of Lava's processes, runs
 every sample from rest in Loihi's fixed point (`Loihi2SimCfg`), and records the spikes of the
-outputs. `--populations '["name"]'` names others, `--states` records u and v too, `--hardware`
+outputs. `--populations '["name"]'` names others, `--states` records all states too, `--hardware`
 takes `Loihi2HwCfg`, for which Intel's extension of Lava and a Loihi 2 system are needed.
 
 A stimulus is an .npz of event lists: `NAME.sample`, `NAME.step`, `NAME.index`, `NAME.value` for

@@ -29,11 +29,21 @@ from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection, tied_weight
 from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP, IntegerThreeFactorSTDP
-from ...ir.neurons import IntegerNeuron, LoihiATRLIF, LoihiLIF, SpinnakerLIF
+from ...ir.neurons import IntegerNeuron, LoihiNeuron, SpinnakerLIF
 from ...ir.plasticity import SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
 from .learning import LearningFiber, PlasticFiber
-from .loihi import LoihiFiber, LoihiState, by_delay, largest_delay, scaled
+from .loihi import (
+    WORD,
+    LoihiFiber,
+    LoihiState,
+    SigmaDeltaState,
+    by_delay,
+    largest_delay,
+    loihi_state,
+    scaled,
+    wrap_of,
+)
 from .pairs import HebbianFiber, PairFiber, Shown, ThreeFactorFiber, TiedFiber
 from .population import (
     PopulationState,
@@ -46,7 +56,7 @@ from .population import (
 from .spinnaker import SpinnakerFiber, SpinnakerState
 
 Push = Callable[[Any, Any, int, Any], int]
-Core = PopulationState | SpinnakerState | LoihiState
+Core = PopulationState | SpinnakerState | LoihiState | SigmaDeltaState
 
 
 @dataclass
@@ -108,7 +118,7 @@ class Executor:
                 source = self._plastic[projection.tied.projection]
                 fiber = self._tied[name] = _tied_fiber(projection, graph, core, source)
             else:
-                make = _loihi_fiber if isinstance(core, LoihiState) else _fiber
+                make = _loihi_fiber if isinstance(core, LoihiState | SigmaDeltaState) else _fiber
                 fiber = self._plastic.get(name) or make(projection, graph, core)
             self._fibers[projection.pre].append(fiber)
         self._order = same_step_order(graph)
@@ -213,7 +223,10 @@ class Executor:
         }
         tail = max((plastic.tail for plastic in plastics), default=0)
         snapshots: dict[str, list[Any]] = {name: [] for name in self._plastic}
-        lines = {node.name: sorted_counts(stimulus, node) for node in self.graph.inputs}
+        lines = {
+            node.name: sorted_counts(stimulus, node, self.graph.signed(node.name))
+            for node in self.graph.inputs
+        }
         for sample in range(stimulus.samples):
             noise = np.array([self._seed], np.uint32)
             for core in self._cores.values():
@@ -322,9 +335,9 @@ def _core(population: Population, graph: Graph) -> Core:
     if isinstance(population.neuron, SpinnakerLIF):
         delays = [p.delay + registered(p, graph) for p in graph.incoming(population.name)]
         return SpinnakerState(population, population.neuron, max(delays, default=0) + 1)
-    if isinstance(population.neuron, LoihiLIF | LoihiATRLIF):
+    if isinstance(population.neuron, LoihiNeuron):
         delays = [largest_delay(p) for p in graph.incoming(population.name)]
-        return LoihiState(population, population.neuron, max(delays, default=0) + 1)
+        return loihi_state(population, population.neuron, max(delays, default=0) + 1)
     return population_state(population, graph)
 
 
@@ -334,13 +347,13 @@ def _loihi_fiber(projection: Projection, graph: Graph, target: Core) -> LoihiFib
     for part in by_delay(projection):
         connection = scaled(part.connection, exponent)
         fiber = _fiber(replace(part, connection=connection), graph, target)
-        total = None
-        if exponent < 0:
-            # A page of its own, so that the sum is shifted and not each weight.
+        total, bits = None, wrap_of(part, graph)
+        if exponent < 0 or bits < WORD:
+            # A page of its own, so that the sum is shifted or wraps, and not each weight.
             fiber.wheel = np.zeros((1, target.wheel.shape[1]), np.int64)
             total = fiber.wheel[0]
         parts.append((fiber, part.delay, total))
-    return LoihiFiber(projection, [*parts], target.wheel)
+    return LoihiFiber(projection, [*parts], target.wheel, wrap_of(projection, graph))
 
 
 def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:
@@ -430,7 +443,7 @@ def _plastic_fiber(
     if isinstance(rule, SpinnakerPairSTDP):
         pages = _wheel(projection, core)
         return SpinnakerFiber(projection, rule, pages, core.population.lag)
-    if isinstance(core, SpinnakerState | LoihiState):
+    if isinstance(core, SpinnakerState | LoihiState | SigmaDeltaState):
         chip = "SpiNNaker" if isinstance(core, SpinnakerState) else "Loihi"
         raise fail(
             "E0301",

@@ -503,8 +503,72 @@ def loihi_refractory_step(
 
 
 @numba.njit(cache=True)
-def loihi_arrive(total: Any, page: Any, shift: Any) -> None:
-    """page += total >> shift; clears ``total``."""
+def loihi_arrive(total: Any, page: Any, shift: Any, bits: Any) -> None:
+    """page += (total, wrapped to so many bits) >> shift; clears ``total``."""
+    half = np.int64(1) << (bits - 1)
+    mask = 2 * half - 1
     for i in range(total.size):
-        page[i] += total[i] >> shift
+        page[i] += (((total[i] + half) & mask) - half) >> shift
         total[i] = 0
+
+
+@numba.njit(cache=True)
+def sigma_step(page: Any, sigma: Any, index: Any, value: Any) -> Any:
+    """One step of `ir.neurons.LoihiSigma`; clears ``page``, returns how many send."""
+    count = 0
+    for i in range(sigma.size):
+        sigma[i] = wrap32(sigma[i] + wrap32(page[i]))
+        page[i] = 0
+        if sigma[i] != 0:
+            index[count], value[count] = i, sigma[i]
+            count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def delta_step(
+    page: Any,
+    sigma: Any,
+    act: Any,
+    residue: Any,
+    error: Any,
+    bias: Any,
+    integers: Any,
+    index: Any,
+    value: Any,
+) -> Any:
+    """One step of `ir.neurons.LoihiDelta` or `LoihiSigmaDelta`; clears ``page``.
+
+    Returns how many send. ``integers`` has whether it decodes, whether it rectifies, the shift of
+    what arrives, the threshold in units of the state, whether errors add up, and the shift of what
+    is sent. States (n,), ``bias`` (n,) or (1,), in units of the state.
+    """
+    decodes, relu, shift, vth = integers[0], integers[1], integers[2], integers[3]
+    sums, back, one = integers[4], integers[5], bias.size == 1
+    count = 0
+    for i in range(act.size):
+        arrived = wrap32(page[i])
+        page[i] = 0
+        if decodes:
+            sigma[i] = wrap32(sigma[i] + arrived)
+            new = wrap32(sigma[i] + bias[0 if one else i])
+            if relu:
+                new = max(new, 0)
+        else:
+            new = wrap32(arrived << shift)
+        delta = wrap32(wrap32(new - act[i]) + residue[i])
+        measure = delta
+        if sums:
+            measure = wrap32(error[i] + delta)
+            error[i] = measure
+        # The magnitude of -2^31 has no 32 bits: it stays negative, and below every threshold.
+        sent = delta if wrap32(abs(measure)) >= vth else np.int64(0)
+        if sums and wrap32(abs(sent)) > 0:
+            error[i] = 0
+        residue[i] = wrap32(delta - sent)
+        act[i] = new
+        sent >>= back
+        if sent != 0:
+            index[count], value[count] = i, sent
+            count += 1
+    return count

@@ -292,8 +292,10 @@ def same_step_order(graph: Graph) -> list[str]:
     return list(nx.lexicographical_topological_sort(same_step, key=rank.__getitem__))
 
 
-def sorted_counts(stimulus: Stimulus, node: Input) -> tuple[Any, Any, Any]:
+def sorted_counts(stimulus: Stimulus, node: Input, signed: bool = False) -> tuple[Any, Any, Any]:
     """Line and count of all events of an input, and where those of each step begin.
+
+    Where it is ``signed``, what it sends may be negative: graded values.
 
     Step t of sample s is number s * steps + t. Raises E0702 where the input has no events or others
     than its lines, E0703 for values that are no counts.
@@ -311,15 +313,18 @@ def sorted_counts(stimulus: Stimulus, node: Input) -> tuple[Any, Any, Any]:
     if outside.any():  # kernels do not check where they write
         line = int(events.index[outside][0])
         raise fail("E0702", f"an event names line {line} of '{node.name}'", node.at)
-    bad = (events.value < 0) | (events.value != np.rint(events.value))
+    bad = events.value != np.rint(events.value)
+    if not signed:
+        bad |= events.value < 0
     if not events.integer or bad.any():
         at = int(np.argmax(bad))
         raise fail(
             "E0703",
-            f"input '{node.name}' holds {int(bad.sum())} value(s) that are no spike count, first "
+            f"input '{node.name}' holds {int(bad.sum())} value(s) that are no "
+            f"{'whole number' if signed else 'spike count'}, first "
             f"{events.value[at]:g} in step {events.step[at]} of sample {events.sample[at]}, "
             f"line {events.index[at]}",
-            hint="spikes are counted: whole numbers of zero and more",
+            hint=None if signed else "spikes are counted: whole numbers of zero and more",
         )
     place = events.sample.astype(np.int64) * events.steps + events.step
     starts = np.searchsorted(place, np.arange(events.samples * events.steps + 1))

@@ -29,7 +29,10 @@ from ...ir.neurons import (
     Izhikevich,
     Kernel,
     LoihiATRLIF,
+    LoihiDelta,
     LoihiLIF,
+    LoihiSigma,
+    LoihiSigmaDelta,
     Receptor,
     SpinnakerLIF,
     receptors,
@@ -110,6 +113,10 @@ def semantics(population: Population) -> str:
             "16-bit weights, s16.15 states (down, wrap); closed form, input held; spikes at v >= "
             f"threshold; reset to v_reset; {_range(neuron.refractory)} refractory ticks"
         )
+    if isinstance(neuron, LoihiSigma):
+        return "sums what arrives, 32 bits (wrap); sends the sum"
+    if isinstance(neuron, LoihiDelta):
+        return _changes(neuron)
     if isinstance(neuron, LoihiLIF):
         return (
             "24-bit states (cut toward zero, u wraps, v saturates); decays of "
@@ -163,6 +170,17 @@ def kind(connection: Connection) -> str:
     """What a connection is: ``Dense 10 x 64``, ``Conv2d 16 x 2 x 5 x 5, stride 2``."""
     parts = [_stage_kind(stage) for stage in stages(connection)]
     return " → ".join(part for part in parts if part) or "one to one"
+
+
+def _changes(neuron: LoihiDelta) -> str:
+    """A sigma-delta population of Loihi in one line."""
+    sums = "accumulated " if neuron.cum_error else ""
+    parts = [f"sends {sums}changes of {max(neuron.vth, 1)} or more", "32-bit states (wrap)"]
+    if isinstance(neuron, LoihiSigmaDelta):
+        parts.insert(0, f"sums what arrives; {neuron.activation}, bias {_range(neuron.bias)}")
+    if neuron.spike_exp or neuron.state_exp:
+        parts.append(f"spike_exp {neuron.spike_exp}, state_exp {neuron.state_exp}")
+    return "; ".join(parts)
 
 
 def _integer_semantics(neuron: IntegerNeuron) -> str:

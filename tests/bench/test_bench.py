@@ -118,6 +118,16 @@ def test_loihi_measures_itself_beside_lava() -> None:
         assert "spikes, equal" in small["how"]
 
 
+def test_sigma_delta_measures_itself_beside_frames() -> None:
+    found = module("sigma_delta").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    exact, bounded = found["results"]
+    assert "off by 0.00%" in exact["how"] and exact["goal"] is None
+    assert bounded["meets"] and bounded["ours"] <= bounded["goal"] < exact["peer_value"]
+    for row in (exact, bounded):
+        assert row["ratio"] == pytest.approx(row["peer_value"] / row["ours"])
+
+
 @pytest.mark.slow
 def test_co_simulation_measures_itself_beside_the_software() -> None:
     found = module("cosim").measure(True)

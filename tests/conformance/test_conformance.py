@@ -60,7 +60,7 @@ from spikec.ir.neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
-    LoihiLIF,
+    LoihiNeuron,
     Neuron,
     PointLIF,
     Receptor,
@@ -107,7 +107,7 @@ NEURONS: dict[str, Neuron] = {
     ),
 }
 # Integers are what a network becomes; the upswing of an AdEx is for the golden rung alone.
-ELSEWHERE = {IntegerNeuron, SpinnakerLIF, LoihiLIF, AdEx}
+ELSEWHERE = {IntegerNeuron, SpinnakerLIF, AdEx, *(m for m in MODELS if issubclass(m, LoihiNeuron))}
 POINTS = Semantics(decay=Decay.EXPONENTIAL, gain=Gain.PROPAGATED, reset=Reset.VALUE)
 
 

@@ -44,6 +44,11 @@ def silicon() -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def track() -> Iterator[ModuleType]:
+    yield from script("sigma_delta_video/track.py")
+
+
+@pytest.fixture
 def stdp() -> Iterator[ModuleType]:
     yield from script("stdp_digits/learn.py")
 
@@ -293,3 +298,43 @@ class TestSilicon:
         assert all(p["meets"] for p in json.loads(capsys.readouterr().out)["points"])
         monkeypatch.setattr(silicon, "CLOCKS", ((75e6, 400e-6),))
         assert silicon.main() == 1
+
+
+class TestSigmaDeltaVideo:
+    @pytest.mark.parametrize("scene", ["still", "drift"])
+    def test_three_times_fewer_operations_within_the_bound(
+        self, track: ModuleType, scene: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        plot = tmp_path / "plot.svg"
+        arguments = ["--scene", scene, "--frames", "60", "--json", "--plot", str(plot)]
+        assert track.main(arguments) == 0
+        found = json.loads(capsys.readouterr().out)
+        rows = found["rows"]
+        assert rows[0]["bound"] == rows[0]["error"] == 0 and set(rows[0]["thresholds"]) == {0}
+        assert [r["ratio"] for r in rows] == sorted(r["ratio"] for r in rows)
+        assert rows[3]["ratio"] >= 3 and 0 < rows[3]["error"] <= rows[3]["bound"] <= 0.2
+        for row in rows:
+            assert row["ratio"] == pytest.approx(found["active"] / row["operations"])
+            assert row["position"] < 2 and found["active"] < found["every"] / 3
+        assert plot.read_bytes().startswith(b"<svg")
+
+    def test_a_disc_moves_by_parts_of_a_pixel_and_stays_inside(self, track: ModuleType) -> None:
+        images, places = track.video(400, "still", np.random.default_rng(1))
+        moved = np.hypot(*np.diff(places, axis=0).T)
+        np.testing.assert_allclose(moved, 0.15)
+        assert images.min() >= 0 and images.max() <= 1
+        assert places.min() > 9 and places.max() < track.SIZE - 9
+        brightest = images[0].ravel().argsort()[-50:]
+        rows, columns = np.divmod(brightest, track.SIZE)
+        np.testing.assert_allclose([columns.mean(), rows.mean()], places[0], atol=1)
+        changed = np.abs(images[1] - images[0]) > 1 / 510  # half a step of 8 bits
+        assert 0.005 < changed.mean() < 0.1
+
+    def test_the_goal_missed_is_an_error(
+        self, track: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(track, "GOAL", 50.0)
+        assert track.main(["--frames", "3"]) == 1
+        assert "3 frames of 48 x 48 pixels" in capsys.readouterr().out
+        with pytest.raises(SystemExit):
+            track.main(["--frames", "1"])

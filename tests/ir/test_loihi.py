@@ -12,7 +12,15 @@ from spikec.ir.connections import Chain, Conv2d, Dense, Flatten, Sparse, SumPool
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.loihi import LoihiWeights, Sign
-from spikec.ir.neurons import IF, LoihiATRLIF, LoihiLIF
+from spikec.ir.neurons import (
+    IF,
+    Activation,
+    LoihiATRLIF,
+    LoihiDelta,
+    LoihiLIF,
+    LoihiSigma,
+    LoihiSigmaDelta,
+)
 from spikec.ir.semantics import Semantics
 from spikec.ir.step import step_parameters
 from spikec.ir.text import parse, text
@@ -197,3 +205,67 @@ def test_words_end_in_neurons_of_loihi_only() -> None:
     assert said(graph(IF(np.ones(()), np.ones(())))) == [
         ("E0205", "'w' has words of Loihi, and 'p' is IF")
     ]
+
+
+# -- sigma-delta ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        LoihiSigma(),
+        LoihiDelta(8, 2, 3, cum_error=True, scale=0.5),
+        LoihiSigmaDelta(0, bias=np.array([-32_768]), activation=Activation.UNIT),
+    ],
+    ids=lambda neuron: type(neuron).__name__,
+)
+def test_sigma_delta_words_are_kept(neuron: Any) -> None:
+    whole = graph(neuron)
+    verify(whole)
+    assert parse(text(whole)) == whole
+    assert not whole.population("p").single and whole.signed("in")
+
+
+def test_an_input_of_a_lif_counts_even_where_it_feeds_a_delta_too() -> None:
+    whole = graph(LoihiDelta(1))
+    both = replace(
+        whole,
+        populations=(*whole.populations, Population("q", (1,), cell())),
+        projections=(*whole.projections, replace(whole.projections[0], name="v", post="q")),
+    )
+    verify(both)
+    assert not both.signed("in") and not graph().signed("in")
+    assert not replace(whole, projections=()).signed("in")
+
+
+@pytest.mark.parametrize(
+    ("neuron", "message"),
+    [
+        (LoihiDelta(1, 8), "'p': spike_exp is 8; Loihi has 0 to 7"),
+        (LoihiDelta(1, 0, -1), "'p': state_exp is -1; Loihi has 0 to 7"),
+        (LoihiDelta(-1), "'p': vth is -1; with its exponents, 0 bits, Loihi has 0 to 8388607"),
+        (
+            LoihiDelta(1 << 20, 1, 2),
+            "'p': vth is 1048576; with its exponents, 3 bits, Loihi has 0 to 1048575",
+        ),
+        (
+            LoihiSigmaDelta(1, 1, 2, bias=np.array(4096)),
+            "'p': bias spans 4096 to 4096, outside -4096 to 4095",
+        ),
+    ],
+)
+def test_sigma_delta_words_beyond_their_registers(neuron: Any, message: str) -> None:
+    assert said(graph(neuron)) == [("E0205", message)]
+
+
+def test_what_ends_in_a_sigma_delta_neuron_has_words_and_a_step() -> None:
+    ((code, message),) = said(graph(LoihiDelta(1), words=None))
+    assert (code, message) == ("E0205", "'w' has no words, and 'p' is LoihiDelta")
+    ((code, message),) = said(graph(LoihiSigma(), delay=0))
+    assert code == "E0205" and "delays span 0 to 0 steps" in message
+
+
+def test_what_is_sent_and_states_in_real_units() -> None:
+    encoder = LoihiSigmaDelta(1, 0, 3, scale=0.5)
+    assert [encoder.real(name)[0] for name in ("v", "act", "residue")] == [0.5, 0.0625, 0.0625]
+    assert LoihiSigma(scale=0.25).real("sigma")[0] == 0.25 == cell(scale=0.25).real("v")[0]

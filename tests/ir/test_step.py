@@ -21,8 +21,11 @@ from spikec.ir.neurons import (
     Izhikevich,
     LinearLIF,
     LoihiATRLIF,
+    LoihiDelta,
     LoihiLIF,
     LoihiNeuron,
+    LoihiSigma,
+    LoihiSigmaDelta,
     Neuron,
     PointLIF,
     Relay,
@@ -169,7 +172,8 @@ def test_closed_form(neuron: Neuron, name: str) -> None:
 def test_every_model_has_a_step_or_is_refused_by_name(model: type[Neuron]) -> None:
     loihi = LoihiLIF(np.array(1), np.array(2), np.array(3))
     refractory = LoihiATRLIF(np.array(1), np.array(2), np.array(3), np.array(4))
-    every = (*REAL_MODELS, integer(), spinnaker(), loihi, refractory)
+    deltas = (LoihiSigma(), LoihiDelta(1), LoihiSigmaDelta(1))
+    every = (*REAL_MODELS, integer(), spinnaker(), loihi, refractory, *deltas)
     neurons = {type(neuron): neuron for neuron in every}
     if issubclass(model, PointLIF):
         values: list[Any] = [real(1.0)] * 5

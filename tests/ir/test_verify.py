@@ -37,7 +37,10 @@ from spikec.ir.neurons import (
     Integrator,
     LinearLIF,
     LoihiATRLIF,
+    LoihiDelta,
     LoihiLIF,
+    LoihiSigma,
+    LoihiSigmaDelta,
     Neuron,
     PointLIF,
     Relay,
@@ -257,6 +260,9 @@ NEURONS: tuple[Neuron, ...] = (
     spinnaker(),
     LoihiLIF(np.array(400), np.array(200), np.array([10, 20])),
     LoihiATRLIF(np.array(400), np.array(200), np.array(10), np.array(200)),
+    LoihiSigma(),
+    LoihiDelta(3, 1, 2),
+    LoihiSigmaDelta(3, 1, 2, bias=np.array([10, -20])),
 )
 
 

@@ -42,7 +42,7 @@ from ....ir.neurons import (
     Integrator,
     Izhikevich,
     LinearLIF,
-    LoihiLIF,
+    LoihiNeuron,
     PointLIF,
     Relay,
     SpinnakerLIF,
@@ -172,7 +172,7 @@ class _Layout:
 
     def _population(self, population: Population) -> _Out:
         neuron, shape = population.neuron, population.shape
-        if isinstance(neuron, IntegerNeuron | SpinnakerLIF | LoihiLIF):
+        if isinstance(neuron, IntegerNeuron | SpinnakerLIF | LoihiNeuron):
             self._cannot(
                 "NIR has no integer neurons",
                 population.at,

@@ -27,13 +27,13 @@ from spikec.compiler.cli.main import invoke
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.ladder import run_rung
 from spikec.compiler.passes.quantise import Quantise
-from spikec.compiler.stimulus import LabelledStimulus, stimulus_bytes
-from spikec.ir.connections import Dense, Sparse
+from spikec.compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
+from spikec.ir.connections import Dense, OneToOne, Sparse
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.loihi import LoihiWeights, Sign
-from spikec.ir.neurons import LIF, LoihiLIF
+from spikec.ir.neurons import LIF, LoihiDelta, LoihiLIF, LoihiSigma, LoihiSigmaDelta
 from spikec.ir.semantics import Reset, Semantics
 from spikec.ir.text import text
 
@@ -125,6 +125,59 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert {SCRIPT, DESCRIPTION, DATA, README} <= {p.name for p in built.iterdir()}
     spikec("run", built, "--on", "lava", "-s", spikes, "--states", "-o", tmp_path / "r.npz")
     spikec("verify", built, "-s", spikes, "--rungs", "integer,lava")
+
+
+def sigma_delta_network() -> tuple[Graph, Stimulus]:
+    """Frames of either sign, a layer with a bias, and whole values out; three samples."""
+    rng = np.random.default_rng(4)
+    one = LoihiWeights(8, Sign.EXCITATORY)
+    each, out = (OneToOne(np.ones((), np.int64), (n,)) for n in (6, 4))
+    words = LoihiWeights(8, Sign.MIXED, 1)
+    weight = words.cut(rng.integers(-50, 51, (4, 6)))
+    layer = LoihiSigmaDelta(20, bias=rng.integers(-200, 200, 4))
+    graph = Graph(
+        "changes",
+        1e-3,
+        (Input("in", (6,)),),
+        (
+            Population("a", (6,), LoihiDelta(3)),
+            Population("b", (4,), layer),
+            Population("c", (4,), LoihiSigma()),
+        ),
+        (
+            Projection("in-a", "in", "a", each, 1, words=one),
+            Projection("a-b", "a", "b", Dense(weight), 1, words=words),
+            Projection("b-c", "b", "c", out, 1, words=one),
+        ),
+        (Output("out", "c"), Output("changes", "b")),
+    )
+    frames = np.cumsum(rng.integers(-4, 5, (3, 20, 6)), axis=1)
+    return graph, Stimulus({"in": Events.from_dense(frames)})
+
+
+def test_graded_values_by_the_command_line(tmp_path: Path) -> None:
+    """A sigma-delta network from its text to a comparison of two rungs, states included."""
+    lava_python()
+    graph, stimulus = sigma_delta_network()
+    model, built, spikes = (tmp_path / n for n in ("changes.spk", "built", "frames.npz"))
+    model.write_text(text(graph))
+    spikes.write_bytes(stimulus_bytes(LabelledStimulus(stimulus)))
+    assert invoke(["compile", str(model), "--target", "lava", "-o", str(built)]) == 0
+    found = {}
+    for rung in ("integer", "lava"):
+        out = tmp_path / f"{rung}.npz"
+        arguments = ["run", str(built), "--on", rung, "-s", str(spikes), "--states", "-o", str(out)]
+        assert invoke(arguments) == 0
+        found[rung] = load_recording(out)
+    assert found["integer"].spikes == found["lava"].spikes
+    changes = found["integer"].spikes["b"].value
+    assert changes.min() < -20 < 20 < changes.max()
+    assert found["integer"].states.keys() == found["lava"].states.keys()
+    for key, states in found["integer"].states.items():
+        np.testing.assert_array_equal(found["lava"].states[key], states)
+    assert {name for _, name in found["lava"].states} == {"sigma", "act", "residue", "error"}
+    verify_ = ["verify", str(built), "-s", str(spikes), "--rungs", "integer,lava"]
+    assert invoke(verify_) == 0
 
 
 # -- the program ---------------------------------------------------------------------------------
