@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.machine import Machine
-from ...ir.connections import Conv1d, Conv2d, stages
+from ...ir.connections import Conv1d, Conv2d, Flatten, stages
 from ...ir.graph import Graph, Input, Population, Projection
 from ..connectivity import delays, pattern
-from .axons import Axons, Bundle, Node
+from .axons import Axons, Bundle, Node, Window
 
 Integers = npt.NDArray[np.int64]
 
@@ -58,7 +58,7 @@ def _bundle(projection: Projection, first: int, post: int) -> Bundle:
     steps = synapse_delays(projection, ptr, target).astype(np.int32)
     return Bundle(
         projection.name, first, ptr, target + np.int32(post), steps, _kernel(connection),
-        projection.at,
+        projection.at, _window(connection), 0 if projection.words is None else projection.words.bits,
     )  # fmt: skip
 
 
@@ -69,3 +69,17 @@ def _kernel(connection: Any) -> int:
     if len(kernels) != 1 or any(part.WEIGHTED for part in parts if part is not kernels[0]):
         return 0
     return int(np.count_nonzero(kernels[0].weight))
+
+
+def _window(connection: Any) -> Window | None:
+    """The geometry of a convolution alone."""
+    match [part for part in stages(connection) if not isinstance(part, Flatten)]:
+        case [Conv2d() as one]:
+            sizes = zip(one.in_shape[1:], one.out_shape[1:], one.stride, one.weight.shape[2:])
+            y, x = (tuple(map(int, each)) for each in sizes)
+        case [Conv1d() as one]:
+            y = (1, 1, 1, 1)
+            x = (one.in_shape[1], one.out_shape[1], one.stride, one.weight.shape[2])
+        case _:
+            return None
+    return Window(*(int(each) for pair in zip(y, x, strict=True) for each in pair))

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from ...boards.machine import LIMITS, Machine
 from ...ir.diagnostics import SpikecError, fail
 from .axons import Axons
 from .coarsen import coarsened
+from .encodings import encode, plans
 from .grow import grown, streamed
 from .hypergraph import (
     Hypergraph,
@@ -32,9 +33,11 @@ from .hypergraph import (
 from .limits import (
     UNLIMITED,
     Caps,
+    Load,
     axon_bits,
     capacity,
     caps_of,
+    formats_of,
     limit_of,
     most_cores,
     places,
@@ -111,13 +114,44 @@ def partition(
         )
         raise fail("E0707", f"--start {start}: {why}", hint="compile without --start")
     caps = caps_of(machine)
-    encoding = machine.encoding
     refuse(axons, machine)
+    if formats_of(axons, machine) is None or caps.bits == UNLIMITED:
+        return _partition(axons, machine, None, effort, seed, progress, start)
+    refused: SpikecError | None = None
+    *hopeful, sure = plans(axons, machine)
+    for loads in hopeful:
+        try:
+            part = _partition(axons, machine, loads, effort, seed, progress, start)
+        except SpikecError as error:
+            refused = error
+            continue
+        found = encode(axons, machine, part)
+        if found is not None and int(found.bits.sum(axis=0).max()) <= caps.bits:
+            return part
+    try:
+        return _partition(axons, machine, sure, effort, seed, progress, start)
+    except SpikecError as error:
+        raise refused or error from None
+
+
+def _partition(
+    axons: Axons,
+    machine: Machine,
+    loads: Sequence[Load] | None,
+    effort: int,
+    seed: int,
+    progress: Progress,
+    start: Start,
+) -> Array:
+    """`partition` of a network whose bundles take ``loads``, or what their synapses are."""
+    caps, encoding = caps_of(machine), machine.encoding
     counted = caps.bits < UNLIMITED
     synapse_bits = encoding.synapse_bits(axons.weight_bits) if counted else 0
     each_axon = axon_bits(machine) if counted else 0
     size = places(axons, machine)
-    graph = hypergraph(axons, synapse_bits, each_axon, shared=encoding.shared, size=size)
+    graph = hypergraph(
+        axons, synapse_bits, each_axon, shared=encoding.shared, size=size, loads=loads
+    )
     progress(0.1)
     whole, vertex = graph, np.arange(graph.vertices)
     # Twins are searched for where they are certain to be, or where there is time.
