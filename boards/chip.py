@@ -176,14 +176,14 @@ def _encoding(top: Table, core: CoreLimits) -> Encoding:
         crossbar=table.boolean("crossbar"),
         weight=table.optional_quantity("weight", unit="bits", whole=True),
         widest=table.optional_quantity("widest", unit="bits", whole=True),
-        formats=_formats(table.optional_table("formats")),
+        formats=_formats(top),
     )
     table.finish()
     if encoding.crossbar:
         if encoding.shared:
             raise table.error("board-value", "shared", "a crossbar has no shared kernels")
         if encoding.formats is not None:
-            raise table.error("board-value", "formats", "a crossbar has no other formats")
+            raise top.error("board-value", "formats", "a crossbar has no other formats")
         if core.synapse_bits is not None:
             message = "a crossbar is limited by its axons and neurons, not by bits"
             raise top.error("board-value", "core.synapse_bits", message)
@@ -193,7 +193,8 @@ def _encoding(top: Table, core: CoreLimits) -> Encoding:
     return encoding
 
 
-def _formats(table: Table | None) -> Formats | None:
+def _formats(top: Table) -> Formats | None:
+    table = top.optional_table("formats")
     if table is None:
         return None
     widths = {}
@@ -216,7 +217,7 @@ def _formats(table: Table | None) -> Formats | None:
     if not any(one.index == "synapse" and not one.shared for one in found.every):
         # Any row can be laid down with an index for each synapse, and with nothing else.
         message = "need one, not shared, with an index for each synapse"
-        raise table.error("board-missing", "", message)
+        raise top.error("board-missing", "formats", message)
     return found
 
 

@@ -315,9 +315,9 @@ class Machine:
         found |= {key: q for key, q in optional.items() if q is not None}
         if (formats := self.encoding.formats) is not None:
             found |= {
-                "encoding.formats.head": formats.head,
-                "encoding.formats.block": formats.block,
-                "encoding.formats.delay": formats.delay,
+                "formats.head": formats.head,
+                "formats.block": formats.block,
+                "formats.delay": formats.delay,
             }
         if self.interconnect is not None:
             found |= {f"interconnect.{key}": q for key, q in self.interconnect.stated.items()}

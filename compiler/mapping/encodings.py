@@ -1,4 +1,4 @@
-r"""How many bits the synapses of each projection take in each core, by format, and which takes least.
+r"""The bits that the synapses of each projection take in each core, and the format of the fewest.
 
 A row is what an axon has of one projection in one core: its n synapses, sorted by the place i of
 their targets among the neurons of that population in that core, of which there are N. With
@@ -15,7 +15,7 @@ Rows are one where targets have the same distances and synapses the same places 
 convolution; weights that happen to be equal are not looked for. All but the first format need that
 no pair of neurons is joined twice, the last one that all delays are the same.
 
-Source: nengo-loihi, nengo_loihi/block.py and conv.py, for what it has; see boards/chips/loihi1.toml.
+Source: nengo-loihi, nengo_loihi/block.py and conv.py, for what it has; boards/chips/loihi1.toml.
 """
 
 from __future__ import annotations
@@ -30,13 +30,34 @@ import numpy.typing as npt
 from ...boards.machine import Formats, Machine, SynapseFormat
 from .axons import Axons, Bundle
 from .limits import UNLIMITED, Load, caps_of, formats_of
-from .mapping import Encodings
+from .mapping import Encodings, EncodingUse, Mapping
 
 Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
 
 # More than any core has; sums of a few stay within 64 bits.
 _ILLEGAL: Final = 1 << 60
+
+
+def encoding_uses(axons: Axons, mapping: Mapping) -> tuple[EncodingUse, ...]:
+    """All formats in use, by projection and then in the machine's order."""
+    found, formats = mapping.encodings, formats_of(axons, mapping.machine)
+    if found is None or formats is None:
+        return ()
+    uses = []
+    for number, bundle in enumerate(axons.bundles):
+        synapses = np.bincount(mapping.part[bundle.target], minlength=mapping.parts)
+        for kind, one in enumerate(formats.every):
+            cores = found.format[number] == kind
+            if cores.any():
+                bits = int(found.bits[number, cores].sum())
+                uses.append(
+                    EncodingUse(
+                        *(bundle.name, one.name, one.obtained),
+                        *(int(np.count_nonzero(cores)), int(synapses[cores].sum()), bits),
+                    )
+                )
+    return tuple(uses)
 
 
 class _Rules(NamedTuple):
@@ -161,9 +182,7 @@ def plans(axons: Axons, machine: Machine) -> list[list[Load]]:
     return [surely] if same else [hopefully, surely]
 
 
-def _bound(
-    formats: Formats, one: SynapseFormat, bundle: Bundle, most: int, word: int
-) -> Load:
+def _bound(formats: Formats, one: SynapseFormat, bundle: Bundle, most: int, word: int) -> Load:
     """What a bundle takes at most in a format that shares nothing, however neurons are parted."""
     each = weight_bits(formats, bundle) + delay_bits(formats, bundle)
     width = int(widths(formats.index_widths, np.array(most)))
@@ -287,7 +306,7 @@ def _count_rows(
     ptr: Any, target: Any, first: Any, part: Any, place: Any, size: Any, width: Any, each: Any,
     rules: Any,
 ) -> Any:  # fmt: skip
-    """Bits with an index a synapse, a run and none (3, parts), rows, and whether a pair is twice."""
+    """Bits with an index a synapse, a run, none (3, parts); rows; whether a pair is twice."""
     parts = size.size
     bits = np.zeros((3, parts), np.int64)
     rows = np.zeros(parts, np.int64)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.machine import Machine
+from ...boards.quantity import Obtained
 from ...ir.records import Record, frozen_array
 
 Integers = npt.NDArray[np.int64]
@@ -92,6 +93,21 @@ class Encodings(Record):
     def of_format(self, number: int) -> Integers:
         """Bits in one format, by bundle, shape (bundles,)."""
         return np.asarray(np.where(self.format == number, self.bits, 0).sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingUse:
+    """The synapses of a projection that lie in one format: in how many cores, in how many bits.
+
+    ``obtained`` is how the format's facts were.
+    """
+
+    projection: str
+    format: str
+    obtained: Obtained
+    cores: int
+    synapses: int
+    bits: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,10 +56,18 @@ def _bundle(projection: Projection, first: int, post: int) -> Bundle:
     connection = projection.connection
     ptr, target = pattern(connection)
     steps = synapse_delays(projection, ptr, target).astype(np.int32)
+    words = projection.words
     return Bundle(
-        projection.name, first, ptr, target + np.int32(post), steps, _kernel(connection),
-        projection.at, _window(connection), 0 if projection.words is None else projection.words.bits,
-    )  # fmt: skip
+        projection.name,
+        first,
+        ptr,
+        target + np.int32(post),
+        steps,
+        _kernel(connection),
+        projection.at,
+        _window(connection),
+        0 if words is None else words.bits,
+    )
 
 
 def _kernel(connection: Any) -> int:
@@ -75,11 +83,12 @@ def _window(connection: Any) -> Window | None:
     """The geometry of a convolution alone."""
     match [part for part in stages(connection) if not isinstance(part, Flatten)]:
         case [Conv2d() as one]:
-            sizes = zip(one.in_shape[1:], one.out_shape[1:], one.stride, one.weight.shape[2:])
-            y, x = (tuple(map(int, each)) for each in sizes)
+            y, x = np.stack(
+                [one.in_shape[1:], one.out_shape[1:], one.stride, one.weight.shape[2:]], axis=1
+            ).tolist()
         case [Conv1d() as one]:
-            y = (1, 1, 1, 1)
-            x = (one.in_shape[1], one.out_shape[1], one.stride, one.weight.shape[2])
+            y = [1, 1, 1, 1]
+            x = [one.in_shape[1], one.out_shape[1], one.stride, one.weight.shape[2]]
         case _:
             return None
-    return Window(*(int(each) for pair in zip(y, x, strict=True) for each in pair))
+    return Window(*(size for pair in zip(y, x, strict=True) for size in pair))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ...boards.machine import LIMITS, Machine
 from ...ir.diagnostics import SpikecError, fail
-from .axons import Axons
+from .axons import Axons, Bundle, Node
 from .coarsen import coarsened
 from .encodings import encode, plans
 from .grow import grown, streamed
@@ -118,20 +118,75 @@ def partition(
     if formats_of(axons, machine) is None or caps.bits == UNLIMITED:
         return _partition(axons, machine, None, effort, seed, progress, start)
     refused: SpikecError | None = None
+    part: Array | None = None
     *hopeful, sure = plans(axons, machine)
     for loads in hopeful:
         try:
             part = _partition(axons, machine, loads, effort, seed, progress, start)
         except SpikecError as error:
             refused = error
-            continue
-        found = encode(axons, machine, part)
-        if found is not None and int(found.bits.sum(axis=0).max()) <= caps.bits:
-            return part
+        else:
+            part = _apart(axons, machine, part, sure)
+    if part is not None and int(part.max()) < _fewest_cores(axons, sure, caps):
+        return part
     try:
-        return _partition(axons, machine, sure, effort, seed, progress, start)
+        other = _partition(axons, machine, sure, effort, seed, progress, start)
     except SpikecError as error:
-        raise refused or error from None
+        if part is None:
+            raise refused or error from None
+        return part
+    return other if part is None or other.max() < part.max() else part
+
+
+def _fewest_cores(axons: Axons, loads: Sequence[Load], caps: Caps) -> int:
+    """So many cores a plan takes at least, by the memory of its synapses."""
+    bits = 0
+    for bundle, load in zip(axons.bundles, loads, strict=True):
+        size = axons.node_of(int(bundle.target[0])).size if bundle.target.size else 0
+        bits += load.synapse * bundle.target.size + load.target * size
+    return max(-(-bits // caps.bits), 1)
+
+
+def _apart(axons: Axons, machine: Machine, part: Array, sure: Sequence[Load]) -> Array | None:
+    """Parts whose synapses take too much, as they are counted in the end, cut until none does.
+
+    ``None`` where that breaks another limit, or needs more cores than there are. Neurons of a plane
+    are cut by place, all channels of one together, as kernels are shared along it.
+    """
+    caps, plane = caps_of(machine), np.ones(axons.neurons, np.int64)
+    for node in axons.nodes:
+        windows = [b.window for b in axons.bundles if _leads_to(b, node)]
+        for window in windows:
+            if window is not None and node.first < axons.neurons:
+                plane[node.first : node.end] = window.out_y * window.out_x
+    number = np.arange(axons.neurons)
+    first = np.repeat(*np.array([(n.first, n.size) for n in axons.nodes]).T)[: axons.neurons]
+    order = np.lexsort((number, (number - first) % plane, first))
+    for _ in range(_CUTS):
+        found = encode(axons, machine, part)
+        assert found is not None
+        bits = found.bits.sum(axis=0)
+        if bits.max() <= caps.bits:
+            break
+        pieces = -(-bits // caps.bits)
+        base = np.cumsum(pieces) - pieces
+        ranked = order[np.argsort(part[order], kind="stable")]
+        size = np.bincount(part)
+        within = np.arange(part.size) - np.repeat(np.cumsum(size) - size, size)
+        own = part[ranked]
+        fresh = np.empty_like(part)
+        fresh[ranked] = base[own] + within * pieces[own] // size[own]
+        part = numbered(np.unique(fresh, return_inverse=True)[1])
+    else:
+        return None
+    graph = hypergraph(axons, 0, 0, shared=False, loads=sure)
+    use = usage(graph, part, int(part.max()) + 1)[:, 1:3]
+    within_limits = (use <= np.array([caps.in_axons, caps.out_axons])).all()
+    return part if within_limits and part.max() < most_cores(machine) else None
+
+
+def _leads_to(bundle: Bundle, node: Node) -> bool:
+    return bool(bundle.target.size) and node.first <= bundle.target[0] < node.end
 
 
 def _partition(
