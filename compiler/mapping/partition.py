@@ -118,24 +118,28 @@ def partition(
     if formats_of(axons, machine) is None or caps.bits == UNLIMITED:
         return _partition(axons, machine, None, effort, seed, progress, start)
     refused: SpikecError | None = None
-    part: Array | None = None
+    found: list[Array] = []
     *hopeful, sure = plans(axons, machine)
     for loads in hopeful:
+        # What saves packets makes parts that are no rectangles, along which little is shared.
+        ways: list[tuple[int, Start]] = [(effort, start)]
+        for work, begin in ways if effort == 0 else [*ways, (0, "own")]:
+            try:
+                part = _partition(axons, machine, loads, work, seed, progress, begin)
+            except SpikecError as error:
+                refused = refused or error
+            else:
+                found += _apart(axons, machine, part, sure)
+        found += _apart(axons, machine, _in_strips(axons, machine), sure)
+    fewest = _fewest_cores(axons, sure, caps)
+    if not found or min(int(part.max()) for part in found) >= fewest:
         try:
-            part = _partition(axons, machine, loads, effort, seed, progress, start)
+            found.append(_partition(axons, machine, sure, effort, seed, progress, start))
         except SpikecError as error:
-            refused = error
-        else:
-            part = _apart(axons, machine, part, sure)
-    if part is not None and int(part.max()) < _fewest_cores(axons, sure, caps):
-        return part
-    try:
-        other = _partition(axons, machine, sure, effort, seed, progress, start)
-    except SpikecError as error:
-        if part is None:
-            raise refused or error from None
-        return part
-    return other if part is None or other.max() < part.max() else part
+            if not found:
+                raise refused or error from None
+    # Cores first, as what is shared is for; the first of equals has the fewest packets.
+    return min(found, key=lambda part: int(part.max()))
 
 
 def _fewest_cores(axons: Axons, loads: Sequence[Load], caps: Caps) -> int:
@@ -147,21 +151,39 @@ def _fewest_cores(axons: Axons, loads: Sequence[Load], caps: Caps) -> int:
     return max(-(-bits // caps.bits), 1)
 
 
-def _apart(axons: Axons, machine: Machine, part: Array, sure: Sequence[Load]) -> Array | None:
+def _by_place(axons: Axons) -> Array:
+    """Neurons by node and, in planes that a convolution leads to, by place: channels together."""
+    plane = np.ones(axons.neurons, np.int64)
+    first = np.zeros(axons.neurons, np.int64)
+    for node in axons.nodes:
+        first[node.first : node.end] = node.first
+        for bundle in axons.bundles:
+            if bundle.window is not None and _leads_to(bundle, node):
+                plane[node.first : node.end] = bundle.window.out_y * bundle.window.out_x
+    number = np.arange(axons.neurons)
+    # Nodes without a plane have one place, and all their neurons are channels of it.
+    return np.lexsort((number, (number - first) % plane, first))
+
+
+def _in_strips(axons: Axons, machine: Machine) -> Array:
+    """Planes cut into strips, core after core; no core has two populations."""
+    size, most = places(axons, machine), caps_of(machine).neurons
+    order, part, base = _by_place(axons), np.zeros(axons.neurons, np.int32), 0
+    for node in axons.nodes:
+        own = order[node.first : min(node.end, axons.neurons)]
+        if own.size:
+            pieces = -(-int(size[own].sum()) // most)
+            part[own] = base + np.arange(own.size) * pieces // own.size
+            base += pieces
+    return part
+
+
+def _apart(axons: Axons, machine: Machine, part: Array, sure: Sequence[Load]) -> list[Array]:
     """Parts whose synapses take too much, as they are counted in the end, cut until none does.
 
-    ``None`` where that breaks another limit, or needs more cores than there are. Neurons of a plane
-    are cut by place, all channels of one together, as kernels are shared along it.
+    Empty where that breaks another limit, or needs more cores than there are.
     """
-    caps, plane = caps_of(machine), np.ones(axons.neurons, np.int64)
-    for node in axons.nodes:
-        windows = [b.window for b in axons.bundles if _leads_to(b, node)]
-        for window in windows:
-            if window is not None and node.first < axons.neurons:
-                plane[node.first : node.end] = window.out_y * window.out_x
-    number = np.arange(axons.neurons)
-    first = np.repeat(*np.array([(n.first, n.size) for n in axons.nodes]).T)[: axons.neurons]
-    order = np.lexsort((number, (number - first) % plane, first))
+    caps, order = caps_of(machine), _by_place(axons)
     for _ in range(_CUTS):
         found = encode(axons, machine, part)
         assert found is not None
@@ -176,13 +198,14 @@ def _apart(axons: Axons, machine: Machine, part: Array, sure: Sequence[Load]) ->
         own = part[ranked]
         fresh = np.empty_like(part)
         fresh[ranked] = base[own] + within * pieces[own] // size[own]
-        part = numbered(np.unique(fresh, return_inverse=True)[1])
+        part = np.unique(fresh, return_inverse=True)[1]
     else:
-        return None
+        return []
+    part = numbered(part)
     graph = hypergraph(axons, 0, 0, shared=False, loads=sure)
-    use = usage(graph, part, int(part.max()) + 1)[:, 1:3]
-    within_limits = (use <= np.array([caps.in_axons, caps.out_axons])).all()
-    return part if within_limits and part.max() < most_cores(machine) else None
+    use = usage(graph, part, int(part.max()) + 1)[:, :3]
+    legal = bool((use <= np.array([caps.neurons, caps.in_axons, caps.out_axons])).all())
+    return [part] if legal and part.max() < most_cores(machine) else []
 
 
 def _leads_to(bundle: Bundle, node: Node) -> bool:
