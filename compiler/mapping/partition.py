@@ -120,26 +120,33 @@ def partition(
     refused: SpikecError | None = None
     found: list[Array] = []
     *hopeful, sure = plans(axons, machine)
-    for loads in hopeful:
+    ways: list[tuple[int, Start]] = [(effort, start)]
+    if hopeful and effort:
         # What saves packets makes parts that are no rectangles, along which little is shared.
-        ways: list[tuple[int, Start]] = [(effort, start)]
-        for work, begin in ways if effort == 0 else [*ways, (0, "own")]:
+        ways.append((0, "own"))
+
+    def tried(loads: Sequence[Load]) -> None:
+        nonlocal refused
+        for work, begin in ways:
             try:
                 part = _partition(axons, machine, loads, work, seed, progress, begin)
             except SpikecError as error:
                 refused = refused or error
             else:
-                found += _apart(axons, machine, part, sure)
+                found.extend(_apart(axons, machine, part, sure))
+
+    for loads in hopeful:
+        tried(loads)
         found += _apart(axons, machine, _in_strips(axons, machine), sure)
     fewest = _fewest_cores(axons, sure, caps)
     if not found or min(int(part.max()) for part in found) >= fewest:
-        try:
-            found.append(_partition(axons, machine, sure, effort, seed, progress, start))
-        except SpikecError as error:
-            if not found:
-                raise refused or error from None
+        tried(sure)
+    if not found:
+        assert refused is not None
+        raise refused
     # Cores first, as what is shared is for; the first of equals has the fewest packets.
-    return min(found, key=lambda part: int(part.max()))
+    best = min(found, key=lambda part: int(part.max()))
+    return np.asarray(best)
 
 
 def _fewest_cores(axons: Axons, loads: Sequence[Load], caps: Caps) -> int:
