@@ -169,7 +169,7 @@ def _by_place(axons: Axons) -> Array:
                 plane[node.first : node.end] = bundle.window.out_y * bundle.window.out_x
     number = np.arange(axons.neurons)
     # Nodes without a plane have one place, and all their neurons are channels of it.
-    return np.lexsort((number, (number - first) % plane, first))
+    return np.asarray(np.lexsort((number, (number - first) % plane, first)))
 
 
 def _in_strips(axons: Axons, machine: Machine) -> Array:
@@ -209,10 +209,13 @@ def _apart(axons: Axons, machine: Machine, part: Array, sure: Sequence[Load]) ->
     else:
         return []
     part = numbered(part)
-    graph = hypergraph(axons, 0, 0, shared=False, loads=sure)
-    use = usage(graph, part, int(part.max()) + 1)[:, :3]
+    parts = int(part.max()) + 1
+    graph = hypergraph(axons, 0, 0, shared=False, size=places(axons, machine), loads=sure)
+    use = usage(graph, part, parts)[:, :3]
     legal = bool((use <= np.array([caps.neurons, caps.in_axons, caps.out_axons])).all())
-    return [part] if legal and part.max() < most_cores(machine) else []
+    if caps.fan_out < UNLIMITED:
+        legal &= bool(fan_out(graph, part, parts)[: axons.neurons].max(initial=0) <= caps.fan_out)
+    return [part] if legal and parts <= most_cores(machine) else []
 
 
 def _leads_to(bundle: Bundle, node: Node) -> bool:

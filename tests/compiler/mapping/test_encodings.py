@@ -293,7 +293,14 @@ def test_a_plan_that_is_sure_never_counts_too_little(
 
 def test_two_synapses_of_a_pair_lie_in_the_sparse_format_only() -> None:
     nodes = (Node("p", 0, 4), Node("in", 4, 1, lines=True))
-    bundle = Bundle("w", 4, [0, 3], [1, 1, 2], np.array(1), weight_bits=8)
+    bundle = Bundle(
+        "w",
+        4,
+        np.array([0, 3]),
+        np.array([1, 1, 2], np.int32),
+        np.array(1, np.int32),
+        weight_bits=8,
+    )
     axons = Axons(nodes, 4, (bundle,), np.ones(5, np.int64))
     part = np.zeros(4, np.int32)
     assert bits_of(axons, bundle, LOIHI, part)[:, 0].tolist() == [ILLEGAL, 64, ILLEGAL, ILLEGAL]
