@@ -51,7 +51,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "placements": "--placements",
     },
     "chip": {"effort": "--effort", "start": "--start"},
-    "loihi": {"split_signs": "--split-signs", "chip": "--chip"},
+    "loihi": {"split_signs": "--split-signs", "chip": "--chip", "synapses": "--synapses"},
 }
 _KINDS: Final = {"fpga": "board", "chip": "chip", "loihi": "target in Loihi's arithmetic"}
 

@@ -204,6 +204,8 @@ def compile_graph(
     every = {"input_max": options.input_max, **(backend_options or {})}
     axons = mapped = mapping_options = None
     chip: Machine | None = every.get("chip")
+    if every.get("synapses") and chip is None:
+        raise fail("E0707", "--synapses says how a chip stores them", hint="give --chip, too")
     machine = target.machine or chip
     if machine is not None:
         from .mapping.map import map_network
@@ -212,7 +214,8 @@ def compile_graph(
         _check_width(options.weight_bits, target)
         mapping_options = _mapping_options(every, options.seed, calibration)
         rates = None if calibration is None else _rates(quantised, calibration, progress)
-        axons = axons_of(quantised, machine, options.weight_bits, rates)
+        wanted = every.get("synapses") or ""
+        axons = axons_of(quantised, machine, options.weight_bits, rates, wanted)
         try:
             mapped = map_network(
                 axons,

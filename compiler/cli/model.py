@@ -322,6 +322,12 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     help="Lava: map the program onto the cores of a chip, too: loihi1, loihi2, or a file (.toml).",
 )
 @click.option(
+    "--synapses",
+    metavar="FORMAT",
+    help="Lava, with --chip: the format of synapses wherever it can hold them (dense, sparse, "
+    "runlength, convolution), in place of the one of the fewest bits.",
+)
+@click.option(
     "--calibration",
     type=click.Path(path_type=Path),
     help="Stimulus to measure the error on; for a chip, spikes that weigh packets, too.",
@@ -348,6 +354,7 @@ def compile_(
     start: str | None,
     split_signs: bool,
     chip: str | None,
+    synapses: str | None,
     calibration: Path | None,
     dump_after: tuple[str, ...],
     as_json: bool,
@@ -393,6 +400,7 @@ def compile_(
         "start": start,
         "split_signs": split_signs,
         "chip": None if chip is None else _chip_of(chip),
+        "synapses": synapses,
     }
     try:
         with report.progress() as progress:

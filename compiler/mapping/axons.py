@@ -87,7 +87,8 @@ class Axons(Record):
     Everything that emits has a number: first the ``neurons`` that take a place in a core, node by
     node, then what enters from the host. Every source has one axon, which leads to all its
     targets. ``rate`` (sources,) are spikes in some window: the weight of each axon, at least 0.
-    ``weight_bits`` is the width of a stored weight.
+    ``weight_bits`` is the width of a stored weight. ``format`` names the one of a machine's formats
+    in which synapses are to lie wherever it can hold them; without it they take the least.
     """
 
     nodes: tuple[Node, ...]
@@ -95,6 +96,7 @@ class Axons(Record):
     bundles: tuple[Bundle, ...]
     rate: Integers
     weight_bits: int = 8
+    format: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

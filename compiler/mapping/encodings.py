@@ -71,9 +71,9 @@ class _Rules(NamedTuple):
 def encode(axons: Axons, machine: Machine, part: Array) -> Encodings | None:
     """The format of each bundle in each part that takes the fewest bits, the first of equals.
 
-    ``part`` (neurons,) is the part of each neuron. ``None`` where the network is not counted in
-    formats. Linear in synapses but for sorting each row, with a few bytes for each row of a shared
-    kernel.
+    That of `Axons.format` is taken wherever it is legal. ``part`` (neurons,) is the part of each
+    neuron. ``None`` where the network is not counted in formats. Linear in synapses but for sorting
+    each row, with a few bytes for each row of a shared kernel.
     """
     formats = formats_of(axons, machine)
     if formats is None:
@@ -83,9 +83,13 @@ def encode(axons: Axons, machine: Machine, part: Array) -> Encodings | None:
     chosen, bits = np.full(shape, -1, np.int32), np.zeros(shape, np.int64)
     for number, bundle in enumerate(axons.bundles):
         every = bits_of(axons, bundle, machine, part)
-        some = every.min(axis=0) > 0
-        chosen[number, some] = every.argmin(axis=0)[some]
-        bits[number, some] = every.min(axis=0)[some]
+        best = every.argmin(axis=0)
+        for wanted, one in enumerate(formats.every):
+            if one.name == axons.format:
+                best[every[wanted] < _ILLEGAL] = wanted
+        taken = every[best, np.arange(parts)]
+        chosen[number] = np.where(taken > 0, best, -1)
+        bits[number] = taken
     return Encodings(tuple(one.name for one in formats.every), chosen, bits)
 
 
@@ -153,8 +157,9 @@ def delay_bits(formats: Formats, bundle: Bundle) -> int:
 def plans(axons: Axons, machine: Machine) -> list[list[Load]]:
     """What each bundle takes of memory at most, as `Load`, in ways to plan a partition with.
 
-    Each bundle counts in the format that takes least in all cores together; in the last way this
-    never counts too little, in the first the rows of a kernel are taken to lie as in a rectangle.
+    Each bundle counts in the format that takes least in all cores together, or the one that is
+    wanted; in the last way this counts too little at most where another format has to be taken, in
+    the first the rows of a kernel are taken to lie as in a rectangle.
     """
     formats = formats_of(axons, machine)
     assert formats is not None
@@ -166,14 +171,16 @@ def plans(axons: Axons, machine: Machine) -> list[list[Load]]:
         most = min(end - first, caps.neurons)
         cores = -(-(end - first) // max(most, 1))
         bounds = []
-        for one in formats.every:
+        wanted = [one for one in formats.every if one.name == axons.format and not one.shared]
+        for one in wanted or formats.every:
             if not one.shared:
                 load = _bound(formats, one, bundle, most, machine.encoding.word)
                 bits = load.synapse * int(lengths.sum()) + load.target * (end - first)
                 bounds.append((bits + cores * int(np.sum(load.axon)), load))
         least, load = min(bounds, key=lambda bound: bound[0])
         surely.append(load)
-        if any(one.shared for one in formats.every) and bundle.window and not bundle.delay.ndim:
+        kernels = not wanted and any(one.shared for one in formats.every)
+        if kernels and bundle.window and not bundle.delay.ndim:
             shared = _rectangle(formats, bundle, most, machine.encoding.word)
             if cores * shared.kernel < least and shared.kernel <= min(caps.bits, UNLIMITED) // 2:
                 load = shared

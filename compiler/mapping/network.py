@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ...boards.machine import Machine
 from ...ir.connections import Conv1d, Conv2d, Flatten, stages
+from ...ir.diagnostics import fail
 from ...ir.graph import Graph, Input, Population, Projection
 from ..connectivity import delays, pattern
 from .axons import Axons, Bundle, Node, Window
@@ -18,12 +19,17 @@ Integers = npt.NDArray[np.int64]
 
 
 def axons_of(
-    graph: Graph, machine: Machine, weight_bits: int, rates: Mapping[str, Integers] | None = None
+    graph: Graph,
+    machine: Machine,
+    weight_bits: int,
+    rates: Mapping[str, Integers] | None = None,
+    synapses: str = "",
 ) -> Axons:
     """The network of ``graph``, populations first, then inputs.
 
     ``rates`` has the spikes of each neuron or line in some window, by node, shape (size,); without
-    it every axon counts one. Inputs take places in cores where the machine's do.
+    it every axon counts one. Inputs take places in cores where the machine's do. ``synapses`` is
+    the format that they are to have; E0707 where the machine has none of this name.
     """
     nodes: list[Node] = []
     at = 0
@@ -37,7 +43,15 @@ def axons_of(
     rate = np.ones(at, np.int64)
     for name, counts in (rates or {}).items():
         rate[first[name] : first[name] + counts.size] = counts
-    return Axons(tuple(nodes), placed, bundles, rate, weight_bits)
+    formats = machine.encoding.formats
+    names = [] if formats is None else [one.name for one in formats.every]
+    if synapses and synapses not in names:
+        raise fail(
+            "E0707",
+            f"--synapses {synapses}: '{machine.name}' has no such format",
+            hint=f"it has: {', '.join(names) or 'none that is known'}",
+        )
+    return Axons(tuple(nodes), placed, bundles, rate, weight_bits, synapses)
 
 
 def synapse_delays(projection: Projection, ptr: Integers, post: npt.NDArray[Any]) -> Integers:

@@ -121,6 +121,18 @@ def test_the_same_in_json(spikec: Spikec, trained: Path, tmp_path: Path) -> None
     assert {line["obtained"] for line in facts["synapse_memory"]["projections"]} == {"recalled"}
 
 
+def test_a_format_can_be_chosen(spikec: Spikec, trained: Path, tmp_path: Path) -> None:
+    line = ("compile", trained, "-t", "lava", "--chip", "loihi1", "-O", 0, "--synapses", "sparse")
+    facts = ok(spikec(*line, "-o", tmp_path / "out", "--json")).data["manifest"]["mapping"]
+    assert {line["format"] for line in facts["synapse_memory"]["projections"]} == {"sparse"}
+    # 400 rows of up to 10 weights of 8 bits that are not zero, an index of 6 beside each.
+    connection = quantised(load_artifact(tmp_path / "out")).projections[1].connection
+    assert isinstance(connection, Dense)
+    rows = np.count_nonzero(connection.weight, axis=0)
+    words = np.where(rows > 0, -(-(10 + 14 * rows) // 64), 0)
+    assert facts["synapse_memory"]["projections"][1]["bits"] == 64 * words.sum()
+
+
 def small_chip(path: Path, cores: int = 1, bits: int = 1_048_576) -> Path:
     """Loihi as one chip of so few cores, or with less memory in each."""
     found = chip_text("small").replace("cores_per_router = 4", f"cores_per_router = {cores}")
@@ -178,6 +190,8 @@ def test_a_network_in_loihis_arithmetic_is_mapped_as_it_is(
         (("-t", "lava", "--chip", "loihi3"), "E0304", "there is no target 'loihi3'"),
         (("-t", "loihi1", "--chip", "loihi1"), "E0707", "it takes no --chip"),
         (("-t", "lava", "-O", "1"), "E0707", "it takes no --effort"),
+        (("-t", "lava", "--synapses", "dense"), "E0707", "give --chip, too"),
+        (("-t", "lava", "--chip", "loihi1", "--synapses", "rle"), "E0707", "no such format"),
         (("-t", "lava", "--chip", "loihi1", "-O", "0", "--start", "metis"), "E0707", "nothing"),
         (("-t", "lava", "--chip", "loihi1", "--lanes", "2"), "E0707", "it takes no --lanes"),
     ],

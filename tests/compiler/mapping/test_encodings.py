@@ -500,6 +500,27 @@ def test_dense_layers_take_fewer_cores_than_lists() -> None:
     assert cores["sparse",] >= 12
 
 
+@pytest.mark.parametrize("name", ["dense", "sparse", "runlength", "convolution"])
+def test_the_format_that_was_chosen_is_taken_where_it_can_be(name: str) -> None:
+    machine = with_memory(200_000)
+    axons = axons_of(network(), machine, 8, synapses=name)
+    mapped = map_network(axons, machine, effort=0)
+    uses = encoding_uses(axons, mapped.mapping)
+    assert mapped.checked.ok
+    for use in uses:
+        # Only a kernel is shared; the rest takes what is least.
+        assert (use.format == name) or (name == "convolution" and use.projection != "w0")
+    assert {use.projection for use in uses if use.format == name} >= {"w0"}
+
+
+def test_a_format_that_there_is_not_is_refused() -> None:
+    for machine, message in ((LOIHI, "it has: dense, sparse"), (load_chip("odin"), "it has: none")):
+        with pytest.raises(SpikecError) as caught:
+            axons_of(network(), machine, 8, synapses="packed")
+        (one,) = caught.value.diagnostics
+        assert one.code == "E0707" and message in (one.hint or "")
+
+
 def test_a_neuron_that_fits_no_core_is_refused_with_its_bits() -> None:
     machine = with_memory(512)
     axons = axons_of(graph(Sparse(40, 1, np.arange(41), np.zeros(40, int), np.full(40, 2))),
