@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,14 @@ from ...ir.events import Recording
 from ...ir.graph import Graph
 from ...ir.records import Record, frozen_array
 from ..comparison import Comparison
-from ..mapping.mapping import EncodingUse
 from ..passes.quantise import LayerError
 from .cosim_data import CosimView, cosim_json
 from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
+
+if TYPE_CHECKING:
+    # The mapper is loaded where something is mapped.
+    from ..mapping.mapping import EncodingUse
 
 SCHEMA = "spikec-report-1"
 
