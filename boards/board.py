@@ -206,6 +206,11 @@ class Target:
         )
 
     @property
+    def loihi_words(self) -> bool:
+        """Whether a network in Loihi's arithmetic is one for this target as it is."""
+        return self.kind == "loihi" or self.family == "loihi"
+
+    @property
     def limits(self) -> dict[str, Quantity | None]:
         """The limits by name, of the network or, on a chip, of each core; ``None``: unlimited."""
         if self.machine is not None:

@@ -22,7 +22,7 @@ from .costs import (
     Pace,
 )
 from .features import CHIP_FAMILIES
-from .machine import STEPS, CoreLimits, Encoding, Machine, Topology
+from .machine import STEPS, CoreLimits, Encoding, Formats, Machine, SynapseFormat, Topology
 from .quantity import Quantity
 from .table import (
     MOST,
@@ -44,6 +44,8 @@ _MOST_ROUTERS: Final = 1 << 18
 _MOST_UNEVEN: Final = 1 << 12
 _DEEPEST_TREE: Final = 10
 _LONGEST_HOP: Final = 1 << 16
+# Of an index or a weight: what products of it and a row still fit 64 bits with.
+_WIDEST: Final = 64
 _TOPOLOGIES: Final = ("mesh", "torus", "triads", "ring", "tree")
 _CORE_UNITS: Final = {
     "neurons": "neurons",
@@ -174,11 +176,14 @@ def _encoding(top: Table, core: CoreLimits) -> Encoding:
         crossbar=table.boolean("crossbar"),
         weight=table.optional_quantity("weight", unit="bits", whole=True),
         widest=table.optional_quantity("widest", unit="bits", whole=True),
+        formats=_formats(top),
     )
     table.finish()
     if encoding.crossbar:
         if encoding.shared:
             raise table.error("board-value", "shared", "a crossbar has no shared kernels")
+        if encoding.formats is not None:
+            raise top.error("board-value", "formats", "a crossbar has no other formats")
         if core.synapse_bits is not None:
             message = "a crossbar is limited by its axons and neurons, not by bits"
             raise top.error("board-value", "core.synapse_bits", message)
@@ -186,6 +191,54 @@ def _encoding(top: Table, core: CoreLimits) -> Encoding:
             if core.every[key] is None:
                 raise top.error("board-missing", f"core.{key}", "is missing: a crossbar has a size")
     return encoding
+
+
+def _formats(top: Table) -> Formats | None:
+    table = top.optional_table("formats")
+    if table is None:
+        return None
+    widths = {}
+    for key in ("index_widths", "weight_widths"):
+        widths[key] = table.integers(key, 0)
+        if not widths[key] or list(widths[key]) != sorted(set(widths[key])):
+            raise table.error("board-value", key, "must be widths in bits, ascending")
+        if widths[key][-1] > _WIDEST:
+            raise table.error("board-value", key, f"goes beyond {_WIDEST} bits")
+    found = Formats(
+        head=table.quantity("head", unit="bits", whole=True, zero=True),
+        block=table.quantity("block", unit="synapses", whole=True),
+        delay=table.quantity("delay", unit="bits", whole=True, zero=True),
+        every=tuple(_format(name, table.table(name)) for name in _formats_of(table)),
+        source=table.text("source"),
+        obtained=table.obtained(),
+        **widths,
+    )
+    table.finish()
+    if not any(one.index == "synapse" and not one.shared for one in found.every):
+        # Any row can be laid down with an index for each synapse, and with nothing else.
+        message = "need one, not shared, with an index for each synapse"
+        raise top.error("board-missing", "formats", message)
+    return found
+
+
+def _formats_of(table: Table) -> list[str]:
+    known = ("head", "block", "delay", "index_widths", "weight_widths", "source", "how")
+    return [name for name in table.names if name not in known]
+
+
+def _format(name: str, table: Table) -> SynapseFormat:
+    index = table.choice("index", ("synapse", "run", "none"))
+    found = SynapseFormat(
+        name=name,
+        index=cast("Literal['synapse', 'run', 'none']", index),
+        shared=table.boolean("shared") if table.has("shared") else False,
+        source=table.text("source"),
+        obtained=table.obtained(),
+    )
+    table.finish()
+    if found.shared and found.index != "synapse":
+        raise table.error("board-value", "shared", "is of formats with an index for each synapse")
+    return found
 
 
 def _network(table: Table | None) -> dict[str, Quantity | None]:

@@ -86,6 +86,49 @@ class CoreLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SynapseFormat:
+    """One way to lay down the synapses that an axon has in a core.
+
+    ``index`` says what tells the target of a synapse: an index of its ``synapse``; one of the first
+    of a ``run`` of neighbours, each of which is a block of its own; or ``none``: the row has a
+    weight for every neuron of the population that is in the core. Where ``shared`` rows that are
+    alike but for where they begin are stored once. ``source`` and ``obtained`` are where the
+    format is written and how it was obtained.
+    """
+
+    name: str
+    index: Literal["synapse", "run", "none"]
+    shared: bool
+    source: str
+    obtained: Obtained
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    r"""The formats that a core's synapse memory has, and what they have in common.
+
+    A row of synapses is cut into blocks of at most ``block``; one of n synapses takes
+
+    .. math::
+        w \left\lceil \frac{\mathrm{head} + r + n (b + d + s)}{w} \right\rceil
+
+    bits, with w the bits of a word, b those of a weight, d those of a delay (``delay``, or 0 where
+    no spike of the projection is held back), and of an index r or s: r where a run has one, s where
+    a synapse has one, else 0. ``index_widths`` and ``weight_widths`` are the widths that there are,
+    ascending: the least that holds what it must is taken. ``source`` and ``obtained`` are theirs.
+    """
+
+    head: Quantity
+    block: Quantity
+    delay: Quantity
+    index_widths: tuple[int, ...]
+    weight_widths: tuple[int, ...]
+    every: tuple[SynapseFormat, ...]
+    source: str
+    obtained: Obtained
+
+
+@dataclass(frozen=True, slots=True)
 class Encoding:
     r"""How synapses lie in a core's memory: bits of a core are
 
@@ -101,7 +144,8 @@ class Encoding:
     bits. Where ``shared`` is false kernels
     are unrolled: every synapse counts, no kernel does. With ``crossbar`` every pair of an axon
     and a neuron has its bits and nothing else costs any, so the limits of axons and neurons say it
-    all.
+    all. A network whose weights are words of the chip's own is counted in the chip's ``formats``
+    instead, where they are known.
     """
 
     axon: Quantity
@@ -111,6 +155,7 @@ class Encoding:
     crossbar: bool = False
     weight: Quantity | None = None
     widest: Quantity | None = None
+    formats: Formats | None = None
 
     def synapse_bits(self, weight_bits: int) -> int:
         """s, the bits of one synapse of a network that stores weights of ``weight_bits``."""
@@ -268,6 +313,12 @@ class Machine:
             "layout.max_chips": self.max_chips,
         }
         found |= {key: q for key, q in optional.items() if q is not None}
+        if (formats := self.encoding.formats) is not None:
+            found |= {
+                "formats.head": formats.head,
+                "formats.block": formats.block,
+                "formats.delay": formats.delay,
+            }
         if self.interconnect is not None:
             found |= {f"interconnect.{key}": q for key, q in self.interconnect.stated.items()}
         return found | {f"costs.{key}": q for key, q in self.costs.items()}

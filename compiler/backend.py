@@ -51,7 +51,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "placements": "--placements",
     },
     "chip": {"effort": "--effort", "start": "--start"},
-    "loihi": {"split_signs": "--split-signs"},
+    "loihi": {"split_signs": "--split-signs", "chip": "--chip", "synapses": "--synapses"},
 }
 _KINDS: Final = {"fpga": "board", "chip": "chip", "loihi": "target in Loihi's arithmetic"}
 
@@ -299,6 +299,8 @@ def check_options(target: Target, options: Mapping[str, Any]) -> None:
         for name, option in words.items():
             # False is a switch that is off, but 0 an effort.
             value = said.get(name)
+            if kind == "chip" and target.kind == "loihi" and said.get("chip") is not None:
+                continue
             if kind != target.kind and value is not None and value is not False:
                 raise fail(
                     "E0707",

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ..boards.board import Target
-from ..ir.diagnostics import Diagnostics, Location, fail
+from ..boards.machine import Machine
+from ..ir.diagnostics import Diagnostics, Location, SpikecError, fail
 from ..ir.events import Events, Stimulus
 from ..ir.graph import Graph
+from ..ir.neurons import LoihiNeuron
 from ..ir.text import digest, text
 from .artifact import Artifact
 from .backend import Backend, Emission, Progress, check_options, no_progress
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 NETWORK, QUANTISED, MAPPING = "network.spk", "quantised.spk", "mapping.json"
 EFFORTS = (0, 1, 2)
+# What says that a network does not fit a machine: a limit, a delay, tables, keys.
+_UNFIT: Final = frozenset({"E0302", "E0307", "E0315", "E0316"})
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Compilation:
             from .mapping.to_json import mapping_facts
 
             options = {} if self.mapping_options is None else asdict(self.mapping_options)
-            facts["mapping"] = options | mapping_facts(self.mapping, self.window)
+            facts["mapping"] = options | mapping_facts(self.mapping, self.window, self.axons)
         return facts
 
     def artifact(self, more: Mapping[str, bytes] | None = None) -> Artifact:
@@ -133,15 +137,25 @@ def pipeline(
     target: Target | None = None,
     split_signs: bool = False,
     calibration: Stimulus | None = None,
+    graph: Graph | None = None,
 ) -> list[Pass]:
     """The passes from an explicit graph to a quantised one, in the arithmetic of a target.
 
-    ``split_signs`` and ``calibration`` are `LoihiNumbers`'.
+    ``split_signs`` and ``calibration`` are `LoihiNumbers`'. A ``graph`` that is in Loihi's
+    arithmetic stays in it.
     """
     numbers: Pass = options
-    if target is not None and target.kind == "loihi":
+    if target is not None and _on_loihi(target, graph):
         numbers = LoihiNumbers(options.weight_bits, options.input_max, split_signs, calibration)
     return [Legalise(), Retime(), RelayDelays(), numbers]
+
+
+def _on_loihi(target: Target, graph: Graph | None) -> bool:
+    """Whether numbers are to be Loihi's: for its simulation, and for the chip if they are so."""
+    if target.kind == "loihi" or graph is None or not target.loihi_words:
+        return target.kind == "loihi"
+    neurons = [population.neuron for population in graph.populations]
+    return any(isinstance(neuron, LoihiNeuron) for neuron in neurons)
 
 
 def compile_graph(
@@ -159,9 +173,10 @@ def compile_graph(
     """Compile ``graph`` for ``target``; raises ``SpikecError`` when it cannot be done exactly.
 
     A target that is a machine of cores is mapped to, with options ``effort`` (0 to 2) and
-    ``start``, and the seed of ``options``. The spikes that each source sends under ``calibration``
-    are what packets are weighed by; without it every source counts one. What only targets of
-    another kind have is E0707.
+    ``start``, and the seed of ``options``; so is the machine ``chip`` in the options of a program
+    that is simulated, and where that does not fit it is a warning (W0328). The spikes that each
+    source sends under ``calibration`` are what packets are weighed by; without it every source
+    counts one. What only targets of another kind have is E0707.
     """
     check_options(target, backend_options or {})
     if target.kind == "program":
@@ -180,34 +195,46 @@ def compile_graph(
             after(name, result)
 
     source = portable(graph)
-    on_loihi = target.kind == "loihi"
+    on_loihi = _on_loihi(target, source)
     if on_loihi:
         _check_formats(options, target)
     split_signs = bool((backend_options or {}).get("split_signs"))
-    passes = pipeline(options, target, split_signs, calibration)
+    passes = pipeline(options, target, split_signs, calibration, source)
     quantised = run_pipeline(passes, source, target, found, keep)
     measure = loihi_errors if on_loihi else layer_errors
     errors = tuple(measure(stages[RelayDelays.NAME], quantised))
     every = {"input_max": options.input_max, **(backend_options or {})}
     axons = mapped = mapping_options = None
-    if target.machine is not None:
+    chip: Machine | None = every.get("chip")
+    if every.get("synapses") and chip is None:
+        raise fail("E0707", "--synapses says how a chip stores them", hint="give --chip, too")
+    machine = target.machine or chip
+    if machine is not None:
         from .mapping.map import map_network
         from .mapping.network import axons_of
 
         _check_width(options.weight_bits, target)
         mapping_options = _mapping_options(every, options.seed, calibration)
         rates = None if calibration is None else _rates(quantised, calibration, progress)
-        axons = axons_of(quantised, target.machine, options.weight_bits, rates)
-        mapped = map_network(
-            axons,
-            target.machine,
-            effort=mapping_options.effort,
-            seed=mapping_options.seed,
-            start=mapping_options.start,
-            window=mapping_options.window,
-            progress=progress,
-            found=found,
-        )
+        wanted = every.get("synapses") or ""
+        axons = axons_of(quantised, machine, options.weight_bits, rates, wanted)
+        try:
+            mapped = map_network(
+                axons,
+                machine,
+                effort=mapping_options.effort,
+                seed=mapping_options.seed,
+                start=mapping_options.start,
+                window=mapping_options.window,
+                progress=progress,
+                found=found,
+            )
+        except SpikecError as error:
+            if chip is None or not _unfit(error):
+                raise
+            for one in error.diagnostics:
+                found.add("W0328", one.message, one.where, one.hint)
+            axons = mapping_options = None
         every["mapping"] = mapped
     emission = backend.emit(quantised, target, every, progress)
     if emission.mapping is not None:
@@ -226,6 +253,11 @@ def compile_graph(
         mapped,
         mapping_options,
     )
+
+
+def _unfit(error: SpikecError) -> bool:
+    """Whether all that is wrong is that the network is too large for the machine."""
+    return {one.code for one in error.diagnostics if one.code[0] == "E"} <= _UNFIT
 
 
 def _check_formats(options: Quantise, target: Target) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from ..boards.machine import LIMITS
 from .mapping.axons import Axons
 from .mapping.check import Binding
+from .mapping.encodings import encoding_uses
 from .mapping.map import Mapped
 from .report.data import LimitUse, MappingView
 
@@ -53,4 +54,5 @@ def mapping_view(axons: Axons, mapped: Mapped, *, counted: bool) -> MappingView:
         spikes=usage.spikes,
         strays=usage.strays,
         counted=counted,
+        encodings=encoding_uses(axons, mapping),
     )

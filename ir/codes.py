@@ -377,6 +377,13 @@ CODES: dict[str, Code] = {
         "Co-simulation needs to know how long packets take. A chip's file says so in a table "
         "[interconnect], in cycles; docs/costs.md has those of every chip.",
     ),
+    "W0328": Code(
+        "the program does not fit the chip",
+        "A program that is simulated may be larger than the chip whose arithmetic it is in: it was "
+        "written, and runs, but its network has no place on the cores. The message has the limit, "
+        "its source, the excess, and what to change. Compiled for the chip itself the same is an "
+        "error.",
+    ),
     # -- E04: quantisation ------------------------------------------------------------------
     "E0401": Code(
         "the format cannot hold the network",

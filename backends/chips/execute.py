@@ -40,6 +40,7 @@ from ...compiler.mapping.mapping import Ids, Mapping, Tables
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Population
+from ...ir.neurons import LoihiNeuron
 from ...ir.numerics import Rounding
 from . import core_kernels as kernels
 from .cores import Cores, Narrow, cores_of
@@ -51,8 +52,18 @@ Integers = npt.NDArray[np.int64]
 def run_cores(graph: Graph, axons: Axons, mapping: Mapping, run: Run) -> Outcome:
     """Run the rung ``cores``: a quantised, retimed graph as ``mapping`` says.
 
-    Raises what `CoreExecutor` and its `CoreExecutor.run` raise.
+    Raises what `CoreExecutor` and its `CoreExecutor.run` raise, and E0301 for a network in Loihi's
+    arithmetic, whose step this rung does not have.
     """
+    for population in graph.populations:
+        if isinstance(population.neuron, LoihiNeuron):
+            raise fail(
+                "E0301",
+                f"'{population.name}' is in the arithmetic of Loihi, which the rung cores does not "
+                "have",
+                population.at,
+                "run it on the integer rung, which has",
+            )
     recording = CoreExecutor(graph, axons, mapping).run(
         run.stimulus,
         populations=run.populations,

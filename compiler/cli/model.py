@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ...boards.board import Target
-from ...boards.machine import CAPACITIES
+from ...boards.machine import CAPACITIES, Machine
 from ...ir.connections import stages
 from ...ir.diagnostics import Diagnostics, SpikecError, fail
 from ...ir.dialects import DIALECTS
@@ -317,6 +317,17 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     help="Lava: a projection of both signs becomes two, with weights twice as fine.",
 )
 @click.option(
+    "--chip",
+    metavar="NAME",
+    help="Lava: map the program onto the cores of a chip, too: loihi1, loihi2, or a file (.toml).",
+)
+@click.option(
+    "--synapses",
+    metavar="FORMAT",
+    help="Lava, with --chip: the format of synapses wherever it can hold them (dense, sparse, "
+    "runlength, convolution), in place of the one of the fewest bits.",
+)
+@click.option(
     "--calibration",
     type=click.Path(path_type=Path),
     help="Stimulus to measure the error on; for a chip, spikes that weigh packets, too.",
@@ -342,6 +353,8 @@ def compile_(
     effort: str | None,
     start: str | None,
     split_signs: bool,
+    chip: str | None,
+    synapses: str | None,
     calibration: Path | None,
     dump_after: tuple[str, ...],
     as_json: bool,
@@ -357,7 +370,7 @@ def compile_(
     stimulus = None if calibration is None else load_stimulus(calibration, graph)
     if machine.kind == "program":
         return _compile_program(report, graph, backend, machine, output, stimulus, found)
-    passes = [p.NAME for p in pipeline(quantise, machine)]
+    passes = [p.NAME for p in pipeline(quantise, machine, graph=graph)]
     for name in dump_after:
         if name not in passes:
             known = ", ".join(passes)
@@ -386,6 +399,8 @@ def compile_(
         "effort": None if effort is None else int(effort),
         "start": start,
         "split_signs": split_signs,
+        "chip": None if chip is None else _chip_of(chip),
+        "synapses": synapses,
     }
     try:
         with report.progress() as progress:
@@ -411,6 +426,18 @@ def compile_(
     artifact.write(output)
     _tell(report, artifact, compilation, output, measured, dumps)
     return 0
+
+
+def _chip_of(name: str) -> Machine:
+    """The machine that ``--chip`` names; E0304 for what is no chip, E0707 for one of others."""
+    _, found = find_target(name)
+    if found.machine is None or not found.loihi_words:
+        raise fail(
+            "E0707",
+            f"--chip {name}: a program in Loihi's arithmetic has no place on it",
+            hint="--chip loihi1, --chip loihi2, or the file of a chip of that family",
+        )
+    return found.machine
 
 
 def _compile_program(
@@ -535,6 +562,28 @@ def _tell_mapping(report: Report, facts: Mapping[str, Any], seconds: Mapping[str
         filling = [one for one in facts["limits"] if one["limit"] in CAPACITIES]
         near = (filling or facts["limits"])[0]
         report.line(f"nearest limit: {near['limit']} ({near['obtained']}: {near['source']})")
+    if "synapse_memory" in facts:
+        memory = facts["synapse_memory"]
+        report.table(
+            "synapse memory, by projection and format",
+            ("projection", "format", "cores", "bits", "bits a synapse", "obtained"),
+            [
+                (
+                    line["projection"],
+                    line["format"],
+                    f"{line['cores']:,}",
+                    f"{line['bits']:,}",
+                    f"{line['bits'] / line['synapses']:.2f}",
+                    line["obtained"],
+                )
+                for line in memory["projections"]
+            ],
+        )
+        every = ", ".join(f"{bits:,} {name}" for name, bits in memory["formats"].items() if bits)
+        report.line(
+            f"in-axons {memory['in_axons']:,}, out-axons {memory['out_axons']:,}, synapse memory "
+            f"{memory['bits']:,} bits ({every})"
+        )
     chips = f"{facts['chips']} chip" + ("s" if facts["chips"] > 1 else "")
     report.line(f"cores: {facts['cores']:,} of {facts['of_cores']:,} on {chips}")
     worst, window = facts["worst_link"], facts["window"]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection
-from ...ir.neurons import IntegerNeuron
+from ...ir.neurons import IntegerNeuron, LoihiNeuron
 from ...ir.numerics import Overflow
 from . import kernels
 from .learning import ROUNDING
@@ -177,7 +177,11 @@ def integer_neuron(population: Population) -> IntegerNeuron:
 
 def spiking_populations(graph: Graph) -> list[str]:
     """The populations of a quantised graph that send spikes: all but readouts."""
-    return [p.name for p in graph.populations if integer_neuron(p).reset != "none"]
+    return [
+        p.name
+        for p in graph.populations
+        if isinstance(p.neuron, LoihiNeuron) or integer_neuron(p).reset != "none"
+    ]
 
 
 def taken(

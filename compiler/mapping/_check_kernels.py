@@ -247,6 +247,116 @@ def count_rows(
 
 
 @numba.njit(cache=True)
+def encoded_rows(
+    ptr: Any, target: Any, first: int, part: Any, before: Any, behind: Any, held: Any, layout: Any
+) -> Any:
+    """Count the rows of a bundle whose targets begin at ``first``, in every format at once.
+
+    ``before`` and ``behind`` are the neurons of the same population next to each in its part, or
+    -1; ``held`` (parts,) how many of them there are. ``layout`` (4,) has the bits of a head, a
+    weight with its delay, a word, and the synapses of a block; ``index`` bits of a part are in
+    ``held[1]``. Returns bits with an index a synapse, a run and a row (parts, 3), rows (parts,) and
+    pairs that are joined again (parts,). Nothing is sorted: a target is marked with its row, and
+    begins a run where the neuron before it is not.
+    """
+    parts = held.shape[1]
+    head, weight, word, block = layout[0], layout[1], layout[2], layout[3]
+    bits = np.zeros((parts, 3), np.int64)
+    rows, again = np.zeros(parts, np.int64), np.zeros(parts, np.int64)
+    marked, met = np.full(part.size, -1, np.int64), np.full(parts, -1, np.int64)
+    own, touched = np.zeros(parts, np.int64), np.empty(parts, np.int64)
+    for row in range(ptr.size - 1):
+        n = 0
+        for k in range(ptr[row], ptr[row + 1]):
+            v = target[k] - first
+            p = part[v]
+            if met[p] != row:
+                met[p] = row
+                own[p] = 0
+                touched[n] = p
+                n += 1
+            own[p] += 1
+            if marked[v] == row:
+                again[p] += 1
+            marked[v] = row
+        for i in range(n):
+            p = touched[i]
+            rows[p] += 1
+            left = own[p]
+            while left > 0:
+                some = min(left, block)
+                bits[p, 0] += (head + some * (weight + held[1, p]) + word - 1) // word * word
+                left -= some
+            left = held[0, p]
+            while left > 0:
+                some = min(left, block)
+                bits[p, 2] += (head + some * weight + word - 1) // word * word
+                left -= some
+        for k in range(ptr[row], ptr[row + 1]):
+            v = np.int64(target[k] - first)
+            p = part[v]
+            if again[p] or (before[v] >= 0 and marked[before[v]] == row):
+                continue
+            while v >= 0 and marked[v] == row:
+                some = 0
+                while some < block and v >= 0 and marked[v] == row:
+                    some += 1
+                    v = behind[v]
+                cost = head + held[1, p] + some * weight
+                bits[p, 1] += (cost + word - 1) // word * word
+    return bits, rows, again
+
+
+@numba.njit(cache=True)
+def kernel_rows(
+    ptr: Any, target: Any, first: int, part: Any, rank: Any, window: Any, total: int
+) -> Any:
+    """What tells the rows of a convolution apart: columns part, synapses, reach and two sums.
+
+    The sums are over the synapses of a row in a part, of a scrambled number for each: how far it is
+    from the first, and which weight of the kernel it has. ``rank`` numbers neurons within a part.
+    """
+    height, width, out_height, out_width = window[0], window[1], window[2], window[3]
+    found = np.zeros((total, 5), np.int64)
+    parts = 0
+    for p in part:
+        parts = max(parts, p + 1)
+    met, line = np.full(parts, -1, np.int64), np.zeros(parts, np.int64)
+    low = np.zeros(parts, np.int64)
+    n = 0
+    for row in range(ptr.size - 1):
+        for k in range(ptr[row], ptr[row + 1]):
+            v = target[k] - first
+            p = part[v]
+            if met[p] != row:
+                met[p] = row
+                line[p] = n
+                low[p] = rank[v]
+                found[n, 0] = p
+                n += 1
+            low[p] = min(low[p], rank[v])
+        channel = row // (height * width)
+        y = row // width - channel * height
+        x = row - (channel * height + y) * width
+        for k in range(ptr[row], ptr[row + 1]):
+            v = target[k] - first
+            at = line[part[v]]
+            output = v // (out_height * out_width)
+            i = v // out_width - output * out_height
+            j = v - (output * out_height + i) * out_width
+            apart = rank[v] - low[part[v]]
+            one = np.uint64(0x2545F4914F6CDD1D)
+            for part_of_it in (apart, channel, output, y - i * window[4], x - j * window[5]):
+                one = (one ^ np.uint64(part_of_it)) * np.uint64(0x9E3779B97F4A7C15)
+                one ^= one >> np.uint64(32)
+            found[at, 1] += 1
+            found[at, 2] = max(found[at, 2], apart + 1)
+            found[at, 3] += np.int64(one & np.uint64(0xFFFFFFFF))
+            found[at, 4] += np.int64(one * np.uint64(0xD6E8FEB86659FD93) >> np.uint64(32))
+    return found[:n]
+
+
+@numba.njit(cache=True)
 def count_neurons(
     part: Any, node: Any, fan_in: Any, neurons: Any, most: Any, lowest: Any, highest: Any
 ) -> None:

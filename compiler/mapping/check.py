@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.machine import LIMITS, STEPS, Machine
+from ...boards.machine import LIMITS, STEPS, Formats, Machine
 from ...boards.quantity import Quantity
 from ...ir.diagnostics import NOWHERE, Diagnostic, Location, SpikecError
 from ...ir.records import Record, frozen_array
@@ -319,6 +319,7 @@ class _Recount:
         self.sound = np.zeros(routes.count, np.bool_)
         self.packets, self.hops = 0, 0.0
         self.strays = np.zeros(0 if self.machine.routing_entries is None else 1, np.int64)
+        self.formats = self.machine.encoding.formats if axons.in_words else None
 
     def usage(self) -> Usage:
         start, link = np.nonzero(self.load)
@@ -354,7 +355,13 @@ class _Recount:
             )
             if encoding.shared:
                 counts["synapse_bits"] += bundle.kernel * synapse * reached
-        self._count_rows(np.array([int(encoding.axon.value), synapse, encoding.word], np.int64))
+        row = [int(encoding.axon.value), synapse, encoding.word]
+        if self.formats is not None:
+            # Bits are those of the formats, counted by bundle.
+            counts["synapse_bits"][:] = 0
+            row = [0, 0, 1]
+            self._count_encodings(self.formats)
+        self._count_rows(np.array(row, np.int64))
         self._count_neurons(fan_in)
         if encoding.crossbar:
             counts["synapse_bits"] = counts["in_axons"] * counts["neurons"] * synapse
@@ -389,6 +396,40 @@ class _Recount:
                 *(first, ptr, target, shared, axons.rate, layout),
                 *(seats, self.ways, counts, stamp, own, cores),
             )
+
+    def _count_encodings(self, formats: Formats) -> None:
+        """Recount each bundle in each part in the format that the mapping says it lies in."""
+        said = self.mapping.encodings
+        assert said is not None
+        for number, bundle in enumerate(self.axons.bundles):
+            bits, legal = _in_formats(self.axons, self.mapping, bundle, formats)
+            some = bits.max(axis=0) > 0
+            chosen = said.format[number]
+            counted = np.where(some, bits[np.maximum(chosen, 0), np.arange(some.size)], 0)
+            self.counts["synapse_bits"] += counted
+            wrong = np.flatnonzero((chosen >= 0) != some)
+            if wrong.size:
+                core = int(self.mapping.seat[wrong[0]])
+                has = "has" if some[wrong[0]] else "has no"
+                message = f"'{bundle.name}' {has} synapses in core {core}, the mapping says not so"
+                self._add("encoding", _FORM, message, wrong.size, core=core, where=bundle.at)
+                continue
+            illegal = np.flatnonzero(some & ~legal[np.maximum(chosen, 0), np.arange(some.size)])
+            if illegal.size:
+                core = int(self.mapping.seat[illegal[0]])
+                name = formats.every[chosen[illegal[0]]].name
+                message = f"synapses of '{bundle.name}' cannot lie in core {core} as {name}"
+                self._add("encoding", _FORM, message, illegal.size, core=core, where=bundle.at)
+            other = np.flatnonzero(counted != said.bits[number])
+            if other.size:
+                one = other[0]
+                core = int(self.mapping.seat[one])
+                name = formats.every[max(chosen[one], 0)].name
+                message = (
+                    f"'{bundle.name}' takes {counted[one]:,} bits in core {core} as {name}, the "
+                    f"mapping says {said.bits[number, one]:,}"
+                )
+                self._add("encoding", _FORM, message, other.size, core=core, where=bundle.at)
 
     def _count_neurons(self, fan_in: Ids) -> None:
         axons, mapping = self.axons, self.mapping
@@ -520,6 +561,69 @@ class _Recount:
             where = self.axons.node_of(source).at
         message += _more(int(count) - 1)
         self.faults.append(Fault(kind, code, message, int(count), core, router, source, where))
+
+
+def _in_formats(
+    axons: Axons, mapping: Mapping, bundle: Bundle, formats: Formats
+) -> tuple[Integers, Flags]:
+    """Bits of a bundle in each format and part, and whether that is legal, both (formats, parts).
+
+    As `Formats` has it: of distinct rows where rows are shared, else of each; with places in a core
+    in the order of the neurons' numbers. All is 0 in parts without a synapse.
+    """
+    shape = (len(formats.every), mapping.parts)
+    bits, legal = np.zeros(shape, np.int64), np.ones(shape, np.bool_)
+    if not bundle.target.size:
+        return bits, legal
+    node = axons.node_of(int(bundle.target.min()))
+    part = mapping.part[node.first : node.end].astype(np.int64)
+    order = np.argsort(part, kind="stable")
+    before, behind = np.full((2, node.size), -1, np.int64)
+    follows = part[order[1:]] == part[order[:-1]]
+    before[order[1:][follows]] = order[:-1][follows]
+    behind[order[:-1][follows]] = order[1:][follows]
+    held = np.bincount(part, minlength=mapping.parts)
+    rank = np.empty(node.size, np.int64)
+    rank[order] = np.arange(node.size) - np.searchsorted(part[order], part[order])
+    word = mapping.machine.encoding.word
+    weight = _width(formats.weight_widths, 1 << bundle.weight_bits)
+    if bundle.delay.max() > 1:
+        weight += int(formats.delay.value)
+    head, block = int(formats.head.value), int(formats.block.value)
+    index = np.array([_width(formats.index_widths, n) for n in held.tolist()], np.int64)
+    by_index, rows, again = kernels.encoded_rows(
+        *(bundle.ptr, bundle.target, node.first, part, before, behind, np.stack([held, index])),
+        np.array([head, weight, word, block], np.int64),
+    )
+    for number, one in enumerate(formats.every):
+        bits[number] = by_index[:, ("synapse", "run", "none").index(one.index)]
+        if one.shared:
+            legal[number] = bundle.window is not None and bundle.delay.ndim == 0
+        if one.shared and bundle.window is not None:
+            window = bundle.window.numbers
+            found = kernels.kernel_rows(
+                *(bundle.ptr, bundle.target, node.first, part, rank, window, int(rows.sum())),
+            )
+            alike = np.unique(found, axis=0)
+            bits[number] = 0
+            for p in np.unique(alike[:, 0]).tolist():
+                own = alike[alike[:, 0] == p]
+                each = weight + _width(formats.index_widths, int(own[:, 2].max()))
+                blocks = np.ceil(own[:, 1] / block).astype(np.int64)
+                last = own[:, 1] - (blocks - 1) * block
+                whole = -(-(head + block * each) // word) * word
+                bits[number, p] = int(
+                    ((blocks - 1) * whole + -(-(head + last * each) // word) * word).sum()
+                )
+        if one.shared or one.index != "synapse":
+            legal[number] &= again == 0
+    return bits, legal
+
+
+def _width(known: tuple[int, ...], places: int) -> int:
+    """The least width that numbers so many places: one that is known or, beyond these, any."""
+    needed = max(places - 1, 0).bit_length()
+    return next((width for width in known if width >= needed), needed)
 
 
 def _blocks(axons: Axons, sharing: bool) -> Iterator[tuple[int, Integers, Ids, bool]]:
@@ -687,6 +791,8 @@ def _malformed(axons: Axons, mapping: Mapping) -> Iterator[tuple[str, str]]:
         and _within(routes.sink, 0, machine.seats)
     ):
         yield "routes", "a route, router or core of the routes is out of range"
+    if machine.encoding.formats is not None and axons.in_words:
+        yield from _malformed_encodings(axons, mapping, machine.encoding.formats)
     if mapping.tables is not None:
         yield from _malformed_tables(axons, mapping, mapping.tables)
     elif machine.routing_entries is not None:
@@ -717,6 +823,24 @@ def _malformed_axons(axons: Axons) -> Iterator[tuple[str, str]]:
             bundle.delay.size and bundle.delay.min() < 0
         ):
             yield "axons", f"the delays of '{bundle.name}' do not fit, or one is below 0"
+
+
+def _malformed_encodings(
+    axons: Axons, mapping: Mapping, formats: Formats
+) -> Iterator[tuple[str, str]]:
+    found, shape = mapping.encodings, (len(axons.bundles), mapping.parts)
+    if found is None:
+        yield "encodings", f"{mapping.machine.title} has formats of synapses, the mapping none"
+    elif found.names != tuple(one.name for one in formats.every):
+        yield "encodings", f"the formats {found.names} are not those of {mapping.machine.title}"
+    elif found.format.shape != shape or found.bits.shape != shape:
+        yield "encodings", "the formats do not fit the projections, or the parts"
+    elif not _within(found.format, -1, len(formats.every)):
+        yield "encodings", "a format of the mapping is none of the machine's"
+    for bundle in axons.bundles:
+        ends = (int(bundle.target.min()), int(bundle.target.max())) if bundle.target.size else ()
+        if len({n.first for n in axons.nodes for end in ends if n.first <= end < n.end}) > 1:
+            yield "axons", f"the synapses of '{bundle.name}' end in several populations"
 
 
 def _malformed_tables(axons: Axons, mapping: Mapping, tables: Tables) -> Iterator[tuple[str, str]]:

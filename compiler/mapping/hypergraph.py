@@ -10,6 +10,7 @@ packets, since the neuron that an axon comes from is a pin of it, too (connectiv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .axons import Axons
+from .limits import Load
 
 Array = npt.NDArray[Any]
 
@@ -59,13 +61,20 @@ class Hypergraph(NamedTuple):
 
 
 def hypergraph(
-    axons: Axons, synapse_bits: int, axon_bits: int, *, shared: bool, size: Array | None = None
+    axons: Axons,
+    synapse_bits: int,
+    axon_bits: int,
+    *,
+    shared: bool,
+    size: Array | None = None,
+    loads: Sequence[Load] | None = None,
 ) -> Hypergraph:
     """The hypergraph of a network, a vertex for each neuron, of ``size`` (neurons,) or of one.
 
     A synapse takes ``synapse_bits``, an axon ``axon_bits`` in each core that it leads to. Where
     kernels are ``shared`` their synapses take nothing, but each kernel, as a net without axons,
     its bits in each core that it leads to. Synapses of no bits are not counted, shared or not.
+    Instead of all this ``loads`` may say what each bundle takes.
     """
     ptr, target = _rows(axons)
     ptr, pins, lone = _pins(ptr, target, axons.neurons)
@@ -73,11 +82,20 @@ def hypergraph(
     source[axons.neurons :] = -1
     weight = scaled(axons.rate)
     count = np.ones(axons.sources, np.int32)
-    bits = np.full(axons.sources, axon_bits, np.int64)
+    bits = np.full(axons.sources, 0 if loads else axon_bits, np.int64)
     own_bits = np.zeros(axons.neurons, np.int64)
     kernels = []
-    for bundle in axons.bundles:
-        if shared and bundle.kernel:
+    for number, bundle in enumerate(axons.bundles):
+        if loads is not None:
+            load = loads[number]
+            bits[bundle.first : bundle.first + bundle.ptr.size - 1] += load.axon
+            _count(bundle.target, load.synapse, own_bits)
+            if load.target and bundle.target.size:
+                node = axons.node_of(int(bundle.target[0]))
+                own_bits[node.first : node.end] += load.target
+            if load.kernel and bundle.target.size:
+                kernels.append((np.unique(bundle.target), load.kernel))
+        elif shared and bundle.kernel:
             # Where memory is not counted a net that leads to nearly all parts is for nothing.
             if synapse_bits:
                 kernels.append((np.unique(bundle.target), bundle.kernel * synapse_bits))

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...boards.machine import Machine
+from ...boards.machine import Formats, Machine
 from ...boards.quantity import Quantity
 from ...ir.diagnostics import Diagnostics, Location
 from .axons import Axons, Node
@@ -46,6 +46,25 @@ class Caps(NamedTuple):
     def depend(self) -> bool:
         """Whether a limit depends on where other neurons are."""
         return min(self.in_axons, self.out_axons, self.bits, self.fan_out) < UNLIMITED
+
+
+class Load(NamedTuple):
+    """What a bundle takes of synapse memory, so that parts can be filled neuron by neuron.
+
+    Bits of each ``synapse``; of each ``target``, a neuron of the population that it leads to; of
+    each ``axon`` in each core that it leads to (sources,); and of its ``kernel`` in each core that
+    holds a target of it.
+    """
+
+    synapse: int
+    target: int
+    axon: Array
+    kernel: int
+
+
+def formats_of(axons: Axons, machine: Machine) -> Formats | None:
+    """The formats that a network is counted in: those of a machine whose words its weights are."""
+    return machine.encoding.formats if axons.in_words else None
 
 
 def caps_of(machine: Machine) -> Caps:
@@ -227,13 +246,19 @@ def _refuse_neurons(axons: Axons, machine: Machine, found: Diagnostics) -> None:
     """
     core, encoding = machine.core, machine.encoding
     each, axon = encoding.synapse_bits(axons.weight_bits), int(encoding.axon.value)
+    formats = formats_of(axons, machine)
+    if formats is not None:
+        # A weight and the head of its row are in memory in any format, unless rows are shared.
+        axon = int(formats.head.value)
     full = UNLIMITED if core.neurons is None else max(int(core.neurons.value), 1)
     fan_in, own = np.zeros((2, axons.neurons), np.int64)
     row = np.zeros(axons.sources, np.int64)
     for bundle in axons.bundles:
         count = np.bincount(bundle.target, minlength=axons.neurons)
         fan_in += count
-        if not (encoding.shared and bundle.kernel):
+        if formats is not None:
+            own += count * bundle.weight_bits
+        elif not (encoding.shared and bundle.kernel):
             own += count * each
         row[bundle.first : bundle.first + bundle.ptr.size - 1] += np.diff(bundle.ptr)
     # Lines are not counted: the host sends to as many cores as there are.

@@ -15,6 +15,7 @@ from ...boards.machine import Machine
 from ...ir.diagnostics import Diagnostics, SpikecError, fail
 from .axons import Axons
 from .check import Checked, check
+from .encodings import encode
 from .mapping import Mapping, Routes, Tables
 from .partition import partition
 from .place import place
@@ -88,7 +89,7 @@ def map_network(
     if whole.routing_entries is not None:
         with stage("tables"):
             routes, tables = _tables(axons, part, groups, routes, whole, seat, window)
-    mapping = Mapping(whole, part, seat, routes, tables)
+    mapping = Mapping(whole, part, seat, routes, tables, encode(axons, whole, part))
     with stage("check"):
         checked = check(axons, mapping, window)
     checked.raise_faults()

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.machine import Machine
+from ...boards.quantity import Obtained
 from ...ir.records import Record, frozen_array
 
 Integers = npt.NDArray[np.int64]
@@ -72,12 +73,50 @@ class Tables(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class Encodings(Record):
+    """How the synapses of each projection lie in each core.
+
+    ``names`` are the formats of the machine; ``format`` (bundles, parts) has the number of one for
+    the synapses that a bundle has in a part, -1 where it has none, ``bits`` (bundles, parts) what
+    they take in it.
+    """
+
+    names: tuple[str, ...]
+    format: Ids
+    bits: Integers
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "format", frozen_array(self.format, np.int32))
+        object.__setattr__(self, "bits", frozen_array(self.bits, np.int64))
+
+    def of_format(self, number: int) -> Integers:
+        """Bits in one format, by bundle, shape (bundles,)."""
+        return np.asarray(np.where(self.format == number, self.bits, 0).sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingUse:
+    """The synapses of a projection that lie in one format: in how many cores, in how many bits.
+
+    ``obtained`` is how the format's facts were.
+    """
+
+    projection: str
+    format: str
+    obtained: Obtained
+    cores: int
+    synapses: int
+    bits: int
+
+
+@dataclass(frozen=True, eq=False)
 class Mapping(Record):
     """A network on a machine.
 
     ``part`` (neurons,) is the part of each neuron, 0 .. parts - 1, none of them empty; ``seat``
     (parts,) the core of the machine that each part sits in. ``tables`` only where the routers of
-    the machine have them.
+    the machine have them, ``encodings`` where the network is counted in the machine's `Formats`.
     """
 
     machine: Machine
@@ -85,6 +124,7 @@ class Mapping(Record):
     seat: Ids
     routes: Routes
     tables: Tables | None = None
+    encodings: Encodings | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,21 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.machine import Machine
-from ...ir.connections import Conv1d, Conv2d, stages
+from ...ir.connections import Conv1d, Conv2d, Flatten, stages
+from ...ir.diagnostics import fail
 from ...ir.graph import Graph, Input, Population, Projection
 from ..connectivity import delays, pattern
-from .axons import Axons, Bundle, Node
+from .axons import Axons, Bundle, Node, Window
 
 Integers = npt.NDArray[np.int64]
 
 
 def axons_of(
-    graph: Graph, machine: Machine, weight_bits: int, rates: Mapping[str, Integers] | None = None
+    graph: Graph,
+    machine: Machine,
+    weight_bits: int,
+    rates: Mapping[str, Integers] | None = None,
+    synapses: str = "",
 ) -> Axons:
     """The network of ``graph``, populations first, then inputs.
 
     ``rates`` has the spikes of each neuron or line in some window, by node, shape (size,); without
-    it every axon counts one. Inputs take places in cores where the machine's do.
+    it every axon counts one. Inputs take places in cores where the machine's do. ``synapses`` is
+    the format that they are to have; E0707 where the machine has none of this name.
     """
     nodes: list[Node] = []
     at = 0
@@ -37,7 +43,15 @@ def axons_of(
     rate = np.ones(at, np.int64)
     for name, counts in (rates or {}).items():
         rate[first[name] : first[name] + counts.size] = counts
-    return Axons(tuple(nodes), placed, bundles, rate, weight_bits)
+    formats = machine.encoding.formats
+    names = [] if formats is None else [one.name for one in formats.every]
+    if synapses and synapses not in names:
+        raise fail(
+            "E0707",
+            f"--synapses {synapses}: '{machine.name}' has no such format",
+            hint=f"it has: {', '.join(names) or 'none that is known'}",
+        )
+    return Axons(tuple(nodes), placed, bundles, rate, weight_bits, synapses)
 
 
 def synapse_delays(projection: Projection, ptr: Integers, post: npt.NDArray[Any]) -> Integers:
@@ -56,10 +70,18 @@ def _bundle(projection: Projection, first: int, post: int) -> Bundle:
     connection = projection.connection
     ptr, target = pattern(connection)
     steps = synapse_delays(projection, ptr, target).astype(np.int32)
+    words = projection.words
     return Bundle(
-        projection.name, first, ptr, target + np.int32(post), steps, _kernel(connection),
+        projection.name,
+        first,
+        ptr,
+        target + np.int32(post),
+        steps,
+        _kernel(connection),
         projection.at,
-    )  # fmt: skip
+        _window(connection),
+        0 if words is None else words.bits,
+    )
 
 
 def _kernel(connection: Any) -> int:
@@ -69,3 +91,18 @@ def _kernel(connection: Any) -> int:
     if len(kernels) != 1 or any(part.WEIGHTED for part in parts if part is not kernels[0]):
         return 0
     return int(np.count_nonzero(kernels[0].weight))
+
+
+def _window(connection: Any) -> Window | None:
+    """The geometry of a convolution alone."""
+    match [part for part in stages(connection) if not isinstance(part, Flatten)]:
+        case [Conv2d() as one]:
+            y, x = np.stack(
+                [one.in_shape[1:], one.out_shape[1:], one.stride, one.weight.shape[2:]], axis=1
+            ).tolist()
+        case [Conv1d() as one]:
+            y = [1, 1, 1, 1]
+            x = [one.in_shape[1], one.out_shape[1], one.stride, one.weight.shape[2]]
+        case _:
+            return None
+    return Window(*(size for pair in zip(y, x, strict=True) for size in pair))

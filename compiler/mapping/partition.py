@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from ...boards.machine import LIMITS, Machine
 from ...ir.diagnostics import SpikecError, fail
-from .axons import Axons
+from .axons import Axons, Bundle, Node
 from .coarsen import coarsened
+from .encodings import encode, plans
 from .grow import grown, streamed
 from .hypergraph import (
     Hypergraph,
@@ -32,9 +33,11 @@ from .hypergraph import (
 from .limits import (
     UNLIMITED,
     Caps,
+    Load,
     axon_bits,
     capacity,
     caps_of,
+    formats_of,
     limit_of,
     most_cores,
     places,
@@ -111,13 +114,132 @@ def partition(
         )
         raise fail("E0707", f"--start {start}: {why}", hint="compile without --start")
     caps = caps_of(machine)
-    encoding = machine.encoding
     refuse(axons, machine)
+    if formats_of(axons, machine) is None or caps.bits == UNLIMITED:
+        return _partition(axons, machine, None, effort, seed, progress, start)
+    refused: SpikecError | None = None
+    found: list[Array] = []
+    *hopeful, sure = plans(axons, machine)
+    ways: list[tuple[int, Start]] = [(effort, start)]
+    if hopeful and effort:
+        # What saves packets makes parts that are no rectangles, along which little is shared.
+        ways.append((0, "own"))
+
+    def tried(loads: Sequence[Load]) -> None:
+        nonlocal refused
+        for work, begin in ways:
+            try:
+                part = _partition(axons, machine, loads, work, seed, progress, begin)
+            except SpikecError as error:
+                refused = refused or error
+            else:
+                found.extend(_apart(axons, machine, part, sure))
+
+    for loads in hopeful:
+        tried(loads)
+        found += _apart(axons, machine, _in_strips(axons, machine), sure)
+    fewest = _fewest_cores(axons, sure, caps)
+    if not found or min(int(part.max()) for part in found) >= fewest:
+        tried(sure)
+    if not found:
+        assert refused is not None
+        raise refused
+    # Cores first, as what is shared is for; the first of equals has the fewest packets.
+    best = min(found, key=lambda part: int(part.max()))
+    return np.asarray(best)
+
+
+def _fewest_cores(axons: Axons, loads: Sequence[Load], caps: Caps) -> int:
+    """So many cores a plan takes at least, by the memory of its synapses."""
+    bits = 0
+    for bundle, load in zip(axons.bundles, loads, strict=True):
+        size = axons.node_of(int(bundle.target[0])).size if bundle.target.size else 0
+        bits += load.synapse * bundle.target.size + load.target * size
+    return max(-(-bits // caps.bits), 1)
+
+
+def _by_place(axons: Axons) -> Array:
+    """Neurons by node and, in planes that a convolution leads to, by place: channels together."""
+    plane = np.ones(axons.neurons, np.int64)
+    first = np.zeros(axons.neurons, np.int64)
+    for node in axons.nodes:
+        first[node.first : node.end] = node.first
+        for bundle in axons.bundles:
+            if bundle.window is not None and _leads_to(bundle, node):
+                plane[node.first : node.end] = bundle.window.out_y * bundle.window.out_x
+    number = np.arange(axons.neurons)
+    # Nodes without a plane have one place, and all their neurons are channels of it.
+    return np.asarray(np.lexsort((number, (number - first) % plane, first)))
+
+
+def _in_strips(axons: Axons, machine: Machine) -> Array:
+    """Planes cut into strips, core after core; no core has two populations."""
+    size, most = places(axons, machine), caps_of(machine).neurons
+    order, part, base = _by_place(axons), np.zeros(axons.neurons, np.int32), 0
+    for node in axons.nodes:
+        own = order[node.first : min(node.end, axons.neurons)]
+        if own.size:
+            pieces = -(-int(size[own].sum()) // most)
+            part[own] = base + np.arange(own.size) * pieces // own.size
+            base += pieces
+    return part
+
+
+def _apart(axons: Axons, machine: Machine, part: Array, sure: Sequence[Load]) -> list[Array]:
+    """Parts whose synapses take too much, as they are counted in the end, cut until none does.
+
+    Empty where that breaks another limit, or needs more cores than there are.
+    """
+    caps, order = caps_of(machine), _by_place(axons)
+    for _ in range(_CUTS):
+        found = encode(axons, machine, part)
+        assert found is not None
+        bits = found.bits.sum(axis=0)
+        if bits.max() <= caps.bits:
+            break
+        pieces = -(-bits // caps.bits)
+        base = np.cumsum(pieces) - pieces
+        ranked = order[np.argsort(part[order], kind="stable")]
+        size = np.bincount(part)
+        within = np.arange(part.size) - np.repeat(np.cumsum(size) - size, size)
+        own = part[ranked]
+        fresh = np.empty_like(part)
+        fresh[ranked] = base[own] + within * pieces[own] // size[own]
+        part = np.unique(fresh, return_inverse=True)[1]
+    else:
+        return []
+    part = numbered(part)
+    parts = int(part.max()) + 1
+    graph = hypergraph(axons, 0, 0, shared=False, size=places(axons, machine), loads=sure)
+    use = usage(graph, part, parts)[:, :3]
+    legal = bool((use <= np.array([caps.neurons, caps.in_axons, caps.out_axons])).all())
+    if caps.fan_out < UNLIMITED:
+        legal &= bool(fan_out(graph, part, parts)[: axons.neurons].max(initial=0) <= caps.fan_out)
+    return [part] if legal and parts <= most_cores(machine) else []
+
+
+def _leads_to(bundle: Bundle, node: Node) -> bool:
+    return bool(bundle.target.size) and node.first <= bundle.target[0] < node.end
+
+
+def _partition(
+    axons: Axons,
+    machine: Machine,
+    loads: Sequence[Load] | None,
+    effort: int,
+    seed: int,
+    progress: Progress,
+    start: Start,
+) -> Array:
+    """`partition` of a network whose bundles take ``loads``, or what their synapses are."""
+    caps, encoding = caps_of(machine), machine.encoding
     counted = caps.bits < UNLIMITED
     synapse_bits = encoding.synapse_bits(axons.weight_bits) if counted else 0
     each_axon = axon_bits(machine) if counted else 0
     size = places(axons, machine)
-    graph = hypergraph(axons, synapse_bits, each_axon, shared=encoding.shared, size=size)
+    graph = hypergraph(
+        axons, synapse_bits, each_axon, shared=encoding.shared, size=size, loads=loads
+    )
     progress(0.1)
     whole, vertex = graph, np.arange(graph.vertices)
     # Twins are searched for where they are certain to be, or where there is time.

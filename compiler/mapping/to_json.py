@@ -20,8 +20,9 @@ from ...boards.quantity import Quantity
 from ...ir.diagnostics import NOWHERE, Location, SpikecError, fail
 from .axons import Axons
 from .check import COUNTED, Binding
+from .encodings import encoding_uses
 from .map import Mapped
-from .mapping import Mapping, Routes, Tables
+from .mapping import Encodings, Mapping, Routes, Tables
 
 SCHEMA: Final = "spikec-mapping-1"
 
@@ -57,15 +58,34 @@ def mapping_json(axons: Axons, mapped: Mapped, window: int | None = None) -> byt
         },
         "tables": None if tables is None else _entries(tables),
     }
+    if mapping.encodings is not None:
+        top["encodings"] = _encodings(axons, mapping.encodings)
     lines = (f"{json.dumps(key)}: {_text(value)}" for key, value in top.items())
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
-def mapping_facts(mapped: Mapped, window: int | None) -> dict[str, Any]:
-    """What a manifest says of a mapping: totals, and every limit, the nearest first."""
+def mapping_facts(mapped: Mapped, window: int | None, axons: Axons | None = None) -> dict[str, Any]:
+    """What a manifest says of a mapping: totals, and every limit, the nearest first.
+
+    With its ``axons`` also in which formats synapses lie, where the machine has such.
+    """
     facts = totals(mapped, window)
     checked = mapped.checked
-    return facts | {"limits": [_binding(binding) for binding in checked.bindings]}
+    facts |= {"limits": [_binding(binding) for binding in checked.bindings]}
+    if axons is None or mapped.mapping.encodings is None:
+        return facts
+    uses, usage = encoding_uses(axons, mapped.mapping), checked.usage
+    memory = {
+        "in_axons": int(usage.in_axons.sum()),
+        "out_axons": int(usage.out_axons.sum()),
+        "bits": int(usage.synapse_bits.sum()),
+        "formats": {
+            name: sum(use.bits for use in uses if use.format == name)
+            for name in mapped.mapping.encodings.names
+        },
+        "projections": [asdict(use) for use in uses],
+    }
+    return facts | {"synapse_memory": memory}
 
 
 def totals(mapped: Mapped, window: int | None) -> dict[str, Any]:
@@ -115,6 +135,8 @@ class _Lines:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict) and any(isinstance(one, _Lines) for one in value.values()):
+        return "{" + ",".join(f"{json.dumps(k)}:{_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, _Lines):
         return "[\n " + ",\n ".join(_text(one) for one in value.values) + "\n]"
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -182,6 +204,16 @@ def _parts(mapped: Mapped) -> Iterator[dict[str, Any]]:
         }
 
 
+def _encodings(axons: Axons, found: Encodings) -> dict[str, Any]:
+    """The rows [part, format, bits] of each projection."""
+    projections = []
+    for number, bundle in enumerate(axons.bundles):
+        part = np.flatnonzero(found.format[number] >= 0)
+        rows = np.stack([part, found.format[number, part], found.bits[number, part]], axis=1)
+        projections.append({"name": bundle.name, "parts": rows.tolist()})
+    return {"formats": list(found.names), "projections": _Lines(projections)}
+
+
 def _entries(tables: Tables) -> list[_Rows]:
     """The rows [key, mask, links, cores] of each router."""
     columns = (tables.entry_key, tables.entry_mask, tables.entry_links, tables.entry_cores)
@@ -231,7 +263,8 @@ class _Reader:
 
     def mapping(self, top: Any, machine: Machine, axons: Axons | None) -> Mapping:
         keys = ("schema", "machine", "limits", "totals", "nodes", "parts", "routes", "tables")
-        self.object(top, "the file", keys)
+        has = isinstance(top, dict) and "encodings" in top
+        self.object(top, "the file", (*keys, "encodings") if has else keys)
         if top["schema"] != SCHEMA:
             raise self.wrong(f"schema is {top['schema']!r}, this spikec reads {SCHEMA}")
         whole = self.machine(top["machine"], machine)
@@ -261,6 +294,7 @@ class _Reader:
                 sink.astype(np.int32),
             ),
             self.tables(top["tables"], nodes),
+            self.encodings(top["encodings"], axons, seat.size) if has else None,
         )
 
     # Parts of the file.
@@ -325,6 +359,29 @@ class _Reader:
         columns = flat.reshape(-1, 4).astype(np.uint32)
         key = self.joined(nodes, "key", 2**32).astype(np.uint32)
         return Tables(key, ptr, *(columns[:, k] for k in range(4)))
+
+    def encodings(self, found: Any, axons: Axons | None, parts: int) -> Encodings:
+        self.object(found, "encodings", ("formats", "projections"))
+        names = self.array(found["formats"], "encodings.formats")
+        if not all(isinstance(name, str) for name in names):
+            raise self.wrong("encodings.formats has something that is no name")
+        lines = self.array(found["projections"], "encodings.projections")
+        shape = (len(lines), parts)
+        kind, bits = np.full(shape, -1, np.int32), np.zeros(shape, np.int64)
+        for k, line in enumerate(lines):
+            where = f"encodings.projections[{k}]"
+            rows = self.lists(self.object(line, where, ("name", "parts"))["parts"], where)
+            if not all(len(row) == 3 for row in rows):
+                raise self.wrong(f"{where}: a row is [part, format, bits]")
+            columns = [[row[column] for row in rows] for column in range(3)]
+            part = self.integers(columns[0], f"{where}: a part", 0, parts)
+            if np.unique(part).size < part.size:
+                raise self.wrong(f"{where} has a part twice")
+            kind[k, part] = self.integers(columns[1], f"{where}: a format", 0, len(names))
+            bits[k, part] = self.integers(columns[2], f"{where}: bits", 0, 1 << 62)
+        if axons is not None and [one["name"] for one in lines] != [b.name for b in axons.bundles]:
+            raise self.wrong("encodings.projections are not those of the network")
+        return Encodings(tuple(names), kind, bits)
 
     # Kinds of values.
 

@@ -122,7 +122,7 @@ def _check(graph: Graph, target: Target, found: Diagnostics) -> None:
     features = target.features
     for population in graph.populations:
         semantics = population.semantics
-        if isinstance(population.neuron, LoihiNeuron) and target.kind == "loihi":
+        if isinstance(population.neuron, LoihiNeuron) and target.loihi_words:
             continue
         if isinstance(population.neuron, SpinnakerLIF | LoihiNeuron):
             chip = "SpiNNaker" if isinstance(population.neuron, SpinnakerLIF) else "Loihi"

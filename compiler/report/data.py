@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,10 @@ from ..passes.quantise import LayerError
 from .cosim_data import CosimView, cosim_json
 from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
+
+if TYPE_CHECKING:
+    # The mapper is loaded where something is mapped.
+    from ..mapping.mapping import EncodingUse
 
 SCHEMA = "spikec-report-1"
 
@@ -205,7 +209,8 @@ class MappingView(Record):
     the order of their shares, the nearest to its bound first. ``link_load`` are packets on
     ``link_start -> link_end``; the switches of a tree are numbered behind its routers.
     ``table_entries`` (routers,) is empty without tables. ``counted`` says whether rates come from
-    data; else every source spikes once. Raises ValueError where arrays do not belong together.
+    data; else every source spikes once. ``encodings`` are those of the chip's formats in use.
+    Raises ValueError where arrays do not belong together.
     """
 
     machine: Machine
@@ -224,6 +229,7 @@ class MappingView(Record):
     spikes: int = 0
     strays: int = 0
     counted: bool = False
+    encodings: tuple[EncodingUse, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in vars(self).copy().items():
@@ -495,7 +501,8 @@ def _mapping(view: MappingView) -> dict[str, Any]:
         "used": {use.name: use.used.tolist() for use in view.limits if use.at == "core"},
     }
     filled = np.flatnonzero(view.table_entries)
-    return {
+    encodings = [asdict(use) for use in view.encodings]
+    return ({"encodings": encodings} if encodings else {}) | {
         "machine": {
             "name": machine.name,
             "title": machine.title,

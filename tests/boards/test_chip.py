@@ -434,3 +434,61 @@ def test_leaves_of_a_tree_may_be_absent() -> None:
     text = re.sub(r"max_chips .*\n", "", text).replace("[8, 4]", "[16, 1]")
     tree = parse_chip(text.replace('"mesh"', '"tree"\narity = [4, 4]\nabsent = [[1, 0]]'), "x.toml")
     assert tree.cores == 15 * tree.cores_per_router
+
+
+# -- formats of synapses -------------------------------------------------------------------------
+
+
+def test_loihi_has_four_formats_and_says_which_are_assumed() -> None:
+    formats = load_chip("loihi1").encoding.formats
+    assert formats is not None
+    assert (formats.head.value, formats.block.value, formats.delay.value) == (10, 64, 6)
+    assert formats.weight_widths == (0, 1, 2, 3, 4, 5, 6, 8)
+    found = {one.name: (one.index, one.shared, one.obtained) for one in formats.every}
+    assert found == {
+        "dense": ("none", False, "stated"),
+        "sparse": ("synapse", False, "stated"),
+        "runlength": ("run", False, "recalled"),
+        "convolution": ("synapse", True, "stated"),
+    }
+    assert "assumed" in next(one.source for one in formats.every if one.name == "runlength")
+    other = load_chip("loihi2").encoding.formats
+    assert other is not None
+    assert {one.obtained for one in other.every} == {"recalled"}
+    assert {name for name in chip_names() if load_chip(name).encoding.formats} == {
+        "loihi1",
+        "loihi2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("index_widths  = [0, 6,", "index_widths  = [6, 0,", "formats.index_widths: must be"),
+        ("weight_widths = [0, 1,", "weight_widths = [0, 0,", "formats.weight_widths: must be"),
+        ("6, 8]\n", "6, 80]\n", "formats.weight_widths: goes beyond 64 bits"),
+        ('unit = "synapses"', 'unit = "bits"', "formats.block.unit: must be"),
+        ('index  = "none"', 'index  = "all"', "formats.dense.index: must be one of"),
+        ('index  = "run"', 'index  = "run"\nshared = true', "formats.runlength.shared: is of"),
+        ('index  = "none"', 'index  = "none"\nbits = 3', "formats.dense.bits"),
+        (
+            '[formats.sparse]\nindex  = "synapse"',
+            '[formats.sparse]\nindex  = "synapse"\nshared = true',
+            "formats: need one, not shared",
+        ),
+    ],
+)
+def test_impossible_formats_are_refused_by_place(old: str, new: str, expected: str) -> None:
+    text = source("loihi1")
+    assert old in text
+    with pytest.raises(BoardError) as caught:
+        parse_chip(text.replace(old, new, 1), "mine.toml")
+    assert expected in str(caught.value)
+
+
+def test_a_crossbar_has_no_formats() -> None:
+    formats = source("loihi1").partition("[formats]")[2].partition("[costs]")[0]
+    text = source("truenorth").replace("[costs]", "[formats]" + formats + "[costs]", 1)
+    with pytest.raises(BoardError) as caught:
+        parse_chip(text, "mine.toml")
+    assert "formats: a crossbar has no other formats" in str(caught.value)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikec.boards.chip import load_chip
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import find_target
 from spikec.compiler.compare import accuracy, compare
@@ -92,6 +93,26 @@ def test_images_of_an_event_camera(data_dir: Path) -> None:
     found = run_rung(built(graph, 15), "integer", given.stimulus).recording
     right, total = accuracy(found, graph.outputs[0].source, given.labels)
     assert total == 100 and right >= 95
+
+
+@pytest.mark.parametrize(
+    ("chip", "name", "cores", "bits"),
+    [
+        ("loihi1", "braille", 1, 34_560),
+        ("loihi2", "braille", 1, 34_560),
+        ("loihi1", "nmnist", 26, 18_964_480),
+        ("loihi2", "nmnist", 11, 13_633_152),
+    ],
+)
+def test_cores_that_they_take(chip: str, name: str, cores: int, bits: int, data_dir: Path) -> None:
+    """With the memory of all synapses, each in the least of Loihi's formats."""
+    braille = name == "braille"
+    graph = network(data_dir, ZERO, "norse") if braille else images(data_dir)
+    options = Quantise(input_max=1 if braille else 15)
+    more = {"split_signs": True, "chip": load_chip(chip), "effort": 0}
+    facts = compile_graph(graph, *find_target("lava"), options, more).manifest()["mapping"]
+    assert (facts["cores"], facts["synapse_memory"]["bits"]) == (cores, bits)
+    assert all(limit["share"] <= 1 for limit in facts["limits"])
 
 
 def test_lava_reads_the_same_letters(data_dir: Path) -> None:

@@ -125,6 +125,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert {SCRIPT, DESCRIPTION, DATA, README} <= {p.name for p in built.iterdir()}
     spikec("run", built, "--on", "lava", "-s", spikes, "--states", "-o", tmp_path / "r.npz")
     spikec("verify", built, "-s", spikes, "--rungs", "integer,lava")
+    # Mapped onto a chip it is the same program.
+    mapped = tmp_path / "mapped"
+    spikec("compile", model, "--target", "lava", "--chip", "loihi1", "-O", 0, "-o", mapped)
+    assert (mapped / SCRIPT).is_file() and (mapped / "mapping.json").is_file()
+    spikec("verify", mapped, "-s", spikes, "--rungs", "integer,lava")
 
 
 def sigma_delta_network() -> tuple[Graph, Stimulus]:

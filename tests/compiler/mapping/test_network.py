@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -11,10 +12,23 @@ from hypothesis import strategies as st
 
 from spikec.boards.chip import load_chip
 from spikec.compiler.connectivity import delays, to_sparse
+from spikec.compiler.mapping.axons import Window
 from spikec.compiler.mapping.network import axons_of
-from spikec.ir.connections import Chain, Connection, Conv2d, Delay, Dense, Flatten, OneToOne, Scale
+from spikec.ir.connections import (
+    Chain,
+    Connection,
+    Conv1d,
+    Conv2d,
+    Delay,
+    Dense,
+    Flatten,
+    OneToOne,
+    Scale,
+    SumPool2d,
+)
 from spikec.ir.diagnostics import Location, SpikecError
 from spikec.ir.graph import Graph, Input, Population, Projection
+from spikec.ir.loihi import LoihiWeights
 from spikec.ir.neurons import IF
 
 from ..test_connectivity import connections
@@ -124,3 +138,39 @@ def test_rates_are_those_of_their_nodes() -> None:
     assert network.rate.tolist() == [5, 0, 7, 8, 9]
     assert axons_of(g, LOIHI, 8, {"in0": np.array([7, 8, 9])}).rate.tolist() == [1, 1, 7, 8, 9]
     assert prod(g.populations[0].shape) == 2
+
+
+@pytest.mark.parametrize(
+    ("connection", "window"),
+    [
+        (
+            Conv2d(np.ones((4, 2, 3, 5)), (2, 9, 11), (2, 1), ((1, 0), (0, 2))),
+            Window(9, 11, 4, 9, 2, 1, 3, 5),
+        ),
+        (Conv1d(np.ones((4, 2, 3)), (2, 9), 2), Window(1, 9, 1, 4, 1, 2, 1, 3)),
+        (
+            Chain((Conv1d(np.ones((4, 2, 3)), (2, 9)), Flatten((4, 7)))),
+            Window(1, 9, 1, 7, 1, 1, 1, 3),
+        ),
+        # What is before or behind a kernel makes other weights of it.
+        (
+            Chain(
+                (SumPool2d((1, 8, 8), (2, 2), (2, 2)), Conv2d(np.ones((1, 1, 3, 3)), (1, 4, 4)))
+            ),
+            None,
+        ),
+        (Dense(np.ones((3, 4))), None),
+    ],
+)  # fmt: skip
+def test_a_convolution_alone_has_a_window(connection: Connection, window: Window | None) -> None:
+    bundle, *_ = axons_of(graph(connection), LOIHI, 8).bundles
+    assert bundle.window == window
+    assert bundle.weight_bits == 0
+
+
+def test_words_say_how_wide_weights_are() -> None:
+    plain = graph(Dense(np.full((3, 4), 2)))
+    words = tuple(replace(p, words=LoihiWeights(5)) for p in plain.projections)
+    axons = axons_of(replace(plain, projections=words), LOIHI, 8)
+    assert [bundle.weight_bits for bundle in axons.bundles] == [5, 5]
+    assert axons.in_words and not axons_of(plain, LOIHI, 8).in_words
