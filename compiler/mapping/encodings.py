@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from ...boards.machine import Formats, Machine, SynapseFormat
 from .axons import Axons, Bundle
-from .limits import UNLIMITED, Load, caps_of, formats_of
+from .limits import Load, caps_of, formats_of
 from .mapping import Encodings, EncodingUse, Mapping
 
 Array = npt.NDArray[Any]
@@ -182,7 +182,7 @@ def plans(axons: Axons, machine: Machine) -> list[list[Load]]:
         kernels = not wanted and any(one.shared for one in formats.every)
         if kernels and bundle.window and not bundle.delay.ndim:
             shared = _rectangle(formats, bundle, most, machine.encoding.word)
-            if cores * shared.kernel < least and shared.kernel <= min(caps.bits, UNLIMITED) // 2:
+            if cores * shared.kernel < least and shared.kernel <= caps.bits // 2:
                 load = shared
         hopefully.append(load)
     same = all(a is b for a, b in zip(surely, hopefully, strict=True))

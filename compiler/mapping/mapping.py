@@ -90,10 +90,6 @@ class Encodings(Record):
         object.__setattr__(self, "format", frozen_array(self.format, np.int32))
         object.__setattr__(self, "bits", frozen_array(self.bits, np.int64))
 
-    def of_format(self, number: int) -> Integers:
-        """Bits in one format, by bundle, shape (bundles,)."""
-        return np.asarray(np.where(self.format == number, self.bits, 0).sum(axis=1))
-
 
 @dataclass(frozen=True, slots=True)
 class EncodingUse:

@@ -142,11 +142,24 @@ def partition(
     if not found or min(int(part.max()) for part in found) >= fewest:
         tried(sure)
     if not found:
-        assert refused is not None
-        raise refused
+        raise refused or _nothing_fits(axons, machine, effort)
     # Cores first, as what is shared is for; the first of equals has the fewest packets.
     best = min(found, key=lambda part: int(part.max()))
     return np.asarray(best)
+
+
+def _nothing_fits(axons: Axons, machine: Machine, effort: int) -> SpikecError:
+    """What planned to fit, and does not as synapses have to lie: a wanted format may be no use."""
+    limit = machine.core.synapse_bits
+    assert limit is not None
+    other = "without --synapses, or " if axons.format else ""
+    return fail(
+        "E0302",
+        f"no partition found whose synapses fit the {int(limit.value):,} bits of synapse memory of "
+        f"a core of '{machine.name}' ({limit.obtained}: {limit.source})",
+        axons.nodes[0].at,
+        f"{_harder(effort)}compile {other}with fewer synapses",
+    )
 
 
 def _fewest_cores(axons: Axons, loads: Sequence[Load], caps: Caps) -> int:

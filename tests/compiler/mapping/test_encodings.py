@@ -521,6 +521,31 @@ def test_a_format_that_there_is_not_is_refused() -> None:
         assert one.code == "E0707" and message in (one.hint or "")
 
 
+def test_a_wanted_format_that_is_no_use_is_refused() -> None:
+    """Pairs that are joined twice cannot be dense: planned so they take more than there is."""
+    nodes = (Node("p", 0, 1), Node("in", 1, 8, lines=True))
+    many = 200
+    bundle = Bundle(
+        "w",
+        1,
+        np.arange(9) * many,
+        np.zeros(8 * many, np.int32),
+        np.array(1, np.int32),
+        weight_bits=8,
+    )
+    axons = Axons(nodes, 1, (bundle,), np.ones(9, np.int64), format="dense")
+    # Each row of 200 is three full blocks of 9 words, and one of 8 synapses; there is no index.
+    found = encode(axons, LOIHI, np.zeros(1, np.int32))
+    assert found is not None and found.bits.sum() == 8 * (3 * 9 + 2) * 64
+    # More than the weights and heads take, that no neuron is refused for, and less than that.
+    machine = with_memory(14_000)
+    with pytest.raises(SpikecError) as caught:
+        partition(axons, machine, 0)
+    (one,) = caught.value.diagnostics
+    assert one.code == "E0302" and "--synapses" in (one.hint or "")
+    assert "no partition found whose synapses fit" in one.message
+
+
 def test_a_neuron_that_fits_no_core_is_refused_with_its_bits() -> None:
     machine = with_memory(512)
     axons = axons_of(graph(Sparse(40, 1, np.arange(41), np.zeros(40, int), np.full(40, 2))),
