@@ -47,8 +47,9 @@ class LoihiWeights(Record):
     .. math:: \lfloor 2^{\mathrm{exponent}} \sum_i w_i \rfloor
 
     is added to the input of a neuron: the sum is shifted, not each weight, and toward minus
-    infinity. A weight is a whole multiple of ``step``, :math:`2^{8 - \mathrm{bits}}` and with
-    mixed signs twice that, from ``low`` to ``high``: 0 to 255, -255 to 0 or -256 to 255.
+    infinity. A graded spike counts as often as its value says, negative ones too. A weight is a
+    whole multiple of ``step``, :math:`2^{8 - \mathrm{bits}}` and with mixed signs twice that,
+    from ``low`` to ``high``: 0 to 255, -255 to 0 or -256 to 255.
 
     Source: lava-nc 0.10.0, proc/dense/models.py and utils/weightutils.py.
     """

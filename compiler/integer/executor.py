@@ -90,7 +90,8 @@ class Executor:
     to sample and from run to run until ``reset``; so does the generator of stochastic rounding.
     Everything else is cleared before each sample.
 
-    Raises ``SpikecError`` (E0301) when a population is not quantised or sends graded values.
+    Raises ``SpikecError`` (E0301) when a population is not quantised, E0303 when a readout feeds
+    another one; those of Loihi that send graded values may.
     """
 
     def __init__(self, graph: Graph, seed: int = 1) -> None:

@@ -27,8 +27,10 @@ from spikec.compiler.backend import need
 from spikec.compiler.files import write_file
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.sigma_delta import ReluLayer, SigmaDeltaNetwork, real_network, sigma_delta
+from spikec.compiler.stimulus import LabelledStimulus, stimulus_bytes
 from spikec.ir.connections import Conv2d
 from spikec.ir.diagnostics import SpikecError
+from spikec.ir.text import text
 
 Real = npt.NDArray[np.float64]
 
@@ -158,15 +160,24 @@ def off(maps: Real, places: Real) -> float:
 # -- the measurement -----------------------------------------------------------------------------
 
 
+def shown(scene: str, frames: int) -> tuple[Real, Real, Real, float]:
+    """Frames to calibrate with, a video, where its disc is, and the largest output."""
+    rng = np.random.default_rng(SEED)
+    calibration = np.concatenate([video(50, scene, rng)[0] for _ in range(CALIBRATION)])
+    images, places = video(frames, scene, rng)
+    return calibration, images, places, float(maps_of(images).max())
+
+
+def maps_of(images: Real) -> Real:
+    """The output of the real network."""
+    return real_network(network(), images.reshape(len(images), -1))
+
+
 def measure(scene: str, frames: int) -> Result:
     """Frames, and sigma-delta networks for each bound."""
-    rng = np.random.default_rng(SEED)
     layers = network()
-    shown = [video(50, scene, rng)[0] for _ in range(CALIBRATION)]
-    calibration = np.concatenate(shown)
-    images, places = video(frames, scene, rng)
-    exact = real_network(layers, images.reshape(frames, -1))
-    peak = float(exact.max())
+    calibration, images, places, peak = shown(scene, frames)
+    exact = maps_of(images)
     rows = []
     for share in SHARES:
         made = sigma_delta(layers, calibration, bound=share * peak)
@@ -226,6 +237,16 @@ def plot(result: Result) -> bytes:
         return to_bytes(figure, f"Synaptic operations and errors, scene {result.scene}", "svg")
 
 
+def write(folder: Path, scene: str, frames: int) -> None:
+    """The network at a bound of a fifth, and what it is shown, as the command line takes them."""
+    calibration, images, _, peak = shown(scene, frames)
+    made = sigma_delta(network(), calibration, bound=0.2 * peak)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / "network.spk", text(made.graph).encode())
+    stimulus = LabelledStimulus(made.stimulus(images[None]))
+    write_file(folder / "video.npz", stimulus_bytes(stimulus))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 1 where a bound does not hold, or the goal is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -233,6 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="operations and errors")
+    parser.add_argument("--write", type=Path, metavar="DIR", help="network and video, for spikec")
     given = parser.parse_args(arguments)
     if given.frames < 2:
         parser.error("a video has two frames or more")
@@ -241,6 +263,8 @@ def main(arguments: list[str] | None = None) -> int:
         if given.plot is not None:
             need("matplotlib", "plot", "--plot")
             write_file(given.plot, plot(result))
+        if given.write is not None:
+            write(given.write, given.scene, given.frames)
     except SpikecError as error:
         for line in error.diagnostics:
             print(line, file=sys.stderr)

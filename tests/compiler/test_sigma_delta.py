@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikec.compiler.integer.executor import Executor
+from spikec.compiler.report.tables import semantics
 from spikec.compiler.sigma_delta import (
     ReluLayer,
     SigmaDeltaNetwork,
@@ -19,6 +20,7 @@ from spikec.compiler.sigma_delta import (
 )
 from spikec.ir.connections import Conv2d, Dense
 from spikec.ir.diagnostics import SpikecError
+from spikec.ir.graph import Population
 from spikec.ir.neurons import LoihiDelta, LoihiSigma, LoihiSigmaDelta
 from spikec.ir.text import parse, text
 from spikec.ir.verify import verify
@@ -226,3 +228,16 @@ def test_frames_that_calibration_did_not_show_are_named() -> None:
     np.testing.assert_array_equal(made.frame_by_frame(alike), [[0], [0]])
     with pytest.raises(SpikecError, match="24 bits hold"):
         made.frame_by_frame(np.tile([[1.0, 0.0]], 200))
+
+
+def test_a_report_says_what_each_population_does() -> None:
+    layers, calibration, _ = drawn(3)
+    made = sigma_delta(layers, calibration, bound=0.5)
+    said = [semantics(p) for p in made.graph.populations]
+    first = max(made.thresholds[0], 1)
+    assert said[0] == f"sends changes of {first} or more; 32-bit states (wrap)"
+    assert said[1].startswith("sums what arrives; relu, bias ")
+    assert said[-1] == "sums what arrives, 32 bits (wrap); sends the sum"
+    other = Population("p", (1,), LoihiDelta(3, 1, 2, cum_error=True))
+    whole = "sends accumulated changes of 3 or more; 32-bit states (wrap); spike_exp 1, state_exp 2"
+    assert semantics(other) == whole

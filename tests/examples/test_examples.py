@@ -15,6 +15,7 @@ from spikec.compiler.cli.main import invoke
 from spikec.compiler.frontends.nir import read_nir
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.quantise import Quantise, quantise
+from spikec.compiler.stimulus import load_recording
 from spikec.ir.diagnostics import Diagnostics
 from spikec.ir.verify import verify
 
@@ -329,6 +330,18 @@ class TestSigmaDeltaVideo:
         np.testing.assert_allclose([columns.mean(), rows.mean()], places[0], atol=1)
         changed = np.abs(images[1] - images[0]) > 1 / 510  # half a step of 8 bits
         assert 0.005 < changed.mean() < 0.1
+
+    def test_what_it_writes_is_for_the_command_line(
+        self, track: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert track.main(["--frames", "4", "--write", str(tmp_path / "out")]) in (0, 1)
+        network, spikes = tmp_path / "out/network.spk", tmp_path / "out/video.npz"
+        built, out = tmp_path / "built", tmp_path / "run.npz"
+        assert invoke(["compile", str(network), "-t", "lava", "-o", str(built)]) == 0
+        run = ["run", str(built), "--on", "integer", "-s", str(spikes), "-o", str(out)]
+        assert invoke(run) == 0
+        capsys.readouterr()
+        assert load_recording(out).spikes["out"].steps > 4
 
     def test_the_goal_missed_is_an_error(
         self, track: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

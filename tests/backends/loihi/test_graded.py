@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spikec.compiler.integer.executor import Executor
 from spikec.compiler.sigma_delta import ReluLayer, sigma_delta
 from spikec.ir.connections import Conv2d, Dense
-from spikec.ir.neurons import LoihiDelta, LoihiSigmaDelta
+from spikec.ir.events import Events, Stimulus
+from spikec.ir.graph import Graph, Input, Output, Population, Projection
+from spikec.ir.loihi import LoihiWeights
+from spikec.ir.neurons import LoihiDelta, LoihiLIF, LoihiSigmaDelta
 
 from .graded import graded_case, wraps
 from .networks import Case, processes, run_in_lava
@@ -84,3 +89,28 @@ def test_a_network_that_the_compiler_made(tmp_path: Path) -> None:
     assert np.unique(recordings[0].spikes["out"].value).size > 20
     off = np.abs(made.output(recordings[1])[0] - made.frame_by_frame(video))
     assert 0 < off.max() <= made.bound.max() <= 0.3
+
+
+def test_counts_through_a_convolution_wrap(tmp_path: Path) -> None:
+    """Counts of an input whose sum leaves the 24 bits that Lava's convolution has."""
+    rng = np.random.default_rng(2)
+    words = LoihiWeights()
+    conv = Conv2d(words.cut(rng.integers(-250, 251, (2, 1, 2, 2))), (1, 4, 4))
+    neuron = LoihiLIF(np.array(4095), np.array(100), np.array(60_000))
+    graph = Graph(
+        "counts",
+        1e-3,
+        (Input("in", (1, 4, 4)),),
+        (Population("p", conv.out_shape, neuron),),
+        (Projection("w", "in", "p", conv, 1, words=words),),
+        (Output("out", "p"),),
+    )
+    counts = rng.integers(0, 60_000, (1, 30, 16))
+    one = Case(graph, graph, Stimulus({"in": Events.from_dense(counts)}), ())
+    assert processes(graph) == ["conv"]
+    (lava,) = run_in_lava([one], tmp_path)
+    assert differences(one, lava) == [] and lava.spikes["p"].value.size > 20
+    # As a sum of 32 bits it would be another current.
+    late = replace(graph.projections[0], delay=2)
+    wide = Executor(replace(graph, projections=(late,))).run(one.stimulus, record=[("p", "u")])
+    assert (wide.states["p", "u"][0, 2:] != lava.states["p", "u"][0, 1:-1]).any()
