@@ -402,6 +402,12 @@ CODES: dict[str, Code] = {
         "In every step u goes the share a dt of the way to b v. Where that is less than half a "
         "unit of u, it goes nowhere. More state bits make the unit smaller.",
     ),
+    "W0407": Code(
+        "a rule of pairs is rounded by more than 2 %",
+        "On Loihi an amplitude is a mantissa of four bits times a power of two and an impulse, a "
+        "time constant whole steps, and rails are 255 units of a weight. docs/loihi.md has what "
+        "is made of a rule in real numbers.",
+    ),
     "E0405": Code(
         "plastic weights have no exact integer form",
         "A rule that counts in whole weights must not be rescaled: into a population with such a "

@@ -88,7 +88,9 @@ def _check(graph: Graph, found: Diagnostics) -> None:
                 p.at,
             )
         if p.short_term is not None or p.tied is not None:
-            found.add("E1201", f"'{p.name}' tires or is tied, which no Lava program of ours is", p.at)
+            found.add(
+                "E1201", f"'{p.name}' tires or is tied, which no Lava program of ours is", p.at
+            )
         for part in _single(p):
             for stage in stages(part.connection):
                 if isinstance(stage, Sparse) and _pairs(stage) < stage.post.size:

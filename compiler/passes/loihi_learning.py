@@ -1,0 +1,217 @@
+r"""From pairs in real numbers to those of Loihi's learning engine.
+
+With n the step of the post spike minus that of the pre spike, and a delay of one step, `PairSTDP`
+gives :math:`A_+ e^{-(n - 1) / \tau_+}` for n of 1 and more and
+:math:`A_- e^{-(1 - n) / \tau_-}` below where all of the delay is axonal, and
+:math:`A_+ e^{-(n + 1) / \tau_+}` for n of 0 and more and :math:`A_- e^{-(-1 - n) / \tau_-}` below
+where it is dendritic. `LoihiPairSTDP` of epochs of one step gives :math:`P e^{-n / \tau_+}` for n of
+0 and more and :math:`D e^{n / \tau_-}` for n of 0 and less, so that P and D take up a step of a time
+constant; one of the two at n = 0, where it has both, is taken back by its third product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import exp
+from typing import Any, Final
+
+import numpy as np
+
+from ...ir.connections import Dense, Flatten, stages
+from ...ir.graph import Projection
+from ...ir.loihi import Sign
+from ...ir.loihi_learning import MANTISSA_RANGE, SCALE_RANGE, TAU_MAX, LoihiPairSTDP
+from ...ir.plasticity import (
+    Coincidence,
+    Dependence,
+    Pairing,
+    PairSTDP,
+    Plasticity,
+    Transmit,
+    Window,
+)
+
+# Impulses that are tried: sixteen, Lava's own, lets eight spikes meet in a trace of seven bits.
+_IMPULSE: Final = 16
+_IMPULSES: Final = np.arange(1, 32)
+_MANTISSAS: Final = np.arange(1, MANTISSA_RANGE[1] + 1)
+_POWERS: Final = 2.0 ** np.arange(SCALE_RANGE[0], SCALE_RANGE[1] + 1)
+# What an octave of the impulse, and the error of what one step takes back, count beside the error
+# of an amplitude.
+_OCTAVE: Final = 0.003
+_TAKEN: Final = 0.1
+# By how much of itself an amplitude may be off, and up to where one can be taken back.
+_VANISHES: Final = 0.1
+_LARGEST: Final = float(_MANTISSAS[-1] * _POWERS[-1])
+# Seeds lie apart, because one rule uses two of them and every connection the seed 2.
+_FIRST_SEED: Final = 100
+_SEEDS: Final = 4
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A rule, and by how much of itself each real number of it is off.
+
+    What takes a product back in one step is to an eighth, and none of them.
+    """
+
+    rule: LoihiPairSTDP
+    errors: dict[str, float]
+
+
+def sign_of(plasticity: Plasticity) -> Sign:
+    """Which signs the weights have that a rule may reach."""
+    if plasticity.w_min >= 0:
+        return Sign.EXCITATORY
+    return Sign.INHIBITORY if plasticity.w_max <= 0 else Sign.MIXED
+
+
+def refusals(projection: Projection, plasticity: Plasticity, delay: int) -> Iterator[str]:
+    """What Loihi lacks of how a projection of ``delay`` steps learns, one sentence each."""
+    rule = plasticity.rule
+    if isinstance(rule, LoihiPairSTDP):
+        return  # of a population that is in Loihi's numbers already
+    if type(rule) is not PairSTDP:
+        yield f"learns by {type(rule).__name__}; on Loihi by PairSTDP"
+        return
+    parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
+    if len(parts) != 1 or not isinstance(parts[0], Dense):
+        kinds = ", ".join(type(s).__name__ for s in parts)
+        yield f"learns as {kinds}; on Loihi a Dense projection learns, all synapses of it"
+    dendritic = rule.dendritic_delay_fraction == 1
+    wanted = Coincidence.DEPRESS if dendritic else Coincidence.POTENTIATE
+    both = (Dependence.ADDITIVE, Dependence.SCALED)
+    own: dict[str, tuple[Any, tuple[Any, ...]]] = {
+        "pairing": (rule.pairing, (Pairing.ALL,)),
+        "window": (rule.window, (Window.EXPONENTIAL,)),
+        "dependence": (rule.dependence, both),
+        "depression": (rule.dependences[1], both),
+        "dendritic_delay_fraction": (rule.dendritic_delay_fraction, (0.0, 1.0)),
+        "coincidence": (rule.coincidence, (wanted,)),
+        "bits": (rule.bits, (None,)),
+        "depression_by": (rule.depression_by, (None,)),
+        "transmit": (plasticity.transmit, (Transmit.BEFORE,)),
+        "scaling": (plasticity.scaling, (None,)),
+    }
+    for field, (value, allowed) in own.items():
+        if value not in allowed:
+            with_ = f" with a dendritic_delay_fraction of {int(dendritic)}"
+            where = with_ if field == "coincidence" else ""
+            yield f"has {field} {value}; Loihi has {' or '.join(map(str, allowed))}{where}"
+    if plasticity.enable is not None and not plasticity.enable.all():
+        yield "has synapses that do not learn; on Loihi all of a projection do"
+    if delay != 1:
+        yield f"learns and takes {delay} steps; what learns on Loihi takes 1"
+    low, high = plasticity.w_min, plasticity.w_max
+    if (low if sign_of(plasticity) is Sign.EXCITATORY else high) != 0 and low * high >= 0:
+        yield f"has rails {low:g} to {high:g}; on Loihi one of them is 0, or both are as far from it"
+    elif low * high < 0 and abs(low + high) > 0.01 * high:
+        yield f"has rails {low:g} to {high:g}; on Loihi both are as far from 0"
+    elif low == high:
+        yield f"has rails {low:g} to {high:g}, and nothing to learn"
+
+
+def loihi_rule(plasticity: Plasticity, unit: float, dt: float, number: int) -> Chosen:
+    """The rule of a projection whose weights are in ``unit`` of the real ones; ``number`` is its own.
+
+    Mantissa, exponent and impulse of each amplitude are those nearest to it that keep the impulse
+    near 16. ``ValueError`` says what does not fit.
+    """
+    rule = plasticity.rule
+    assert isinstance(rule, PairSTDP)
+    scaled = [each is Dependence.SCALED for each in rule.dependences]
+    amplitudes = [
+        a * (plasticity.w_max if by_w_max else 1.0) / unit
+        for a, by_w_max in zip((rule.a_plus, rule.a_minus), scaled, strict=True)
+    ]
+    taus = [_steps(name, getattr(rule, name), dt) for name in ("tau_plus", "tau_minus")]
+    # Towards the later of the two by one step, away from it by one.
+    shifts = [1, -1] if rule.dendritic_delay_fraction == 0 else [-1, 1]
+    wanted = [a * exp(s / tau) for a, s, tau in zip(amplitudes, shifts, taus, strict=True)]
+    plus, minus = (
+        _product(name, a, taken)
+        for name, a, taken in zip(
+            ("a_plus", "a_minus"), wanted, (s > 0 for s in shifts), strict=True
+        )
+    )
+    taken, sign = (plus, -1) if shifts[0] > 0 else (minus, 1)
+    both, both_exp = _nearest(sign * taken.value)
+    errors = {
+        "a_plus": _off(plus.value, wanted[0]),
+        "a_minus": _off(minus.value, wanted[1]),
+        "tau_plus": _off(taus[0], rule.tau_plus / dt),
+        "tau_minus": _off(taus[1], rule.tau_minus / dt),
+    }
+    made = LoihiPairSTDP(
+        minus=-minus.mantissa,
+        minus_exp=minus.exponent,
+        plus=plus.mantissa,
+        plus_exp=plus.exponent,
+        tau_plus=taus[0],
+        tau_minus=taus[1],
+        impulse_plus=plus.impulse,
+        impulse_minus=minus.impulse,
+        seed=_FIRST_SEED + _SEEDS * number,
+        both=both,
+        both_exp=both_exp,
+    )
+    return Chosen(made, errors)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """What one spike in a trace changes a weight by at once."""
+
+    mantissa: int
+    exponent: int
+    impulse: int
+
+    @property
+    def value(self) -> float:
+        return self.mantissa * 2.0**self.exponent * self.impulse
+
+
+def _off(value: float, wanted: float) -> float:
+    return value / wanted - 1 if wanted else 0.0
+
+
+def _steps(name: str, tau: float, dt: float) -> int:
+    steps = round(tau / dt)
+    if not 1 <= steps <= TAU_MAX:
+        raise ValueError(f"{name} is {tau / dt:.4g} steps; on Loihi it has 1 to {TAU_MAX}")
+    return steps
+
+
+def _product(name: str, amplitude: float, taken: bool) -> _Product:
+    """The product nearest to an amplitude; one that is ``taken`` back counts by how well, too."""
+    if amplitude == 0:
+        return _Product(0, 0, _IMPULSE)
+    size = abs(amplitude)
+    shape = (_IMPULSES[:, None, None], _MANTISSAS[:, None], _POWERS)
+    values = shape[0] * shape[1] * shape[2]
+    cost = np.abs(values / size - 1) + _OCTAVE * np.abs(np.log2(shape[0] / _IMPULSE))
+    if taken:
+        nearest = np.abs(values[..., None] / np.ravel(shape[1] * shape[2]) - 1).min(axis=-1)
+        cost = cost + _TAKEN * nearest
+    i, m, e = np.unravel_index(int(np.argmin(cost)), cost.shape)
+    found = _Product(
+        int(_MANTISSAS[m]) * (1 if amplitude > 0 else -1),
+        int(e) + SCALE_RANGE[0],
+        int(_IMPULSES[i]),
+    )
+    if abs(_off(found.value, amplitude)) > _VANISHES or size > _LARGEST:
+        raise ValueError(
+            f"{name} is {amplitude:.4g} units of a weight for a pair; the nearest that Loihi has is "
+            f"{min(found.value, _LARGEST):.4g}"
+        )
+    return found
+
+
+def _nearest(value: float) -> tuple[int, int]:
+    """The nearest mantissa and exponent; zero for zero."""
+    if value == 0:
+        return 0, 0
+    table = _MANTISSAS[:, None] * _POWERS
+    m, e = np.unravel_index(int(np.argmin(np.abs(table - abs(value)))), table.shape)
+    return int(_MANTISSAS[m]) * (1 if value > 0 else -1), int(e) + SCALE_RANGE[0]
