@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from math import log2
+from typing import Any, ClassVar, Final
 
 from .plasticity import Rule
 from .records import omitted
@@ -84,6 +85,27 @@ class LoihiPairSTDP(Rule):
     both: int = omitted(0)
     both_exp: int = omitted(0)
 
+    @classmethod
+    def lava(
+        cls,
+        learning_rate: float,
+        a_plus: float,
+        a_minus: float,
+        tau_plus: int,
+        tau_minus: int,
+        **more: Any,
+    ) -> LoihiPairSTDP:
+        """The rule that Lava's fixed point makes of `STDPLoihi` with these numbers.
+
+        A rate and an amplitude become a whole number each, that below them or 1, times the nearest
+        power of two; mantissas of a product that are even above 7 are halved. ``a_minus`` is
+        negative where a pre spike behind a post spike depresses. ``ValueError`` for products that
+        Lava refuses.
+        """
+        rate = _literal(learning_rate)
+        plus, minus = (_multiplied(rate, _literal(a)) for a in (a_plus, a_minus))
+        return cls(*minus, *plus, tau_plus, tau_minus, **more)
+
     @property
     def rows(self) -> bool:
         """Whether pre spikes change weights."""
@@ -120,3 +142,26 @@ class LoihiPairSTDP(Rule):
                 yield f"{name} is {value}; Loihi has {low} to {high}"
         if not self.products:
             yield "it changes nothing: all its mantissas are zero"
+
+
+def _literal(value: float) -> tuple[int, int]:
+    """Mantissa and exponent that Lava writes for a number."""
+    if value == 0:
+        return 0, 0
+    mantissa = max(int(abs(value)), 1)
+    return (mantissa if value > 0 else -mantissa), round(log2(abs(value) / mantissa))
+
+
+def _multiplied(one: tuple[int, int], two: tuple[int, int]) -> tuple[int, int]:
+    """Their product, in four bits where that goes."""
+    mantissa, exponent = one[0] * two[0], one[1] + two[1]
+    if mantissa == 0:
+        return 0, 0
+    while abs(mantissa) > MANTISSA_RANGE[1] and mantissa % 2 == 0 and exponent < SCALE_RANGE[1]:
+        mantissa, exponent = mantissa // 2, exponent + 1
+    if not MANTISSA_RANGE[0] <= mantissa <= MANTISSA_RANGE[1]:
+        raise ValueError(f"{mantissa} 2^{exponent} has a mantissa of more than four bits")
+    if not SCALE_RANGE[0] <= exponent <= SCALE_RANGE[1]:
+        low, high = SCALE_RANGE
+        raise ValueError(f"{mantissa} 2^{exponent} has no exponent of {low} to {high}")
+    return mantissa, exponent

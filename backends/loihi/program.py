@@ -292,7 +292,8 @@ Made by spikec; needs lava-nc 0.10, which needs Python 3.10, and nothing of spik
 every sample from rest in Loihi's fixed point (`Loihi2SimCfg`), and records the spikes of the
 outputs, and the weights that were learned. `--populations '["name"]'` names others, `--states`
 records u and v too, and the traces of what learns, `--weights samples` or `steps` the weights more
-often, `--no-learning` lets none change, `--hardware` takes `Loihi2HwCfg`, for which Intel's extension of Lava and a Loihi 2 system are needed.
+often, `--no-learning` lets none change, `--hardware` takes `Loihi2HwCfg`, for which Intel's
+extension of Lava and a Loihi 2 system are needed.
 
 A stimulus is an .npz of event lists: `NAME.sample`, `NAME.step`, `NAME.index`, `NAME.value` for
 each input, and the numbers `samples` and `steps`. An input with values above 1 sends them as graded

@@ -409,8 +409,8 @@ class _Chosen:
         rail = max(map(abs, (plasticity.w_min, plasticity.w_max)))
         try:
             chosen = loihi_rule(plasticity, unit, self._dt, self._numbers[p.name])
-        except ValueError as error:
-            self._refuse(f"'{p.name}': {error}")
+        except ValueError as reason:
+            self._refuse(f"'{p.name}': {reason}")
             return plasticity
         error = (high or -low) * unit / rail - 1
         if abs(error) > _RAILS:

@@ -4,9 +4,9 @@ With n the step of the post spike minus that of the pre spike, and a delay of on
 gives :math:`A_+ e^{-(n - 1) / \tau_+}` for n of 1 and more and
 :math:`A_- e^{-(1 - n) / \tau_-}` below where all of the delay is axonal, and
 :math:`A_+ e^{-(n + 1) / \tau_+}` for n of 0 and more and :math:`A_- e^{-(-1 - n) / \tau_-}` below
-where it is dendritic. `LoihiPairSTDP` of epochs of one step gives :math:`P e^{-n / \tau_+}` for n of
-0 and more and :math:`D e^{n / \tau_-}` for n of 0 and less, so that P and D take up a step of a time
-constant; one of the two at n = 0, where it has both, is taken back by its third product.
+where it is dendritic. `LoihiPairSTDP` of epochs of one step gives :math:`P e^{-n / \tau_+}` for n
+of 0 and more and :math:`D e^{n / \tau_-}` for n of 0 and less: P and D take up a step of a time
+constant, and its third product takes one of them back at n = 0, where it has both.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def refusals(projection: Projection, plasticity: Plasticity, delay: int) -> Iter
         yield f"learns and takes {delay} steps; what learns on Loihi takes 1"
     low, high = plasticity.w_min, plasticity.w_max
     if (low if sign_of(plasticity) is Sign.EXCITATORY else high) != 0 and low * high >= 0:
-        yield f"has rails {low:g} to {high:g}; on Loihi one of them is 0, or both are as far from it"
+        yield f"has rails {low:g} to {high:g}; on Loihi one is 0, or both are as far from it"
     elif low * high < 0 and abs(low + high) > 0.01 * high:
         yield f"has rails {low:g} to {high:g}; on Loihi both are as far from 0"
     elif low == high:
@@ -113,7 +113,7 @@ def refusals(projection: Projection, plasticity: Plasticity, delay: int) -> Iter
 
 
 def loihi_rule(plasticity: Plasticity, unit: float, dt: float, number: int) -> Chosen:
-    """The rule of a projection whose weights are in ``unit`` of the real ones; ``number`` is its own.
+    """The rule of a projection with weights in ``unit`` of the real ones; ``number`` makes seeds.
 
     Mantissa, exponent and impulse of each amplitude are those nearest to it that keep the impulse
     near 16. ``ValueError`` says what does not fit.
@@ -202,8 +202,8 @@ def _product(name: str, amplitude: float, taken: bool) -> _Product:
     )
     if abs(_off(found.value, amplitude)) > _VANISHES or size > _LARGEST:
         raise ValueError(
-            f"{name} is {amplitude:.4g} units of a weight for a pair; the nearest that Loihi has is "
-            f"{min(found.value, _LARGEST):.4g}"
+            f"{name} is {amplitude:.4g} units of a weight for a pair; the nearest that Loihi "
+            f"has is {np.clip(found.value, -_LARGEST, _LARGEST):.4g}"
         )
     return found
 

@@ -69,7 +69,8 @@ def case(seed: int) -> Case:
     sizes = {"in": int(rng.integers(2, 7)), "more": int(rng.integers(2, 5))}
     inputs = tuple(Input(name, (size,)) for name, size in sizes.items())
     lags = dict.fromkeys(sizes, 0)
-    populations, projections = [], []
+    populations: list[Population] = []
+    projections: list[Projection] = []
     for number in range(int(rng.integers(1, 4))):
         name = f"p{number}"
         sizes[name] = int(rng.integers(2, 6))

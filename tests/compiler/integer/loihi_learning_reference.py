@@ -167,27 +167,24 @@ def run(
                 else [0] * events.size
                 for name, events in stimulus.inputs.items()
             }
-            for p in graph.populations:
-                at = step - p.lag
-                sent[p.name] = [0] * p.size
-                for n, cell in enumerate(group[p.name] if at >= 0 else []):
-                    sent[p.name][n] = int(cell.step(pending.pop((step, p.name, n), [])))
+            for population in graph.populations:
+                name, at = population.name, step - population.lag
+                sent[name] = [0] * population.size
+                for n, cell in enumerate(group[name] if at >= 0 else []):
+                    sent[name][n] = int(cell.step(pending.pop((step, name, n), [])))
                     if at < stimulus.steps:
-                        states[p.name, "u"][sample, at, n] = cell.u
-                        states[p.name, "v"][sample, at, n] = cell.v
-                        spikes[p.name][sample, at, n] = sent[p.name][n]
+                        states[name, "u"][sample, at, n] = cell.u
+                        states[name, "v"][sample, at, n] = cell.v
+                        spikes[name][sample, at, n] = sent[name][n]
             for p in graph.projections:
                 assert p.words is not None
                 for j in range(graph.population(p.post).size):
-                    total = sum(
-                        count
-                        * (
-                            learners[p.name].w[i, j]
-                            if p.name in learners
-                            else int(p.connection.weight[j, i])  # type: ignore[attr-defined]
-                        )
-                        for i, count in enumerate(sent[p.pre])
-                    )
+                    total = 0
+                    for i, count in enumerate(sent[p.pre]):
+                        fixed: Any = p.connection
+                        own = learners.get(p.name)
+                        w = int(fixed.weight[j, i]) if own is None else own.w[i, j]
+                        total += count * w
                     e = p.words.exponent
                     total = total * 2**e if e >= 0 else total // 2**-e
                     pending[step + p.delay, p.post, j].append(total)

@@ -304,7 +304,7 @@ REFUSED: list[tuple[Graph, str]] = [
     (net(cuba(), bias=real([0.1])), "nothing can arrive there before"),
     (
         net(lif(), ((3.0,),), plasticity=Plasticity(TraceSTDP(Trace(1), Trace(1)), 0, 7)),
-        "learns or tires",
+        "learns by TraceSTDP; on Loihi by PairSTDP",
     ),
 ]
 

@@ -82,10 +82,11 @@ def converted(graph: Graph) -> tuple[Graph, list[str]]:
 
 def learned(graph: Graph) -> tuple[LoihiPairSTDP, Projection]:
     (p,) = (p for p in graph.projections if p.plasticity is not None)
-    assert p.plasticity is not None and isinstance(p.plasticity.rule, LoihiPairSTDP)
-    assert p.words is not None
-    assert (p.plasticity.w_min, p.plasticity.w_max) == p.words.rails
-    return p.plasticity.rule, p
+    plasticity, words = p.plasticity, p.words
+    assert plasticity is not None and words is not None
+    rule, rails = plasticity.rule, [plasticity.w_min, plasticity.w_max]
+    assert isinstance(rule, LoihiPairSTDP) and rails == list(words.rails)
+    return rule, p
 
 
 def value(mantissa: int, exponent: int, impulse: int = 1) -> float:
@@ -156,7 +157,7 @@ def test_the_window_is_that_of_the_real_rule(rule: PairSTDP) -> None:
         # The neuron spikes once a sample, when it is driven.
         np.testing.assert_array_equal(got.spikes["post"].step, np.full(pairs, middle))
         weights = got.weights["learns"][:, 0]
-        assert 0 < weights.min() and weights.max() < 255
+        assert weights.min() > 0 and weights.max() < 255
         total += weights[-1] - p.connection.weight[0]  # type: ignore[attr-defined]
     mean, expected = total / (runs * pairs) * unit, window(rule, n)
     bound = np.full(LINES, 0.12 * unit + 0.03 * rule.a_plus)
@@ -172,7 +173,7 @@ AMPLITUDES = st.floats(0.5, 600) | st.floats(-600, -0.5) | st.just(0.0)
 
 @given(up=AMPLITUDES, down=AMPLITUDES, tau=st.tuples(*[st.integers(1, 255)] * 2), f=st.booleans())
 def test_amplitudes_are_met(up: float, down: float, tau: tuple[int, int], f: bool) -> None:
-    """From half a unit of a weight on to 3 %, what is taken back to an eighth; words that there are."""
+    """From half a unit of a weight on to 3 %; what is taken back to an eighth."""
     base = DENDRITIC if f else RULE
     real_ = replace(base, a_plus=up, a_minus=down, tau_plus=tau[0] * DT, tau_minus=tau[1] * DT)
     assume(up or down)
@@ -243,7 +244,7 @@ SOME[0, 3] = False
         (network(scaling=Scaling(2.0)), "Loihi has None"),
         (network(enable=SOME), "has synapses that do not learn; on Loihi all of a projection do"),
         (network(delay=2), "learns and takes 2 steps; what learns on Loihi takes 1"),
-        (network(rails=(0.5, 4.0)), "has rails 0.5 to 4; on Loihi one of them is 0, or both"),
+        (network(rails=(0.5, 4.0)), "has rails 0.5 to 4; on Loihi one is 0, or both are"),
         (network(rails=(-1.0, 4.0)), "has rails -1 to 4; on Loihi both are as far from 0"),
     ],
 )
@@ -264,7 +265,7 @@ def test_numbers_that_do_not_fit() -> None:
     for rule, message in (
         (
             replace(RULE, a_plus=1e-6),
-            "a_plus is 6.703e-05 units of a weight for a pair; the nearest that Loihi has is 0.0078",
+            "a_plus is 6.703e-05 units of a weight for a pair; the nearest that Loihi has is 0",
         ),
         (replace(RULE, a_plus=30.0), "a_plus is 2011 units of a weight for a pair; the nearest"),
         (replace(RULE, tau_minus=0.5), "tau_minus is 500 steps; on Loihi it has 1 to 255"),
