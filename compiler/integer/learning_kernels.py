@@ -502,24 +502,31 @@ def _scaled(accumulator: Any, value: Any, shift: Any, low: Any, high: Any) -> An
 
 @numba.njit(cache=True)
 def loihi_learn(
-    weight: Any, width: Any, pre: Any, post: Any, scales: Any, clips: Any, rails: Any, noise: Any
+    weight: Any, pre: Any, post: Any, spiked: Any, scales: Any, clips: Any, rails: Any, noise: Any
 ) -> None:
     """End an epoch of `LoihiPairSTDP`: one look at each synapse of which an end has spiked.
 
     ``pre`` and ``post`` are the steps of the last spikes and the histories of the traces,
-    ``scales`` mantissa and left shift of what pre spikes, both and post spikes do, ``clips`` the
-    bits below a weight and the range of an accumulator, ``rails`` the range of a weight.
+    ``spiked`` (posts,) room for the posts that did, ``scales`` mantissa and left shift of what pre
+    spikes, both and post spikes do, ``clips`` the bits below a weight and the range of an
+    accumulator, ``rails`` the range of a weight.
     """
     (pre_time, x), (post_time, y) = pre, post
     (minus, minus_shift), (both, both_shift), (plus, plus_shift) = scales
     bits, low, high = clips
     least, most = rails
     part = 1.0 / (np.int64(1) << bits)
+    width, count = post_time.size, 0
+    for j in range(width):
+        if post_time[j] > 0:
+            spiked[count] = j
+            count += 1
     for i in range(pre_time.size):
         s = pre_time[i]
-        for j in range(width):
+        for n in range(width if s > 0 else count):
+            j = n if s > 0 else spiked[n]
             t = post_time[j]
-            if s == 0 and t == 0:
+            if t == 0 and y[s, j] == 0:
                 continue
             k = i * width + j
             a = np.int64(weight[k]) << bits

@@ -81,6 +81,7 @@ class LoihiLearningFiber(LearningFiber):
         self._left, self._right = max(words.exponent, 0), max(-words.exponent, 0)
         # A page of its own, so that the sum is shifted and not each weight.
         self._total = np.zeros(s.post_size, np.int64)
+        self._spiked = np.zeros(s.post_size, np.int64)
         self._epoch, self._now = rule.epoch, 0
         self._x = _Trace(s.pre_size, rule.tau_plus, rule.impulse_plus, rule.epoch, rule.seed)
         self._y = _Trace(s.post_size, rule.tau_minus, rule.impulse_minus, rule.epoch, rule.seed + 2)
@@ -138,7 +139,7 @@ class LoihiLearningFiber(LearningFiber):
         s = self.synapses
         clips = (ACCUMULATOR_BITS, *ACCUMULATOR_RANGE)
         change = (self._scales, clips, (s.low, s.high), self._noise.next())
-        learn.loihi_learn(s.weight, s.post_size, pre, post, *change)
+        learn.loihi_learn(s.weight, pre, post, self._spiked, *change)
         self._x.times[:] = 0
         self._y.times[:] = 0
         self._now = 0

@@ -168,6 +168,65 @@ def test_the_window_is_that_of_the_real_rule(rule: PairSTDP) -> None:
     assert mean[n == 1] > 2 * mean[n == 20] and mean[n == -1] < 1.5 * mean[n == -20]
 
 
+def changes(rule: PairSTDP, pre: Any, post: Any) -> tuple[Any, Any]:
+    """What `PairSTDP` changes each weight by, of spikes (steps, lines), and the same of sizes."""
+    total, size = np.zeros(pre.shape[1]), np.zeros(pre.shape[1])
+    for t in np.flatnonzero(post):
+        for s, line in np.argwhere(pre):
+            change = float(window(rule, np.array(t - s)))
+            total[line] += change
+            size[line] += abs(change)
+    return total, size
+
+
+@pytest.mark.parametrize("rule", [RULE, DENDRITIC])
+def test_random_trains_learn_on_average_what_the_real_rule_does(rule: PairSTDP) -> None:
+    """All pairs of 20 trains, some of one step: 80 runs, other random numbers in each.
+
+    Within 4 standard deviations of the mean, of what the runs themselves show, and a twentieth of
+    the changes up and down together: amplitudes are off by 3 %, a step's pair by an eighth.
+    """
+    rule = replace(rule, a_plus=0.03, a_minus=0.025, tau_plus=10e-3, tau_minus=15e-3)
+    graph, said = converted(network(rule))
+    found, p = learned(graph)
+    rng, steps, runs = np.random.default_rng(5), 80, 80
+    pre, drive = rng.random((steps, LINES)) < 0.04, rng.random((steps, 1)) < 0.06
+    drive[-1] = False
+    post = np.concatenate([[False], drive[:-1, 0]])
+    assert said == [] and np.sum(pre & post[:, None]) > 5
+    ends = []
+    for run in range(runs):
+        assert p.plasticity is not None
+        own = replace(p.plasticity, rule=replace(found, seed=500 + run))
+        projections = tuple(
+            replace(q, plasticity=own) if q.name == p.name else q for q in graph.projections
+        )
+        # A sample in which nothing happens, to begin elsewhere in the numbers that round weights.
+        executor = Executor(replace(graph, projections=projections))
+        shift = np.zeros((1, run + 1, LINES), int)
+        executor.run(
+            Stimulus({"pre": Events.from_dense(shift), "drive": Events.from_dense(shift[..., :1])})
+        )
+        inputs = {"pre": pre[None], "drive": drive[None]}
+        got = executor.run(
+            Stimulus({n: Events.from_dense(a.astype(int)) for n, a in inputs.items()}),
+            record=[("learns", "x"), ("learns", "y")],
+        )
+        np.testing.assert_array_equal(got.spikes["post"].step, np.flatnonzero(post))
+        assert max(got.states["learns", trace].max() for trace in "xy") < 127
+        ends.append(got.weights["learns"][-1, 0])
+        assert ends[-1].min() > 0 and ends[-1].max() < 255
+    unit = 4.0 / 255
+    start = p.connection.weight[0]  # type: ignore[attr-defined]
+    mean = (np.mean(ends, axis=0) - start) * unit
+    deviation = np.std(ends, axis=0, ddof=1) / np.sqrt(runs) * unit
+    expected, size = changes(rule, pre, post)
+    assert (np.abs(mean - expected) <= 4 * deviation + 0.05 * size).all()
+    # The bound means something: what was learned is many times as much.
+    assert np.abs(expected).max() > 8 * (4 * deviation + 0.05 * size).min()
+    assert np.corrcoef(mean, expected)[0, 1] > 0.99
+
+
 AMPLITUDES = st.floats(0.5, 600) | st.floats(-600, -0.5) | st.just(0.0)
 
 
