@@ -46,11 +46,10 @@ class LoihiPairSTDP(Rule):
             &&\text{if } t_j > 0, \\
         w_{ij} &\leftarrow \mathrm{clamp}(\mathrm{round}_q(2^{-7} a_{ij})),
 
-    where x(epoch) and y(epoch) are the traces that are left, a is not below (or above) zero where
-    the weights have one sign, clip is to :math:`-2^{15} - 1` and :math:`2^{15} - 1`, clamp to the
-    eight bits of a weight and its sign, without regard to ``LoihiWeights.step``. So a pair of one
-    step counts both ways, and :math:`m_0` may take one of them back. A trace with
-    :math:`\tau` = 0 is empty a step after its spike.
+    where x(epoch) and y(epoch) are the traces that are left, clip is to :math:`-2^{15} - 1` and
+    :math:`2^{15} - 1`, clamp to the eight bits of a weight and its sign, without regard to
+    ``LoihiWeights.step``. So a pair of one step counts both ways, and :math:`m_0` may take one of
+    them back. A trace with :math:`\tau` = 0 is empty a step after its spike.
 
     :math:`\mathrm{round}_r(v)` is :math:`\lfloor v \rfloor + [r < v \bmod 1]` with one r for all
     neurons and steps of an epoch, one s and one q. They are uniform numbers of numpy's PCG64

@@ -536,10 +536,6 @@ def loihi_learn(
                     a = _scaled(a, both, both_shift, low, high)
             if t > 0:
                 a = _scaled(a, plus * x[t, i], plus_shift, low, high)
-            if least == 0:
-                a = max(a, 0)
-            if most == 0:
-                a = min(a, 0)
             below = a & ((np.int64(1) << bits) - 1)
             whole = (a >> bits) + (1 if noise < below * part else 0)
             weight[k] = min(max(whole, least), most)

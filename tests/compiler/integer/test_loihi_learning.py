@@ -130,6 +130,7 @@ def test_what_a_sample_clears() -> None:
     assert set(changes) <= {8, 16, 24, 32, 40} and {8, 16} <= set(changes)
     # The spike of step 18 was in an epoch that no sample ended.
     assert x[0, 17:].tolist() == x[0, 15:18].tolist() and x[1, :3].tolist() == [0, 0, 0]
+    run(graph, [2], [4], executor=executor)
     executor.reset()
     again = run(graph, [2, 9, 18], [4, 11], samples=2, executor=executor)
     assert weights(again) == seen

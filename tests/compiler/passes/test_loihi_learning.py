@@ -262,6 +262,18 @@ def test_a_rule_scaled_by_its_rail() -> None:
     assert learned(converted(network(scaled))[0])[0] == learned(converted(network())[0])[0]
 
 
+def test_weights_count_as_what_they_may_become() -> None:
+    """The scale has room for all of them at the rail, wherever they start."""
+    scales = set()
+    for weight in (0.0, 40.0):
+        rule = replace(RULE, a_plus=0.2, a_minus=0.15)
+        start = np.full((1, LINES), weight)
+        graph, _ = converted(network(rule, rails=(0.0, 40.0), weight=start))
+        cell: Any = graph.populations[0].neuron
+        scales.add((cell.scale, int(cell.vth)))
+    assert len(scales) == 1
+
+
 def test_what_is_said_about_rounding() -> None:
     _, said = converted(network(replace(RULE, tau_plus=2.4e-3)))
     assert said == ["W0407"]
