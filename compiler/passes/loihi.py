@@ -43,7 +43,7 @@ from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import apply, synapse_count, to_sparse
 from .fold import scale_outputs
-from .loihi_learning import loihi_rule, refusals, sign_of
+from .loihi_learning import loihi_rule, refusals, sign_of, with_relays
 from .quantise import LayerError
 
 Real = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ class LoihiNumbers:
                 f"weight_bits is {self.weight_bits}; Loihi's weights have 2 to {WEIGHT_BITS}",
             )
             found.raise_errors()
-        graph = with_sources(graph, found)
+        graph = with_relays(with_sources(graph, found), self.input_max)
         if self.split_signs:
             graph = by_sign(graph)
         populations, projections = [], {p.name: p for p in graph.projections}

@@ -12,16 +12,17 @@ constant, and its third product takes one of them back at n = 0, where it has bo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 from typing import Any, Final
 
 import numpy as np
 
-from ...ir.connections import Dense, Flatten, stages
-from ...ir.graph import Projection
-from ...ir.loihi import Sign
+from ...ir.connections import Dense, Flatten, OneToOne, stages
+from ...ir.graph import Graph, Input, Population, Projection
+from ...ir.loihi import DECAY_UNITY, DELAY_RANGE, LoihiWeights, Sign
 from ...ir.loihi_learning import MANTISSA_RANGE, SCALE_RANGE, TAU_MAX, LoihiPairSTDP
+from ...ir.neurons import CubaLIF, LoihiLIF
 from ...ir.plasticity import (
     Coincidence,
     Dependence,
@@ -31,6 +32,7 @@ from ...ir.plasticity import (
     Transmit,
     Window,
 )
+from ...ir.semantics import Current, Semantics
 
 # Impulses that are tried: sixteen, Lava's own, lets eight spikes meet in a trace of seven bits.
 _IMPULSE: Final = 16
@@ -44,6 +46,9 @@ _TAKEN: Final = 0.1
 # By how much of itself an amplitude may be off, and up to where one can be taken back.
 _VANISHES: Final = 0.1
 _LARGEST: Final = float(_MANTISSAS[-1] * _POWERS[-1])
+# A neuron that spikes with every spike that it gets, and what brings it.
+_RELAY: Final = LoihiLIF(du=np.array(DECAY_UNITY - 1), dv=np.array(0), vth=np.array(0))
+_ONE: Final = LoihiWeights(sign=Sign.EXCITATORY)
 # Seeds lie apart, because one rule uses two of them and every connection the seed 2.
 _FIRST_SEED: Final = 100
 _SEEDS: Final = 4
@@ -58,6 +63,44 @@ class Chosen:
 
     rule: LoihiPairSTDP
     errors: dict[str, float]
+
+
+def with_relays(graph: Graph, input_max: int) -> Graph:
+    """The graph with a relay ahead of each projection that learns over a longer axonal delay.
+
+    What learns on Loihi takes one step. A neuron that spikes with its source holds the rest of the
+    delay, and pairs are timed where its spikes are: at the end of an axonal delay. It sends single
+    spikes, so that inputs that may count have none.
+    """
+    relays: dict[tuple[str, int, int], Population] = {}
+    added: list[Projection] = []
+    projections: list[Projection] = []
+    taken = {node.name for node in graph.nodes}
+    for p in graph.projections:
+        pre, post = graph.node(p.pre), graph.population(p.post)
+        rule = None if p.plasticity is None else p.plasticity.rule
+        late = int(isinstance(post.neuron, CubaLIF) and post.semantics.current is Current.OLD)
+        steps = p.delay + late - 1
+        single = input_max == 1 if isinstance(pre, Input) else pre.single
+        axonal = type(rule) is PairSTDP and rule.dendritic_delay_fraction == 0
+        if not axonal or not single or not 1 <= steps <= DELAY_RANGE[1]:
+            projections.append(p)
+            continue
+        key = p.pre, steps, max(post.lag - 1, 0)
+        if key not in relays:
+            name = f"{p.pre}+{steps}"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            relays[key] = Population(name, (pre.size,), _RELAY, Semantics(), key[2], p.at)
+            one = OneToOne(np.ones(pre.size, np.int64), (pre.size,))
+            added.append(Projection(name, p.pre, name, one, steps, at=p.at, words=_ONE))
+        projections.append(replace(p, pre=relays[key].name, delay=1 - late))
+    return replace(
+        graph,
+        populations=(*graph.populations, *relays.values()),
+        projections=(*projections, *added),
+    )
 
 
 def sign_of(plasticity: Plasticity) -> Sign:
@@ -102,7 +145,10 @@ def refusals(projection: Projection, plasticity: Plasticity, delay: int) -> Iter
     if plasticity.enable is not None and not plasticity.enable.all():
         yield "has synapses that do not learn; on Loihi all of a projection do"
     if delay != 1:
-        yield f"learns and takes {delay} steps; what learns on Loihi takes 1"
+        yield (
+            f"learns and takes {delay} steps; on Loihi 1, or up to {1 + DELAY_RANGE[1]} where all "
+            "are axonal and its source sends single spikes (an input with --input-max 1)"
+        )
     low, high = plasticity.w_min, plasticity.w_max
     if (low if sign_of(plasticity) is Sign.EXCITATORY else high) != 0 and low * high >= 0:
         yield f"has rails {low:g} to {high:g}; on Loihi one is 0, or both are as far from it"

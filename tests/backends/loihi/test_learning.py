@@ -137,6 +137,36 @@ def test_a_real_network_through_the_rungs(learning: bool) -> None:
         assert np.array_equal(shots[-1], before) != learning
 
 
+def test_a_relay_of_a_longer_delay() -> None:
+    """A path that learns past a population takes a step more: its relay has the lag for it."""
+    lava_python()
+    graph, stimulus = network()
+    (first, second) = graph.projections
+    connection = Dense(np.random.default_rng(4).uniform(0, 0.8, (4, 6)))
+    past = replace(first, name="past", post="b", connection=connection, delay=3)
+    graph = replace(graph, projections=(first, second, past))
+    whole = compile_graph(graph, *find_target("lava"), Quantise(input_max=1))
+    assert [(p.name, p.lag) for p in whole.quantised.populations] == [
+        ("a", 1),
+        ("b", 1),
+        ("in+3", 0),
+    ]
+    record = [("in+3", "v"), ("past", "x"), ("b", "v")]
+    ours, lava = (
+        run_rung(
+            whole.artifact(), rung, stimulus, populations=["a", "b", "in+3"], record=record
+        ).recording
+        for rung in ("integer", "lava")
+    )
+    assert lava.spikes == ours.spikes
+    assert np.array_equal(ours.spikes["in+3"].dense(0)[3:], stimulus.inputs["in"].dense(0)[:-3])
+    for key in record:
+        np.testing.assert_array_equal(lava.states[key], ours.states[key])
+    assert ours.states["past", "x"].any() and set(ours.weights) == {"in-a", "a-b", "past"}
+    for name, shots in ours.weights.items():
+        np.testing.assert_array_equal(lava.weights[name], shots)
+
+
 def artifact_weight(artifact: Artifact, name: str) -> Any:
     facts = json.loads(artifact.files["network.json"])["connections"]
     number = next(k for k, link in enumerate(facts) if link["name"] == name)

@@ -71,11 +71,11 @@ def network(
     )
 
 
-def converted(graph: Graph) -> tuple[Graph, list[str]]:
+def converted(graph: Graph, input_max: int = 15) -> tuple[Graph, list[str]]:
     """The graph in Loihi's arithmetic, and the codes of what was said."""
     found = Diagnostics()
     target = Target.loihi("lava", "Lava")
-    result = run_pipeline(pipeline(Quantise(), target), graph, target, found)
+    result = run_pipeline(pipeline(Quantise(input_max=input_max), target), graph, target, found)
     verify(result)
     return result, [d.code for d in found]
 
@@ -274,6 +274,35 @@ def test_weights_count_as_what_they_may_become() -> None:
     assert len(scales) == 1
 
 
+def test_a_longer_axonal_delay_has_a_relay() -> None:
+    """Pairs are as far apart as over one step, four steps later; two projections share it."""
+    graph = network(delay=5)
+    (learns, drives) = graph.projections
+    twin = replace(learns, name="twin")
+    made, said = converted(replace(graph, projections=(learns, twin, drives)), 1)
+    assert said == [] and [p.name for p in made.populations] == ["post", "pre+4"]
+    assert [(p.pre, p.delay) for p in made.projections] == [
+        *[("pre+4", 1)] * 2,
+        ("drive", 1),
+        ("pre", 4),
+    ]
+    verify(made)
+    pre, drive = np.zeros((1, 30, LINES), int), np.zeros((1, 30, 1), int)
+    pre[0, 6, 3], drive[0, 10, 0] = 1, 1
+    for delay in (1, 5):
+        shifted = np.roll(pre, 1 - delay, axis=1)
+        inputs = {"pre": Events.from_dense(shifted), "drive": Events.from_dense(drive)}
+        one = converted(network(delay=delay), 1)[0]
+        got = Executor(one).run(Stimulus(inputs), record=[("learns", "x")])
+        assert got.states["learns", "x"][0, 6, 3] > 0 == got.states["learns", "x"][0, 5, 3]
+        assert got.weights["learns"][-1, 0, 3] > got.weights["learns"][-1, 0, 4]
+
+
+def test_inputs_that_may_count_have_no_relay() -> None:
+    with pytest.raises(SpikecError, match="learns and takes 2 steps"):
+        converted(network(delay=2), 2)
+
+
 def test_what_is_said_about_rounding() -> None:
     _, said = converted(network(replace(RULE, tau_plus=2.4e-3)))
     assert said == ["W0407"]
@@ -314,7 +343,14 @@ SOME[0, 3] = False
         (network(transmit=Transmit.AFTER), "transmit after; Loihi has before"),
         (network(scaling=Scaling(2.0)), "Loihi has None"),
         (network(enable=SOME), "has synapses that do not learn; on Loihi all of a projection do"),
-        (network(delay=2), "learns and takes 2 steps; what learns on Loihi takes 1"),
+        (
+            network(DENDRITIC, delay=2),
+            "learns and takes 2 steps; on Loihi 1, or up to 65 where all are axonal",
+        ),
+        (
+            network(delay=66),
+            "learns and takes 66 steps; on Loihi 1, or up to 65 where all are axonal",
+        ),
         (network(rails=(0.5, 4.0)), "has rails 0.5 to 4; on Loihi one is 0, or both are"),
         (network(rails=(-1.0, 4.0)), "has rails -1 to 4; on Loihi both are as far from 0"),
     ],
