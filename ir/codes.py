@@ -403,7 +403,7 @@ CODES: dict[str, Code] = {
         "unit of u, it goes nowhere. More state bits make the unit smaller.",
     ),
     "W0407": Code(
-        "a rule of pairs is rounded by more than 2 %",
+        "a rule of pairs is rounded by more than 5 %",
         "On Loihi an amplitude is a mantissa of four bits times a power of two and an impulse, a "
         "time constant whole steps, and rails are 255 units of a weight. docs/loihi.md has what "
         "is made of a rule in real numbers.",

@@ -58,7 +58,7 @@ _ACTIVE: Final = 10
 _SAMPLE: Final = 4096
 # Of rails: what one may be off, and what is said.
 _RAILS: Final = 0.05
-_MODEST_ERROR: Final = 0.02
+_MODEST_ERROR: Final = 0.05
 _GOLDEN: Final = "run it on the golden rung, or compile it for another target"
 
 
@@ -82,7 +82,7 @@ class LoihiNumbers:
 
         E0301 for a step that Loihi does not have, E0401 for numbers that do not fit, E0402 for
         other ``weight_bits``; W0403 where most weights of a population round to zero, W0404 where
-        a current may wrap, W0407 where a rule of pairs is off by more than 2 %.
+        a current may wrap, W0407 where a rule of pairs is off by more than 5 %.
         """
         if not 2 <= self.weight_bits <= WEIGHT_BITS:
             found.add(

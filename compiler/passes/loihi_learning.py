@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import exp
+from math import exp, floor
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from ...ir.connections import Dense, Flatten, OneToOne, stages
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.loihi import DECAY_UNITY, DELAY_RANGE, LoihiWeights, Sign
-from ...ir.loihi_learning import MANTISSA_RANGE, SCALE_RANGE, TAU_MAX, LoihiPairSTDP
+from ...ir.loihi_learning import MANTISSA_RANGE, SCALE_RANGE, TAU_MAX, TRACE_MAX, LoihiPairSTDP
 from ...ir.neurons import CubaLIF, LoihiLIF
 from ...ir.plasticity import (
     Coincidence,
@@ -34,9 +34,10 @@ from ...ir.plasticity import (
 )
 from ...ir.semantics import Current, Semantics
 
-# Impulses that are tried: sixteen, Lava's own, lets eight spikes meet in a trace of seven bits.
+# Of the impulse: Lava's own, and what leaves amplitudes a choice. The larger it is the less counts
+# what rounding does to a trace; but a spike in every second step must not fill it.
 _IMPULSE: Final = 16
-_IMPULSES: Final = np.arange(1, 32)
+_LEAST_IMPULSE: Final = 4
 _MANTISSAS: Final = np.arange(1, MANTISSA_RANGE[1] + 1)
 _POWERS: Final = 2.0 ** np.arange(SCALE_RANGE[0], SCALE_RANGE[1] + 1)
 # What an octave of the impulse, and the error of what one step takes back, count beside the error
@@ -161,8 +162,8 @@ def refusals(projection: Projection, plasticity: Plasticity, delay: int) -> Iter
 def loihi_rule(plasticity: Plasticity, unit: float, dt: float, number: int) -> Chosen:
     """The rule of a projection with weights in ``unit`` of the real ones; ``number`` makes seeds.
 
-    Mantissa, exponent and impulse of each amplitude are those nearest to it that keep the impulse
-    near 16. ``ValueError`` says what does not fit.
+    Mantissa, exponent and impulse of each amplitude are those nearest to it, and the larger impulse
+    where two are. ``ValueError`` says what does not fit.
     """
     rule = plasticity.rule
     assert isinstance(rule, PairSTDP)
@@ -176,10 +177,8 @@ def loihi_rule(plasticity: Plasticity, unit: float, dt: float, number: int) -> C
     shifts = [1, -1] if rule.dendritic_delay_fraction == 0 else [-1, 1]
     wanted = [a * exp(s / tau) for a, s, tau in zip(amplitudes, shifts, taus, strict=True)]
     plus, minus = (
-        _product(name, a, taken)
-        for name, a, taken in zip(
-            ("a_plus", "a_minus"), wanted, (s > 0 for s in shifts), strict=True
-        )
+        _product(name, a, impulse_of(tau), s > 0)
+        for name, a, tau, s in zip(("a_plus", "a_minus"), wanted, taus, shifts, strict=True)
     )
     taken, sign = (plus, -1) if shifts[0] > 0 else (minus, 1)
     both, both_exp = _nearest(sign * taken.value)
@@ -229,14 +228,23 @@ def _steps(name: str, tau: float, dt: float) -> int:
     return steps
 
 
-def _product(name: str, amplitude: float, taken: bool) -> _Product:
-    """The product nearest to an amplitude; one that is ``taken`` back counts by how well, too."""
+def impulse_of(tau: int) -> int:
+    """The largest impulse with which spikes in every second step do not fill a trace, of 4 to 16."""
+    room = floor(2 * TRACE_MAX * (1 - exp(-1 / tau)))
+    return min(max(room, _LEAST_IMPULSE), _IMPULSE)
+
+
+def _product(name: str, amplitude: float, most: int, taken: bool) -> _Product:
+    """The product nearest to an amplitude, of impulses of ``most`` and less; one that is ``taken``
+    back counts by how well, too.
+    """
     if amplitude == 0:
-        return _Product(0, 0, _IMPULSE)
+        return _Product(0, 0, most)
     size = abs(amplitude)
-    shape = (_IMPULSES[:, None, None], _MANTISSAS[:, None], _POWERS)
+    impulses = np.arange(1, most + 1)
+    shape = (impulses[:, None, None], _MANTISSAS[:, None], _POWERS)
     values = shape[0] * shape[1] * shape[2]
-    cost = np.abs(values / size - 1) + _OCTAVE * np.abs(np.log2(shape[0] / _IMPULSE))
+    cost = np.abs(values / size - 1) + _OCTAVE * np.log2(most / shape[0])
     if taken:
         nearest = np.abs(values[..., None] / np.ravel(shape[1] * shape[2]) - 1).min(axis=-1)
         cost = cost + _TAKEN * nearest
@@ -244,7 +252,7 @@ def _product(name: str, amplitude: float, taken: bool) -> _Product:
     found = _Product(
         int(_MANTISSAS[m]) * (1 if amplitude > 0 else -1),
         int(e) + SCALE_RANGE[0],
-        int(_IMPULSES[i]),
+        int(impulses[i]),
     )
     if abs(_off(found.value, amplitude)) > _VANISHES or size > _LARGEST:
         raise ValueError(
