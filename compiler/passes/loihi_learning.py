@@ -43,7 +43,9 @@ _POWERS: Final = 2.0 ** np.arange(SCALE_RANGE[0], SCALE_RANGE[1] + 1)
 # What an octave of the impulse, and the error of what one step takes back, count beside the error
 # of an amplitude.
 _OCTAVE: Final = 0.003
-_TAKEN: Final = 0.1
+_TAKEN: Final = 0.05
+# What counts beside both: by how much the two sides of a rule are off from each other.
+_BALANCE: Final = 5.0
 # By how much of itself an amplitude may be off, and up to where one can be taken back.
 _VANISHES: Final = 0.1
 _LARGEST: Final = float(_MANTISSAS[-1] * _POWERS[-1])
@@ -162,8 +164,8 @@ def refusals(projection: Projection, plasticity: Plasticity, delay: int) -> Iter
 def loihi_rule(plasticity: Plasticity, unit: float, dt: float, number: int) -> Chosen:
     """The rule of a projection with weights in ``unit`` of the real ones; ``number`` makes seeds.
 
-    Mantissa, exponent and impulse of each amplitude are those nearest to it, and the larger impulse
-    where two are. ``ValueError`` says what does not fit.
+    Mantissa, exponent and impulse of each amplitude are such as are near to it, that both are off
+    alike, and the impulse as large as may be. ``ValueError`` says what does not fit.
     """
     rule = plasticity.rule
     assert isinstance(rule, PairSTDP)
@@ -176,15 +178,18 @@ def loihi_rule(plasticity: Plasticity, unit: float, dt: float, number: int) -> C
     # Towards the later of the two by one step, away from it by one.
     shifts = [1, -1] if rule.dendritic_delay_fraction == 0 else [-1, 1]
     wanted = [a * exp(s / tau) for a, s, tau in zip(amplitudes, shifts, taus, strict=True)]
-    plus, minus = (
-        _product(name, a, impulse_of(tau), s > 0)
-        for name, a, tau, s in zip(("a_plus", "a_minus"), wanted, taus, shifts, strict=True)
+    plus, minus, apart = _balanced(
+        *(
+            _Candidates(name, a, tau, s > 0)
+            for name, a, tau, s in zip(("a_plus", "a_minus"), wanted, taus, shifts, strict=True)
+        )
     )
     taken, sign = (plus, -1) if shifts[0] > 0 else (minus, 1)
     both, both_exp = _nearest(sign * taken.value)
     errors = {
         "a_plus": _off(plus.value, wanted[0]),
         "a_minus": _off(minus.value, wanted[1]),
+        "a_plus against a_minus": apart,
         "tau_plus": _off(taus[0], rule.tau_plus / dt),
         "tau_minus": _off(taus[1], rule.tau_minus / dt),
     }
@@ -214,7 +219,7 @@ class _Product:
 
     @property
     def value(self) -> float:
-        return self.mantissa * 2.0**self.exponent * self.impulse
+        return value_of(self.mantissa, self.exponent) * self.impulse
 
 
 def _off(value: float, wanted: float) -> float:
@@ -229,37 +234,66 @@ def _steps(name: str, tau: float, dt: float) -> int:
 
 
 def impulse_of(tau: int) -> int:
-    """The largest impulse with which spikes in every second step do not fill a trace, of 4 to 16."""
+    """The largest impulse with which spikes in every second step fill no trace, of 4 to 16."""
     room = floor(2 * TRACE_MAX * (1 - exp(-1 / tau)))
     return min(max(room, _LEAST_IMPULSE), _IMPULSE)
 
 
-def _product(name: str, amplitude: float, most: int, taken: bool) -> _Product:
-    """The product nearest to an amplitude, of impulses of ``most`` and less; one that is ``taken``
-    back counts by how well, too.
+class _Candidates:
+    """The products near an amplitude, of a trace of ``tau`` steps, and what each is off.
+
+    ``cost`` counts how far it is off, the smallness of the impulse, and where one is ``taken`` back
+    how well. ``area`` is by how much the sum over distances is off, without what is taken back.
     """
-    if amplitude == 0:
-        return _Product(0, 0, most)
-    size = abs(amplitude)
-    impulses = np.arange(1, most + 1)
-    shape = (impulses[:, None, None], _MANTISSAS[:, None], _POWERS)
-    values = shape[0] * shape[1] * shape[2]
-    cost = np.abs(values / size - 1) + _OCTAVE * np.log2(most / shape[0])
-    if taken:
-        nearest = np.abs(values[..., None] / np.ravel(shape[1] * shape[2]) - 1).min(axis=-1)
-        cost = cost + _TAKEN * nearest
-    i, m, e = np.unravel_index(int(np.argmin(cost)), cost.shape)
-    found = _Product(
-        int(_MANTISSAS[m]) * (1 if amplitude > 0 else -1),
-        int(e) + SCALE_RANGE[0],
-        int(impulses[i]),
-    )
-    if abs(_off(found.value, amplitude)) > _VANISHES or size > _LARGEST:
-        raise ValueError(
-            f"{name} is {amplitude:.4g} units of a weight for a pair; the nearest that Loihi "
-            f"has is {np.clip(found.value, -_LARGEST, _LARGEST):.4g}"
+
+    def __init__(self, name: str, amplitude: float, tau: int, taken: bool) -> None:
+        most, size = impulse_of(tau), abs(amplitude)
+        if size == 0:
+            self.products = [_Product(0, 0, most)]
+            self.cost, self.area = np.zeros(1), np.zeros(1)
+            return
+        impulses, mantissas, powers = np.meshgrid(
+            np.arange(1, most + 1), _MANTISSAS, _POWERS, indexing="ij"
         )
-    return found
+        values = np.ravel(impulses * mantissas * powers)
+        off = values / size - 1
+        near = np.flatnonzero(np.abs(off) <= _VANISHES)
+        if not near.size or size > _LARGEST:
+            nearest = min(values[np.argmin(np.abs(off))], _LARGEST)
+            raise ValueError(
+                f"{name} is {amplitude:.4g} units of a weight for a pair; the nearest that Loihi "
+                f"has is {np.copysign(nearest, amplitude):.4g}"
+            )
+        impulse, mantissa = np.ravel(impulses)[near], np.ravel(mantissas)[near]
+        exponent = np.log2(np.ravel(powers)[near]).astype(int)
+        self.cost = np.abs(off[near]) + _OCTAVE * np.log2(most / impulse)
+        self.area = off[near]
+        if taken:
+            back = np.array([abs(value_of(*_nearest(v))) for v in values[near]])
+            self.cost += _TAKEN * np.abs(back / values[near] - 1)
+            whole = 1 / (1 - exp(-1 / tau))
+            self.area = (values[near] * whole - back) / (size * (whole - 1)) - 1
+        sign = 1 if amplitude > 0 else -1
+        columns = zip(mantissa.tolist(), exponent.tolist(), impulse.tolist(), strict=True)
+        self.products = [_Product(sign * m, e, i) for m, e, i in columns]
+
+
+def _balanced(one: _Candidates, two: _Candidates) -> tuple[_Product, _Product, float]:
+    """Products of both sides that are near, and off alike: what is learned is their difference.
+
+    And by how much more the first side is off than the second.
+    """
+    cost = one.cost[:, None] + two.cost
+    apart = np.zeros(cost.shape)
+    if one.products[0].mantissa and two.products[0].mantissa:
+        apart = one.area[:, None] - two.area
+    i, j = np.unravel_index(int(np.argmin(cost + _BALANCE * np.abs(apart))), cost.shape)
+    return one.products[i], two.products[j], float(apart[i, j])
+
+
+def value_of(mantissa: int, exponent: int) -> float:
+    """What two words of a product are worth."""
+    return float(mantissa * 2.0**exponent)
 
 
 def _nearest(value: float) -> tuple[int, int]:

@@ -105,8 +105,8 @@ def test_numbers_of_a_rule(rule: PairSTDP, steps: tuple[int, int], taken: str) -
     assert (found.tau_plus, found.tau_minus, found.epoch) == (20, 30, 1)
     plus = value(found.plus, found.plus_exp, found.impulse_plus)
     minus = value(found.minus, found.minus_exp, found.impulse_minus)
-    assert plus * unit == pytest.approx(0.02 * np.exp(steps[0] / 20), rel=0.02)
-    assert minus * unit == pytest.approx(-0.015 * np.exp(steps[1] / 30), rel=0.02)
+    assert plus * unit == pytest.approx(0.02 * np.exp(steps[0] / 20), rel=0.05)
+    assert minus * unit == pytest.approx(-0.015 * np.exp(steps[1] / 30), rel=0.05)
     wrong = plus if taken == "plus" else minus
     assert value(found.both, found.both_exp) == pytest.approx(-wrong, rel=0.12)
     weight = p.connection.weight  # type: ignore[attr-defined]
@@ -232,19 +232,39 @@ AMPLITUDES = st.floats(0.5, 600) | st.floats(-600, -0.5) | st.just(0.0)
 
 @given(up=AMPLITUDES, down=AMPLITUDES, tau=st.tuples(*[st.integers(1, 255)] * 2), f=st.booleans())
 def test_amplitudes_are_met(up: float, down: float, tau: tuple[int, int], f: bool) -> None:
-    """From half a unit of a weight on to 3 %; what is taken back to an eighth."""
+    """From half a unit of a weight on to a tenth, and what is taken back to an eighth."""
     base = DENDRITIC if f else RULE
     real_ = replace(base, a_plus=up, a_minus=down, tau_plus=tau[0] * DT, tau_minus=tau[1] * DT)
     assume(up or down)
     chosen = loihi_rule(Plasticity(real_, 0.0, 255.0), 1.0, DT, 3)
     assert [p for p in chosen.rule.problems() if "changes nothing" not in p] == []
-    assert max(map(abs, chosen.errors.values())) < 0.03
+    balance = chosen.errors["a_plus against a_minus"]
+    assert abs(balance) < 0.07 and max(map(abs, chosen.errors.values())) <= 0.1
     found = chosen.rule
     taken = (found.minus, found.minus_exp, found.impulse_minus)
     if not f:
         taken = (found.plus, found.plus_exp, found.impulse_plus)
     assert value(found.both, found.both_exp) == pytest.approx(-value(*taken), rel=0.125)
-    assert 1 <= chosen.rule.impulse_plus <= 31 and 1 <= chosen.rule.impulse_minus <= 31
+    for steps, impulse in zip(tau, (found.impulse_plus, found.impulse_minus), strict=True):
+        assert 1 <= impulse <= 16
+        # A spike in every second step: how high the trace gets, where there is a choice.
+        assert impulse / (1 - np.exp(-1 / steps)) / 2 <= 127 or impulse <= 4
+
+
+def test_what_amplitudes_are_off() -> None:
+    """4 % on average, 1.5 % where traces are short; one side from the other by about 1 %."""
+    off: dict[int, list[float]] = {}
+    apart = []
+    for tau in (5, 10, 20, 50, 100):
+        for up in np.geomspace(0.5, 10, 25):
+            for down in (0.8 * up, up, 1.1 * up):
+                rule = replace(RULE, a_plus=up, a_minus=down, tau_plus=tau * DT, tau_minus=tau * DT)
+                errors = loihi_rule(Plasticity(rule, 0.0, 255.0), 1.0, DT, 0).errors
+                off.setdefault(tau, []).extend(abs(errors[n]) for n in ("a_plus", "a_minus"))
+                apart.append(abs(errors["a_plus against a_minus"]))
+    means = {tau: np.mean(errors) for tau, errors in off.items()}
+    assert means[5] < 0.02 and means[10] < 0.02 and max(means.values()) < 0.04, means
+    assert np.mean(apart) < 0.015
 
 
 @pytest.mark.parametrize(
