@@ -405,8 +405,9 @@ CODES: dict[str, Code] = {
     "W0407": Code(
         "a rule of pairs is rounded by more than 5 %",
         "On Loihi an amplitude is a mantissa of four bits times a power of two and an impulse, a "
-        "time constant whole steps, and rails are 255 units of a weight. docs/loihi.md has what "
-        "is made of a rule in real numbers.",
+        "time constant whole steps, and rails are 255 units of a weight. The two sides of a rule "
+        "are chosen to be off alike, because what is learned is their difference. docs/loihi.md "
+        "has what is made of a rule in real numbers.",
     ),
     "E0405": Code(
         "plastic weights have no exact integer form",

@@ -61,7 +61,7 @@ _SEEDS: Final = 4
 class Chosen:
     """A rule, and by how much of itself each real number of it is off.
 
-    What takes a product back in one step is to an eighth, and none of them.
+    What takes a product back where spikes fall into one step, to an eighth, is not among them.
     """
 
     rule: LoihiPairSTDP

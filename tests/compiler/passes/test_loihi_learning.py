@@ -181,7 +181,7 @@ def changes(rule: PairSTDP, pre: Any, post: Any) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("rule", [RULE, DENDRITIC])
 def test_random_trains_learn_on_average_what_the_real_rule_does(rule: PairSTDP) -> None:
-    """All pairs of 20 trains, some of one step: 80 runs, other random numbers in each.
+    """All pairs of 41 trains, some of one step: 80 runs, other random numbers in each.
 
     Within 4 standard deviations of the mean, of what the runs themselves show, and a twentieth of
     the changes up and down together: amplitudes are off by 3 %, a step's pair by an eighth.
