@@ -69,8 +69,8 @@ class LoihiNumbers:
     ``weight_bits`` is 2 to 8, ``input_max`` the largest spike count of an input line in one step.
     With ``split_signs`` a projection of both signs becomes two, each with all bits for the
     magnitude: twice as fine. Populations in Loihi's arithmetic pass through. A projection that
-    learns by `PairSTDP` does so by `LoihiPairSTDP` then (`passes.loihi_learning`); its rails are 255
-    units of a weight, and the scale is one at which they are.
+    learns by `PairSTDP` does so by `LoihiPairSTDP` then (`passes.loihi_learning`): its rails are
+    255 units of a weight, and the scale is one at which they are.
     """
 
     NAME: ClassVar[str] = "loihi"
