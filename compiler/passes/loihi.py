@@ -277,7 +277,9 @@ def _step(
         if p.short_term is not None or p.tied is not None:
             found.add("E0301", f"'{p.name}' tires or is tied, and no Loihi program is", p.at)
         if p.plasticity is not None:
-            for reason in refusals(p, p.plasticity, p.delay + late):
+            if late:
+                refuse(f"has current old, and '{p.name}' learns; there Loihi has new")
+            for reason in refusals(p, p.plasticity):
                 found.add("E0301", f"'{p.name}' {reason}", p.at, _GOLDEN)
             gain = np.asarray(step.gain_v if step.gain_u is None else step.gain_v * step.gain_u)
             if np.ptp(gain) > 1e-9 * np.abs(gain).max() or not np.all(gain > 0):

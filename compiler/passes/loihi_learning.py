@@ -22,7 +22,7 @@ from ...ir.connections import Dense, Flatten, OneToOne, stages
 from ...ir.graph import Graph, Input, Population, Projection
 from ...ir.loihi import DECAY_UNITY, DELAY_RANGE, LoihiWeights, Sign
 from ...ir.loihi_learning import MANTISSA_RANGE, SCALE_RANGE, TAU_MAX, TRACE_MAX, LoihiPairSTDP
-from ...ir.neurons import CubaLIF, LoihiLIF
+from ...ir.neurons import LoihiLIF
 from ...ir.plasticity import (
     Coincidence,
     Dependence,
@@ -32,7 +32,7 @@ from ...ir.plasticity import (
     Transmit,
     Window,
 )
-from ...ir.semantics import Current, Semantics
+from ...ir.semantics import Semantics
 
 # Of the impulse: Lava's own, and what leaves amplitudes a choice. The larger it is the less counts
 # what rounding does to a trace; but a spike in every second step must not fill it.
@@ -82,8 +82,7 @@ def with_relays(graph: Graph, input_max: int) -> Graph:
     for p in graph.projections:
         pre, post = graph.node(p.pre), graph.population(p.post)
         rule = None if p.plasticity is None else p.plasticity.rule
-        late = int(isinstance(post.neuron, CubaLIF) and post.semantics.current is Current.OLD)
-        steps = p.delay + late - 1
+        steps = p.delay - 1
         single = input_max == 1 if isinstance(pre, Input) else pre.single
         axonal = type(rule) is PairSTDP and rule.dendritic_delay_fraction == 0
         if not axonal or not single or not 1 <= steps <= DELAY_RANGE[1]:
@@ -98,7 +97,7 @@ def with_relays(graph: Graph, input_max: int) -> Graph:
             relays[key] = Population(name, (pre.size,), _RELAY, Semantics(), key[2], p.at)
             one = OneToOne(np.ones(pre.size, np.int64), (pre.size,))
             added.append(Projection(name, p.pre, name, one, steps, at=p.at, words=_ONE))
-        projections.append(replace(p, pre=relays[key].name, delay=1 - late))
+        projections.append(replace(p, pre=relays[key].name, delay=1))
     return replace(
         graph,
         populations=(*graph.populations, *relays.values()),
@@ -113,9 +112,9 @@ def sign_of(plasticity: Plasticity) -> Sign:
     return Sign.INHIBITORY if plasticity.w_max <= 0 else Sign.MIXED
 
 
-def refusals(projection: Projection, plasticity: Plasticity, delay: int) -> Iterator[str]:
-    """What Loihi lacks of how a projection of ``delay`` steps learns, one sentence each."""
-    rule = plasticity.rule
+def refusals(projection: Projection, plasticity: Plasticity) -> Iterator[str]:
+    """What Loihi lacks of how a projection learns, one sentence each."""
+    rule, delay = plasticity.rule, projection.delay
     if isinstance(rule, LoihiPairSTDP):
         return  # of a population that is in Loihi's numbers already
     if type(rule) is not PairSTDP:

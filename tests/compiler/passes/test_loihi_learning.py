@@ -23,7 +23,7 @@ from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.homeostasis import Scaling
 from spikec.ir.loihi_learning import LoihiPairSTDP
-from spikec.ir.neurons import LIF
+from spikec.ir.neurons import LIF, CubaLIF
 from spikec.ir.plasticity import (
     Coincidence,
     Dependence,
@@ -34,7 +34,7 @@ from spikec.ir.plasticity import (
     TripletSTDP,
     Window,
 )
-from spikec.ir.semantics import Reset, Semantics
+from spikec.ir.semantics import Current, Reset, Semantics
 from spikec.ir.verify import verify
 
 DT = 1e-3
@@ -379,6 +379,45 @@ def test_what_loihi_lacks(graph: Graph, message: str) -> None:
     found = refused(graph)
     assert {code for code, _ in found} == {"E0301"}
     assert any(message in text for _, text in found), found
+
+
+def test_neurons_that_what_learns_cannot_end_in() -> None:
+    """A gain for each neuron would be a unit for each; an old current shifts every pair."""
+    graph = network()
+    (learns, drives) = graph.projections
+    (post,) = graph.populations
+    two = replace(
+        graph,
+        populations=(
+            replace(
+                post,
+                shape=(2,),
+                neuron=LIF(np.array([2e-3, 4e-3]), real(1.0), real(0.0), real(100.0)),
+            ),
+        ),
+        projections=(
+            replace(learns, connection=Dense(np.ones((2, LINES)))),
+            replace(drives, connection=Dense(np.ones((2, 1)))),
+        ),
+    )
+    ((code, text),) = refused(two)
+    assert code == "E0301" and "has gains of 0.25 to 0.5; what 'learns' learns needs one" in text
+    cuba = CubaLIF(*(real(x) for x in (5e-3, 10e-3, 10.0, 0.0, 5.0, 100.0)))
+    old = replace(post, neuron=cuba, semantics=Semantics(reset=Reset.ZERO, current=Current.OLD))
+    assert refused(replace(graph, populations=(old,))) == [
+        ("E0301", "'post' has current old, and 'learns' learns; there Loihi has new")
+    ]
+    new = replace(old, semantics=Semantics(reset=Reset.ZERO, current=Current.NEW))
+    assert converted(replace(graph, populations=(new,)))[1] == []
+
+
+def test_what_learns_keeps_both_its_signs() -> None:
+    """``split_signs`` makes two projections of others: those could not learn across zero."""
+    found, target = Diagnostics(), Target.loihi("lava", "Lava")
+    start = np.linspace(-1, 1, LINES)[None]
+    graph = network(rails=(-1.0, 1.0), weight=start)
+    made = run_pipeline(pipeline(Quantise(), target, True), graph, target, found)
+    assert [p.name for p in made.projections] == ["learns", "drives"]
 
 
 def test_other_rules_are_not_on_the_target() -> None:
