@@ -318,6 +318,23 @@ def test_a_longer_axonal_delay_has_a_relay() -> None:
         assert got.weights["learns"][-1, 0, 3] > got.weights["learns"][-1, 0, 4]
 
 
+def test_a_relay_past_a_chain_has_a_lag() -> None:
+    """It may not wake later than its spikes come, nor so early that it reaches who still rests."""
+    graph = network(delay=0)
+    (learns, drives) = graph.projections
+    (post,) = graph.populations
+    chain = [replace(post, name=name) for name in ("a", "b")]
+    links = [
+        Projection(f"{pre}-{to}", pre, to, Dense(np.full((1, 1), 250.0)), 0)
+        for pre, to in (("drive", "a"), ("a", "b"), ("b", "post"))
+    ]
+    long = replace(graph, populations=(*chain, post), projections=(learns, *links))
+    made, _ = converted(long, 1)
+    lags = {p.name: p.lag for p in made.populations}
+    assert lags == {"a": 1, "b": 2, "post": 3, "pre+2": 2}
+    files(made)
+
+
 def test_inputs_that_may_count_have_no_relay() -> None:
     with pytest.raises(SpikecError, match="learns and takes 2 steps"):
         converted(network(delay=2), 2)
