@@ -321,7 +321,7 @@ def test_a_longer_axonal_delay_has_a_relay() -> None:
 def test_a_relay_past_a_chain_has_a_lag() -> None:
     """It may not wake later than its spikes come, nor so early that it reaches who still rests."""
     graph = network(delay=0)
-    (learns, drives) = graph.projections
+    learns = graph.projections[0]
     (post,) = graph.populations
     chain = [replace(post, name=name) for name in ("a", "b")]
     links = [
