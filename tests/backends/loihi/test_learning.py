@@ -71,9 +71,9 @@ def compare_all(seeds: Sequence[int], place: Path) -> None:
     assert min(met[kind] for kind in kinds) > len(cases)
 
 
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", range(4))
 def test_forty_random_networks(part: int, tmp_path: Path) -> None:
-    compare_all(range(20 * part, 20 + 20 * part), tmp_path)
+    compare_all(range(10 * part, 10 + 10 * part), tmp_path)
 
 
 @pytest.mark.slow
