@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from .features import FPGA_CORE, INTEGER, LOIHI, Features
+from .features import FPGA_CORE, INTEGER, LAVA, Features
 from .machine import Machine
 from .quantity import Obtained, Quantity
 from .table import Table, check_name, did_you_mean, no_such, read_own_file, read_table
@@ -149,7 +149,7 @@ class Target:
     @classmethod
     def loihi(cls, name: str, title: str) -> Target:
         """Make a target in Loihi's fixed point, without the limits of a chip."""
-        return cls(name=name, title=title, kind="loihi", features=LOIHI)
+        return cls(name=name, title=title, kind="loihi", features=LAVA)
 
     @classmethod
     def fpga(

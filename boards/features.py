@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -48,6 +48,8 @@ FPGA_CORE = Features(
 # Loihi: spikes are delivered before the next step begins, those that the host sends in, too
 # (nengo-loihi's emulator applies them one step late).
 LOIHI = Features(input_hop=1, hop=1, max_spikes=1, learns=())
+# Lava runs what the chip's learning engine does.
+LAVA = replace(LOIHI, learns=("PairSTDP", "LoihiPairSTDP"))
 # TrueNorth: a packet carries a delay of 1 to 15 ticks; a threshold is a constant of its neuron.
 TRUENORTH = Features(input_hop=1, hop=1, max_spikes=1, learns=(), adaptive=False)
 # SpiNNaker: sPyNNaker's shortest delay is one step, and inputs are cores like any other.

@@ -409,12 +409,19 @@ CODES: dict[str, Code] = {
         "In every step u goes the share a dt of the way to b v. Where that is less than half a "
         "unit of u, it goes nowhere. More state bits make the unit smaller.",
     ),
-    "N0407": Code(
+    "N0408": Code(
         "what calibration chose",
         "Loihi's numbers were chosen by the spikes of the calibration data, for each population "
         "those that change the fewest, in windows of 8 steps and in whole samples, where it gets "
         "the spikes that its sources should send. What is left is rounding: more weight bits, or "
         "--split-signs, make it less.",
+    ),
+    "W0407": Code(
+        "a rule of pairs is rounded by more than 5 %",
+        "On Loihi an amplitude is a mantissa of four bits times a power of two and an impulse, a "
+        "time constant whole steps, and rails are 255 units of a weight. The two sides of a rule "
+        "are chosen to be off alike, because what is learned is their difference. docs/loihi.md "
+        "has what is made of a rule in real numbers.",
     ),
     "E0405": Code(
         "plastic weights have no exact integer form",

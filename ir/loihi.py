@@ -89,6 +89,18 @@ class LoihiWeights(Record):
         return 0 if self.sign is Sign.INHIBITORY else self._most
 
     @property
+    def rails(self) -> tuple[int, int]:
+        """The smallest and the largest weight that is learned: of all eight bits, in steps of 1."""
+        most = (1 << WEIGHT_BITS) - 1
+        match self.sign:
+            case Sign.MIXED:
+                return -(1 << WEIGHT_BITS), most
+            case Sign.EXCITATORY:
+                return 0, most
+            case Sign.INHIBITORY:
+                return -most, 0
+
+    @property
     def _most(self) -> int:
         most = (1 << WEIGHT_BITS) - 1
         return most // self.step * self.step

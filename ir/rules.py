@@ -8,6 +8,7 @@ from .integer_plasticity import (
     IntegerThreeFactorSTDP,
     IntegerTripletSTDP,
 )
+from .loihi_learning import LoihiPairSTDP
 from .plasticity import (
     SDSP,
     Hebbian,
@@ -31,4 +32,5 @@ RULES: tuple[type[Rule], ...] = (
     IntegerThreeFactorSTDP,
     IntegerHebbian,
     SpinnakerPairSTDP,
+    LoihiPairSTDP,
 )

@@ -43,6 +43,7 @@ from .loihi import (
     THRESHOLD_RANGE,
     LoihiWeights,
 )
+from .loihi_learning import LoihiPairSTDP
 from .neurons import (
     CURRENT,
     IF,
@@ -800,6 +801,9 @@ def _plastic(
     if isinstance(rule, SpinnakerPairSTDP):
         for problem in _spinnaker_pairs(projection, rule, plasticity, pre, post):
             found.add("E0209", f"'{name}': {problem}", at)
+    if isinstance(rule, LoihiPairSTDP):
+        for problem in _loihi_pairs(projection, plasticity, pre, post):
+            found.add("E0209", f"'{name}': {problem}", at)
     low, high = plasticity.w_min, plasticity.w_max
     if not -MAX_WEIGHT <= low <= high <= MAX_WEIGHT:  # also where one is not a number
         found.add(
@@ -1034,6 +1038,38 @@ def _spinnaker_pairs(
         yield (
             f"rails {plasticity.w_min:g} to {plasticity.w_max:g}; those of the rule are "
             f"{rails[0]:g} to {rails[1]:g} words"
+        )
+
+
+def _loihi_pairs(
+    projection: Projection,
+    plasticity: Plasticity,
+    pre: Input | Population | None,
+    post: Input | Population | None,
+) -> Iterator[str]:
+    """What does not suit Loihi's learning engine, as Lava has it."""
+    if isinstance(pre, Population) and not pre.single:
+        yield f"pairs spikes of '{pre.name}', which sends other values, or several spikes a step"
+    if isinstance(pre, Population) and pre.semantics.registered:
+        yield f"pairs spikes of '{pre.name}', which shows them a step late; Loihi does not"
+    if projection.delay != 1:
+        yield f"a delay of {projection.delay} steps; what learns on Loihi takes 1"
+    if plasticity.transmit is not Transmit.BEFORE:
+        yield "Loihi sends the weight that the epoch before has left"
+    if plasticity.enable is not None and not plasticity.enable.all():
+        yield "some of its synapses do not learn; on Loihi all of a projection do"
+    parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
+    if len(parts) == 1 and not isinstance(parts[0], Dense):
+        yield f"{type(parts[0]).__name__} synapses; on Loihi a Dense projection learns"
+    words = projection.words
+    if words is None or not isinstance(getattr(post, "neuron", None), LoihiLIF):
+        yield f"weights in words of Loihi; {type(getattr(post, 'neuron', None)).__name__} has none"
+        return
+    rails = tuple(map(float, words.rails))
+    if rails != (plasticity.w_min, plasticity.w_max):
+        yield (
+            f"rails {plasticity.w_min:g} to {plasticity.w_max:g}; {words.sign} weights that learn "
+            f"have {rails[0]:g} to {rails[1]:g}"
         )
 
 

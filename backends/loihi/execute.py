@@ -47,11 +47,12 @@ def run_program(run: Run) -> Outcome:
         (place / STIMULUS).write_bytes(stimulus_bytes(LabelledStimulus(run.stimulus)))
         argv = [str(python), "-W", "ignore", SCRIPT, "--out", RECORDING]
         argv += ["--populations", json.dumps(run.populations), *["--states"] * bool(run.record)]
+        argv += ["--no-learning"] * (not run.learning)
         supervised(argv, place)
         recording = load_recording(place / RECORDING)
     spikes = {name: recording.spikes[name] for name in run.populations}
     states = {key: recording.states[key] for key in run.record}
-    return Outcome(Recording("lava", recording.dt, spikes, states))
+    return Outcome(Recording("lava", recording.dt, spikes, states, recording.weights))
 
 
 def supervised(argv: list[str], place: Path) -> None:

@@ -27,6 +27,7 @@ from ...ir.connections import (
 )
 from ...ir.diagnostics import Diagnostics
 from ...ir.graph import Graph, Projection
+from ...ir.loihi_learning import LoihiPairSTDP
 from ...ir.neurons import (
     LoihiATRLIF,
     LoihiDelta,
@@ -35,6 +36,7 @@ from ...ir.neurons import (
     LoihiSigma,
     LoihiSigmaDelta,
 )
+from ...ir.plasticity import Plasticity
 from ..spinnaker.program import archive
 
 SCRIPT, DESCRIPTION, DATA, README = "network.py", "network.json", "network.npz", "README.md"
@@ -90,8 +92,18 @@ def _check(graph: Graph, found: Diagnostics) -> None:
                 "run the pass 'loihi' first",
             )
     for p in graph.projections:
-        if p.plasticity is not None or p.short_term is not None or p.tied is not None:
-            found.add("E1201", f"'{p.name}' learns, which no Lava program of ours does", p.at)
+        rule = None if p.plasticity is None else p.plasticity.rule
+        if rule is not None and not isinstance(rule, LoihiPairSTDP):
+            found.add(
+                "E1201",
+                f"'{p.name}' learns by {type(rule).__name__}; a Lava program learns by "
+                "LoihiPairSTDP",
+                p.at,
+            )
+        if p.short_term is not None or p.tied is not None:
+            found.add(
+                "E1201", f"'{p.name}' tires or is tied, which no Lava program of ours is", p.at
+            )
         for part in _single(p):
             for stage in stages(part.connection):
                 if isinstance(stage, Sparse) and _pairs(stage) < stage.post.size:
@@ -212,6 +224,10 @@ def _connection(projection: Projection, own: str, arrays: Arrays, spikes: bool) 
         "bits": words.bits,
         "sign": str(words.sign),
     }
+    if projection.plasticity is not None:
+        assert isinstance(stage, Dense)
+        arrays[own + "weight"] = stage.weight.astype(np.int16)
+        return facts | _learns(projection.plasticity)
     # A DelayDense sums values in 64 bits, and where it shifts the sum down that shows.
     full_delays = spikes or words.exponent >= 0
     if isinstance(stage, Dense) and (late == 0 or full_delays):
@@ -237,6 +253,22 @@ def _connection(projection: Projection, own: str, arrays: Arrays, spikes: bool) 
         return facts | {"kind": "sparse", "shape": shape}
     arrays[own + "delay"] = delays.astype(np.int8)
     return facts | {"kind": "delay_sparse", "shape": shape}
+
+
+def _learns(plasticity: Plasticity) -> dict[str, Any]:
+    """What a connection that learns has besides, in Lava's own terms."""
+    rule = plasticity.rule
+    assert isinstance(rule, LoihiPairSTDP)
+    rules = {
+        "dw": " + ".join(f"({m}) * 2 ^ {e} * {factors}" for m, e, factors in rule.products),
+        "x1_tau": rule.tau_plus,
+        "x1_impulse": rule.impulse_plus,
+        "y1_tau": rule.tau_minus,
+        "y1_impulse": rule.impulse_minus,
+        "t_epoch": rule.epoch,
+        "rng_seed": rule.seed,
+    }
+    return {"kind": "learning_dense", "learns": plasticity.learning, "rule": rules}
 
 
 def _entries(stage: Connection) -> tuple[Array, Array, Array, Array]:
@@ -284,6 +316,7 @@ def _cell(text: str) -> str:
 
 _KINDS: Final = {
     "dense": "Dense",
+    "learning_dense": "LearningDense",
     "sparse": "Sparse",
     "conv": "Conv",
     "delay_dense": "DelayDense",
@@ -299,8 +332,10 @@ Made by spikec; needs lava-nc 0.10, which needs Python 3.10, and nothing of spik
 
 `network.py` builds the network of `network.json` and `network.npz` out of Lava's processes, runs
 every sample from rest in Loihi's fixed point (`Loihi2SimCfg`), and records the spikes of the
-outputs. `--populations '["name"]'` names others, `--states` records all states too, `--hardware`
-takes `Loihi2HwCfg`, for which Intel's extension of Lava and a Loihi 2 system are needed.
+outputs, and the weights that were learned. `--populations '["name"]'` names others, `--states`
+records all states too, and the traces of what learns, `--weights samples` or `steps` the weights
+more often, `--no-learning` lets none change, `--hardware` takes `Loihi2HwCfg`, for which Intel's
+extension of Lava and a Loihi 2 system are needed.
 
 A stimulus is an .npz of event lists: `NAME.sample`, `NAME.step`, `NAME.index`, `NAME.value` for
 each input, and the numbers `samples` and `steps`. An input with values above 1 sends them as graded

@@ -29,6 +29,7 @@ from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph, Input, Population, Projection, tied_weight
 from ...ir.integer_plasticity import IntegerHebbian, IntegerPairSTDP, IntegerThreeFactorSTDP
+from ...ir.loihi_learning import LoihiPairSTDP
 from ...ir.neurons import IntegerNeuron, LoihiNeuron, SpinnakerLIF
 from ...ir.plasticity import SpinnakerPairSTDP, learning_phases, sides
 from . import kernels
@@ -44,6 +45,7 @@ from .loihi import (
     scaled,
     wrap_of,
 )
+from .loihi_learning import LoihiLearningFiber
 from .pairs import HebbianFiber, PairFiber, Shown, ThreeFactorFiber, TiedFiber
 from .population import (
     PopulationState,
@@ -444,6 +446,8 @@ def _plastic_fiber(
     if isinstance(rule, SpinnakerPairSTDP):
         pages = _wheel(projection, core)
         return SpinnakerFiber(projection, rule, pages, core.population.lag)
+    if isinstance(rule, LoihiPairSTDP):
+        return LoihiLearningFiber(projection, rule, core.wheel, core.population.lag)
     if isinstance(core, SpinnakerState | LoihiState | SigmaDeltaState):
         chip = "SpiNNaker" if isinstance(core, SpinnakerState) else "Loihi"
         raise fail(

@@ -459,3 +459,83 @@ def spinnaker_pre(
             acc[j] += weight[p]
             done += 1
     return done
+
+
+@numba.njit(cache=True)
+def loihi_spikes(
+    index: Any, count: Any, now: Any, times: Any, trace: Any, impulse: Any, most: Any
+) -> None:
+    """Take the spikes of step ``now`` of an epoch: the later ones of a neuron count at once."""
+    for k in range(count):
+        i = index[k]
+        if times[i] > 0:
+            trace[i] = min(trace[i] + impulse, most)
+        times[i] = now
+
+
+@numba.njit(cache=True)
+def loihi_history(
+    trace: Any, times: Any, decayed: Any, impulse: Any, most: Any, history: Any
+) -> None:
+    """The traces of an epoch, (epoch + 1, n); ``trace`` becomes the last of them.
+
+    ``decayed`` says what a step makes of each value.
+    """
+    last = history.shape[0] - 1
+    for i in range(trace.size):
+        x = trace[i]
+        history[0, i] = x
+        for t in range(1, last + 1):
+            x = decayed[x]
+            if times[i] == t:
+                x = min(x + impulse, most)
+            history[t, i] = x
+        trace[i] = x
+
+
+@numba.njit(cache=True, inline="always")
+def _scaled(accumulator: Any, value: Any, shift: Any, low: Any, high: Any) -> Any:
+    """An accumulator of Loihi with a product in it; both clip."""
+    product = min(max(value << shift, low), high)
+    return min(max(accumulator + product, low), high)
+
+
+@numba.njit(cache=True)
+def loihi_learn(
+    weight: Any, pre: Any, post: Any, spiked: Any, scales: Any, clips: Any, rails: Any, noise: Any
+) -> None:
+    """End an epoch of `LoihiPairSTDP`: one look at each synapse of which an end has spiked.
+
+    ``pre`` and ``post`` are the steps of the last spikes and the histories of the traces,
+    ``spiked`` (posts,) room for the posts that did, ``scales`` mantissa and left shift of what pre
+    spikes, both and post spikes do, ``clips`` the bits below a weight and the range of an
+    accumulator, ``rails`` the range of a weight.
+    """
+    (pre_time, x), (post_time, y) = pre, post
+    (minus, minus_shift), (both, both_shift), (plus, plus_shift) = scales
+    bits, low, high = clips
+    least, most = rails
+    part = 1.0 / (np.int64(1) << bits)
+    width, count = post_time.size, 0
+    for j in range(width):
+        if post_time[j] > 0:
+            spiked[count] = j
+            count += 1
+    for i in range(pre_time.size):
+        s = pre_time[i]
+        for n in range(width if s > 0 else count):
+            j = n if s > 0 else spiked[n]
+            t = post_time[j]
+            if t == 0 and y[s, j] == 0:
+                continue
+            k = i * width + j
+            a = np.int64(weight[k]) << bits
+            if s > 0:
+                a = _scaled(a, minus * y[s, j], minus_shift, low, high)
+                if t > 0:
+                    a = _scaled(a, both, both_shift, low, high)
+            if t > 0:
+                a = _scaled(a, plus * x[t, i], plus_shift, low, high)
+            below = a & ((np.int64(1) << bits) - 1)
+            whole = (a >> bits) + (1 if noise < below * part else 0)
+            weight[k] = min(max(whole, least), most)

@@ -46,11 +46,13 @@ from ...ir.loihi import (
     Sign,
 )
 from ...ir.neurons import IF, LIF, CubaLIF, LoihiATRLIF, LoihiLIF, LoihiNeuron, Threshold
+from ...ir.plasticity import Plasticity
 from ...ir.semantics import Comparison, Current, Reset, Semantics
 from ...ir.step import StepParameters, step_parameters, v_start
 from ..connectivity import apply, synapse_count, to_sparse
 from .fold import scale_outputs
 from .forced import Forced
+from .loihi_learning import loihi_rule, refusals, sign_of, with_relays
 from .quantise import LayerError
 
 Real = npt.NDArray[np.float64]
@@ -68,6 +70,9 @@ _ACTIVE: Final = 10
 _SAMPLE: Final = 4096
 # Other heights that a calibration tries, as parts of the largest.
 _SHARES: Final = (1.0, 0.84, 0.71, 0.59, 0.5, 0.35)
+# Of rails: what one may be off, and what is said.
+_RAILS: Final = 0.05
+_MODEST_ERROR: Final = 0.05
 _GOLDEN: Final = "run it on the golden rung, or compile it for another target"
 
 
@@ -77,7 +82,9 @@ class LoihiNumbers:
 
     ``weight_bits`` is 2 to 8, ``input_max`` the largest spike count of an input line in one step.
     With ``split_signs`` a projection of both signs becomes two, each with all bits for the
-    magnitude: twice as fine. Populations in Loihi's arithmetic pass through.
+    magnitude: twice as fine. Populations in Loihi's arithmetic pass through. A projection that
+    learns by `PairSTDP` does so by `LoihiPairSTDP` then (`passes.loihi_learning`): its rails are
+    255 units of a weight, and the scale is one at which they are.
 
     With ``calibration``, a stimulus, each population gets those numbers (scale, exponents, a bias
     against what its weights' rounding adds on average) that change the fewest of its spikes, given
@@ -96,7 +103,8 @@ class LoihiNumbers:
 
         E0301 for a step that Loihi does not have, E0401 for numbers that do not fit, E0402 for
         other ``weight_bits``; W0403 where most weights of a population round to zero, W0404 where
-        a current may wrap; N0407 says what calibration chose.
+        a current may wrap, W0407 where a rule of pairs is off by more than 5 %; N0408
+        says what calibration chose.
         """
         if not 2 <= self.weight_bits <= WEIGHT_BITS:
             found.add(
@@ -105,7 +113,7 @@ class LoihiNumbers:
             )
             found.raise_errors()
         real = graph
-        graph = with_sources(graph, found)
+        graph = with_relays(with_sources(graph, found), self.input_max)
         known = {p.name for p in real.populations}
         added = {p.name: p for p in graph.populations if p.name not in known}
         if self.split_signs:
@@ -208,7 +216,7 @@ def by_sign(graph: Graph) -> Graph:
     for p in graph.projections:
         weighted = [s for s in stages(p.connection) if s.WEIGHTED]
         weight = weighted[0].weight  # type: ignore[attr-defined]  # legal: one stage has weights
-        if p.words is not None or _sign(weight) is not Sign.MIXED:
+        if p.words is not None or p.plasticity is not None or _sign(weight) is not Sign.MIXED:
             projections.append(p)
             continue
         for sign in _SIGNS:
@@ -317,9 +325,22 @@ def _step(
     elif np.any(start != origin):
         refuse("starts at another value than it is reset to; Loihi's LIF starts at zero, too")
     drift = step.drift + (step.decay_v - 1.0) * origin
+    late = int(step.decay_u is not None and rules.current is Current.OLD)
     for p in incoming:
-        if p.plasticity is not None or p.short_term is not None or p.tied is not None:
-            found.add("E0301", f"'{p.name}' learns or tires, and no Loihi program does", p.at)
+        if p.short_term is not None or p.tied is not None:
+            found.add("E0301", f"'{p.name}' tires or is tied, and no Loihi program is", p.at)
+        if p.plasticity is not None:
+            if late:
+                refuse(f"has current old, and '{p.name}' learns; there Loihi has new")
+            if subtracts:
+                refuse(
+                    f"takes its threshold off, and '{p.name}' learns; on Loihi that ends in a LIF"
+                )
+            for reason in refusals(p, p.plasticity):
+                found.add("E0301", f"'{p.name}' {reason}", p.at, _GOLDEN)
+            gain = np.asarray(step.gain_v if step.gain_u is None else step.gain_v * step.gain_u)
+            if np.ptp(gain) > 1e-9 * np.abs(gain).max() or not np.all(gain > 0):
+                refuse(f"has gains of {_span(gain)}; what '{p.name}' learns needs one, above 0")
         if p.bias is not None and p.bias.any():
             drift = np.ravel(drift) + np.ravel(step.gain_v) * np.ravel(p.bias)
     decays = {"membrane": step.decay_v} | (
@@ -335,7 +356,7 @@ def _step(
         drift=np.asarray(drift),
         threshold=np.asarray(step.threshold - origin),
         inclusive=rules.comparison is Comparison.GREATER_EQUAL,
-        late=int(step.decay_u is not None and rules.current is Current.OLD),
+        late=late,
         start=start,
         subtracts=subtracts,
     )
@@ -359,11 +380,18 @@ class _Chosen:
     ) -> None:
         self._population, self._step = population, step
         self._incoming = incoming = list(graph.incoming(population.name))
-        self._bits, self._found = options.weight_bits, found
+        self._bits, self._found, self._dt = options.weight_bits, found, graph.dt
+        self._numbers = {p.name: number for number, p in enumerate(graph.projections)}
         self._stages = [scaled_stage(p.connection, step.gain) for p in incoming]
         weights = [stage.weight for stage in self._stages]
         self._signs = [_sign(w) for w in weights]
         self._largest = [float(np.abs(w).max(initial=0.0)) for w in weights]
+        # Weights that learn count as what they may become.
+        self._learn = {k: p.plasticity for k, p in enumerate(incoming) if p.plasticity is not None}
+        for k, plasticity in self._learn.items():
+            self._signs[k] = sign_of(plasticity)
+            rails = plasticity.w_min, plasticity.w_max
+            self._largest[k] = float(np.max(step.gain)) * max(map(abs, rails))
         self._threshold = float(np.max(step.threshold))
         self._fan_in = [
             synapse_count(stage) / max(1, int(np.prod(stage.out_shape))) for stage in self._stages
@@ -372,11 +400,15 @@ class _Chosen:
         # and where inputs send their largest counts.
         self._sides, self._peaks = np.zeros((2, 2, population.size))
         lines = {i.name for i in graph.inputs}
-        for p, stage in zip(incoming, self._stages, strict=True):
+        for number, (p, stage) in enumerate(zip(incoming, self._stages, strict=True)):
             ones = np.ones(int(np.prod(stage.in_shape)))
             for k, sign in enumerate((1.0, -1.0)):
-                one_sided = replace(stage, weight=np.maximum(sign * stage.weight, 0.0))
-                added = np.ravel(apply(one_sided, ones))
+                reach = np.maximum(sign * stage.weight, 0.0)
+                if number in self._learn:
+                    without = (Sign.INHIBITORY, Sign.EXCITATORY)[k]
+                    most = 0.0 if self._signs[number] is without else self._largest[number]
+                    reach = np.full(reach.shape, most)
+                added = np.ravel(apply(replace(stage, weight=reach), ones))
                 self._sides[k] += added
                 self._peaks[k] += added * (options.input_max if p.pre in lines else 1)
 
@@ -426,7 +458,7 @@ class _Chosen:
                 if wrong < least:
                     best, least = (height, made), wrong
         found.add(
-            "N0407",
+            "N0408",
             f"'{self._population.name}': on the calibration data {least:.2%} of its spikes differ, "
             f"given its sources' true ones; {before:.2%} by the numbers chosen without data",
             self._population.at,
@@ -467,7 +499,12 @@ class _Chosen:
             if delay > DELAY_RANGE[1]:
                 self._refuse(f"'{p.name}' takes {delay} steps; Loihi has {DELAY_RANGE[1]} at most")
             made[p.name] = replace(
-                p, connection=replace(stage, weight=whole), delay=delay, bias=None, words=words
+                p,
+                connection=replace(stage, weight=whole),
+                delay=delay,
+                bias=None,
+                words=words,
+                plasticity=self._plasticity(k, scale, words),
             )
         semantics = replace(population.semantics, v_init=0.0, max_spikes=1)
         return replace(population, neuron=neuron, semantics=semantics), made
@@ -496,6 +533,34 @@ class _Chosen:
                 "run the integer rung on your data, and look at u",
             )
 
+    def _plasticity(self, k: int, scale: float, words: LoihiWeights) -> Plasticity | None:
+        """How a projection learns, in its words; E0401 where that does not fit, W0407 as it is."""
+        plasticity, p = self._learn.get(k), self._incoming[k]
+        if plasticity is None:
+            return None
+        unit = scale * 2.0 ** (STATE_SHIFT + words.exponent) / float(np.max(self._step.gain))
+        low, high = words.rails
+        rail = max(map(abs, (plasticity.w_min, plasticity.w_max)))
+        try:
+            chosen = loihi_rule(plasticity, unit, self._dt, self._numbers[p.name])
+        except ValueError as reason:
+            self._refuse(f"'{p.name}': {reason}")
+            return plasticity
+        error = (high or -low) * unit / rail - 1
+        if abs(error) > _RAILS:
+            self._refuse(
+                f"the rails of '{p.name}' would be {1 + error:.3g} of what they are: Loihi's are "
+                "255 units of a weight, and units of projections to one population differ by "
+                "powers of two"
+            )
+            return plasticity
+        errors = chosen.errors | {"its rails": error}
+        off = {name: error for name, error in errors.items() if abs(error) > _MODEST_ERROR}
+        if off:
+            each = ", ".join(f"{name} by {error:+.1%}" for name, error in off.items())
+            self._found.add("W0407", f"'{p.name}': its rule is off in {each}", p.at)
+        return replace(plasticity, rule=chosen.rule, w_min=low, w_max=high)
+
     def _refuse(self, message: str) -> None:
         name, at = self._population.name, self._population.at
         self._found.add("E0401", f"'{name}': {message}", at)
@@ -508,13 +573,15 @@ class _Chosen:
         low, high = EXPONENT_RANGE
         exponent = self._exponent(k, height)
         words = LoihiWeights(self._bits, self._signs[k], min(max(exponent, low), high))
-        if exponent >= 0:
+        if exponent >= 0 or k in self._learn:
             return words
         whole = replace(words, exponent=0)
         return min(words, whole, key=lambda each: self._weight_error(k, height, each))
 
     def _exponent(self, k: int, height: int) -> int:
-        """The least exponent at which the weights of a projection fit."""
+        """The least exponent at which the weights of a projection fit; the nearest to its rails."""
+        if k in self._learn:
+            return round(float(np.log2(self._rail(k, height))))
         words = LoihiWeights(self._bits, self._signs[k])
         units = self._largest[k] * height / self._threshold
         return _power(units / (words.high or -words.low)) if units > 0 else 0
@@ -527,11 +594,20 @@ class _Chosen:
         """
         weight = np.ravel(self._stages[k].weight)
         unit = self._threshold / height
+        if k in self._learn:
+            # Rails that are off move all weights.
+            return float(
+                (self._largest[k] * (2.0**words.exponent / self._rail(k, height) - 1)) ** 2
+            )
         sample = weight[:: max(1, weight.size // _SAMPLE)]
         step = unit * 2.0**words.exponent
         error = float(np.mean((rounded(sample / step, words) * step - sample) ** 2))
         lost = unit * (1.0 - 2.0 ** min(words.exponent, 0)) / 2.0
         return error + lost**2 / max(1.0, self._fan_in[k] / _ACTIVE)
+
+    def _rail(self, k: int, height: int) -> float:
+        """The rail of a projection that learns, in parts of the largest weight there is."""
+        return self._largest[k] * height / self._threshold / ((1 << WEIGHT_BITS) - 1)
 
     def _fits(self, height: int) -> bool:
         return all(
@@ -565,9 +641,20 @@ class _Chosen:
                 exact = self._threshold * (words.high or -words.low) / largest
                 power = floor(np.log2(most / exact))
                 candidates |= {int(exact * 2.0**power), int(exact * 2.0 ** (power - 1))}
+        if self._learn:
+            candidates = self._by_rails(most) or candidates
         usable = sorted(c for c in candidates if most // 4 < c <= most and c > 0)
         first = min(usable, key=self._error)
         return list(dict.fromkeys((first, *usable, *(int(most * s) or 1 for s in _SHARES))))
+
+    def _by_rails(self, most: int) -> set[int]:
+        """Heights at which the rails of a projection that learns are those of its words."""
+        found = set()
+        for k in self._learn:
+            exact = 1.0 / self._rail(k, 1)
+            power = floor(np.log2((most + 0.5) / exact))
+            found |= {round(exact * 2.0**power), round(exact * 2.0 ** (power - 1))}
+        return {c for c in found if most // 4 < c <= most}
 
     def _error(self, height: int) -> float:
         """The squared errors of `_weight_error`, of all projections."""

@@ -111,11 +111,13 @@ def test_loihi_measures_itself_beside_lava() -> None:
     """Where there is no Lava the peer is left out."""
     found = module("loihi").measure(True)
     jsonschema.validate(found, SCHEMA)
-    (small,) = found["results"]
-    assert (small["peer"] is None) == (small["ratio"] is None)
-    if small["peer"]:
-        assert small["ratio"] == pytest.approx(small["ours"] / small["peer_value"])
-        assert "spikes, equal" in small["how"]
+    small, learning = found["results"]
+    assert "learning" in learning["name"]
+    for row in (small, learning):
+        assert (row["peer"] is None) == (row["ratio"] is None)
+        if row["peer"]:
+            assert row["ratio"] == pytest.approx(row["ours"] / row["peer_value"])
+            assert "spikes, equal" in row["how"]
 
 
 def test_sigma_delta_measures_itself_beside_frames() -> None:
