@@ -103,7 +103,7 @@ def test_one_command_gives_the_program_and_its_cores(
     assert "Synapse memory: the format of each projection" in page
     # The same spikes as ever: what is mapped beside it does not change the program.
     plain = tmp_path / "plain"
-    ok(spikec("compile", trained, "-t", "lava", "-o", plain))
+    ok(spikec("compile", trained, "-t", "lava", "-o", plain, "--calibration", images))
     assert load_artifact(plain).files["network.json"] == artifact.files["network.json"]
     assert "mapping.json" not in load_artifact(plain).files
     ok(spikec("run", folder, "--on", "integer", "-s", images))
