@@ -532,6 +532,16 @@ class _Chosen:
                 population.at,
                 "run the integer rung on your data, and look at u",
             )
+        if self._step.subtracts and self._depth(height) > STATE_LIMIT:
+            kept = STATE_LIMIT // (max(height // 2, 1) << (STATE_SHIFT + 1))
+            self._found.add(
+                "W0404",
+                f"'{population.name}' keeps in v what its spikes take off: v has room for {kept} "
+                "thresholds of input a sample, saturates behind them, and then nothing spikes",
+                population.at,
+                "compile with --calibration, with samples as long as yours: a lower threshold is "
+                "chosen where it has to be; or look at v on the integer rung",
+            )
 
     def _plasticity(self, k: int, scale: float, words: LoihiWeights) -> Plasticity | None:
         """How a projection learns, in its words; E0401 where that does not fit, W0407 as it is."""
@@ -645,7 +655,9 @@ class _Chosen:
             candidates = self._by_rails(most) or candidates
         usable = sorted(c for c in candidates if most // 4 < c <= most and c > 0)
         first = min(usable, key=self._error)
-        return list(dict.fromkeys((first, *usable, *(int(most * s) or 1 for s in _SHARES))))
+        # Lower ones give a membrane that keeps what spikes take off more room.
+        shares = (*_SHARES, 0.25, 0.125) if self._step.subtracts else _SHARES
+        return list(dict.fromkeys((first, *usable, *(int(most * s) or 1 for s in shares))))
 
     def _by_rails(self, most: int) -> set[int]:
         """Heights at which the rails of a projection that learns are those of its words."""

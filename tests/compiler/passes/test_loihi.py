@@ -397,6 +397,24 @@ def test_subtraction_beside_the_real_network(bias: float, start: float) -> None:
     assert errors.decay_error <= 0.5 / 4096
 
 
+def test_a_membrane_that_keeps_too_much_is_told() -> None:
+    """A neuron without a leak fills 24 bits; calibration on samples as long as that sees it."""
+    graph, found = net(IF(real(1.0), real(1.0)), ((0.9,),), subtracting()), Diagnostics()
+    given = Stimulus({"in": Events.from_dense(np.ones((1, 2000, 1), int))})
+    short = chosen(graph, found=found)
+    neuron = short.population("p").neuron
+    assert isinstance(neuron, LoihiATRLIF)
+    room = ((1 << 23) - 1) // (int(neuron.theta_0) << 7)
+    (warning,) = [d for d in found if d.code == "W0404"]
+    assert f"v has room for {room} thresholds of input a sample" in warning.message
+    assert abs(spikes_of(short, given).sum() - room) <= 1
+    long = LoihiNumbers(calibration=given).run(graph, LAVA, Diagnostics())
+    assert spikes_of(long, given).sum() > 1.4 * room
+    found = Diagnostics()
+    chosen(net(lif(tau=0.005), ((0.5,),), subtracting()), found=found)
+    assert not list(found)
+
+
 def test_a_membrane_at_rest_stays_at_its_offset() -> None:
     for tau in (0.0011, 0.004, 0.02, 0.7, 5.0):
         made = chosen(net(lif(tau=tau), ((0.5,),), subtracting()))
