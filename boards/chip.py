@@ -117,6 +117,7 @@ def parse_chip(text: str, origin: str) -> Machine:
         encoding=encoding,
         multicast=top.boolean("multicast"),
         mixed=top.boolean("mixed"),
+        programmable=top.boolean("programmable") if top.has("programmable") else False,
         inputs_on_cores=top.boolean("inputs_on_cores"),
         wraps=layout.boolean("wraps") if layout.has("wraps") else False,
         host=layout.integer("host", 0),

@@ -176,7 +176,8 @@ class Machine:
     children of one switch have consecutive numbers. Links wrap around where the topology is
     ``torus`` or ``ring`` or ``wraps`` is true. With ``multicast`` one packet serves all cores of a
     route and is copied where it branches; else a spike is one packet for each core. ``mixed`` says
-    whether a core may hold neurons of several populations, ``inputs_on_cores`` whether the lines of
+    whether a core may hold neurons of several populations, ``programmable`` whether its neurons are
+    programs that may send values and keep what they like, ``inputs_on_cores`` whether the lines of
     inputs take places in cores like neurons; otherwise they enter at the router ``host``.
     ``routing_entries`` limits the key/mask table of a router, ``link_capacity`` the packets of a
     link in a step, ``chip_link`` the cost of a hop from chip to chip in hops within one. ``costs``
@@ -200,6 +201,7 @@ class Machine:
     multicast: bool = False
     mixed: bool = True
     inputs_on_cores: bool = False
+    programmable: bool = False
     wraps: bool = False
     host: int = 0
     absent: frozenset[tuple[int, int]] = frozenset()

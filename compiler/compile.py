@@ -15,7 +15,7 @@ from ..boards.machine import Machine
 from ..ir.diagnostics import Diagnostics, Location, SpikecError, fail
 from ..ir.events import Events, Stimulus
 from ..ir.graph import Graph
-from ..ir.neurons import LoihiNeuron
+from ..ir.neurons import LoihiATRLIF, LoihiDelta, LoihiNeuron, LoihiSigma
 from ..ir.text import digest, text
 from .artifact import Artifact
 from .backend import Backend, Emission, Progress, check_options, no_progress
@@ -217,6 +217,7 @@ def compile_graph(
         mapping_options = _mapping_options(every, options.seed, calibration)
         rates = None if calibration is None else _rates(quantised, calibration, progress)
         wanted = every.get("synapses") or ""
+        _check_models(quantised, machine)
         axons = axons_of(quantised, machine, options.weight_bits, rates, wanted)
         try:
             mapped = map_network(
@@ -253,6 +254,23 @@ def compile_graph(
         mapped,
         mapping_options,
     )
+
+
+def _check_models(graph: Graph, machine: Machine) -> None:
+    """E0301 for neurons, or spikes with a value, that only a chip of programs for neurons has."""
+    found = Diagnostics()
+    for population in () if machine.programmable else graph.populations:
+        neuron = population.neuron
+        graded = isinstance(neuron, LoihiSigma | LoihiDelta)
+        if graded or isinstance(neuron, LoihiATRLIF):
+            what = "sends values" if graded else "takes its threshold off at a spike"
+            found.add(
+                "E0301",
+                f"'{population.name}' {what}, which neurons of '{machine.name}' do not do",
+                population.at,
+                "Loihi 2 has such neurons: loihi2 in place of it",
+            )
+    found.raise_errors()
 
 
 def _unfit(error: SpikecError) -> bool:

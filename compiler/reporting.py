@@ -14,6 +14,7 @@ from ..boards.quantity import Quantity, engineering
 from ..ir.diagnostics import Diagnostics, SpikecError
 from ..ir.events import Recording
 from ..ir.graph import Graph
+from ..ir.neurons import LoihiNeuron
 from .artifact import Artifact
 from .backend import Outcome, find_target
 from .compare import accuracy, compare
@@ -76,9 +77,14 @@ class Calibration:
         return "calibration: " + ", ".join(parts)
 
 
-def calibrate(compilation: Compilation, calibration: LabelledStimulus) -> Calibration:
-    """Run the calibration data on the quantised network and on its high-precision twin."""
+def calibrate(compilation: Compilation, calibration: LabelledStimulus) -> Calibration | None:
+    """Run the calibration data on the quantised network and on its high-precision twin.
+
+    ``None`` where there is no twin: the network came in a chip's arithmetic.
+    """
     legal = compilation.retimed
+    if any(isinstance(p.neuron, LoihiNeuron) for p in legal.populations):
+        return None
     precise = REFERENCE.run(legal, Target.unlimited(), Diagnostics())
     source = legal.outputs[0].source
     fine, coarse = (

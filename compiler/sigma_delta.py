@@ -132,6 +132,8 @@ class SigmaDeltaNetwork(Record):
 
     def values(self, frames: npt.ArrayLike) -> Ints:
         """y_0 of real frames, of any shape; what is beyond the range of calibration is clipped."""
+        if not np.isfinite(frames).all():
+            raise fail("E0703", "frames hold values that are no finite numbers")
         most = (1 << self.bits) - 1
         return np.clip(np.rint(np.asarray(frames, np.float64) / self.unit), -most, most).astype(
             np.int64
@@ -196,7 +198,10 @@ def sigma_delta(
     thresholds: Sequence[int] | None = None,
     dt: float = 1e-3,
 ) -> SigmaDeltaNetwork:
-    r"""A sigma-delta network of real layers, off by ``bound`` at most, in the unit of the output.
+    r"""A sigma-delta network of real layers, in whole numbers.
+
+    It is off from those numbers frame by frame by ``bound`` at most, in the unit of the output;
+    what rounding costs comes on top of that: see `SigmaDeltaNetwork.frame_by_frame`.
 
     ``calibration`` (frames, ...) are frames as they will come. The largest is ``bits`` bits, and so
     is the largest value of each layer but the last, whose shift :math:`k_l` is chosen so. Weights
@@ -267,6 +272,12 @@ def _integers(layer: ReluLayer, values: Ints, unit: float) -> IntegerLayer:
     step = max(step, float(peak) / (unit * (STATE_LIMIT >> _HEADROOM)))
     whole = np.clip(2 * np.rint(weight / (2 * step)), _WORDS.low, _WORDS.high)
     offset = np.clip(np.rint(bias / (unit * step)), low, high)
+    if weight.any() and not whole.any():
+        raise fail(
+            "E0401",
+            "all weights of a layer round to zero: its biases, or its sums, are too large for them",
+            hint="a bias has 16 bits, in units of a weight times an input: scale the inputs up",
+        )
     connection = replace(layer.connection, weight=whole.astype(np.int64))
     return IntegerLayer(connection, offset.astype(np.int64), layer.relu, 0, unit * step)
 

@@ -402,7 +402,8 @@ CODES: dict[str, Code] = {
     "W0404": Code(
         "a state may saturate",
         "The worst input would drive the membrane out of its format; it saturates there. With "
-        "calibration data the report says whether that happens.",
+        "calibration data the report says whether that happens. On Loihi a synaptic current wraps "
+        "instead, and a membrane that keeps what its spikes take off falls silent when it is full.",
     ),
     "W0406": Code(
         "a recovery is rounded so that it stops far from its goal",
@@ -413,8 +414,10 @@ CODES: dict[str, Code] = {
         "what calibration chose",
         "Loihi's numbers were chosen by the spikes of the calibration data, for each population "
         "those that change the fewest, in windows of 8 steps and in whole samples, where it gets "
-        "the spikes that its sources should send. What is left is rounding: more weight bits, or "
-        "--split-signs, make it less.",
+        "the spikes that its sources should send, on the first 16 samples. What is left is mostly "
+        "rounding, which more weight bits or --split-signs make less; W0404 says where states "
+        "saturate. Data unlike the calibration's may fare worse than without it: use samples of "
+        "every kind, quiet ones too.",
     ),
     "W0407": Code(
         "a rule of pairs is rounded by more than 5 %",

@@ -57,7 +57,7 @@ def run_program(run: Run) -> Outcome:
 
 def supervised(argv: list[str], place: Path) -> None:
     """Run a program of Lava in a folder to its end; E0605, E1202, E1203 as `run_program`."""
-    log, seconds = place / "log", float(os.environ.get(TIMEOUT) or _SECONDS)
+    log, seconds = place / "log", _seconds()
     argv = [sys.executable, str(_SUPERVISE), str(os.getpid()), *argv]
     # Lava's files are its own, and threads of numpy only disturb its many processes.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -71,6 +71,18 @@ def supervised(argv: list[str], place: Path) -> None:
         ) from None
     except StageFailed as error:
         raise _failed(error) from None
+
+
+def _seconds() -> float:
+    """How long a program may take; E0707 for what is no number of seconds."""
+    said = os.environ.get(TIMEOUT) or str(_SECONDS)
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise fail("E0707", f"{TIMEOUT} is '{said}', which is no number of seconds above 0")
+    return seconds
 
 
 def _failed(error: StageFailed) -> SpikecError:

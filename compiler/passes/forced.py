@@ -13,7 +13,7 @@ it would count twice, and silence only once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics
-from ...ir.events import Events, Stimulus
+from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph, Input, Output, Population, Projection
+from ...ir.loihi import STATE_LIMIT
 from ..integer.executor import Executor
 from .quantise import REFERENCE
 
@@ -39,7 +40,7 @@ class Forced:
     def __init__(self, graph: Graph, stimulus: Stimulus) -> None:
         precise = REFERENCE.run(graph, Target.unlimited(), Diagnostics())
         given = stimulus.take(_SAMPLES)
-        names = [p.name for p in graph.populations if any(graph.outgoing(p.name)) or p.neuron.STATE]
+        names = [p.name for p in graph.populations]
         self._lags = {p.name: p.lag for p in graph.populations}
         self._dt, self._steps, self._samples = graph.dt, given.steps, given.samples
         self._sent = {**given.inputs, **Executor(precise).run(given, populations=names).spikes}
@@ -59,6 +60,32 @@ class Forced:
         added: Mapping[str, Population],
     ) -> float:
         """The error of ``population`` with these projections; ``added`` are sources of its own."""
+        found = self._run(population, incoming, added).spikes[population.name]
+        sent, errors = self._sent[population.name], []
+        for length in (_WINDOW, self._steps):
+            expected = self._windows(sent, length)
+            differ = np.abs(self._windows(found, length) - expected)
+            errors.append(differ.sum() / max(1, expected.sum()))
+        return float(np.mean(errors))
+
+    def saturated(
+        self,
+        population: Population,
+        incoming: Iterable[Projection],
+        added: Mapping[str, Population],
+    ) -> float:
+        """The share of its neurons and steps in which v is as far as it can be, either way."""
+        key = population.name, "v"
+        v = self._run(population, incoming, added, [key]).states[key]
+        return float(np.mean(np.abs(v) >= STATE_LIMIT))
+
+    def _run(
+        self,
+        population: Population,
+        incoming: Iterable[Projection],
+        added: Mapping[str, Population],
+        record: Sequence[tuple[str, str]] = (),
+    ) -> Recording:
         length = self._steps + max(self._lags.values(), default=0)
         inputs: dict[str, Events] = {}
         projections, sources = [], {}
@@ -81,13 +108,7 @@ class Forced:
             (Output("out", population.name),),
         )
         stimulus = Stimulus(inputs) if inputs else Stimulus({}, (self._samples, length))
-        found = Executor(graph).run(stimulus).spikes[population.name]
-        sent, errors = self._sent[population.name], []
-        for length in (_WINDOW, self._steps):
-            expected = self._windows(sent, length)
-            differ = np.abs(self._windows(found, length) - expected)
-            errors.append(differ.sum() / max(1, expected.sum()))
-        return float(np.mean(errors))
+        return Executor(graph).run(stimulus, record=record)
 
     def _windows(self, events: Events, length: int) -> npt.NDArray[np.int64]:
         """The spikes of every neuron in every window of ``length`` steps, flat."""

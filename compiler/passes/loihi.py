@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import floor, frexp
+from math import floor, frexp, inf
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -68,6 +68,8 @@ _LEAST_THRESHOLD: Final = 48
 # Of the synapses of a neuron one in so many is taken to be active in a step.
 _ACTIVE: Final = 10
 _SAMPLE: Final = 4096
+# What a bias may take of the way to the threshold.
+_BALANCE: Final = 0.25
 # Other heights that a calibration tries, as parts of the largest.
 _SHARES: Final = (1.0, 0.84, 0.71, 0.59, 0.5, 0.35)
 # Of rails: what one may be off, and what is said.
@@ -244,7 +246,8 @@ def _one_sign(stage: Connection, sign: Sign) -> Connection:
     pre = np.repeat(np.arange(stage.pre_size), np.diff(stage.indptr))[keep]
     counts = np.bincount(pre, minlength=stage.pre_size)
     indptr = np.concatenate([[0], np.cumsum(counts)])
-    return Sparse(stage.pre_size, stage.post_size, indptr, stage.post[keep], weight[keep])
+    steps = None if stage.steps is None else stage.steps[keep]
+    return Sparse(stage.pre_size, stage.post_size, indptr, stage.post[keep], weight[keep], steps)
 
 
 @dataclass(frozen=True)
@@ -296,8 +299,8 @@ def _step(
         refuse(
             "is compared with twice its threshold where a spike left it above (reset two_phase); "
             "Loihi 2 takes the threshold off, and compares with it",
-            "compile with --set reset=subtract, which differs in those steps only, and with "
-            "--calibration to see what that costs; or train with a reset to zero",
+            "compile with --set reset=subtract, which differs in those steps only (run both on the "
+            "golden rung to see what it costs), or train with a reset to zero",
         )
     subtracts = not stateless and rules.reset is Reset.SUBTRACT
     allowed: dict[str, tuple[Any, Any]] = {
@@ -452,11 +455,23 @@ class _Chosen:
                 if not balanced:
                     made = plain = plain or self._made(height)
                 elif plain is not None:
-                    made = self._made(height, self._drifts(plain[1], plain[0], rates))
-                wrong = 1.0 if self._found.errors else error(made)
+                    drifts = self._drifts(plain[1], plain[0], rates)
+                    if not drifts.any():
+                        continue
+                    made = self._made(height, drifts)
+                wrong = inf if self._found.errors else error(made)
                 self._found = found
                 if wrong < least:
                     best, least = (height, made), wrong
+        filled = forced.saturated(best[1][0], best[1][1].values(), added)
+        if filled:
+            found.add(
+                "W0404",
+                f"'{self._population.name}': on the calibration data v saturates, in {filled:.2%} "
+                "of all neurons and steps",
+                self._population.at,
+                "what it does then is Loihi's own: weaker weights or shorter samples mend it",
+            )
         found.add(
             "N0408",
             f"'{self._population.name}': on the calibration data {least:.2%} of its spikes differ, "
@@ -468,7 +483,11 @@ class _Chosen:
     def _drifts(
         self, made: Mapping[str, Projection], population: Population, rates: list[Real]
     ) -> Real:
-        """What rounding takes off the mean input of each neuron, as v sees it in a step."""
+        """What rounding takes off the mean input of each neuron, as v sees it in a step.
+
+        It is there without input, too: no more than a quarter of what a neuron at rest lacks to its
+        threshold, and nothing where no leak holds it there.
+        """
         neuron = population.neuron
         assert isinstance(neuron, LoihiLIF | LoihiATRLIF)
         missing = np.zeros(population.size)
@@ -480,7 +499,10 @@ class _Chosen:
             wrong = replace(stage, weight=stage.weight - whole.weight * unit)  # type: ignore[attr-defined]
             missing += np.ravel(apply(wrong, rate))
         kept = np.maximum(1.0 - np.ravel(self._step.a), 1.0 / DECAY_UNITY)
-        return np.asarray(missing / kept)
+        leak = 1.0 - np.ravel(self._step.b)
+        lacks = np.ravel(self._step.threshold) * leak - np.ravel(self._step.drift)
+        room = _BALANCE * np.maximum(lacks, 0.0)
+        return np.asarray(np.clip(missing / kept, -room, room))
 
     def _made(self, height: int, more: Real | None = None) -> Made:
         """The numbers at a height of the threshold, with ``more`` drift; E0401."""
@@ -523,7 +545,9 @@ class _Chosen:
                 "bits",
                 population.at,
             )
-        most = self._current(height)
+        # Inputs that count their most may do so in every step.
+        worst = float(np.max(self._peaks)) / max(float(np.max(self._sides)), 1e-300)
+        most = self._current(height) * max(worst, 1.0)
         if most > STATE_LIMIT:
             self._found.add(
                 "W0404",

@@ -241,3 +241,15 @@ def test_a_report_says_what_each_population_does() -> None:
     other = Population("p", (1,), LoihiDelta(3, 1, 2, cum_error=True))
     whole = "sends accumulated changes of 3 or more; 32-bit states (wrap); spike_exp 1, state_exp 2"
     assert semantics(other) == whole
+
+
+def test_weights_that_vanish_beside_their_bias_are_refused() -> None:
+    layer = ReluLayer(Dense(np.full((2, 3), 1e-6)), np.full(2, 1e3))
+    with pytest.raises(SpikecError, match="all weights of a layer round to zero"):
+        sigma_delta([layer], np.ones((4, 3)))
+
+
+def test_frames_that_are_no_numbers() -> None:
+    made = sigma_delta([ReluLayer(Dense(np.ones((2, 3))), np.zeros(2))], np.ones((4, 3)))
+    with pytest.raises(SpikecError, match="no finite numbers"):
+        made.stimulus(np.full((1, 4, 3), np.nan))

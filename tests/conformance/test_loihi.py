@@ -48,8 +48,12 @@ def images(data_dir: Path) -> Graph:
     return by(graph.with_(populations=once), Reset.ZERO)
 
 
-@pytest.mark.parametrize(("dialect", "in_float"), [("snntorch-zero", 1119), ("norse", 1099)])
-def test_braille_loses_less_than_a_point(dialect: str, in_float: int, data_dir: Path) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "in_float", "on_loihi"), [("snntorch-zero", 1119, 1114), ("norse", 1099, 1100)]
+)
+def test_braille_loses_less_than_a_point(
+    dialect: str, in_float: int, on_loihi: int, data_dir: Path
+) -> None:
     """Of 1,158; float's figures are those of 16-bit weights and 40-bit states.
 
     Published for the way from float to Lava's fixed point: 48.6 %.
@@ -59,7 +63,7 @@ def test_braille_loses_less_than_a_point(dialect: str, in_float: int, data_dir: 
     found = run_rung(built(graph), "integer", stimulus(graph, dense)).recording
     right, total = accuracy(found, graph.outputs[0].source, letters)
     assert total == 1158
-    assert right >= in_float - 11
+    assert right == on_loihi >= in_float - 11
 
 
 def test_braille_by_subtraction(data_dir: Path) -> None:
@@ -69,15 +73,15 @@ def test_braille_by_subtraction(data_dir: Path) -> None:
     found = run_rung(built(graph), "integer", stimulus(graph, dense)).recording
     right, total = accuracy(found, graph.outputs[0].source, letters)
     assert total == 1158
-    assert right >= 1121 - 11
+    assert right == 1128
 
 
 def test_calibration_keeps_letters_that_few_bits_lose(data_dir: Path) -> None:
-    """6 bits, both signs in a projection: 1,018 of 1,158 right, and 833 without data."""
+    """6 bits, both signs in a projection: 975 of 1,158 right, and 833 without data."""
     graph = network(data_dir, ZERO, "norse")
     dense, letters = pool(data_dir)
     given, right = stimulus(graph, dense), []
-    for calibration in (None, stimulus(graph, dense[::40])):
+    for calibration in (None, stimulus(graph, dense[::40][:16])):
         built = compile_graph(
             graph, *find_target("lava"), Quantise(weight_bits=6), calibration=calibration
         )

@@ -15,7 +15,7 @@ from spikec.ir.connections import Dense, OneToOne
 from spikec.ir.diagnostics import Diagnostics
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
-from spikec.ir.neurons import IF
+from spikec.ir.neurons import IF, Threshold
 from spikec.ir.semantics import Comparison, Reset, Semantics
 
 DT = 1e-3
@@ -81,6 +81,21 @@ def test_rates() -> None:
     dense = np.array([stimulus().inputs["in"].dense(k) for k in range(3)])
     np.testing.assert_allclose(forced.rates("in", 5), dense.mean(axis=(0, 1)))
     np.testing.assert_array_equal(forced.rates("no such node", 3), np.ones(3))
+
+
+def test_an_output_without_a_state_is_judged_too() -> None:
+    graph = network()
+    last = Projection("d", "second", "end", Dense(real([[1.0, 1.0, 1.0, 1.0]])), 1)
+    end = Population("end", (1,), Threshold(real(0.5)), RULES)
+    graph = replace(
+        graph,
+        populations=(*graph.populations, end),
+        projections=(*graph.projections, last),
+        outputs=(Output("o", "end"),),
+    )
+    found = Diagnostics()
+    LoihiNumbers(calibration=stimulus()).run(graph, LAVA, found)
+    assert [d.code for d in found] == ["N0408"] * 3
 
 
 def test_sixteen_samples_are_enough() -> None:
