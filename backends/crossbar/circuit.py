@@ -40,7 +40,7 @@ _LARGEST = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Crossbar(Record):
-    r"""Linear cells between word lines (rows, i) and bit lines (columns, j), with the wires between.
+    r"""Linear cells between word lines (rows, i) and bit lines (columns, j), and the wires.
 
     Kirchhoff's current law at every node of a word line and of a bit line:
 
@@ -52,8 +52,8 @@ class Crossbar(Record):
     A driven end adds :math:`(w - V_i) / (R_w + R_{drive})`, a sensed end
     :math:`b / (R_b + R_{sense})`; an end that is neither is open. ::
 
-                           sense           one segment R_b beyond the first row, if the top is sensed
-                             |
+                           sense           one segment R_b above the first row
+                             |                (if the top is sensed)
              R_drive   R_w   |  R_w      R_w
         V_0 --[==]----[==]---+--[==]--+--[==]-- V_0   (if the right is driven)
                               \        \

@@ -66,7 +66,7 @@ class Solver:
         tolerance: float = TOLERANCE,
         limit: int | None = None,
     ) -> Array:
-        r"""Current of each bit line into its sense amplifiers, in A, for each vector of ``voltage``.
+        r"""Current of each bit line into its sense amplifiers, in A, for each vector.
 
         ``voltage`` (rows,) or (vectors, rows) in V gives (columns,) or (vectors, columns); where
         both ends are sensed it is their sum. A row at 0 V is driven: its cells still conduct.
@@ -83,7 +83,7 @@ class Solver:
         out = np.empty((len(volt), circuit.columns))
         for k, vector in enumerate(volt):
             out[k] = self._vector(np.where(on[k], vector, 0.0), on[k], tolerance, limit)
-        return out[0] if np.ndim(voltage) == 1 else out
+        return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
 
     def _active(self, active: Any, volt: Array) -> npt.NDArray[np.bool_]:
         if active is None:
@@ -102,7 +102,7 @@ class Solver:
         if circuit.bit == 0:
             fed = fed.sum(0, keepdims=True)
         if self._bits is None:
-            return fed[0]
+            return np.asarray(fed[0])
         first, last = circuit.sense_ends
         nodes = np.empty_like(fed)
         done = kernels.conjugate_gradients(
@@ -126,11 +126,11 @@ class Solver:
                 f"{limit} iterations do not reach a relative residual of {tolerance:g}",
                 hint="allow more iterations or a larger tolerance",
             )
-        return first * nodes[0] + last * nodes[-1]
+        return np.asarray(first * nodes[0] + last * nodes[-1])
 
 
 def transfer(circuit: Crossbar) -> Array:
-    r"""The matrix T (rows, columns) in S of :math:`I = V T`, all rows driven: the effective weights.
+    r"""The matrix T (rows, columns) in S of :math:`I = V T`, with all rows driven.
 
     Row after row joins the bit lines: with S the admittance, seen from row i, of all rows up to it
     (columns, columns), y (columns, rows) the currents that 1 V on each of them feeds there,
