@@ -208,6 +208,29 @@ def test_points_where_relaxation_diverges_are_solved() -> None:
         assert error(voltage @ transfer(circuit), wanted) < 1e-10
 
 
+@pytest.mark.parametrize(
+    "ohms",
+    [
+        (1, 1, 1e6, 1e6),  # lines that nearly float
+        (0, 1, 1e6, 1e6),
+        (1, 0, 1e6, 1e6),
+        (1, 1, 0, 1e5),
+        (100, 0.01, 0, 0),
+        (0.01, 100, 0, 0),
+        (1e-6, 1e-6, 0, 0),
+        (1e3, 1e3, 0, 0),
+    ],
+    ids=str,
+)
+def test_both_solvers_agree_on_hard_circuits(ohms: tuple[float, float, float, float]) -> None:
+    """Each current to 1e-10, though they differ by orders of magnitude."""
+    cells = 10 ** np.random.default_rng(0).uniform(-6, -3, (48, 40))
+    circuit = Crossbar(cells, *ohms, Drive.BOTH, Sense.BOTH)
+    voltage = np.abs(volts(circuit))
+    found = Solver(circuit).currents(voltage)
+    assert np.abs(found / (voltage @ transfer(circuit)) - 1).max() < 1e-10
+
+
 def test_one_vector_and_many_have_their_shapes() -> None:
     circuit = Crossbar(np.full((3, 2), 1e-5), 1, 1)
     voltage = np.random.default_rng(0).uniform(0, 0.2, (4, 3))
