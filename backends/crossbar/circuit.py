@@ -52,21 +52,25 @@ class Crossbar(Record):
     A driven end adds :math:`(w - V_i) / (R_w + R_{drive})`, a sensed end
     :math:`b / (R_b + R_{sense})`; an end that is neither is open. ::
 
-                           sense           one segment R_b above the first row
-                             |                (if the top is sensed)
-             R_drive   R_w   |  R_w      R_w
-        V_0 --[==]----[==]---+--[==]--+--[==]-- V_0   (if the right is driven)
-                              \        \
-                              [G]      [G]      each cell joins a node of its word line
-                                \        \      and one of its bit line
-             R_drive   R_w       | R_b    | R_b
-        V_1 --[==]----[==]---+---|----+---|---- V_1
-                              \  |     \  |
-                              [G]|     [G]|
-                                \|       \|
-                                 | R_b    | R_b     one segment beyond the last row
-                                 | R_sense
-                                I_0      I_1        into 0 V
+                        0 V               0 V           where the top is sensed
+                         |                 |
+                        [S]               [S]
+                         |                 |
+        V_0 --[D]--w_00--(--[R_w]--w_01----(--[D]-- V_0    where the right is driven
+                    |    |          |      |
+                    +-[G]+ b_00     +-[G]--+ b_01
+                         |                 |
+                       [R_b]             [R_b]
+                         |                 |
+        V_1 --[D]--w_10--(--[R_w]--w_11----(--[D]-- V_1
+                    |    |          |      |
+                    +-[G]+ b_10     +-[G]--+ b_11
+                         |                 |
+                        [S]               [S]
+                         |                 |
+                        I_0               I_1           into 0 V
+
+        D = R_w + R_drive, S = R_b + R_sense, ( crosses without contact
 
     ``conductance`` G (rows, columns) in S, at least 0 (0: the cell is open); ``word`` R_w and
     ``bit`` R_b, ohm a segment; ``driver`` and ``sense``, ohm an end. Each resistance may be 0. An
