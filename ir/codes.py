@@ -2,8 +2,8 @@
 
 E01 reading a model · E02 the graph · E03 what a target lacks or limits · E04 quantisation ·
 E05 time · E06 environment and tools · E07 stimuli, artefacts and output · E08 devices and
-simulation · E09 exploration · E10 PyNN scripts · E11 PyNN programs · E12 Lava programs. W is the
-same for warnings, N for notes.
+simulation · E09 exploration · E10 PyNN scripts · E11 PyNN programs · E12 Lava programs · E13
+crossbars. W is the same for warnings, N for notes.
 """
 
 from __future__ import annotations
@@ -724,5 +724,23 @@ CODES: dict[str, Code] = {
         "Lava runs a process for each population and projection, and they talk through /dev/shm, "
         "which containers give 64 MiB unless told otherwise.",
         environment=True,
+    ),
+    # -- E13: crossbars -----------------------------------------------------------------------
+    "E1301": Code(
+        "no crossbar has these values",
+        "The cells are conductances in siemens, rows by columns, none negative or infinite; an "
+        "open cell is 0. Resistances of wires, drivers and sense amplifiers are in ohm and at "
+        "least 0, which is an ideal one.",
+    ),
+    "E1302": Code(
+        "voltages do not fit the crossbar",
+        "A vector has one finite voltage for each word line, and gated rows are told as one truth "
+        "value for each voltage.",
+    ),
+    "E1303": Code(
+        "the currents of a crossbar did not converge",
+        "Conjugate gradients always get there with enough iterations: more of them where drivers "
+        "and sense amplifiers are far weaker than the cells, so that a line floats. The limit was "
+        "too low for the tolerance.",
     ),
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
@@ -118,6 +119,25 @@ def test_loihi_measures_itself_beside_lava() -> None:
         if row["peer"]:
             assert row["ratio"] == pytest.approx(row["ours"] / row["peer_value"])
             assert "spikes, equal" in row["how"]
+
+
+def test_crossbars_measure_themselves_beside_sparse_factors() -> None:
+    """Where badcrossbar is not installed that peer is left out."""
+    bench = module("crossbar")
+    found = bench.measure(True)
+    jsonschema.validate(found, SCHEMA)
+    badcrossbar, factor, product, built, large = found["results"]
+    for row in (badcrossbar, factor):
+        assert (row["peer"] is None) == (row["ratio"] is None)
+        if row["peer"]:
+            assert row["ratio"] == pytest.approx(row["peer_value"] / row["ours"])
+            assert row["meets"] == (row["ours"] <= row["goal"])
+    assert factor["peer"] == "SuperLU" and built["goal"] is None
+    assert product["goal"] == 0.05 and large["goal"] == 1.0
+    right = np.ones(3)
+    assert bench.agree("peer", right * (1 + 1e-12), right) < 1e-11
+    with pytest.raises(SystemExit, match="peer: currents differ"):
+        bench.agree("peer", right * (1 + 1e-8), right)
 
 
 def test_sigma_delta_measures_itself_beside_frames() -> None:

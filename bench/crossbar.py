@@ -1,0 +1,209 @@
+"""Exact currents of crossbars: ours beside badcrossbar and a sparse LU factorisation.
+
+n x n cells of 1 to 100 uS, 1 ohm a segment on both lines, driven at the left and sensed at the
+bottom, voltages of 0 to 0.2 V. Each solver starts from the conductances, and all give the same
+currents to 1e-9 of each, or no figure is printed. Seconds are of the processor, on one thread, the
+best of a few runs.
+
+badcrossbar is the extra of that name. Its plots want cairo, its solver does not: without cairo's
+headers, `pip install --no-deps badcrossbar pathvalidate` is enough.
+
+    python bench/crossbar.py [--json] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.linalg import splu
+from threadpoolctl import threadpool_limits
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measured import measured
+
+from spikec.backends.crossbar.circuit import Crossbar
+from spikec.backends.crossbar.solve import Solver, transfer
+
+Array = npt.NDArray[np.float64]
+SEED = 0
+OHM = 1.0
+SIZE, LARGE, VECTORS = 256, 1024, 1000
+BADCROSSBAR_GOAL, FACTOR_GOAL = 100.0, 50.0  # times faster
+PRODUCT_GOAL, LARGE_GOAL = 0.05, 1.0  # seconds
+
+
+def crossbar(size: int) -> tuple[Crossbar, Array]:
+    """The circuit, and one vector of voltages."""
+    rng = np.random.default_rng(SEED)
+    circuit = Crossbar(rng.uniform(1e-6, 1e-4, (size, size)), OHM, OHM)
+    return circuit, rng.uniform(0, 0.2, size)
+
+
+def seconds(run: Callable[[], Array], times: int) -> tuple[float, Array]:
+    """Seconds of the processor, the best of some runs, and the last answer."""
+    best, found = np.inf, np.empty(0)
+    for _ in range(times):
+        start = time.process_time()
+        found = run()
+        best = min(best, time.process_time() - start)
+    return best, found
+
+
+def by_factor(circuit: Crossbar, voltage: Array) -> Array:
+    """Currents by SuperLU of all nodes, word lines first; built without a loop."""
+    rows, columns = circuit.conductance.shape
+    word = np.arange(rows * columns).reshape(rows, columns)
+    bit = word + rows * columns
+    pairs = [
+        (word, bit, circuit.conductance),
+        (word[:, 1:], word[:, :-1], np.full((rows, columns - 1), 1 / circuit.word)),
+        (bit[1:], bit[:-1], np.full((rows - 1, columns), 1 / circuit.bit)),
+    ]
+    a, b, siemens = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in range(3))
+    ends = np.concatenate([word[:, 0], bit[-1]])
+    first, last = circuit.drive_ends[0], circuit.sense_ends[1]
+    ground = np.repeat([first, last], [rows, columns])
+    i = np.concatenate([a, b, a, b, ends])
+    j = np.concatenate([b, a, a, b, ends])
+    value = np.concatenate([-siemens, -siemens, siemens, siemens, ground])
+    fed = np.zeros(2 * rows * columns)
+    fed[word[:, 0]] = first * voltage
+    matrix = coo_array((value, (i, j)), shape=(fed.size, fed.size)).tocsc()
+    # The fastest ordering that SuperLU has for symmetric matrices.
+    found = splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(fed)
+    return np.asarray(last * found[bit[-1]])
+
+
+def by_badcrossbar() -> Callable[[Crossbar, Array], Array] | None:
+    """badcrossbar's currents, or None where it is not installed."""
+    with warnings.catch_warnings(record=True), contextlib.redirect_stdout(sys.stderr):
+        try:
+            import badcrossbar
+        except ImportError:
+            return None
+
+    def run(circuit: Crossbar, voltage: Array) -> Array:
+        logging.disable(logging.INFO)  # it tells each step
+        try:
+            solution = badcrossbar.compute(
+                voltage[:, None],
+                1 / circuit.conductance,
+                OHM,
+                node_voltages=False,
+                all_currents=False,
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        return np.asarray(solution.currents.output[0])
+
+    return run
+
+
+def agree(name: str, found: Array, wanted: Array) -> float:
+    """The largest relative difference of a current."""
+    worst = float(np.abs(found / wanted - 1).max())
+    if not worst < 1e-9:
+        raise SystemExit(f"{name}: currents differ by {worst:.1e}")
+    return worst
+
+
+def beside(
+    name: str,
+    peer: str,
+    run: Callable[[Crossbar, Array], Array] | None,
+    goal: float,
+    circuit: Crossbar,
+    voltage: Array,
+    times: int,
+) -> dict[str, Any]:
+    """Our seconds of one vector and the peer's, by turns."""
+    ours, found = seconds(lambda: Solver(circuit).currents(voltage), 5)
+    row: dict[str, Any] = {"name": f"{name}: seconds, beside {peer}", "ours": ours, "unit": "s"}
+    if run is None:
+        nothing = dict.fromkeys(("goal", "meets", "peer", "peer_value", "ratio"))
+        return row | nothing | {"how": f"CPU seconds; install {peer} for the peer"}
+    theirs, wanted = seconds(lambda: run(circuit, voltage), times)
+    worst = agree(peer, found, wanted)
+    return row | {
+        "goal": theirs / goal,
+        "meets": ours <= theirs / goal,
+        "peer": peer,
+        "peer_value": theirs,
+        "ratio": theirs / ours,
+        "how": f"CPU seconds; the goal is {goal:.0f} times faster; currents differ by {worst:.0e}",
+    }
+
+
+def alone(name: str, ours: float, goal: float | None, how: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ours": ours,
+        "unit": "s",
+        "goal": goal,
+        "meets": None if goal is None else ours <= goal,
+        "peer": None,
+        "peer_value": None,
+        "ratio": None,
+        "how": f"CPU seconds; {how}",
+    }
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    size, large, times = (32, 64, 1) if quick else (SIZE, LARGE, 3)
+    circuit, voltage = crossbar(size)
+    Solver(circuit).currents(voltage)  # compiles the kernels
+    transfer(crossbar(4)[0])
+    one = f"one vector, {size} x {size}"
+    with threadpool_limits(1):
+        results = [
+            beside(one, "badcrossbar", by_badcrossbar(), BADCROSSBAR_GOAL, circuit, voltage, times),
+            beside(one, "SuperLU", by_factor, FACTOR_GOAL, circuit, voltage, times),
+        ]
+        built, matrix = seconds(lambda: transfer(circuit), 1)
+        many = np.random.default_rng(SEED + 1).uniform(0, 0.2, (VECTORS, size))
+        product, currents = seconds(lambda: many @ matrix, 5)
+        worst = agree("the transfer matrix", currents[:10], Solver(circuit).currents(many[:10]))
+        through = f"{VECTORS:,} vectors through T, {size} x {size}: seconds"
+        how = f"10 of them beside one by one differ by {worst:.0e}"
+        results.append(alone(through, product, PRODUCT_GOAL, how))
+        results.append(alone(f"T, {size} x {size}: seconds", built, None, "once per programming"))
+        circuit, voltage = crossbar(large)
+        whole, found = seconds(lambda: Solver(circuit).currents(voltage), 2)
+        looser = agree("tolerance", Solver(circuit).currents(voltage, tolerance=1e-14), found)
+        how = f"a tolerance of 1e-14 changes them by {looser:.0e}"
+        results.append(
+            alone(f"one vector, {large} x {large}: seconds", whole, LARGE_GOAL, how),
+        )
+    return measured(results, ("numpy", "numba", "scipy", "badcrossbar"), SEED)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="32 and 64 rows")
+    options = parser.parse_args()
+    found = measure(options.quick)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for row in found["results"]:
+        peer = f", {row['peer_value']:.3g}: {row['ratio']:.0f} times" if row["peer"] else ""
+        goal = "" if row["meets"] is None else f" [goal {'met' if row['meets'] else 'missed'}]"
+        print(f"{row['name']}: {row['ours']:.3g}{peer}{goal} ({row['how']})")
+
+
+if __name__ == "__main__":
+    main()
