@@ -302,7 +302,7 @@ class TestSilicon:
 
 
 class TestSigmaDeltaVideo:
-    @pytest.mark.parametrize("scene", ["still", "drift"])
+    @pytest.mark.parametrize("scene", ["still", pytest.param("drift", marks=pytest.mark.slow)])
     def test_three_times_fewer_operations_within_the_bound(
         self, track: ModuleType, scene: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -58,7 +58,7 @@ def compare_all(seeds: Sequence[int], place: Path) -> None:
     assert set(kinds) == expected | {"sums errors", "threshold zero"}
 
 
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_forty_random_sigma_delta_networks(part: int, tmp_path: Path) -> None:
     compare_all(range(20 * part, 20 * part + 20), tmp_path)
 
