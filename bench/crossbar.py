@@ -13,9 +13,7 @@ headers, `pip install --no-deps badcrossbar pathvalidate` is enough.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import logging
 import sys
 import time
@@ -32,7 +30,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _measured import measured
+from _measured import main, measured
 
 from spikec.backends.crossbar.circuit import Crossbar
 from spikec.backends.crossbar.solve import Solver, transfer
@@ -190,20 +188,12 @@ def measure(quick: bool) -> dict[str, Any]:
     return measured(results, ("numpy", "numba", "scipy", "badcrossbar"), SEED)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="32 and 64 rows")
-    options = parser.parse_args()
-    found = measure(options.quick)
-    if options.json:
-        print(json.dumps(found))
-        return
-    for row in found["results"]:
-        peer = f", {row['peer_value']:.3g}: {row['ratio']:.0f} times" if row["peer"] else ""
-        goal = "" if row["meets"] is None else f" [goal {'met' if row['meets'] else 'missed'}]"
-        print(f"{row['name']}: {row['ours']:.3g}{peer}{goal} ({row['how']})")
+def line(row: dict[str, Any]) -> str:
+    """A result for a person."""
+    peer = f", {row['peer_value']:.3g}: {row['ratio']:.0f} times" if row["peer"] else ""
+    goal = "" if row["meets"] is None else f" [goal {'met' if row['meets'] else 'missed'}]"
+    return f"{row['name']}: {row['ours']:.3g}{peer}{goal} ({row['how']})"
 
 
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__, "32 and 64 rows", line)

@@ -16,8 +16,6 @@ the peer is left out.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
@@ -28,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _measured import measured
+from _measured import main, measured
 
 from spikec.backends.loihi.execute import supervised
 from spikec.backends.loihi.program import RECORDING, STIMULUS, files
@@ -163,19 +161,11 @@ def measure(quick: bool) -> dict[str, Any]:
     return measured(results, ("numpy", "numba"), SEED)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="100 neurons only")
-    options = parser.parse_args()
-    found = measure(options.quick)
-    if options.json:
-        print(json.dumps(found))
-        return
-    for row in found["results"]:
-        beside = f", Lava {row['peer_value']:,.0f}: {row['ratio']:.0f} times" if row["peer"] else ""
-        print(f"{row['name']}: {row['ours']:,.0f}{beside} ({row['how']})")
+def line(row: dict[str, Any]) -> str:
+    """A result for a person."""
+    beside = f", Lava {row['peer_value']:,.0f}: {row['ratio']:.0f} times" if row["peer"] else ""
+    return f"{row['name']}: {row['ours']:,.0f}{beside} ({row['how']})"
 
 
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__, "100 neurons only", line)

@@ -10,7 +10,6 @@ the proven and the measured error stand beside.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _measured import measured
+from _measured import main, measured
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "sigma_delta_video" / "track.py"
 SEED = 3
@@ -62,18 +61,10 @@ def measure(quick: bool) -> dict[str, Any]:
     return measured(results, ("numpy", "numba"), SEED)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="forty frames of one scene")
-    options = parser.parse_args()
-    found = measure(options.quick)
-    if options.json:
-        print(json.dumps(found))
-        return
-    for row in found["results"]:
-        print(f"{row['name']}: {row['ours']:,.0f}, {row['ratio']:.2f} times fewer ({row['how']})")
+def line(row: dict[str, Any]) -> str:
+    """A result for a person."""
+    return f"{row['name']}: {row['ours']:,.0f}, {row['ratio']:.2f} times fewer ({row['how']})"
 
 
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__, "forty frames of one scene", line)

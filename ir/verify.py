@@ -1011,6 +1011,16 @@ def _untied(connection: Connection, source: Connection, tied: Tied) -> str | Non
     return None
 
 
+def _pairs_on_chip(pre: Input | Population | None, chip: str) -> Iterator[str]:
+    """What does not suit the pairs of a chip, which takes single spikes in the step they are in."""
+    if not isinstance(pre, Population):
+        return
+    if not pre.single:
+        yield f"pairs spikes of '{pre.name}', which sends other values, or several spikes a step"
+    if pre.semantics.registered:
+        yield f"pairs spikes of '{pre.name}', which shows them a step late; {chip} does not"
+
+
 def _spinnaker_pairs(
     projection: Projection,
     rule: SpinnakerPairSTDP,
@@ -1019,10 +1029,7 @@ def _spinnaker_pairs(
     post: Input | Population | None,
 ) -> Iterator[str]:
     """What does not suit the arithmetic of SpiNNaker's pairs."""
-    if isinstance(pre, Population) and not pre.single:
-        yield f"pairs spikes of '{pre.name}', which sends other values, or several spikes a step"
-    if isinstance(pre, Population) and pre.semantics.registered:
-        yield f"pairs spikes of '{pre.name}', which shows them a step late; SpiNNaker does not"
+    yield from _pairs_on_chip(pre, "SpiNNaker")
     if plasticity.transmit is not Transmit.AFTER:
         yield "SpiNNaker sends the weight that is left after an update"
     neuron = getattr(post, "neuron", None)
@@ -1048,10 +1055,7 @@ def _loihi_pairs(
     post: Input | Population | None,
 ) -> Iterator[str]:
     """What does not suit Loihi's learning engine, as Lava has it."""
-    if isinstance(pre, Population) and not pre.single:
-        yield f"pairs spikes of '{pre.name}', which sends other values, or several spikes a step"
-    if isinstance(pre, Population) and pre.semantics.registered:
-        yield f"pairs spikes of '{pre.name}', which shows them a step late; Loihi does not"
+    yield from _pairs_on_chip(pre, "Loihi")
     if projection.delay != 1:
         yield f"a delay of {projection.delay} steps; what learns on Loihi takes 1"
     if plasticity.transmit is not Transmit.BEFORE:

@@ -271,8 +271,14 @@ class _Step:
         None for >; for >= one, but where nothing decays, and v counts in units of what arrives,
         one of these: there sums meet the threshold. None where spikes subtract it.
         """
-        counts = bool(np.all(self.b == 1.0) and np.all(self.a == 0.0))
-        return int(self.inclusive and not self.subtracts) << (STATE_SHIFT if counts else 0)
+        if self.subtracts:
+            return 0
+        return _allowance(self.inclusive, bool(np.all(self.b == 1.0) and np.all(self.a == 0.0)))
+
+
+def _allowance(inclusive: bool, counts: bool) -> int:
+    """The units of v that >= adds to a threshold: those of what arrives where v counts in them."""
+    return int(inclusive) << (STATE_SHIFT if counts else 0)
 
 
 def _step(
@@ -493,10 +499,9 @@ class _Chosen:
         missing = np.zeros(population.size)
         for p, stage, rate in zip(self._incoming, self._stages, rates, strict=True):
             words = made[p.name].words
-            whole = next(s for s in stages(made[p.name].connection) if s.WEIGHTED)
             assert words is not None
             unit = neuron.scale * 2.0 ** (STATE_SHIFT + words.exponent)
-            wrong = replace(stage, weight=stage.weight - whole.weight * unit)  # type: ignore[attr-defined]
+            wrong = replace(stage, weight=stage.weight - _words_of(made[p.name]) * unit)
             missing += np.ravel(apply(wrong, rate))
         kept = np.maximum(1.0 - np.ravel(self._step.a), 1.0 / DECAY_UNITY)
         leak = 1.0 - np.ravel(self._step.b)
@@ -535,8 +540,8 @@ class _Chosen:
         """What is worth a warning: W0403 and W0404."""
         population, lost, total = self._population, 0, 0
         for p, stage in zip(self._incoming, self._stages, strict=True):
-            whole = next(s for s in stages(made[p.name].connection) if s.WEIGHTED)
-            lost += int(np.count_nonzero(stage.weight) - np.count_nonzero(whole.weight))  # type: ignore[attr-defined]
+            left = int(np.count_nonzero(_words_of(made[p.name])))
+            lost += int(np.count_nonzero(stage.weight)) - left
             total += int(np.count_nonzero(stage.weight))
         if lost * 2 > total:
             self._found.add(
@@ -770,6 +775,12 @@ class _Chosen:
         return np.clip(mantissas, -top, top).astype(np.int64), exponents
 
 
+def _words_of(projection: Projection) -> Ints:
+    """The weights of a projection: on Loihi one stage has some."""
+    weighted = next(s for s in stages(projection.connection) if s.WEIGHTED)
+    return np.asarray(weighted.weight)  # type: ignore[attr-defined]
+
+
 def _power(x: float) -> int:
     """The least e with :math:`x \\le 2^e`, of a positive x."""
     mantissa, exponent = frexp(x)
@@ -835,7 +846,7 @@ def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
                 continue  # a bias that became weights
             bits = p.words.bits
             exact = scaled_stage(originals[p.name].connection, gain).weight
-            whole = next(s for s in stages(p.connection) if s.WEIGHTED).weight  # type: ignore[attr-defined]
+            whole = _words_of(p)
             unit = neuron.scale * 2.0 ** (STATE_SHIFT + p.words.exponent)
             signal += float(np.sum(exact**2))
             noise += float(np.sum((exact - whole * unit) ** 2))
@@ -868,12 +879,12 @@ def _threshold_error(
     origin = 0.0 if isinstance(before.neuron, Threshold) else step.v_reset
     if step.threshold is None or origin is None:
         return None
-    inclusive = before.semantics.comparison is Comparison.GREATER_EQUAL
-    counts = bool(np.all(step.decay_v == 1.0)) and step.decay_u is None
-    allowance = int(inclusive) << (STATE_SHIFT if counts else 0)
     if isinstance(neuron, LoihiATRLIF):
         have = np.asarray((neuron.theta_0 << (STATE_SHIFT + 1)) * neuron.scale)
     else:
+        inclusive = before.semantics.comparison is Comparison.GREATER_EQUAL
+        counts = bool(np.all(step.decay_v == 1.0)) and step.decay_u is None
+        allowance = _allowance(inclusive, counts)
         have = ((neuron.vth << STATE_SHIFT) + allowance) * neuron.scale
     return float(np.max(np.abs(have / (step.threshold - origin) - 1.0)))
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from spikec.backends.loihi.program import files
-from spikec.compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
 from spikec.ir.connections import Dense
-from spikec.ir.events import Events, Recording, Stimulus
+from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.loihi import LoihiWeights, Sign
 from spikec.ir.loihi_learning import LoihiPairSTDP
 from spikec.ir.neurons import LoihiLIF
 from spikec.ir.plasticity import Plasticity
-
-from .networks import lava_python
 
 
 @dataclass(frozen=True)
@@ -28,6 +21,11 @@ class Case:
 
     graph: Graph
     stimulus: Stimulus
+
+    @property
+    def raw(self) -> Graph:
+        """The same: its weights are cut already."""
+        return self.graph
 
     @property
     def states(self) -> list[tuple[str, str]]:
@@ -127,36 +125,3 @@ def _projection(
         words=words,
         plasticity=plasticity,
     )
-
-
-_DRIVER = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import network
-for folder in sys.argv[1:]:
-    folder = Path(folder)
-    names = (folder / "names").read_text().split()
-    paths = folder / "stimulus.npz", folder / "recording.npz"
-    network.run(folder, *paths, names, states=True, weights="steps")
-"""
-
-
-def run_in_lava(cases: Sequence[Case], place: Path, seconds: float = 600) -> list[Recording]:
-    """What Lava makes of many networks: spikes, states, and the weights behind every step."""
-    python, folders = lava_python(), []
-    for number, one in enumerate(cases):
-        folder = place / str(number)
-        folder.mkdir()
-        for name, content in files(one.graph).items():
-            (folder / name).write_bytes(content)
-        (folder / "stimulus.npz").write_bytes(stimulus_bytes(LabelledStimulus(one.stimulus)))
-        (folder / "names").write_text(" ".join(p.name for p in one.graph.populations))
-        folders.append(folder)
-    subprocess.run(
-        [python, "-W", "ignore", "-c", _DRIVER, *map(str, folders)],
-        check=True,
-        timeout=seconds,
-        start_new_session=True,
-    )
-    return [load_recording(folder / "recording.npz") for folder in folders]

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -184,8 +184,22 @@ import network
 for folder in sys.argv[1:]:
     folder = Path(folder)
     names = (folder / "names").read_text().split()
-    network.run(folder, folder / "stimulus.npz", folder / "recording.npz", names, states=True)
+    paths = folder / "stimulus.npz", folder / "recording.npz"
+    network.run(folder, *paths, names, states=True, weights="steps")
 """
+
+
+class Runs(Protocol):
+    """A network, the one that Lava is given for it, and a stimulus."""
+
+    @property
+    def graph(self) -> Graph: ...
+
+    @property
+    def raw(self) -> Graph: ...
+
+    @property
+    def stimulus(self) -> Stimulus: ...
 
 
 def lava_python() -> str:
@@ -196,8 +210,11 @@ def lava_python() -> str:
     return str(python)
 
 
-def run_in_lava(cases: Sequence[Case], place: Path, seconds: float = 600) -> list[Recording]:
-    """What Lava makes of many networks, one after the other in one Python."""
+def run_in_lava(cases: Sequence[Runs], place: Path, seconds: float = 600) -> list[Recording]:
+    """What Lava makes of many networks, one after the other in one Python.
+
+    Spikes, states, and the weights behind every step where some learn.
+    """
     python, folders = lava_python(), []
     for number, one in enumerate(cases):
         folder = place / str(number)

@@ -39,8 +39,8 @@ from spikec.ir.text import text
 from spikec.ir.verify import verify
 
 from ...compiler.integer import loihi_learning_reference as reference
-from .learning_networks import Case, case, run_in_lava
-from .networks import lava_python
+from .learning_networks import Case, case
+from .networks import lava_python, run_in_lava
 
 
 def differences(one: Case, lava: Recording) -> list[str]:
