@@ -551,8 +551,7 @@ class _Chosen:
                 population.at,
             )
         # Inputs that count their most may do so in every step.
-        worst = float(np.max(self._peaks)) / max(float(np.max(self._sides)), 1e-300)
-        most = self._current(height) * max(worst, 1.0)
+        most = self._units(float(np.max(self._peaks)) * self._lasting, height)
         if most > STATE_LIMIT:
             self._found.add(
                 "W0404",
@@ -705,22 +704,30 @@ class _Chosen:
 
     def _current(self, height: int) -> float:
         """The largest |u|: every source sending in every step, or inputs their most in one."""
-        geometric = 1.0 / max(1.0 - float(np.max(self._step.a)), 1.0 / DECAY_UNITY)
-        most = max(float(np.max(self._sides)) * geometric, float(np.max(self._peaks)))
-        return most / self._threshold * (height << STATE_SHIFT)
+        most = max(float(np.max(self._sides)) * self._lasting, float(np.max(self._peaks)))
+        return self._units(most, height)
 
     def _depth(self, height: int) -> float:
         """The lowest v there can be, as a positive number, inhibition being always active.
 
         Where a membrane keeps what a spike takes off, the farthest, excited as well as inhibited.
         """
-        geometric = 1.0 / max(1.0 - float(np.max(self._step.a)), 1.0 / DECAY_UNITY)
-        lowest = float(np.max(self._sides[1])) * geometric - float(np.min(self._step.drift))
+        lowest = float(np.max(self._sides[1])) * self._lasting - float(np.min(self._step.drift))
         if self._step.subtracts:
-            highest = float(np.max(self._sides[0])) * geometric + float(np.max(self._step.drift))
+            highest = float(np.max(self._sides[0])) * self._lasting
+            highest += float(np.max(self._step.drift))
             lowest = max(lowest, highest)
         stays = 1.0 / max(1.0 - float(np.max(self._step.b)), 1.0 / DECAY_UNITY)
-        return max(lowest, 0.0) * stays / self._threshold * (height << STATE_SHIFT)
+        return self._units(max(lowest, 0.0) * stays, height)
+
+    @property
+    def _lasting(self) -> float:
+        """What a current adds up to where the same arrives in every step."""
+        return 1.0 / max(1.0 - float(np.max(self._step.a)), 1.0 / DECAY_UNITY)
+
+    def _units(self, value: float, height: int) -> float:
+        """A real number in the units of u and v, given the height of the threshold."""
+        return value / self._threshold * (height << STATE_SHIFT)
 
     def _subtracting(self, scale: float, drift: Real) -> LoihiATRLIF:
         """See the module: thresholds of two theta_0, around an offset that a bias keeps."""

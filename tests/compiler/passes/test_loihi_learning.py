@@ -425,7 +425,9 @@ def test_neurons_that_what_learns_cannot_end_in() -> None:
         ("E0301", "'post' has current old, and 'learns' learns; there Loihi has new")
     ]
     new = replace(old, semantics=Semantics(reset=Reset.ZERO, current=Current.NEW))
-    assert converted(replace(graph, populations=(new,)))[1] == []
+    assert converted(replace(graph, populations=(new,)), input_max=1)[1] == []
+    # A current that lasts adds up what inputs count, where they count 15 in every step.
+    assert converted(replace(graph, populations=(new,)), input_max=15)[1] == ["W0404"]
 
 
 def test_what_learns_keeps_both_its_signs() -> None:
