@@ -13,8 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from .features import FPGA_CORE, INTEGER, LAVA, Features
+from .features import CROSSBAR, FPGA_CORE, INTEGER, LAVA, Features
 from .machine import Machine
+from .macro import Macro
 from .quantity import Obtained, Quantity
 from .table import Table, check_name, did_you_mean, no_such, read_own_file, read_table
 
@@ -108,15 +109,16 @@ class Target:
     the file that a user's own was read from.
 
     A ``program`` keeps the real network: it is not quantised, and has no integer rung. ``loihi``
-    is quantised to the numbers of `ir.neurons.LoihiLIF`.
+    is quantised to the numbers of `ir.neurons.LoihiLIF`. A ``crossbar`` is made of the tiles of its
+    ``macro``.
 
-    Build one with :meth:`fpga`, :meth:`chip`, :meth:`program`, :meth:`loihi` or :meth:`unlimited`,
-    not by calling the class.
+    Build one with :meth:`fpga`, :meth:`chip`, :meth:`program`, :meth:`loihi`, :meth:`crossbar` or
+    :meth:`unlimited`, not by calling the class.
     """
 
     name: str
     title: str
-    kind: Literal["fpga", "null", "chip", "program", "loihi"]
+    kind: Literal["fpga", "null", "chip", "program", "loihi", "crossbar"]
     family: str | None = None
     device: str | None = None
     package: str | None = None
@@ -134,6 +136,7 @@ class Target:
     clocks: tuple[float, ...] = ()
     note: str = ""
     machine: Machine | None = None
+    macro: Macro | None = None
     text: str = field(default="", repr=False)
 
     @classmethod
@@ -150,6 +153,18 @@ class Target:
     def loihi(cls, name: str, title: str) -> Target:
         """Make a target in Loihi's fixed point, without the limits of a chip."""
         return cls(name=name, title=title, kind="loihi", features=LAVA)
+
+    @classmethod
+    def crossbar(cls, macro: Macro) -> Target:
+        """Make a target of as many tiles of a process as a network needs."""
+        return cls(
+            name=macro.name,
+            title=macro.title,
+            kind="crossbar",
+            features=CROSSBAR,
+            note=macro.note,
+            macro=macro,
+        )
 
     @classmethod
     def fpga(

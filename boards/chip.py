@@ -57,15 +57,6 @@ _CORE_UNITS: Final = {
     "fan_out": "cores",
     "delay_steps": "steps",
 }
-# What the name of a cost ends with says its unit: a power in milliwatts is refused, not misread.
-_COST_UNITS: Final = {
-    "energy": "J",
-    "time": "s",
-    "power": "W",
-    "frequency": "Hz",
-    "rate": "1/s",
-    "cycles": "cycles",
-}
 _TIMES: Final = ("s", "cycles")
 
 
@@ -105,7 +96,7 @@ def parse_chip(text: str, origin: str) -> Machine:
     encoding = _encoding(top, core)
     network = _network(top.optional_table("network"))
     table = top.optional_table("costs")
-    costs = {} if table is None else {key: _cost(table, key) for key in table.names}
+    costs = {} if table is None else {key: table.cost(key) for key in table.names}
     machine = Machine(
         name=top.text("name"),
         title=top.text("title"),
@@ -260,14 +251,6 @@ def _absent(layout: Table) -> frozenset[tuple[int, int]]:
         if count > 1:
             raise layout.error("board-value", "absent", f"has {list(place)} twice")
     return frozenset(places)
-
-
-def _cost(table: Table, key: str) -> Quantity:
-    kind = key.rpartition("_")[2]
-    if kind not in _COST_UNITS:
-        known = ", ".join(f"_{k}" for k in _COST_UNITS)
-        raise table.error("board-unknown-key", key, f"must end with one of {known}")
-    return table.quantity(key, unit=_COST_UNITS[kind])
 
 
 def _models(table: Table | None, costs: Mapping[str, Quantity]) -> dict[str, CostModel]:

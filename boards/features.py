@@ -41,6 +41,8 @@ FPGA_CORE = Features(
     uniform=True,
     learns=("TraceSTDP", "SDSP"),
 )
+# A crossbar multiplies; the neurons behind its converters are digital, and no cell learns.
+CROSSBAR = replace(INTEGER, learns=())
 
 # The chips below take a step for every hop, from an input as from a neuron, and emit one spike a
 # neuron and step at most; no rule of learning is emitted for any of them yet.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -70,6 +69,17 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 # Whole numbers go up to here, so that sums over millions of neurons stay within 64 bits.
 MOST: Final = 1 << 40
+# And other numbers below here, which an integer of TOML need not be.
+_LARGEST: Final = 1e300
+# What the name of a cost ends with says its unit: a power in milliwatts is refused, not misread.
+_COST_UNITS: Final = {
+    "energy": "J",
+    "time": "s",
+    "power": "W",
+    "frequency": "Hz",
+    "rate": "1/s",
+    "cycles": "cycles",
+}
 
 
 class Table:
@@ -124,8 +134,26 @@ class Table:
         found = self._get(key)
         if isinstance(found, bool) or not isinstance(found, int | float):
             raise self._wrong(key, "a number", found)
-        if not 0 < found < math.inf:
+        if not 0 < found < _LARGEST:
             raise self.error("board-value", key, f"must be above zero and finite, not {found!r}")
+        return float(found)
+
+    def real(self, key: str) -> float:
+        """A finite number of either sign."""
+        return self._real(key, self._get(key))
+
+    def reals(self, key: str) -> tuple[float, ...]:
+        """A list of finite numbers of either sign, at least one."""
+        found = self._get(key)
+        if not isinstance(found, list) or not found:
+            raise self._wrong(key, "a list of numbers", found)
+        return tuple(self._real(f"{key}[{i}]", value) for i, value in enumerate(found))
+
+    def _real(self, key: str, found: object) -> float:
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            raise self._wrong(key, "a number", found)
+        if not abs(found) < _LARGEST:
+            raise self.error("board-value", key, f"must be finite, not {found!r}")
         return float(found)
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
@@ -238,7 +266,7 @@ class Table:
         value = table._get("value")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise table._wrong("value", "a number", value)
-        if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        if not abs(value) < _LARGEST or value < 0 or (value == 0 and not zero):
             wanted = "zero or more" if zero else "above zero"
             raise table.error("board-value", "value", f"must be {wanted}, not {value!r}")
         if whole and value != int(value):
@@ -263,6 +291,14 @@ class Table:
         """A number above zero, ``None`` without the key."""
         self._asked.add(key)
         return self.quantity(key, unit=unit, whole=whole) if key in self._data else None
+
+    def cost(self, key: str) -> Quantity:
+        """A number above zero in the unit that the end of its name says."""
+        kind = key.rpartition("_")[2]
+        if kind not in _COST_UNITS:
+            known = ", ".join(f"_{k}" for k in _COST_UNITS)
+            raise self.error("board-unknown-key", key, f"must end with one of {known}")
+        return self.quantity(key, unit=_COST_UNITS[kind])
 
     def all_quantities(self) -> dict[str, Quantity]:
         """All keys of this table, each a number above zero."""

@@ -743,4 +743,11 @@ CODES: dict[str, Code] = {
         "and sense amplifiers are far weaker than the cells, so that a line floats. The limit was "
         "too low for the tolerance.",
     ),
+    "E1310": Code(
+        "the device of a crossbar cannot do this",
+        "Cells are programmed to conductances between the lowest and the highest of their device. "
+        "How they age is known for some devices only, of some at a few times. A fit of a current "
+        "holds up to a voltage. Beyond these, numbers would be invented. Shares of stuck cells are "
+        "from 0 to 1 together.",
+    ),
 }
