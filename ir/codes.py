@@ -730,7 +730,9 @@ CODES: dict[str, Code] = {
         "no crossbar has these values",
         "The cells are conductances in siemens, rows by columns, none negative or infinite; an "
         "open cell is 0. Resistances of wires, drivers and sense amplifiers are in ohm and at "
-        "least 0, which is an ideal one.",
+        "least 0, which is an ideal one. A cell's curve has finite coefficients that fit the "
+        "cells; a converter has a step above 0 and at least one bit; a neuron's capacitance, "
+        "threshold and time are above 0.",
     ),
     "E1302": Code(
         "voltages do not fit the crossbar",
@@ -741,7 +743,13 @@ CODES: dict[str, Code] = {
         "the currents of a crossbar did not converge",
         "Conjugate gradients always get there with enough iterations: more of them where drivers "
         "and sense amplifiers are far weaker than the cells, so that a line floats. The limit was "
-        "too low for the tolerance.",
+        "too low for the tolerance. Cells that bend are solved by Newton's method around that.",
+    ),
+    "E1310": Code(
+        "a cell's current falls with its voltage",
+        "Where dI/dV is not above 0 a circuit may have several states, or none that is stable, so "
+        "its currents are not defined by the voltages alone. The curve has to rise over all that a "
+        "cell may see: from minus to plus the spread of the drivers' voltages and 0 V.",
     ),
     "E1310": Code(
         "the device of a crossbar cannot do this",

@@ -166,6 +166,15 @@ class Crossbar(Record):
             raise fail("E1302", "a voltage is not a finite number")
         return volt
 
+    def active(self, given: Any, volt: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """``given`` as truth values of the shape of ``volt``; all rows are active for None."""
+        if given is None:
+            return np.ones(volt.shape, np.bool_)
+        on = np.atleast_2d(np.asarray(given, np.bool_))
+        if on.shape != volt.shape:
+            raise fail("E1302", f"active rows have the shape {on.shape}, the voltages {volt.shape}")
+        return on
+
 
 def _ends(ohm: float, first: bool, last: bool) -> tuple[float, float]:
     siemens = 1 / ohm if ohm else np.inf

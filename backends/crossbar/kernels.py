@@ -96,6 +96,38 @@ def _solve_bits(ohm: Any, kappa: Any, h: Any, v: Any) -> None:
 
 
 @numba.njit(cache=True)
+def _solve_word(ohm: Any, kappa: Any, i: Any, y: Any) -> None:
+    """Voltages of word line ``i``, a chain, fed with the currents ``y``, in their place."""
+    last = y.size - 1
+    v = y[0]
+    for j in range(1, y.size):
+        v = y[j] + kappa[i, j - 1] * v
+        y[j] = v
+    v *= kappa[i, last]
+    y[last] = v
+    for j in range(last - 1, -1, -1):
+        v = kappa[i, j] * (ohm * y[j] + v)
+        y[j] = v
+
+
+@numba.njit(cache=True)
+def solve_words(ohm: Any, kind: Any, kappa: Any, h: Any, v: Any) -> None:
+    """Voltages ``v`` of every word line by itself, drivers at 0 V, fed with the currents ``h``."""
+    rows, columns = h.shape
+    for i in range(rows):
+        if kind == SOURCE:
+            v[i] = 0.0
+        elif kind == NODE:
+            total = 0.0
+            for j in range(columns):
+                total += h[i, j]
+            v[i] = total * kappa[i, 0]
+        else:
+            v[i] = h[i]
+            _solve_word(ohm, kappa, i, v[i])
+
+
+@numba.njit(cache=True)
 def _apply(
     siemens: Any,
     active: Any,
@@ -143,15 +175,7 @@ def _apply(
             # The currents first: what is left of the loop is one chain of multiply and add.
             for j in range(columns):
                 y[j] = siemens[i, j] * b[r, j]
-            v = y[0]
-            for j in range(1, columns):
-                v = y[j] + kappa[i, j - 1] * v
-                y[j] = v
-            v *= kappa[i, columns - 1]
-            y[columns - 1] = v
-            for j in range(columns - 2, -1, -1):
-                v = kappa[i, j] * (word * y[j] + v)
-                y[j] = v
+            _solve_word(word, kappa, i, y)
             for j in range(columns):
                 out[r, j] += siemens[i, j] * (b[r, j] - y[j])
 

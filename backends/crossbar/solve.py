@@ -78,31 +78,56 @@ class Solver:
         """
         circuit = self.circuit
         volt = circuit.voltages(voltage)
-        on = self._active(active, volt)
+        on = circuit.active(active, volt)
         limit = 10 * (circuit.rows + circuit.columns) if limit is None else limit
         out = np.empty((len(volt), circuit.columns))
         for k, vector in enumerate(volt):
             out[k] = self._vector(np.where(on[k], vector, 0.0), on[k], tolerance, limit)
         return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
 
-    def _active(self, active: Any, volt: Array) -> npt.NDArray[np.bool_]:
-        if active is None:
-            return np.ones(volt.shape, np.bool_)
-        on = np.atleast_2d(np.asarray(active, np.bool_))
-        if on.shape != volt.shape:
-            raise fail("E1302", f"active rows have the shape {on.shape}, the voltages {volt.shape}")
-        return on
-
     def _vector(
         self, volt: Array, on: npt.NDArray[np.bool_], tolerance: float, limit: int
     ) -> Array:
-        circuit = self.circuit
-        fed = circuit.conductance * self._fraction
+        fed = self.circuit.conductance * self._fraction
         fed *= volt[:, None]
+        return self._bit_lines(fed, on, tolerance, limit)[1]
+
+    def with_sources(
+        self,
+        volt: Array,
+        on: npt.NDArray[np.bool_],
+        source: Array,
+        tolerance: float,
+        limit: int,
+    ) -> tuple[Array, Array]:
+        r"""Currents of bit lines and voltages across cells, with a current source beside each cell.
+
+        With ``source`` J (rows, columns), in A from word line to bit line,
+
+        .. math::
+            f_i = G_i (w^0_i V_i - W_i J_i) + J_i, \quad w_i = w^0_i V_i + W_i (G_i b_i - J_i).
+
+        For one vector: ``volt`` (rows,), and the rows that are ``on``. ``source`` is 0 in the
+        others, and so are their voltages here.
+        """
+        siemens = self.circuit.conductance
+        alone = np.empty_like(source)
+        kernels.solve_words(self.circuit.word, self._kind, self._kappa, -source, alone)
+        alone += self._fraction * volt[:, None]
+        bit, sensed = self._bit_lines(siemens * alone + source, on, tolerance, limit)
+        word = np.empty_like(source)
+        kernels.solve_words(self.circuit.word, self._kind, self._kappa, siemens * bit, word)
+        return sensed, (alone + word - bit) * on[:, None]
+
+    def _bit_lines(
+        self, fed: Array, on: npt.NDArray[np.bool_], tolerance: float, limit: int
+    ) -> tuple[Array, Array]:
+        """Voltages of the bit-line nodes, and currents into the sense amplifiers."""
+        circuit = self.circuit
         if circuit.bit == 0:
             fed = fed.sum(0, keepdims=True)
         if self._bits is None:
-            return np.asarray(fed[0])
+            return np.zeros_like(fed), np.asarray(fed[0])
         first, last = circuit.sense_ends
         nodes = np.empty_like(fed)
         done = kernels.conjugate_gradients(
@@ -126,7 +151,7 @@ class Solver:
                 f"{limit} iterations do not reach a relative residual of {tolerance:g}",
                 hint="allow more iterations or a larger tolerance",
             )
-        return np.asarray(first * nodes[0] + last * nodes[-1])
+        return nodes, np.asarray(first * nodes[0] + last * nodes[-1])
 
 
 def transfer(circuit: Crossbar) -> Array:

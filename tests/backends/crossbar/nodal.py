@@ -13,11 +13,12 @@ Array = npt.NDArray[Any]
 
 
 class Netlist:
-    """Nodes by name, resistors between them; a wire without resistance makes two nodes one."""
+    """Nodes by name, wires and cells between them; a wire of 0 ohm makes two nodes one."""
 
     def __init__(self) -> None:
         self.parent: dict[Any, Any] = {}
         self.resistors: list[tuple[Any, Any, float]] = []
+        self.cells: list[tuple[Any, Any, float, int, int]] = []
 
     def node(self, name: Any) -> Any:
         self.parent.setdefault(name, name)
@@ -31,9 +32,6 @@ class Netlist:
             self.parent[high] = low
         else:
             self.resistors.append((a, b, 1 / ohm))
-
-    def conductance(self, a: Any, b: Any, siemens: float) -> None:
-        self.resistors.append((a, b, siemens))
 
 
 def netlist(circuit: Crossbar, active: Array) -> Netlist:
@@ -60,32 +58,67 @@ def netlist(circuit: Crossbar, active: Array) -> Netlist:
     for i in range(rows):
         for j in range(columns):
             if active[i] and circuit.conductance[i, j] > 0:
-                net.conductance(("word", i, j), ("bit", i, j), float(circuit.conductance[i, j]))
+                siemens = float(circuit.conductance[i, j])
+                net.cells.append((("word", i, j), ("bit", i, j), siemens, i, j))
     return net
 
 
-def nodal(circuit: Crossbar, voltage: Array, active: Array | None = None) -> Array:
-    """Currents into ground, bit line by bit line, from a dense solve of all nodes."""
+def nodal(
+    circuit: Crossbar,
+    voltage: Array,
+    active: Array | None = None,
+    square: Any = 0.0,
+    cube: Any = 0.0,
+) -> Array:
+    """Currents into ground, bit line by bit line, from dense solves of all nodes.
+
+    Cells that bend, I = G (V + square V^2 + cube V^3), take Newton's method on all nodes: here on
+    the branches' currents, with steps halved while the largest lack at a node grows.
+    """
     on = np.ones(circuit.rows, bool) if active is None else active
     net = netlist(circuit, on)
-    edges = [(net.node(a), net.node(b), g) for a, b, g in net.resistors]
-    names = sorted({n for a, b, _ in edges for n in (a, b)}, key=repr)
-    free = {n: k for k, n in enumerate(n for n in names if n[0] != "source")}
-    known = {n: voltage[n[2]] if n[1] == "v" else 0.0 for n in names if n[0] == "source"}
-    matrix, rhs = np.zeros((len(free), len(free))), np.zeros(len(free))
-    for a, b, g in edges:
-        for here, there in ((a, b), (b, a)):
-            if here in free:
-                matrix[free[here], free[here]] += g
-                if there in free:
-                    matrix[free[here], free[there]] -= g
-                else:
-                    rhs[free[here]] += g * known[there]
-    found = np.linalg.solve(matrix, rhs) if free else rhs
-    volt = known | {n: found[k] for n, k in free.items()}
+    shape = circuit.conductance.shape
+    two, three = np.broadcast_to(square, shape), np.broadcast_to(cube, shape)
+    edges = [(net.node(a), net.node(b), g, 0.0, 0.0) for a, b, g in net.resistors]
+    edges += [
+        (net.node(a), net.node(b), g, float(two[i, j]), float(three[i, j]))
+        for a, b, g, i, j in net.cells
+    ]
+    names = sorted({n for a, b, *_ in edges for n in (a, b)}, key=lambda n: (n[0] == "source", n))
+    free = sum(n[0] != "source" for n in names)
+    place = {n: k for k, n in enumerate(names)}
+    incidence = np.zeros((len(edges), len(names)))
+    for k, (a, b, *_) in enumerate(edges):
+        incidence[k, place[a]] += 1
+        incidence[k, place[b]] -= 1
+    g, k2, k3 = np.array([edge[2:] for edge in edges]).reshape(-1, 3).T
+    volt = np.array([voltage[n[2]] if n[1] == "v" else 0.0 for n in names[free:]])
+    volt = np.concatenate([np.zeros(free), volt])
+
+    def branches(volt: Array) -> Array:
+        across = incidence @ volt
+        return np.asarray(g * across * (1 + across * (k2 + across * k3)))
+
+    def lacking(volt: Array) -> Array:
+        return np.asarray((incidence.T @ branches(volt))[:free])
+
+    bends = bool(k2.any() or k3.any())
+    for _ in range(50 if bends else 1):
+        across = incidence @ volt
+        slope = g * (1 + across * (2 * k2 + across * 3 * k3))
+        lack = lacking(volt)
+        matrix = ((incidence.T * slope) @ incidence)[:free, :free]
+        change = np.zeros_like(volt)
+        change[:free] = np.linalg.solve(matrix, -lack)
+        worst = max(np.abs(lack).max(initial=0), 1e-12)
+        while bends and np.abs(lacking(volt + change)).max(initial=0) > 2 * worst:
+            change /= 2
+        volt = volt + change
+        if np.abs(change).max() < 1e-12:
+            break
+    into = incidence.T @ branches(volt)
     out = np.zeros(circuit.columns)
-    for a, b, g in edges:
-        for here, there in ((a, b), (b, a)):
-            if here[:2] == ("source", "ground"):
-                out[here[2]] += g * (volt[there] - volt[here])
+    for k, n in enumerate(names):
+        if n[:2] == ("source", "ground"):
+            out[n[2]] -= into[k]
     return out
