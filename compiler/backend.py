@@ -52,8 +52,14 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "chip": {"effort": "--effort", "start": "--start"},
     "loihi": {"split_signs": "--split-signs", "chip": "--chip", "synapses": "--synapses"},
+    "crossbar": {"conditions": "--crossbar"},
 }
-_KINDS: Final = {"fpga": "board", "chip": "chip", "loihi": "target in Loihi's arithmetic"}
+_KINDS: Final = {
+    "fpga": "board",
+    "chip": "chip",
+    "loihi": "target in Loihi's arithmetic",
+    "crossbar": "crossbar",
+}
 
 
 def no_progress(stage: str, share: float) -> None:
@@ -91,7 +97,8 @@ class Emission:
 class Run:
     """A request to run one rung of an artefact; ``learning`` is its phase, if it learns.
 
-    ``pace`` asks for the hardware's own pace besides its cycles.
+    ``pace`` asks for the hardware's own pace besides its cycles. ``conditions`` are ``KEY=VALUE``
+    under which analogue hardware runs.
     """
 
     artifact: Artifact
@@ -102,6 +109,7 @@ class Run:
     progress: Progress = no_progress
     learning: bool = True
     pace: bool = False
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

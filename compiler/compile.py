@@ -203,7 +203,12 @@ def compile_graph(
     quantised = run_pipeline(passes, source, target, found, keep)
     measure = loihi_errors if on_loihi else layer_errors
     errors = tuple(measure(stages[RelayDelays.NAME], quantised))
-    every = {"input_max": options.input_max, **(backend_options or {})}
+    every = {
+        "input_max": options.input_max,
+        "calibration": calibration,
+        "found": found,
+        **(backend_options or {}),
+    }
     axons = mapped = mapping_options = None
     chip: Machine | None = every.get("chip")
     if every.get("synapses") and chip is None:

@@ -391,3 +391,30 @@ def _apply_window(stage: Conv1d | Conv2d | SumPool2d, x: Array) -> Array:
             weights[..., tap[0], tap[1]],
         )
     return y.reshape(*lead, prod(out_plane))
+
+
+def patches(stage: Conv1d | Conv2d) -> tuple[Steps, Steps]:
+    """Where a kernel lies: the flat inputs and outputs that each of its places joins.
+
+    With G groups and P places, shapes (G, P, inputs) and (G, P, outputs); the inputs of a group are
+    its channels and taps as the weights of an output have them, -1 where they lie in the padding.
+    """
+    (channels, height, width), (outputs, out_h, out_w) = _plane(stage)
+    stride, padding, dilation = _geometry(stage)
+    groups = _groups(stage)
+    kernel = _taps(stage)[0].shape[2:]
+    axes = []
+    for axis, (size, out) in enumerate(((height, out_h), (width, out_w))):
+        start = np.arange(out) * stride[axis] - padding[axis][0]
+        at = start[:, None] + np.arange(kernel[axis]) * dilation[axis]
+        axes.append(np.where((at >= 0) & (at < size), at, -1))
+    y, x = axes
+    shape = (out_h, out_w, channels, *kernel)
+    row = np.broadcast_to(y[:, None, None, :, None], shape)
+    column = np.broadcast_to(x[None, :, None, None, :], shape)
+    channel = np.arange(channels)[:, None, None]
+    pre = np.where((row < 0) | (column < 0), -1, (channel * height + row) * width + column)
+    places = out_h * out_w
+    pre = pre.reshape(places, groups, -1).swapaxes(0, 1)
+    post = np.arange(outputs).reshape(groups, 1, -1) * places + np.arange(places)[:, None]
+    return np.ascontiguousarray(pre, np.int64), np.ascontiguousarray(post, np.int64)

@@ -11,7 +11,7 @@ from ..ir.events import Stimulus
 from ..ir.graph import Graph
 from ..ir.text import parse
 from .artifact import Artifact
-from .backend import Outcome, Progress, Run, find_rung, no_progress
+from .backend import Outcome, Progress, Run, backends, find_rung, no_progress
 from .compile import NETWORK, QUANTISED
 from .integer.executor import Executor
 
@@ -71,20 +71,29 @@ def run_rung(
     seed: int = 1,
     learning: bool = True,
     pace: bool = False,
+    conditions: tuple[str, ...] = (),
     progress: Progress = no_progress,
 ) -> Outcome:
     """Run one rung of ``artifact``; ``learning`` says whether plastic weights change.
 
     With ``pace`` it also says, if it can, what steps take on the hardware whose events are at hand.
+    ``conditions`` are those of an analogue rung.
 
     Raises E0306 with the rungs there are, E0702 for a stimulus of other inputs, E0703 for counts
-    above those that the accumulators were proven for, E0707 for unknown populations.
+    above those that the accumulators were proven for, E0707 for unknown populations, and for
+    conditions of a rung that has none.
     """
     graph = quantised(artifact)
     if populations is None:
         populations = list(dict.fromkeys(o.source for o in graph.outputs))
     check_populations(graph, populations)
     _check_lines(graph, stimulus)
+    if conditions and not is_analogue(artifact, rung):
+        raise fail(
+            "E0707",
+            f"the rung '{rung}' takes no --crossbar: it is the same under all conditions",
+            hint="the rung 'circuit' of a network compiled for a crossbar depends on them",
+        )
     if rung == INTEGER and not is_program(artifact):
         _check_counts(artifact, graph, stimulus)
         recording = Executor(graph, seed).run(
@@ -107,8 +116,27 @@ def run_rung(
         progress,
         learning=learning,
         pace=pace,
+        conditions=conditions,
     )
     return backend.run(rung, run)
+
+
+def is_analogue(artifact: Artifact, rung: str) -> bool:
+    """Whether a rung computes with currents, whose sums depend on conditions."""
+    owner = backends().get(str(artifact.manifest.get("backend", "")))
+    return rung in getattr(owner, "analogue", ())
+
+
+def is_measured(artifact: Artifact, rung: str) -> bool:
+    """Whether a rung is only measured against others, and need not equal them.
+
+    Those with real numbers: the golden one, simulators that step in ways of their own, and currents
+    unless nothing about their hardware is other than ideal.
+    """
+    if rung == "golden" or is_program(artifact):
+        return True
+    exact = artifact.manifest.get("emission", {}).get("exact", False)
+    return is_analogue(artifact, rung) and not exact
 
 
 def check_stimulus(artifact: Artifact, stimulus: Stimulus) -> None:

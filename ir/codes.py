@@ -745,7 +745,7 @@ CODES: dict[str, Code] = {
         "and sense amplifiers are far weaker than the cells, so that a line floats. The limit was "
         "too low for the tolerance. Cells that bend are solved by Newton's method around that.",
     ),
-    "E1310": Code(
+    "E1304": Code(
         "a cell's current falls with its voltage",
         "Where dI/dV is not above 0 a circuit may have several states, or none that is stable, so "
         "its currents are not defined by the voltages alone. The curve has to rise over all that a "
@@ -757,5 +757,26 @@ CODES: dict[str, Code] = {
         "How they age is known for some devices only, of some at a few times. A fit of a current "
         "holds up to a voltage. Beyond these, numbers would be invented. Shares of stuck cells are "
         "from 0 to 1 together.",
+    ),
+    "E1320": Code(
+        "no condition of a crossbar",
+        "A crossbar is compiled and run under conditions that are said as KEY=VALUE, one for each "
+        "--crossbar: wire=1 (ohm a segment), age=1day, adc_bits=6, stuck=1%, drift=off and others. "
+        "docs/crossbar.md has all of them. Values outside of their range, and those that the macro "
+        "cannot have, are refused.",
+    ),
+    "E1321": Code(
+        "the network does not fit on crossbars",
+        "Weights become conductances in the tiles of a macro, and currents arrive in the step in "
+        "which they are read: synapses with delays of their own have no place there. A tile must "
+        "have room for all bit lines of one weight, two for each slice of it, beside its spare "
+        "ones.",
+    ),
+    "W1322": Code(
+        "conductances cannot make up for the wires",
+        "Compensation looks for conductances whose effective ones, behind the wires, are in "
+        "proportion to the weights. Where lines lose too much none of the device do, and products "
+        "are off by what the message says. Smaller tiles lose less, the loss growing with the "
+        "square of their side.",
     ),
 }

@@ -95,7 +95,7 @@ class NonlinearSolver:
         r"""Current of each bit line into its sense amplifiers, in A, as ``Solver.currents``.
 
         ``tolerance`` is of the residual of each linear solve, and of what the cells' currents lack
-        in the end, :math:`\sum |c|`, relative to the largest current sensed. E1310 where a cell's
+        in the end, :math:`\sum |c|`, relative to the largest current sensed. E1304 where a cell's
         current falls with its voltage somewhere in the range it may see; E1303 where ``limit``
         iterations are too few for a linear solve.
         """
@@ -146,7 +146,7 @@ class _Cells:
     edge: float
 
     def check(self) -> None:
-        """E1310 unless every cell's current rises with its voltage up to the edges."""
+        """E1304 unless every cell's current rises with its voltage up to the edges."""
         square, cube = self.square, self.cube
         with np.errstate(divide="ignore", invalid="ignore"):
             vertex = np.where(cube > 0, -square / (3 * cube), 0.0)
@@ -157,7 +157,7 @@ class _Cells:
         if wrong.any():
             place, row, column = np.argwhere(wrong)[0]
             raise fail(
-                "E1310",
+                "E1304",
                 f"the cell at row {row}, column {column} may see "
                 f"{places[place, row, column]:.4g} V, where its conductance dI/dV is "
                 f"{relative[place, row, column]:.3g} of that at 0 V; the voltages are "

@@ -48,6 +48,11 @@ class Solver:
         everything = np.ones(circuit.rows, np.bool_)
         self._bits = None if circuit.bit + circuit.sense == 0 else self._factored(everything)
 
+    @property
+    def drive(self) -> Array:
+        """Voltage of each node of a word line, (rows, columns), for 1 V and bit lines at 0 V."""
+        return self._fraction
+
     def _factored(self, active: npt.NDArray[np.bool_]) -> Array:
         """The bit lines' factors with the cells of ``active`` rows."""
         circuit = self.circuit

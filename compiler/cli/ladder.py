@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..compare import compare as compare_recordings
 from ..files import write_file
 from ..ladder import (
     check_populations,
+    is_measured,
     is_program,
     learns,
     network,
@@ -32,6 +33,7 @@ from ..reporting import ladder_report
 from ..stimulus import LabelledStimulus, load_stimulus, recording_writer
 from .console import Report
 from .options import (
+    conditions_option,
     json_option,
     learning_option,
     output_option,
@@ -67,8 +69,9 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
     type=click.IntRange(0, 2**32 - 1),
     default=1,
     show_default=True,
-    help="For stochastic rounding.",
+    help="For stochastic rounding; of a crossbar, which chip.",
 )
+@conditions_option
 @learning_option
 @steps_option
 @samples_option
@@ -81,6 +84,7 @@ def run(
     populations: str | None,
     states: bool,
     seed: int,
+    conditions: tuple[str, ...],
     learning: bool,
     steps: int | None,
     samples: int | None,
@@ -105,6 +109,7 @@ def run(
             record=state_words(graph) if states else (),
             seed=seed,
             learning=learning,
+            conditions=conditions,
             progress=progress,
         )
     recording = outcome.recording
@@ -186,7 +191,7 @@ def verify(
     samples: int | None,
     as_json: bool,
 ) -> int:
-    """Run all rungs against each other: integer and target must be equal, golden is measured."""
+    """Run all rungs against each other: digital ones must be equal, others are measured."""
     report = Report(as_json)
     artifact = load_artifact(folder)
     graph = quantised(artifact)
@@ -219,7 +224,7 @@ def verify(
         names,
         outcomes,
         labelled,
-        measured=is_program(artifact),
+        measured=[n for n in names if is_measured(artifact, n)],
     )
     if page is not None:
         files = ladder_report(artifact, outcomes, labelled)
@@ -262,17 +267,14 @@ def judge(
     names: list[str],
     outcomes: dict[str, Outcome],
     labelled: LabelledStimulus,
-    measured: bool = False,
+    measured: Collection[str] = ("golden",),
 ) -> tuple[bool, dict[str, Any]]:
-    """Compare neighbouring rungs; equality is demanded below the golden one.
-
-    Not of simulators that step in ways of their own: what they do is ``measured``.
-    """
+    """Compare neighbouring rungs; equality is demanded but of those that are ``measured``."""
     equal, comparisons = True, []
     for upper, lower in itertools.pairwise(names):
         a, b = outcomes[upper].recording, outcomes[lower].recording
         comparison = compare_recordings(a, b, graph=graph, stimulus=labelled.stimulus)
-        must = "golden" not in (upper, lower) and not measured
+        must = upper not in measured and lower not in measured
         equal &= comparison.equal or not must
         verdict = "equal" if comparison.equal else ("DIFFERS" if must else "measured")
         report.line(f"{upper} / {lower}: {verdict}")

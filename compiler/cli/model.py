@@ -35,6 +35,7 @@ from ..reporting import Calibration, calibrate, compile_report
 from ..stimulus import LabelledStimulus, load_stimulus
 from .console import Report
 from .options import (
+    conditions_option,
     effort_option,
     json_option,
     pass_options,
@@ -327,10 +328,12 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     help="Lava, with --chip: the format of synapses wherever it can hold them (dense, sparse, "
     "runlength, convolution), in place of the one of the fewest bits.",
 )
+@conditions_option
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="Stimulus to measure the error on; for a chip, spikes that weigh packets, too.",
+    help="Stimulus to measure the error on; for a chip, spikes that weigh packets, too; for a "
+    "crossbar, vectors that set converters.",
 )
 @click.option("--dump-after", multiple=True, metavar="PASS", help="Print the graph after a pass.")
 @json_option
@@ -355,6 +358,7 @@ def compile_(
     split_signs: bool,
     chip: str | None,
     synapses: str | None,
+    conditions: tuple[str, ...],
     calibration: Path | None,
     dump_after: tuple[str, ...],
     as_json: bool,
@@ -401,6 +405,7 @@ def compile_(
         "split_signs": split_signs,
         "chip": None if chip is None else _chip_of(chip),
         "synapses": synapses,
+        "conditions": conditions or None,
     }
     try:
         with report.progress() as progress:

@@ -89,6 +89,13 @@ start_option = click.option(
     show_default="own",
     help="Chip: whose first partition is refined; METIS and mt-KaHyPar are extras.",
 )
+conditions_option = click.option(
+    "--crossbar",
+    "conditions",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Crossbar: one of its conditions, as in --crossbar wire=1 or --crossbar age=1day.",
+)
 learning_option = click.option(
     "--learning/--no-learning",
     default=True,

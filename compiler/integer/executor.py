@@ -7,7 +7,7 @@ size plus the wheels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -92,11 +92,14 @@ class Executor:
     to sample and from run to run until ``reset``; so does the generator of stochastic rounding.
     Everything else is cleared before each sample.
 
+    ``sums`` has, for some projections, what adds the weighted sums of a step to the accumulators in
+    place of the weights of its weighted stage: hardware that does it in its own way.
+
     Raises ``SpikecError`` (E0301) when a population is not quantised, E0303 when a readout feeds
     another one; those of Loihi that send graded values may.
     """
 
-    def __init__(self, graph: Graph, seed: int = 1) -> None:
+    def __init__(self, graph: Graph, seed: int = 1, sums: Mapping[str, Push] | None = None) -> None:
         self.graph = graph
         self._seed = np.uint32(seed or 1)
         self._cores = {p.name: _core(p, graph) for p in graph.populations}
@@ -121,8 +124,9 @@ class Executor:
                 source = self._plastic[projection.tied.projection]
                 fiber = self._tied[name] = _tied_fiber(projection, graph, core, source)
             else:
-                make = _loihi_fiber if isinstance(core, LoihiState | SigmaDeltaState) else _fiber
-                fiber = self._plastic.get(name) or make(projection, graph, core)
+                fiber = self._plastic.get(name) or _make(
+                    projection, graph, core, (sums or {}).get(name)
+                )
             self._fibers[projection.pre].append(fiber)
         self._order = same_step_order(graph)
         self.lag = max((p.lag for p in graph.populations), default=0)
@@ -344,6 +348,14 @@ def _core(population: Population, graph: Graph) -> Core:
     return population_state(population, graph)
 
 
+def _make(
+    projection: Projection, graph: Graph, core: Core, sums: Push | None
+) -> _Fiber | LoihiFiber:
+    if isinstance(core, LoihiState | SigmaDeltaState):
+        return _loihi_fiber(projection, graph, core)
+    return _fiber(projection, graph, core, sums)
+
+
 def _loihi_fiber(projection: Projection, graph: Graph, target: Core) -> LoihiFiber:
     exponent = 0 if projection.words is None else projection.words.exponent
     parts: list[tuple[_Fiber, int, Any]] = []
@@ -359,7 +371,7 @@ def _loihi_fiber(projection: Projection, graph: Graph, target: Core) -> LoihiFib
     return LoihiFiber(projection, [*parts], target.wheel, wrap_of(projection, graph))
 
 
-def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:
+def _fiber(projection: Projection, graph: Graph, target: Core, sums: Push | None = None) -> _Fiber:
     parts = [s for s in stages(projection.connection) if not isinstance(s, Flatten)]
     lacks = "short-term plasticity" if projection.short_term is not None else None
     if any(isinstance(s, Sparse) and s.steps is not None for s in parts):
@@ -373,7 +385,9 @@ def _fiber(projection: Projection, graph: Graph, target: Core) -> _Fiber:
             if projection.short_term is None
             else "run it on the golden rung",
         )
-    pushes = [_push(stage, projection) for stage in parts]
+    pushes = [
+        sums if sums is not None and stage.WEIGHTED else _push(stage, projection) for stage in parts
+    ]
     buffers = []
     for stage in parts[:-1]:
         size = int(np.prod(stage.out_shape))

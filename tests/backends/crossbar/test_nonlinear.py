@@ -167,7 +167,7 @@ def test_a_curve_that_falls_is_refused(square: float, cube: float, volt: float, 
     circuit = Crossbar(np.array([[0.0, 1e-5], [1e-5, 1e-5]]), 1, 1)
     with pytest.raises(SpikecError, match=f"row 0, column 1 may {words}") as refused:
         NonlinearSolver(circuit, Curve(square, cube)).currents([volt, 0.06])
-    assert refused.value.diagnostics[0].code == "E1310"
+    assert refused.value.diagnostics[0].code == "E1304"
     # The same cells in a smaller range, and cells that are gated off, are fine.
     NonlinearSolver(circuit, Curve(square, cube)).currents([0.05, 0.06])
     NonlinearSolver(circuit, Curve(square, cube)).currents([volt, 0.06], [False, True])

@@ -1,0 +1,340 @@
+r"""One chip: a design in cells of its own, and the weighted sums that it gives.
+
+A chip is brought up as its owner would: its stuck cells are found, rows and columns go around them,
+what is left is programmed to the targets, and a gain and an offset are fitted to each column with
+vectors whose sums are known. A read of a tile then is
+
+.. math::
+    y_g = a_g \sum_k B^k\, q(I^+_{gk} - I^-_{gk}) \frac{B - 1}{V (G_1 - G_0)\, \alpha_g} + b_g
+
+with the exact currents I behind the wires, q the converter. A count of n is n pulses, one read
+each. The noise of a read is white from read to read; a cell's part of it reaches the column as its
+current does, so that a column has the standard deviation :math:`V \sqrt{\sum_i x_i^2 \sigma_i^2 (T
+/ G)_i^2}` (to first order in the noise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...compiler.backend import Progress, no_progress
+from .circuit import Crossbar
+from .curve import chord
+from .design import Design, Electrics, Layer, aimed
+from .device import Cells, Verify, age, bends, chip_rng, fabricate, noise
+from .layout import Block, Scheme, Signs, Tile
+from .nonlinear import Curve, NonlinearSolver
+from .remap import remapped
+from .solve import Solver, transfer
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+# Of what columns carry, the share that the range of a converter takes in.
+_PERCENTILE: Final = 99.9
+_READS: Final = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Fabricated:
+    """A tile of a chip: where its weights went, its cells, and what they were meant to be."""
+
+    tile: Tile
+    cells: Cells
+    alpha: Floats
+    number: int
+
+
+class Chip:
+    """A design brought up on the chip ``seed``, read ``conditions.age`` after programming.
+
+    Codes as `device.age` and `nonlinear.NonlinearSolver` raise them.
+    """
+
+    def __init__(self, design: Design, seed: int, progress: Progress = no_progress) -> None:
+        self.design, self.seed = design, seed
+        self.electrics = design.electrics
+        self.tiles = []
+        reads = chip_rng(seed, _READS)
+        readers: dict[str, list[Reader]] = {}
+        ranges = _Ranges(design)
+        for number, fabricated in enumerate(self._fabricated()):
+            layer = design.layer(fabricated.tile)
+            reader = Reader(fabricated, layer, design, ranges.of(fabricated.tile.projection), reads)
+            if design.conditions.calibrate:
+                reader.calibrate()
+            self.tiles.append(reader)
+            readers.setdefault(fabricated.tile.projection, []).append(reader)
+            progress("chip", (number + 1) / len(design.tiles))
+        self._readers = readers
+
+    def sums(self) -> Mapping[str, Sums]:
+        """What adds the sums of each projection, for the integer executor."""
+        return {
+            name: Sums(self.design.layers[name], readers) for name, readers in self._readers.items()
+        }
+
+    @property
+    def stuck(self) -> int:
+        """Stuck cells."""
+        return sum(int((t.cells.on | t.cells.off).sum()) for t in (r.made for r in self.tiles))
+
+    def _fabricated(self) -> Iterator[Fabricated]:
+        """The tiles as they come out, each from random numbers of its own."""
+        design, electrics, conditions = self.design, self.electrics, self.design.conditions
+        device = electrics.device
+        verify = None
+        if conditions.verify:
+            levels = (electrics.high - electrics.low) / 2
+            verify = Verify(levels, conditions.verify)
+        for number, tile in enumerate(design.tiles):
+            layer, target = design.layer(tile), design.targets[number]
+            alpha = design.alphas[number]
+
+            def made(goal: Floats, number: int = number) -> Cells:
+                return fabricate(
+                    device,
+                    np.clip(goal, device.g_min.value, device.g_max.value),
+                    chip_rng(self.seed, number),
+                    verify=verify,
+                    stuck_on=electrics.stuck_on,
+                    stuck_off=electrics.stuck_off,
+                )
+
+            cells = made(target)
+            if conditions.remap and (cells.on | cells.off).any():
+                at = np.where(cells.on, device.g_max.value, device.g_min.value)
+                stuck = np.where(cells.on | cells.off, at, np.nan)
+                tile = _around(tile, layer, electrics, stuck)
+                target, alpha, _ = aimed(tile, layer, electrics, conditions, stuck)
+                cells = made(target)
+            yield Fabricated(tile, cells, alpha, number)
+
+
+def _around(tile: Tile, layer: Layer, electrics: Electrics, stuck: Floats) -> Tile:
+    scheme = layer.scheme
+    chords = chord(electrics.device, np.nan_to_num(stuck), electrics.voltage)
+    digit = (chords - electrics.low) / (electrics.high - electrics.low) * (scheme.base - 1)
+    return remapped(
+        tile, layer.blocks[tile.block], scheme, np.where(np.isnan(stuck), np.nan, digit)
+    )
+
+
+class _Ranges:
+    """The range of the converters of each layer, in A: what its probes need on ideal cells."""
+
+    def __init__(self, design: Design) -> None:
+        self._design, self._known = design, dict[str, Floats]()
+
+    def of(self, name: str) -> Floats:
+        """The largest current that is not cut off, of each slice, (slices,)."""
+        if name not in self._known:
+            design = self._design
+            scheme, electrics = design.layers[name].scheme, design.electrics
+            parts = []
+            for tile, target in zip(design.tiles, design.targets, strict=True):
+                if tile.projection == name:
+                    layer = design.layer(tile)
+                    seen = np.minimum(np.abs(layer.seen(tile)), 1)
+                    chords = chord(electrics.device, target, electrics.voltage)
+                    currents = electrics.voltage * (seen @ chords)
+                    parts.append(np.abs(_channels(currents, tile, scheme)))
+            every = np.concatenate([p.reshape(-1, scheme.slices) for p in parts])
+            self._known[name] = np.percentile(every, _PERCENTILE, axis=0)
+        return self._known[name]
+
+
+def _channels(currents: Floats, tile: Tile, scheme: Scheme) -> Floats:
+    """What converters see of the currents (vectors, bit lines): (vectors, channels, slices).
+
+    Of pairs their difference; else each column, those of the offset first.
+    """
+    if scheme.signs is Signs.OFFSET:
+        return currents.reshape(len(currents), -1, scheme.slices)
+    sides = currents.reshape(len(currents), tile.groups, scheme.slices, 2)
+    return np.asarray(sides[..., 0] - sides[..., 1])
+
+
+class Reader:
+    """Reads one tile of a chip."""
+
+    def __init__(
+        self,
+        made: Fabricated,
+        layer: Layer,
+        design: Design,
+        full: Floats,
+        rng: np.random.Generator,
+    ) -> None:
+        self.made, self._layer, self._rng = made, layer, rng
+        tile, scheme, electrics = made.tile, layer.scheme, design.electrics
+        conditions = design.conditions
+        self._scheme, self._electrics = scheme, electrics
+        device = electrics.device
+        siemens = age(made.cells, conditions.age)
+        sigma = noise(made.cells, conditions.age)
+        self.siemens, self.circuit = siemens, electrics.circuit(siemens)
+        self._products: _Products | _Solved
+        if (electrics.gated and not electrics.wireless) or device.bend is not None:
+            self._products = _Solved(self.circuit, sigma, electrics)
+        else:
+            self._products = _Products(self.circuit, sigma, electrics.voltage)
+        self._noisy = bool(sigma.any())
+        bits = electrics.adc_bits
+        self._lsb = None
+        if bits is not None:
+            codes = (1 << (bits - 1)) - 1 if scheme.signs is Signs.DIFFERENTIAL else (1 << bits) - 1
+            self._codes = (-codes if scheme.signs is Signs.DIFFERENTIAL else 0, max(codes, 1))
+            self._lsb = np.where(full > 0, full, 1.0) / max(codes, 1)
+        unit = electrics.voltage * (electrics.high - electrics.low) / (scheme.base - 1)
+        self._units = 1.0 / (unit * made.alpha)
+        self._flips = np.where(tile.flipped, -1.0, 1.0)
+        self.gain, self.offset = np.ones(tile.groups), np.zeros(tile.groups)
+
+    @property
+    def tile(self) -> Tile:
+        """Where its weights are."""
+        return self.made.tile
+
+    def __call__(self, counts: Integers) -> Floats:
+        """The sums (vectors, groups) of counts (vectors, word lines), in units of a weight."""
+        most = int(np.abs(counts).max(initial=0))
+        total = np.zeros((len(counts), self.tile.groups))
+        for pulse in range(1, most + 1):
+            x = np.sign(counts) * (np.abs(counts) >= pulse)
+            total += self._read(x)
+        return total
+
+    def codes(self, pulses: Integers) -> Floats:
+        """What the converters say of pulses (vectors, word lines): (vectors, channels, slices).
+
+        In steps of the converter, in A where it is ideal.
+        """
+        currents, variance = self._products(pulses, self._noisy)
+        channels = _channels(currents, self.tile, self._scheme)
+        if self._noisy:
+            if self._scheme.signs is Signs.DIFFERENTIAL:
+                shape = (len(currents), self.tile.groups, self._scheme.slices, 2)
+                spread = variance.reshape(shape).sum(axis=-1)
+            else:
+                spread = variance.reshape(channels.shape)
+            channels = channels + np.sqrt(spread) * self._rng.standard_normal(channels.shape)
+        if self._lsb is None:
+            return channels
+        return np.asarray(np.clip(np.rint(channels / self._lsb), *self._codes))
+
+    def _read(self, pulses: Integers) -> Floats:
+        codes = self.codes(pulses)
+        channels = codes if self._lsb is None else codes * self._lsb
+        scheme = self._scheme
+        if scheme.signs is Signs.OFFSET:
+            channels = channels[:, 1:] - channels[:, :1]
+        value = (channels * scheme.significance).sum(axis=-1) * self._units * self._flips
+        seen = np.any(pulses, axis=1, keepdims=True)
+        return np.asarray(self.gain * value + self.offset * seen)
+
+    def calibrate(self) -> None:
+        """Fit gain and offset of each group to the probes, least squares."""
+        x = np.clip(self._layer.seen(self.tile), -1, 1)
+        x = x[x.any(axis=1)]
+        if len(x) < 2:
+            return
+        measured = self._read(x)
+        true = x @ self.tile.weight(self._layer.blocks[self.tile.block])
+        mean, right = measured.mean(axis=0), true.mean(axis=0)
+        spread = ((measured - mean) ** 2).sum(axis=0)
+        together = ((measured - mean) * (true - right)).sum(axis=0)
+        usable = (self.tile.column >= 0) & (spread > 0) & (together > 0)
+        gain = np.where(usable, together / np.where(spread > 0, spread, 1.0), 1.0)
+        self.gain = gain
+        self.offset = np.where(usable, right - gain * mean, 0.0)
+
+
+class _Products:
+    """Currents of linear cells whose silent rows are held at 0 V, or that have no wires: V x T."""
+
+    def __init__(self, circuit: Crossbar, sigma: Floats, voltage: float) -> None:
+        matrix = transfer(circuit)
+        siemens = circuit.conductance
+        share = matrix / np.where(siemens > 0, siemens, 1.0)
+        self._matrix = voltage * matrix
+        self._variance = (voltage * sigma * share) ** 2
+
+    def __call__(self, pulses: Integers, noisy: bool) -> tuple[Floats, Floats]:
+        """Currents and their variances, (vectors, bit lines)."""
+        x = pulses.astype(np.float64)
+        return x @ self._matrix, x**2 @ self._variance if noisy else np.zeros(())
+
+
+class _Solved:
+    """Currents of gated rows, or of cells that are not linear: one solution a vector, kept."""
+
+    KEPT: Final = 1 << 16
+
+    def __init__(self, circuit: Crossbar, sigma: Floats, electrics: Electrics) -> None:
+        self._circuit, self._sigma, self._electrics = circuit, sigma, electrics
+        self._solver: Solver | NonlinearSolver = Solver(circuit)
+        if electrics.device.bend is not None:
+            siemens = np.where(circuit.conductance > 0, circuit.conductance, 1.0)
+            square, cube = bends(electrics.device, circuit.conductance)
+            self._solver = NonlinearSolver(circuit, Curve(square / siemens, cube / siemens))
+        self._chords = chord(electrics.device, circuit.conductance, electrics.voltage)
+        self._known: dict[bytes, Floats] = {}
+
+    def __call__(self, pulses: Integers, noisy: bool) -> tuple[Floats, Floats]:
+        """Currents and their variances, (vectors, bit lines)."""
+        found = np.stack([self._vector(x) for x in pulses])
+        if not noisy:
+            return found, np.zeros(())
+        x = pulses.astype(np.float64)
+        ideal = self._electrics.voltage * (np.abs(x) @ self._chords)
+        share = np.abs(found) / np.where(ideal > 0, ideal, 1.0)
+        spread = self._electrics.voltage**2 * (x**2 @ self._sigma**2)
+        return found, spread * np.minimum(share, 1.0) ** 2
+
+    def _vector(self, x: Any) -> Floats:
+        key = x.astype(np.int8).tobytes()
+        if key not in self._known:
+            if len(self._known) >= self.KEPT:
+                self._known.clear()
+            active = np.asarray(x != 0) if self._electrics.gated else None
+            self._known[key] = self._solver.currents(self._electrics.voltage * x, active)
+        return self._known[key]
+
+
+class Sums:
+    """Adds the sums of one projection to accumulators, in place of its integer weights."""
+
+    def __init__(self, layer: Layer, readers: list[Reader]) -> None:
+        self._blocks: list[tuple[Block, list[Reader]]] = [
+            (block, [r for r in readers if r.tile.block == k])
+            for k, block in enumerate(layer.blocks)
+        ]
+        self._nonzero = [
+            (block.pre, np.count_nonzero(block.weight, axis=1)) for block, _ in self._blocks
+        ]
+
+    def __call__(self, index: Any, value: Any, count: int, accumulators: Any) -> int:
+        """Add what ``count`` events do, rounded to whole units; the synaptic operations."""
+        operations = 0
+        for (block, readers), (pre, fan_out) in zip(self._blocks, self._nonzero, strict=True):
+            # One more than there are: what is -1 reads the last, which is silent.
+            x = np.zeros(max(int(pre.max()), int(index[:count].max())) + 2, np.int64)
+            x[index[:count]] = value[:count]
+            vectors = x[pre]
+            seen = np.flatnonzero(vectors.any(axis=1))
+            if not seen.size:
+                continue
+            padded = np.pad(vectors[seen], ((0, 0), (0, 1)))
+            total = np.zeros((seen.size, block.weight.shape[1] + 1))
+            for reader in readers:
+                total[:, reader.tile.column] += reader(padded[:, reader.tile.row])
+            whole = np.rint(total[:, :-1]).astype(np.int64)
+            np.add.at(accumulators, block.post[seen], whole)
+            operations += int(((vectors != 0) @ fan_out).sum())
+        return operations

@@ -1,0 +1,98 @@
+"""The rung ``circuit``: a network whose weighted sums come from a chip of memristors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...boards.macro import Macro
+from ...compiler.backend import Outcome, Progress, Run, no_progress
+from ...compiler.integer.executor import Executor
+from ...compiler.integer.population import spiking_populations
+from ...compiler.ladder import quantised
+from ...ir.events import Events, Recording, Stimulus
+from ...ir.graph import Graph
+from .chip import Chip
+from .conditions import Conditions
+from .design import PROBES, Design, design, reaching, weighted
+from .files import read_design
+
+CIRCUIT: Final = "circuit"
+# What the mapping and the targets depend on: with another of these they are made anew.
+_OF_DESIGN: Final = (
+    "wire",
+    "temperature",
+    "levels",
+    "gated",
+    "compensate",
+    "order",
+    "signs",
+    "slice_bits",
+    "tile",
+    "spares",
+)
+
+
+def run_circuit(run: Run, macro: Macro) -> Outcome:
+    """Bring up the chip ``run.seed`` of an artefact, and run a stimulus on it."""
+    graph = quantised(run.artifact)
+    found = read_design(run.artifact, graph, macro)
+    found = under(found, graph, found.conditions.but(run.conditions), run.progress)
+    chip = Chip(found, run.seed, run.progress)
+    return Outcome(execute(graph, chip, run))
+
+
+def execute(graph: Graph, chip: Chip, run: Run) -> Recording:
+    """The recording of a run whose sums are the chip's."""
+    recording = Executor(graph, run.seed, sums=chip.sums()).run(
+        run.stimulus,
+        populations=run.populations,
+        record=run.record,
+        progress=lambda share: run.progress(CIRCUIT, share),
+    )
+    return replace(recording, rung=CIRCUIT)
+
+
+def under(
+    found: Design, graph: Graph, conditions: Conditions, progress: Progress = no_progress
+) -> Design:
+    """A design under other conditions; mapped anew where they are what it was made for."""
+    if all(getattr(conditions, name) == getattr(found.conditions, name) for name in _OF_DESIGN):
+        return replace(found, conditions=conditions)
+    probes = {name: layer.probes for name, layer in found.layers.items()}
+    return design(graph, found.macro, conditions, probes, progress=progress)
+
+
+def probes_of(
+    graph: Graph, calibration: Stimulus, progress: Progress = no_progress, seed: int = 1
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Vectors that reach the weights of each projection in a step under a stimulus."""
+    spiking = spiking_populations(graph)
+    recording = Executor(graph).run(
+        calibration, populations=spiking, progress=lambda share: progress("probes", share)
+    )
+    events = {name: recording.spikes[name] for name in spiking} | dict(calibration.inputs)
+    vectors = {name: _vectors(e, seed) for name, e in events.items()}
+    return {
+        p.name: reaching(p, vectors[p.pre])
+        for p in graph.projections
+        if p.pre in vectors and weighted(p) is not None
+    }
+
+
+def _vectors(events: Events, seed: int) -> npt.NDArray[np.int64]:
+    """Some steps in which anything was sent, (vectors, size)."""
+    when = events.sample.astype(np.int64) * events.steps + events.step
+    steps = np.unique(when)
+    if steps.size > PROBES:
+        steps = np.sort(np.random.default_rng(seed).choice(steps, PROBES, replace=False))
+    found = np.zeros((steps.size, events.size), np.int64)
+    if not steps.size:
+        return found
+    at = np.searchsorted(steps, when)
+    kept = (at < steps.size) & (steps[np.minimum(at, steps.size - 1)] == when)
+    np.add.at(found, (at[kept], events.index[kept]), events.value[kept].astype(np.int64))
+    return found
