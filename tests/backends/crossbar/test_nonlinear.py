@@ -99,7 +99,9 @@ def test_odd_curves_are_odd_and_a_mirror_image_is_the_same(
     """-V gives -I with -k_2, and rows in the opposite order are sensed at the opposite end."""
     rng = np.random.default_rng(seed)
     shape = rng.integers(1, 8), rng.integers(1, 8)
-    circuit = Crossbar(10 ** rng.uniform(-6, -2, shape), *rng.uniform(0, 300, 4), driven, sensed)
+    word, bit, driver, sense = rng.uniform(0, 300, 4)
+    cells = 10 ** rng.uniform(-6, -2, shape)
+    circuit = Crossbar(cells, word, bit, driver, sense, driven, sensed)
     curve, voltage = bending(circuit, seed), rng.uniform(-0.2, 0.2, shape[0])
     found = NonlinearSolver(circuit, curve).currents(voltage)
     other = NonlinearSolver(circuit, Curve(-curve.square, curve.cube)).currents(-voltage)
