@@ -87,7 +87,7 @@ def nodal(
     names = sorted({n for a, b, *_ in edges for n in (a, b)}, key=lambda n: (n[0] == "source", n))
     free = sum(n[0] != "source" for n in names)
     place = {n: k for k, n in enumerate(names)}
-    ends = np.array([[place[a], place[b]] for a, b, *_ in edges]).reshape(-1, 2).T
+    ends = np.array([[place[a], place[b]] for a, b, *_ in edges], np.intp).reshape(-1, 2).T
     g, k2, k3 = np.array([edge[2:] for edge in edges]).reshape(-1, 3).T
     volt = np.zeros(len(names))
     volt[free:] = [voltage[n[2]] if n[1] == "v" else 0.0 for n in names[free:]]
@@ -114,7 +114,7 @@ def nodal(
         while bends and np.abs(leaving(volt + change)[:free]).max(initial=0) > 2 * worst:
             change /= 2
         volt = volt + change
-        if np.abs(change).max() < 1e-12:
+        if np.abs(change).max(initial=0) < 1e-12:
             break
     into = leaving(volt)
     out = np.zeros(circuit.columns)

@@ -120,6 +120,22 @@ def test_odd_curves_are_odd_and_a_mirror_image_is_the_same(
     assert error(same.currents(voltage[::-1]), found) < 1e-10
 
 
+def test_cells_that_are_nearly_flat_somewhere_are_the_dense_newton() -> None:
+    """Each at a voltage of its own, where dI/dV is 1e-8 to 0.1 of that at 0 V."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        shape = tuple(rng.integers(1, 9, 2))
+        ohms = np.where(rng.random(4) < 0.5, 0.0, 10 ** rng.uniform(-1, 4, 4)).tolist()
+        ends = Drive(rng.choice(list(Drive))), Sense(rng.choice(list(Sense)))
+        circuit = Crossbar(10 ** rng.uniform(-6, -3, shape), *ohms, *ends)
+        flat = rng.choice([-1, 1], shape) * rng.uniform(0.02, 0.5, shape)
+        cube = 1 / (3 * flat**2)
+        square = -(1 - 10 ** rng.uniform(-8, -1, shape)) / flat
+        voltage, active = rng.uniform(-0.5, 0.5, shape[0]), rng.random(shape[0]) < 0.7
+        found = NonlinearSolver(circuit, Curve(square, cube)).currents(voltage, active)
+        assert error(found, nodal(circuit, voltage, active, square, cube)) < 1e-11
+
+
 @pytest.mark.parametrize("cube", [1.0, 1e3, 1e6], ids=str)
 def test_it_cannot_diverge(cube: float) -> None:
     """Up to cells that pass 1e5 times their linear current, far more than their wires let them."""
