@@ -125,9 +125,10 @@ def test_cells_that_are_nearly_flat_somewhere_are_the_dense_newton() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         shape = tuple(rng.integers(1, 9, 2))
-        ohms = np.where(rng.random(4) < 0.5, 0.0, 10 ** rng.uniform(-1, 4, 4)).tolist()
-        ends = Drive(rng.choice(list(Drive))), Sense(rng.choice(list(Sense)))
-        circuit = Crossbar(10 ** rng.uniform(-6, -3, shape), *ohms, *ends)
+        word, bit, driver, sense = np.where(rng.random(4) < 0.5, 0, 10 ** rng.uniform(-1, 4, 4))
+        driven, sensed = Drive(rng.choice(list(Drive))), Sense(rng.choice(list(Sense)))
+        cells = 10 ** rng.uniform(-6, -3, shape)
+        circuit = Crossbar(cells, word, bit, driver, sense, driven, sensed)
         flat = rng.choice([-1, 1], shape) * rng.uniform(0.02, 0.5, shape)
         cube = 1 / (3 * flat**2)
         square = -(1 - 10 ** rng.uniform(-8, -1, shape)) / flat
