@@ -7,8 +7,9 @@ vectors: an answer that shares nothing with ``solve`` and ``nonlinear``, at the 
 where they take milliseconds (64 x 64: 6.6 s an operating point).
 
 A wire or driver of 0 ohm makes the nodes at its ends one node. Cells that are open, or gated off,
-are not in the deck. Cells that bend are sources of :math:`V (G + V (G k_2 + V G k_3))`, without
-powers, which SPICE takes of absolute values.
+are not in the deck. Cells that bend are resistors with a source of :math:`V^2 (G k_2 + V G k_3)`
+beside them: ngspice keeps eleven digits of a number in an expression, all of a resistor's. The
+squares are products, as it takes powers of absolute values.
 """
 
 from __future__ import annotations
@@ -277,14 +278,10 @@ def _netlist(circuit: Crossbar, volt: Array, active: Mask, curve: Curve | None) 
     square, cube = (curve or Curve()).spread(circuit)
     for i, j in np.argwhere((circuit.conductance > 0) & active[:, None]):
         a, b, siemens = word(i, j), bit(i, j), circuit.conductance[i, j]
-        if square[i, j] == 0 and cube[i, j] == 0:
-            yield f"rc{i}_{j} {a} {b} {_number(1 / siemens)}"
-        else:
+        yield f"rc{i}_{j} {a} {b} {_number(1 / siemens)}"
+        if square[i, j] or cube[i, j]:
             v, two, three = f"v({a},{b})", siemens * square[i, j], siemens * cube[i, j]
-            yield (
-                f"bc{i}_{j} {a} {b} "
-                f"i={v}*({_number(siemens)}+{v}*(({_number(two)})+{v}*({_number(three)})))"
-            )
+            yield f"bc{i}_{j} {a} {b} i={v}*{v}*(({_number(two)})+{v}*({_number(three)}))"
 
 
 def _converters(columns: int, converter: Converter) -> Iterator[str]:

@@ -87,36 +87,36 @@ def nodal(
     names = sorted({n for a, b, *_ in edges for n in (a, b)}, key=lambda n: (n[0] == "source", n))
     free = sum(n[0] != "source" for n in names)
     place = {n: k for k, n in enumerate(names)}
-    incidence = np.zeros((len(edges), len(names)))
-    for k, (a, b, *_) in enumerate(edges):
-        incidence[k, place[a]] += 1
-        incidence[k, place[b]] -= 1
+    ends = np.array([[place[a], place[b]] for a, b, *_ in edges], np.intp).reshape(-1, 2).T
     g, k2, k3 = np.array([edge[2:] for edge in edges]).reshape(-1, 3).T
-    volt = np.array([voltage[n[2]] if n[1] == "v" else 0.0 for n in names[free:]])
-    volt = np.concatenate([np.zeros(free), volt])
+    volt = np.zeros(len(names))
+    volt[free:] = [voltage[n[2]] if n[1] == "v" else 0.0 for n in names[free:]]
 
-    def branches(volt: Array) -> Array:
-        across = incidence @ volt
-        return np.asarray(g * across * (1 + across * (k2 + across * k3)))
-
-    def lacking(volt: Array) -> Array:
-        return np.asarray((incidence.T @ branches(volt))[:free])
+    def leaving(volt: Array) -> Array:
+        """The sum of the currents that leave each node."""
+        across = volt[ends[0]] - volt[ends[1]]
+        current = g * across * (1 + across * (k2 + across * k3))
+        out = np.zeros(len(names))
+        np.add.at(out, ends, [current, -current])
+        return out
 
     bends = bool(k2.any() or k3.any())
     for _ in range(50 if bends else 1):
-        across = incidence @ volt
+        across = volt[ends[0]] - volt[ends[1]]
         slope = g * (1 + across * (2 * k2 + across * 3 * k3))
-        lack = lacking(volt)
-        matrix = ((incidence.T * slope) @ incidence)[:free, :free]
+        matrix = np.zeros((len(names), len(names)))
+        np.add.at(matrix, (ends, ends), slope)
+        np.add.at(matrix, (ends, ends[::-1]), -slope)
+        lack = leaving(volt)[:free]
         change = np.zeros_like(volt)
-        change[:free] = np.linalg.solve(matrix, -lack)
+        change[:free] = np.linalg.solve(matrix[:free, :free], -lack)
         worst = max(np.abs(lack).max(initial=0), 1e-12)
-        while bends and np.abs(lacking(volt + change)).max(initial=0) > 2 * worst:
+        while bends and np.abs(leaving(volt + change)[:free]).max(initial=0) > 2 * worst:
             change /= 2
         volt = volt + change
-        if np.abs(change).max() < 1e-12:
+        if np.abs(change).max(initial=0) < 1e-12:
             break
-    into = incidence.T @ branches(volt)
+    into = leaving(volt)
     out = np.zeros(circuit.columns)
     for k, n in enumerate(names):
         if n[:2] == ("source", "ground"):

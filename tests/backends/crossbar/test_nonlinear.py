@@ -99,7 +99,9 @@ def test_odd_curves_are_odd_and_a_mirror_image_is_the_same(
     """-V gives -I with -k_2, and rows in the opposite order are sensed at the opposite end."""
     rng = np.random.default_rng(seed)
     shape = rng.integers(1, 8), rng.integers(1, 8)
-    circuit = Crossbar(10 ** rng.uniform(-6, -2, shape), *rng.uniform(0, 300, 4), driven, sensed)
+    word, bit, driver, sense = rng.uniform(0, 300, 4)
+    cells = 10 ** rng.uniform(-6, -2, shape)
+    circuit = Crossbar(cells, word, bit, driver, sense, driven, sensed)
     curve, voltage = bending(circuit, seed), rng.uniform(-0.2, 0.2, shape[0])
     found = NonlinearSolver(circuit, curve).currents(voltage)
     other = NonlinearSolver(circuit, Curve(-curve.square, curve.cube)).currents(-voltage)
@@ -116,6 +118,23 @@ def test_odd_curves_are_odd_and_a_mirror_image_is_the_same(
     )
     same = NonlinearSolver(turned, Curve(curve.square[::-1], curve.cube[::-1]))
     assert error(same.currents(voltage[::-1]), found) < 1e-10
+
+
+def test_cells_that_are_nearly_flat_somewhere_are_the_dense_newton() -> None:
+    """Each at a voltage of its own, where dI/dV is 1e-8 to 0.1 of that at 0 V."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        shape = tuple(rng.integers(1, 9, 2))
+        word, bit, driver, sense = np.where(rng.random(4) < 0.5, 0, 10 ** rng.uniform(-1, 4, 4))
+        driven, sensed = Drive(rng.choice(list(Drive))), Sense(rng.choice(list(Sense)))
+        cells = 10 ** rng.uniform(-6, -3, shape)
+        circuit = Crossbar(cells, word, bit, driver, sense, driven, sensed)
+        flat = rng.choice([-1, 1], shape) * rng.uniform(0.02, 0.5, shape)
+        cube = 1 / (3 * flat**2)
+        square = -(1 - 10 ** rng.uniform(-8, -1, shape)) / flat
+        voltage, active = rng.uniform(-0.5, 0.5, shape[0]), rng.random(shape[0]) < 0.7
+        found = NonlinearSolver(circuit, Curve(square, cube)).currents(voltage, active)
+        assert error(found, nodal(circuit, voltage, active, square, cube)) < 1e-11
 
 
 @pytest.mark.parametrize("cube", [1.0, 1e3, 1e6], ids=str)

@@ -68,6 +68,21 @@ class TestText:
             ".control\nset numdgt=15\nop\nprint i(vs0)\nprint i(vs1)\nquit 0\n.endc\n.end\n"
         )
 
+    def test_what_bends_is_beside_its_resistor(self) -> None:
+        """Where a row is off, or a cell open, there is neither."""
+        circuit = Crossbar(np.array([[1e-3, 0.0], [2e-3, 4e-3], [1e-3, 1e-3]]), 1, 2, 3, 4)
+        curve = Curve(-0.5, np.array([[0.25], [0.25], [0.25]]))
+        lines = deck(circuit, [0.1, -0.2, 0.3], [True, True, False], curve).splitlines()
+        cells = [line for line in lines if re.match(r"(rc|bc)\d", line)]
+        assert cells == [
+            "rc0_0 w0_0 b0_0 1000.0",
+            "bc0_0 w0_0 b0_0 i=v(w0_0,b0_0)*v(w0_0,b0_0)*((-0.0005)+v(w0_0,b0_0)*(0.00025))",
+            "rc1_0 w1_0 b1_0 500.0",
+            "bc1_0 w1_0 b1_0 i=v(w1_0,b1_0)*v(w1_0,b1_0)*((-0.001)+v(w1_0,b1_0)*(0.0005))",
+            "rc1_1 w1_1 b1_1 250.0",
+            "bc1_1 w1_1 b1_1 i=v(w1_1,b1_1)*v(w1_1,b1_1)*((-0.002)+v(w1_1,b1_1)*(0.001))",
+        ]
+
     @pytest.mark.parametrize("driven", Drive)
     @pytest.mark.parametrize("sensed", Sense)
     def test_its_elements_are_the_circuit(self, driven: Drive, sensed: Sense) -> None:
