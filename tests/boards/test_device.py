@@ -137,6 +137,7 @@ def test_a_device_may_have_levels() -> None:
         ("pcm", "[0.26348, 1.9650, -1.1731]", "[]", "board-type", "coefficients: must be a list"),
         ("pcm", "[0.26348, ", '["a", ', "board-type", "coefficients[0]: must be a number"),
         ("pcm", "[0.26348, ", "[true, ", "board-type", "coefficients[0]: must be a number"),
+        ("pcm", "[0.26348, ", "[nan, ", "board-value", "coefficients[0]: must be finite"),
         ("pcm", "[0.26348, ", "[inf, ", "board-value", "coefficients[0]: must be finite"),
         ("pcm", "[0.26348, ", f"[1{'0' * 400}, ", "board-value", "must be finite"),
         ("pcm", "value = 25e-6", f"value = 1{'0' * 400}", "board-value", "g_max.value: must be"),
