@@ -59,19 +59,19 @@ class Chip:
     def __init__(self, design: Design, seed: int, progress: Progress = no_progress) -> None:
         self.design, self.seed = design, seed
         self.electrics = design.electrics
-        self.tiles = []
         reads = chip_rng(seed, _READS)
-        readers: dict[str, list[Reader]] = {}
-        ranges = _Ranges(design)
-        for number, fabricated in enumerate(self._fabricated()):
-            layer = design.layer(fabricated.tile)
-            reader = Reader(fabricated, layer, design, ranges.of(fabricated.tile.projection), reads)
-            if design.conditions.calibrate:
+        self.tiles: list[Reader] = []
+        for fabricated in self._fabricated():
+            self.tiles.append(Reader(fabricated, design.layer(fabricated.tile), design, reads))
+            progress("chip", len(self.tiles) / len(design.tiles))
+        self._readers = {
+            name: [r for r in self.tiles if r.tile.projection == name] for name in design.layers
+        }
+        for readers in self._readers.values():
+            _set_range(readers)
+        if design.conditions.calibrate:
+            for reader in self.tiles:
                 reader.calibrate()
-            self.tiles.append(reader)
-            readers.setdefault(fabricated.tile.projection, []).append(reader)
-            progress("chip", (number + 1) / len(design.tiles))
-        self._readers = readers
 
     def sums(self) -> Mapping[str, Sums]:
         """What adds the sums of each projection, for the integer executor."""
@@ -125,28 +125,14 @@ def _around(tile: Tile, layer: Layer, electrics: Electrics, stuck: Floats) -> Ti
     )
 
 
-class _Ranges:
-    """The range of the converters of each layer, in A: what its probes need on ideal cells."""
-
-    def __init__(self, design: Design) -> None:
-        self._design, self._known = design, dict[str, Floats]()
-
-    def of(self, name: str) -> Floats:
-        """The largest current that is not cut off, of each slice, (slices,)."""
-        if name not in self._known:
-            design = self._design
-            scheme, electrics = design.layers[name].scheme, design.electrics
-            parts = []
-            for tile, target in zip(design.tiles, design.targets, strict=True):
-                if tile.projection == name:
-                    layer = design.layer(tile)
-                    seen = np.minimum(np.abs(layer.seen(tile)), 1)
-                    chords = chord(electrics.device, target, electrics.voltage)
-                    currents = electrics.voltage * (seen @ chords)
-                    parts.append(np.abs(_channels(currents, tile, scheme)))
-            every = np.concatenate([p.reshape(-1, scheme.slices) for p in parts])
-            self._known[name] = np.percentile(every, _PERCENTILE, axis=0)
-        return self._known[name]
+def _set_range(readers: list[Reader]) -> None:
+    """Give the converters of a layer the range that its probes need, slice by slice."""
+    if readers and readers[0].converts:
+        every = [np.abs(reader.seen()) for reader in readers]
+        flat = np.concatenate([seen.reshape(-1, seen.shape[-1]) for seen in every])
+        full = np.percentile(flat, _PERCENTILE, axis=0)
+        for reader in readers:
+            reader.set_range(full)
 
 
 def _channels(currents: Floats, tile: Tile, scheme: Scheme) -> Floats:
@@ -168,7 +154,6 @@ class Reader:
         made: Fabricated,
         layer: Layer,
         design: Design,
-        full: Floats,
         rng: np.random.Generator,
     ) -> None:
         self.made, self._layer, self._rng = made, layer, rng
@@ -185,12 +170,8 @@ class Reader:
         else:
             self._products = _Products(self.circuit, sigma, electrics.voltage)
         self._noisy = bool(sigma.any())
-        bits = electrics.adc_bits
-        self._lsb = None
-        if bits is not None:
-            codes = (1 << (bits - 1)) - 1 if scheme.signs is Signs.DIFFERENTIAL else (1 << bits) - 1
-            self._codes = (-codes if scheme.signs is Signs.DIFFERENTIAL else 0, max(codes, 1))
-            self._lsb = np.where(full > 0, full, 1.0) / max(codes, 1)
+        self._lsb: Floats | None = None
+        self._codes = (0, 1)
         unit = electrics.voltage * (electrics.high - electrics.low) / (scheme.base - 1)
         self._units = 1.0 / (unit * made.alpha)
         self._flips = np.where(tile.flipped, -1.0, 1.0)
@@ -200,6 +181,26 @@ class Reader:
     def tile(self) -> Tile:
         """Where its weights are."""
         return self.made.tile
+
+    @property
+    def converts(self) -> bool:
+        """Whether it has converters that round."""
+        return self._electrics.adc_bits is not None
+
+    def seen(self) -> Floats:
+        """What the converters see of the probes, without noise: (vectors, channels, slices)."""
+        probes = np.clip(self._layer.seen(self.tile), -1, 1)
+        currents, _ = self._products(probes[probes.any(axis=1)], False)
+        return _channels(currents, self.tile, self._scheme)
+
+    def set_range(self, full: Floats) -> None:
+        """Give the converters of each slice a range up to ``full``, (slices,) in A."""
+        bits = self._electrics.adc_bits
+        assert bits is not None
+        pairs = self._scheme.signs is Signs.DIFFERENTIAL
+        most = max((1 << (bits - pairs)) - 1, 1)
+        self._codes = (-most if pairs else 0, most)
+        self._lsb = np.where(full > 0, full, 1.0) / most
 
     def __call__(self, counts: Integers) -> Floats:
         """The sums (vectors, groups) of counts (vectors, word lines), in units of a weight."""
@@ -288,7 +289,8 @@ class _Solved:
 
     def __call__(self, pulses: Integers, noisy: bool) -> tuple[Floats, Floats]:
         """Currents and their variances, (vectors, bit lines)."""
-        found = np.stack([self._vector(x) for x in pulses])
+        lines = self._circuit.columns
+        found = np.array([self._vector(x) for x in pulses]).reshape(len(pulses), lines)
         if not noisy:
             return found, np.zeros(())
         x = pulses.astype(np.float64)

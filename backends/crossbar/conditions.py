@@ -21,6 +21,7 @@ _TIMES: Final[Mapping[str, float]] = {
     "h": 3600.0,
     "day": 86400.0,
     "days": 86400.0,
+    "week": 604800.0,
     "year": 31557600.0,
 }
 _NONE: Final = ("none", "ideal")

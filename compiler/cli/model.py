@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -519,6 +520,8 @@ def _tell(
         share = 100.0 * use["used"] / max(use["available"], 1)
         line = f"{cell:<16} {use['used']:>6} of {use['available']:>6}  {share:5.1f} %"
         report.line(f"{line}  estimate: {facts['estimate_source']}")
+    if "tiles" in facts:
+        _tell_tiles(report, facts)
     if compilation.mapping is not None:
         _tell_mapping(report, artifact.manifest["mapping"], compilation.mapping.seconds)
     if "not_built" in facts:
@@ -543,6 +546,26 @@ def _tell(
     if measured is not None:
         data["calibration"] = asdict(measured)
     report.data(data | ({"dumps": dumps} if dumps else {}))
+
+
+def _tell_tiles(report: Report, facts: Mapping[str, Any]) -> None:
+    """The tiles of a crossbar by layer, and how well their cells make up for the wires."""
+    rows = []
+    for name, layer in facts["layers"].items():
+        tiles = [tile for tile in facts["tiles"] if tile["projection"] == name]
+        sizes = Counter((tile["word_lines"], tile["bit_lines"]) for tile in tiles)
+        rows.append(
+            (
+                name,
+                ", ".join(f"{n} of {high} x {wide}" for (high, wide), n in sizes.items()),
+                f"{sum(high * wide * n for (high, wide), n in sizes.items()):,}",
+                f"{layer['slices']} x {layer['columns_a_weight'] // layer['slices']}",
+                layer["signs"],
+                f"{max(tile['residual'] for tile in tiles):.1e}",
+            )
+        )
+    heads = ("projection", "tiles", "cells", "cells a weight", "signs", "left of wires")
+    report.table(f"tiles of {facts['macro']}, cells of {facts['device']}", heads, rows)
 
 
 def _tell_mapping(report: Report, facts: Mapping[str, Any], seconds: Mapping[str, float]) -> None:

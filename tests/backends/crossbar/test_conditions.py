@@ -47,7 +47,7 @@ def test_words(word: str, name: str, value: Any) -> None:
         ("wire=thick", "'thick' is no value of wire", "a number"),
         ("wire=-1", "wire is -1; it is from 0 to 1e+06", ""),
         ("wire=nan", "wire is nan", ""),
-        ("age=1week", "'1week' is no value of age", "a time as 20s or 1day"),
+        ("age=1moon", "'1moon' is no value of age", "a time as 20s or 1day"),
         ("levels=2.5", "'2.5' is no value of levels", "a whole number"),
         ("levels=1", "levels is 1; it is from 2 to 65536", ""),
         ("drift=maybe", "'maybe' is no value of drift", "on or off"),

@@ -172,7 +172,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(cases())
 def test_equals_its_words(case: Case) -> None:
     verify(case.graph)
