@@ -768,9 +768,9 @@ CODES: dict[str, Code] = {
     "E1321": Code(
         "the network does not fit on crossbars",
         "Weights become conductances in the tiles of a macro, and currents arrive in the step in "
-        "which they are read: synapses with delays of their own have no place there. A tile must "
-        "have room for all bit lines of one weight, two for each slice of it, beside its spare "
-        "ones.",
+        "which they are read: synapses with delays of their own have no place there, nor has a "
+        "matrix right behind another. A tile must have room for all bit lines of one weight, two "
+        "for each slice of it, beside its spare ones.",
     ),
     "W1322": Code(
         "conductances cannot make up for the wires",

@@ -16,7 +16,8 @@ from ...boards.macro import Macro
 from ...boards.table import BoardError
 from ...compiler.backend import Progress, no_progress
 from ...compiler.connectivity import apply
-from ...ir.connections import Connection, OneToOne, Sparse, stages
+from ...compiler.integer.executor import MIXING
+from ...ir.connections import Connection, Sparse, stages
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Projection
 from ...ir.records import Record
@@ -303,19 +304,19 @@ def aimed(
 def weighted(projection: Projection) -> Connection | None:
     """The stage of a projection that becomes cells, ``None`` where it has none.
 
-    Pools and one weight a neuron stay digital. E1321 for synapses with delays of their own.
+    Pools and one weight a neuron stay digital. E1321 for synapses with delays of their own, and for
+    two such stages without neurons between.
     """
-    for stage in stages(projection.connection):
-        if stage.WEIGHTED and not isinstance(stage, OneToOne):
-            if isinstance(stage, Sparse) and stage.steps is not None:
-                raise fail(
-                    "E1321",
-                    f"synapses of '{projection.name}' have delays of their own, and currents have "
-                    "none",
-                    projection.at,
-                )
-            return stage
-    return None
+    found = [stage for stage in stages(projection.connection) if isinstance(stage, MIXING)]
+    wrong = None
+    if len(found) > 1:
+        wrong = "has two matrices one after the other, and currents of one are no spikes"
+    elif found and isinstance(found[0], Sparse) and found[0].steps is not None:
+        wrong = "has synapses with delays of their own, and currents have none"
+    if wrong is not None:
+        hint = "put neurons between them, or make one matrix of them" if len(found) > 1 else None
+        raise fail("E1321", f"'{projection.name}' {wrong}", projection.at, hint)
+    return found[0] if found else None
 
 
 def _scheme(stage: Connection, device: Device, conditions: Conditions) -> Scheme:

@@ -57,6 +57,8 @@ from .population import (
 )
 from .spinnaker import SpinnakerFiber, SpinnakerState
 
+# Stages whose weights mix their inputs.
+MIXING = (Dense, Sparse, Conv1d, Conv2d)
 Push = Callable[[Any, Any, int, Any], int]
 Core = PopulationState | SpinnakerState | LoihiState | SigmaDeltaState
 
@@ -93,7 +95,7 @@ class Executor:
     Everything else is cleared before each sample.
 
     ``sums`` has, for some projections, what adds the weighted sums of a step to the accumulators in
-    place of the weights of its weighted stage: hardware that does it in its own way.
+    place of its stage that is `MIXING`, of which it must have one: hardware with ways of its own.
 
     Raises ``SpikecError`` (E0301) when a population is not quantised, E0303 when a readout feeds
     another one; those of Loihi that send graded values may.
@@ -386,7 +388,7 @@ def _fiber(projection: Projection, graph: Graph, target: Core, sums: Push | None
             else "run it on the golden rung",
         )
     pushes = [
-        sums if sums is not None and stage.WEIGHTED else _push(stage, projection) for stage in parts
+        sums if sums is not None and isinstance(stage, MIXING) else _push(stage, projection) for stage in parts
     ]
     buffers = []
     for stage in parts[:-1]:

@@ -35,7 +35,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spikec.backends.crossbar.chip import Chip
+from spikec.backends.crossbar.compensate import compensate
 from spikec.backends.crossbar.conditions import Conditions
+from spikec.backends.crossbar.curve import from_chord
 from spikec.backends.crossbar.design import Design, design
 from spikec.backends.crossbar.execute import probes_of
 from spikec.backends.null import backend as null
@@ -61,7 +63,7 @@ LINES = SIDE * SIDE
 KEPT, THRESHOLD = 0.9, 5.0
 # Standard deviations of the weights, from lines and from neurons: with them every second neuron
 # spikes in a sample, and none in every step.
-FROM_LINES, FROM_NEURONS = 0.6, 0.35
+FROM_LINES, FROM_NEURONS = 0.45, 0.25
 WINDOWS = 5  # in which the readout counts spikes
 SPLITS = 20  # of the samples, four fifths to train and one to test
 DIGITS = 300
@@ -184,14 +186,23 @@ def quantised(graph: Graph) -> Graph:
 
 
 def untouched(found: Design) -> Design:
-    """The design with all cells at the middle: what their differences are is up to the chip."""
-    device = found.electrics.device
-    middle = (device.g_min.value + device.g_max.value) / 2
-    return replace(
-        found,
-        targets=tuple(np.full_like(target, middle) for target in found.targets),
-        alphas=tuple(np.ones_like(alpha) for alpha in found.alphas),
-    )
+    """The design with all cells alike: what their differences are is up to the chip.
+
+    They are alike behind the wires; else the cells next to the driver would win over the others.
+    """
+    electrics = found.electrics
+    low, high = electrics.low, electrics.high
+    alike: dict[tuple[int, ...], Real] = {}
+    for target in found.targets:
+        if target.shape not in alike:
+            middle = np.full_like(target, (low + high) / 2)
+            group = np.zeros(target.shape[1], np.int64)
+            solved = compensate(electrics.circuit(middle), middle - low, group, low, high)
+            chords = solved.conductance
+            alike[target.shape] = from_chord(electrics.device, chords, electrics.voltage)
+    targets = tuple(alike[target.shape] for target in found.targets)
+    alphas = tuple(np.ones_like(alpha) for alpha in found.alphas)
+    return replace(found, targets=targets, alphas=alphas)
 
 
 def scaled(chip: Chip) -> Chip:
@@ -286,14 +297,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--chips", type=int, default=10, help="how many seeds")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--samples", type=int, help="of the data; default: 100, or 300 digits")
-    parser.add_argument("--macro", default="pcm", help="pcm, rram-wan, ...: 'spikec targets'")
+    parser.add_argument("--macro", default="rram-wan", help="pcm, rram-wan, ...: 'spikec targets'")
     parser.add_argument("--crossbar", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--plot", type=Path, help="draw accuracies to this .svg or .png")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     try:
         name, stimulus, labels = load(os.environ.get("SPIKEC_DATA"), options.samples)
-        conditions = Conditions(calibrate=False).but(options.crossbar)
+        conditions = Conditions(calibrate=False, gated=False).but(options.crossbar)
         quiet = options.json
         if not quiet:
             print(f"{name}, {len(labels)} samples; cells of {options.macro}")
