@@ -37,6 +37,7 @@ from .report.data import (
 from .stimulus import LabelledStimulus
 
 if TYPE_CHECKING:
+    from .profile.crossbar import CrossbarProfile
     from .profile.distortion import CoSimulated
     from .profile.profile import Profile
 
@@ -204,6 +205,21 @@ def profile_report(artifact: Artifact, found: Profile) -> dict[str, bytes]:
             passed=False if view.late else None,
             graph=graph,
             profile=view,
+            **_common(artifact.manifest, target, graph, compared=False, profiled=True),
+        )
+    )
+
+
+def crossbar_report(artifact: Artifact, found: CrossbarProfile) -> dict[str, bytes]:
+    """``report.html`` and ``report.json`` of what a stimulus takes of crossbars."""
+    graph, target = network(artifact), _target(str(artifact.manifest["target"]))
+    each = f"{engineering(found.latency, 's')} and {engineering(found.energy, 'J')} a sample"
+    return render(
+        ReportData(
+            verdict=f"forecast: {each}".replace(" u", " µ"),
+            passed=None,
+            graph=graph,
+            crossbar=found,
             **_common(artifact.manifest, target, graph, compared=False, profiled=True),
         )
     )
