@@ -266,11 +266,14 @@ class _Work:
             np.zeros(len(self.tiles), np.int64),
             [np.zeros(block.weight.shape[0], np.int64) for block in blocks],
         )
+        last, every = weighted(self.projection), stages(self.projection.connection)
+        first = every if last is None else every[: every.index(last)]
+        before = [(stage, _fan_out(stage)) for stage in first]
         held = max(
             [int(np.prod(self.projection.connection.in_shape))] + [b.pre.size for b in blocks]
         )
         for when, x in _steps_of(events, steps, max(1, _HELD // held)):
-            operations, x = self._before(x, counts)
+            operations, x = self._before(x, before, counts)
             took = np.zeros(when.size)
             x = np.pad(np.abs(x), ((0, 0), (0, 1)))
             for number, block in enumerate(blocks):
@@ -290,14 +293,12 @@ class _Work:
             busy[when] = took + operations * self.prices.clock
         return counts
 
-    def _before(self, x: Integers, counts: _Counts) -> tuple[Integers, Integers]:
+    def _before(
+        self, x: Integers, before: list[tuple[Connection, Integers]], counts: _Counts
+    ) -> tuple[Integers, Integers]:
         """Operations of each step before the weights, and what reaches them."""
-        total, last = np.zeros(len(x), np.int64), weighted(self.projection)
-        for stage in stages(self.projection.connection):
-            if stage is last:
-                break
-            # Of a stage that only gathers, the sums that each event is in.
-            fan = _fan_out(stage)
+        total = np.zeros(len(x), np.int64)
+        for stage, fan in before:
             additions = (x != 0) @ fan
             counts.additions += int(additions.sum())
             if isinstance(stage, OneToOne | Scale):
@@ -403,7 +404,7 @@ def _updates(population: Population, layer: str, steps: int, prices: Prices) -> 
     count = many * additions
     yield line_of(layer, "update_additions", count, "add", prices.add(width), "n E_add(b)")
     held = bits * len(neuron.state) + neuron.refractory.bit_length()
-    yield line_of(layer, "state_bits", 2 * held * many, "bit", prices.bit(), "n E_bit")
+    yield line_of(layer, "state_bits", 2 * held * many, "sram_bit_energy", prices.bit(), "n E_bit")
 
 
 def operations(population: Population) -> tuple[int, int]:

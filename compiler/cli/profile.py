@@ -296,10 +296,8 @@ def ledger_rows(lines: Iterable[Line], samples: int, total: float) -> list[tuple
 
 
 def _short(line: Line) -> str:
-    """How a constant was obtained, and where that is written: of parts the least trusted."""
-    how = line.constant.obtained
-    parts = [part for _, part in line.parts if part.obtained == how] or [line.constant]
-    return f"{how}: {clip(parts[0].source, _SOURCE)}"
+    """How the least trusted constant of a line was obtained, and where that is written."""
+    return f"{line.weakest.obtained}: {clip(line.weakest.source, _SOURCE)}"
 
 
 # -- boards ----------------------------------------------------------------------------------------

@@ -63,6 +63,12 @@ class Line:
         return ((self.cost, self.constant), *self.parts)
 
     @property
+    def weakest(self) -> Quantity:
+        """The least trusted of its constants, the first of these; of parts alone if it has any."""
+        every = [constant for _, constant in self.parts] or [self.constant]
+        return max(every, key=lambda constant: _TRUST.index(constant.obtained))
+
+    @property
     def words(self) -> str:
         """What is counted, in words."""
         return _WORDS[self.count]

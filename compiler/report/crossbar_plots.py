@@ -32,13 +32,12 @@ def crossbar_plots(profile: CrossbarProfile) -> tuple[Plot, ...]:
     path = (profile.path.sum(axis=(1, 2)) / samples).tolist()
     times = {stage.title: seconds for stage, seconds in zip(profile.stages, path, strict=True)}
     panels = {"by component": _largest(profile.by_component), "by layer": profile.by_layer}
+    waits = {"longest path, by layer": times}
     return tuple(
         plot
         for plot in (
             _bars("crossbar-energy", "Where energy goes", panels, "J"),
-            _bars(
-                "crossbar-latency", "What steps wait for", {"longest path, by layer": times}, "s"
-            ),
+            _bars("crossbar-latency", "What steps wait for", waits, "s"),
         )
         if plot is not None
     )
