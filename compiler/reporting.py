@@ -391,9 +391,7 @@ def _provenance(
         how = "counted again from the synapses, by a check that shares no code with the mapper"
         found.append(Provenance("mapping", how, "spikec compile"))
     if profiled:
-        how = (
-            "counts of the integer rung's spikes where they are mapped, times the chip's constants"
-        )
+        how = "counts of the integer rung's spikes where they are mapped, times constants"
         found.append(Provenance("latency and energy", how, "spikec profile"))
     if "core" in emission:
         core = emission["core"]

@@ -315,9 +315,10 @@ def _crossbar(found: CrossbarProfile) -> dict[str, Any]:
         formula = replace(line, amount=line.amount / samples).formula
         return line, formula.replace(" u", " µ"), each, each / total
 
+    facts = crossbar_facts(found)
     return {
-        "facts": crossbar_facts(found),
-        "layers": list(zip(found.stages, crossbar_facts(found)["layers"], strict=True)),
+        "facts": facts,
+        "layers": list(zip(found.stages, facts["layers"], strict=True)),
         "ledger": [energy(line) for line in merged(found.ledger)],
         "total": total,
         "longest": found.latency or 1.0,

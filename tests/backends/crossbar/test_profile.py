@@ -131,6 +131,32 @@ def test_slow_lines_are_waited_for() -> None:
     assert found.stages[0].read == pytest.approx(settle + 2 * 9e-9 + 2e-9)
 
 
+def test_silent_rows_that_are_driven_load_the_bit_lines() -> None:
+    """By the nodes of a bit line that is sensed at its last row: 0 V is below it."""
+    macro = load_macro("rram-wan")
+    ohm, farad = 2e4, 480e-9 * 1e-6
+    wires = replace(
+        macro.wires,
+        word=replace(macro.wires.word, value=0.0),
+        bit=replace(macro.wires.bit, value=ohm),
+        capacitance=replace(macro.wires.capacitance, value=1e-6),
+    )
+    macro = replace(macro, wires=wires)
+    words = ("tile=4", "compensate=off", "gated=off")
+    # Every column has one cell that conducts, and none the same from both ends.
+    graph = net(Dense(np.array([[3, -3], [-3, 3]])))
+    found = made(graph, macro, *words)
+    delays = []
+    for column in found.targets[0].T:
+        ladder = np.diag(column) + (2 * np.eye(4) - np.eye(4, k=1) - np.eye(4, k=-1)) / ohm
+        ladder[0, 0] -= 1 / ohm  # the far end, which is the first row, is open
+        far = np.linalg.solve(ladder, np.eye(4)[0])
+        delays.append(farad * np.linalg.solve(ladder, far)[-1] / far[-1])
+    settle = profiled(graph, found, STEPS).stages[0].settle
+    assert settle == pytest.approx(settling(max(delays), 8), rel=1e-9)
+    assert settle < settling(ohm * farad * 10, 8) * 0.9
+
+
 def test_slices_are_shifted_and_an_offset_is_taken_off() -> None:
     macro = load_macro("rram-wan")
     sliced = amounts(tiny(macro, "slice_bits=1"))
