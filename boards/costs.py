@@ -32,6 +32,21 @@ MACHINE_COUNTS: Final[Mapping[str, str]] = {
     "visits": "routers that packets enter, the first among them",
     "host_packets": "packets from the host into the machine",
 }
+# What it may count in a crossbar's tiles and the digital logic behind them.
+TILE_COUNTS: Final[Mapping[str, str]] = {
+    "cells": "conductance of the cells on active rows",
+    "word_lines": "cells along word lines that are charged",
+    "conversions": "conversions",
+    "shift_adds": "additions of slices, shifted",
+    "gains": "multiplications by the gain of a column",
+    "offsets": "additions of the offset of a column",
+    "partial_sums": "additions to accumulators",
+    "stage_additions": "additions of stages without cells",
+    "stage_multiplications": "multiplications of stages without cells",
+    "update_multiplications": "multiplications of neuron updates",
+    "update_additions": "additions and comparisons of neuron updates",
+    "state_bits": "bits of neuron state, read or written",
+}
 # What takes power: it multiplies a power by a number of these, for as long as a run lasts.
 HOLDERS: Final[Mapping[str, str]] = {
     "machine": "the machine",

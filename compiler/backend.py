@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
     from .mapping.axons import Axons
     from .mapping.map import Mapped
+    from .profile.crossbar import CrossbarProfile
     from .profile.distortion import CoSimulated
     from .profile.profile import Profile
 
@@ -237,11 +238,25 @@ class CoSimulationRequest:
 
 @runtime_checkable
 class Profiler(Protocol):
-    """A backend that knows what its targets' work costs."""
+    """A backend that knows what its targets' work costs.
 
-    def profile(self, request: ProfileRequest) -> Profile:
+    ``profile_options`` are those of the verb's options that mean something for its targets, of
+    ``--model``, ``--tick`` and ``--trace``.
+    """
+
+    @property
+    def profile_options(self) -> tuple[str, ...]:
+        """Options of ``spikec profile`` that only some targets take."""
+        ...
+
+    def profile(self, request: ProfileRequest) -> Profile | CrossbarProfile:
         """Counts, energy and time of every step; E0326 where the model is none of the chip's."""
         ...
+
+
+@runtime_checkable
+class CoSimulator(Protocol):
+    """A backend whose targets have an interconnect that can be simulated."""
 
     def cosimulate(self, request: CoSimulationRequest) -> CoSimulated:
         """The spikes, and what their way does to them; E0326 as `profile`, E0327 without a net."""
@@ -277,6 +292,12 @@ def find_profiler(artifact: Artifact) -> Profiler | None:
     """The backend that knows what an artefact's target costs, if it does."""
     backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
     return backend if isinstance(backend, Profiler) else None
+
+
+def find_cosimulator(artifact: Artifact) -> CoSimulator | None:
+    """The backend that simulates the interconnect of an artefact's target, if it does."""
+    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    return backend if isinstance(backend, CoSimulator) else None
 
 
 def find_deployer(artifact: Artifact) -> Deployer:

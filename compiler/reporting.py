@@ -37,6 +37,7 @@ from .report.data import (
 from .stimulus import LabelledStimulus
 
 if TYPE_CHECKING:
+    from .profile.crossbar import CrossbarProfile
     from .profile.distortion import CoSimulated
     from .profile.profile import Profile
 
@@ -209,6 +210,21 @@ def profile_report(artifact: Artifact, found: Profile) -> dict[str, bytes]:
     )
 
 
+def crossbar_report(artifact: Artifact, found: CrossbarProfile) -> dict[str, bytes]:
+    """``report.html`` and ``report.json`` of what a stimulus takes of crossbars."""
+    graph, target = network(artifact), _target(str(artifact.manifest["target"]))
+    each = f"{engineering(found.latency, 's')} and {engineering(found.energy, 'J')} a sample"
+    return render(
+        ReportData(
+            verdict=f"forecast: {each}".replace(" u", " µ"),
+            passed=None,
+            graph=graph,
+            crossbar=found,
+            **_common(artifact.manifest, target, graph, compared=False, profiled=True),
+        )
+    )
+
+
 def cosim_report(
     artifact: Artifact,
     found: CoSimulated,
@@ -375,9 +391,7 @@ def _provenance(
         how = "counted again from the synapses, by a check that shares no code with the mapper"
         found.append(Provenance("mapping", how, "spikec compile"))
     if profiled:
-        how = (
-            "counts of the integer rung's spikes where they are mapped, times the chip's constants"
-        )
+        how = "counts of the integer rung's spikes where they are mapped, times constants"
         found.append(Provenance("latency and energy", how, "spikec profile"))
     if "core" in emission:
         core = emission["core"]

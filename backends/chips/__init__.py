@@ -47,6 +47,7 @@ class ChipsBackend:
 
     name: str = "chips"
     rungs: tuple[str, ...] = ("cores",)
+    profile_options: tuple[str, ...] = ("--model", "--tick", "--trace")
 
     def targets(self) -> Sequence[Target]:
         """Every chip in ``boards/chips/``."""

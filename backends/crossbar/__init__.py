@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...boards.board import Target
 from ...boards.macro import load_macro, macro_names
-from ...compiler.backend import Emission, Outcome, Progress, Requirement, Run
+from ...compiler.backend import Emission, Outcome, ProfileRequest, Progress, Requirement, Run
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
+
+if TYPE_CHECKING:
+    from ...compiler.profile.crossbar import CrossbarProfile
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class CrossbarBackend:
     name: str = "crossbar"
     rungs: tuple[str, ...] = ("circuit",)
     analogue: tuple[str, ...] = ("circuit",)
+    profile_options: tuple[str, ...] = ()
 
     def targets(self) -> Sequence[Target]:
         """Every macro in ``boards/macros/``."""
@@ -50,6 +54,12 @@ class CrossbarBackend:
             graph, target.macro, conditions, probes, progress=progress, found=options.get("found")
         )
         return Emission(design_files(found), design_facts(found), {})
+
+    def profile(self, request: ProfileRequest) -> CrossbarProfile:
+        """What a stimulus takes of the tiles: energy by component, the longest path of steps."""
+        from .profile import profile_artifact
+
+        return profile_artifact(request, load_macro(str(request.artifact.manifest["target"])))
 
     def run(self, rung: str, run: Run) -> Outcome:
         """A chip of the artefact, the one that ``run.seed`` says."""

@@ -11,7 +11,7 @@ import click
 from ...boards.quantity import engineering
 from ...ir.diagnostics import fail
 from ..artifact import load_artifact
-from ..backend import CoSimulationRequest, find_profiler
+from ..backend import CoSimulationRequest, find_cosimulator
 from ..compare import accuracy, compare
 from ..files import write_file
 from ..ladder import check_stimulus, quantised, run_rung
@@ -78,8 +78,8 @@ def cosim(
     report = Report(as_json)
     artifact = load_artifact(folder)
     graph = quantised(artifact)
-    profiler = find_profiler(artifact)
-    if profiler is None:
+    simulator = find_cosimulator(artifact)
+    if simulator is None:
         raise fail(
             "E0306",
             f"target '{artifact.manifest['target']}' has no interconnect to simulate",
@@ -93,7 +93,7 @@ def cosim(
         request = CoSimulationRequest(
             artifact, labelled.stimulus, names, model, tick, slower, progress
         )
-        found = profiler.cosimulate(request)
+        found = simulator.cosimulate(request)
         software = run_rung(
             artifact, "integer", labelled.stimulus, populations=names, progress=progress
         ).recording

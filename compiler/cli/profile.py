@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +17,8 @@ from ..artifact import Artifact, load_artifact
 from ..backend import Outcome, ProfileRequest, find_profiler, rungs_of
 from ..files import make_folder, write_file
 from ..ladder import check_stimulus, is_program, quantised, run_rung
-from ..reporting import ladder_report, profile_report
+from ..report.style import clip
+from ..reporting import crossbar_report, ladder_report, profile_report
 from ..stimulus import LabelledStimulus, load_stimulus
 from .console import Report, many
 from .ladder import folder_argument, write_report
@@ -23,12 +26,16 @@ from .options import TICK, json_option, samples_option, steps_option, stimulus_o
 
 if TYPE_CHECKING:
     # The kernels that count are loaded where something is counted: not every verb waits for them.
+    from ..profile.crossbar import CrossbarProfile
+    from ..profile.ledger import Line
     from ..profile.profile import Profile
 
 # Rungs that count no cycles.
 _COUNTLESS: Final = ("golden", "integer", "cores")
 # Lines of the critical path that a screen has.
 _TOP: Final = 8
+# Characters of a source that it has.
+_SOURCE: Final = 40
 
 
 @click.command()
@@ -71,31 +78,47 @@ def profile(
     labelled = load_stimulus(stimulus, quantised(artifact), steps).take(samples)
     profiler = find_profiler(artifact)
     if profiler is not None:
+        said = {"--model": model, "--tick": tick, "--trace": trace}
+        _refuse(artifact, {o: v for o, v in said.items() if o not in profiler.profile_options})
         check_stimulus(artifact, labelled.stimulus)
         if tables is not None:
             make_folder(tables)
         with report.progress() as progress:
             request = ProfileRequest(artifact, labelled.stimulus, model, tick, progress)
             found = profiler.profile(request)
+        from ..profile.crossbar import CrossbarProfile, crossbar_tables
         from ..profile.to_json import profile_tables
         from ..profile.trace import profile_trace
 
-        data = tell_profile(report, found)
+        if isinstance(found, CrossbarProfile):
+            data, written = tell_crossbar(report, found), crossbar_tables(found)
+        else:
+            data, written = tell_profile(report, found), profile_tables(found)
         if tables is not None:
-            written = profile_tables(found)
             for name, content in written.items():
                 write_file(tables / name, content)
             report.line(f"wrote {', '.join(written)} to {tables}")
-        if trace is not None:
+        if trace is not None and not isinstance(found, CrossbarProfile):
             write_file(trace, profile_trace(found))
         if page is not None:
-            write_report(report, page, profile_report(artifact, found))
+            if isinstance(found, CrossbarProfile):
+                write_report(report, page, crossbar_report(artifact, found))
+            else:
+                write_report(report, page, profile_report(artifact, found))
     else:
         data = _profile_board(report, artifact, labelled, model, tick, tables, page, trace)
     if trace is not None:
         report.line(f"wrote {trace}: open it at https://ui.perfetto.dev")
     report.data(data)
     return 0
+
+
+def _refuse(artifact: Artifact, options: dict[str, Any]) -> None:
+    """E0707 for an option that only chips take."""
+    target = artifact.manifest["target"]
+    for option, value in options.items():
+        if value is not None:
+            raise fail("E0707", f"'{target}' is no chip: profile takes no {option} for it")
 
 
 # -- chips -----------------------------------------------------------------------------------------
@@ -200,6 +223,83 @@ def _shares(found: Profile) -> dict[str, float]:
     return {name: part / whole for name, part in parts.items() if part > 0}
 
 
+# -- crossbars -------------------------------------------------------------------------------------
+
+
+def tell_crossbar(report: Report, found: CrossbarProfile) -> dict[str, Any]:
+    """A screenful: latency, energy, its ledger and shares, and the layers."""
+    from ..profile.crossbar import crossbar_facts
+    from ..profile.ledger import merged
+
+    facts = crossbar_facts(found)
+    latency, total = facts["latency"], found.energy or 1.0
+    report.line(f"{found.title} ({found.macro})")
+    if found.conditions:
+        every = ", ".join(f"{name}={value}" for name, value in found.conditions.items())
+        report.line(f"conditions: {every}")
+    report.line(
+        f"latency {engineering(found.latency, 's')} a sample "
+        f"({engineering(latency['least'], 's')} to {engineering(latency['most'], 's')}; "
+        f"{many(found.samples, 'sample')} of {many(found.steps, 'step')}), "
+        f"{engineering(latency['seconds_per_step'], 's')} a step, "
+        f"at most {engineering(latency['longest_step'], 's')}"
+    )
+    report.line(f"energy {engineering(found.energy, 'J')} a sample")
+    shares = sorted(found.by_component.items(), key=lambda each: -each[1])
+    report.line("  of it " + ", ".join(f"{name} {joules / total:.1%}" for name, joules in shares))
+    report.table(
+        "energy a sample",
+        ("of", "formula", "how many x each", "energy", "share", "constant is"),
+        ledger_rows(merged(found.ledger), max(found.samples, 1), total),
+    )
+    longest = found.latency or 1.0
+    report.table(
+        "layers, a sample",
+        (
+            *("layer", "tiles", "reads", "a read", "lines settle in", "on the longest path"),
+            *("share", "leads steps", "energy", "share"),
+        ),
+        [
+            (
+                stage.title,
+                f"{stage.tiles:,}" if stage.tiles else "-",
+                f"{row['reads_per_sample']:,.1f}" if stage.tiles else "-",
+                engineering(stage.read, "s") if stage.tiles else "-",
+                engineering(stage.settle, "s") if stage.tiles else "-",
+                engineering(row["critical_seconds_per_sample"], "s"),
+                f"{row['critical_seconds_per_sample'] / longest:.1%}",
+                f"{row['leads_steps']:,}",
+                engineering(row["joules_per_sample"], "J"),
+                f"{row['joules_per_sample'] / total:.1%}",
+            )
+            for stage, row in zip(found.stages, facts["layers"], strict=True)
+        ],
+    )
+    report.line("assumed: " + "; ".join(found.assumed))
+    report.line("not in these sums, since no constant is known: " + "; ".join(found.unknown))
+    return facts
+
+
+def ledger_rows(lines: Iterable[Line], samples: int, total: float) -> list[tuple[str, ...]]:
+    """Rows of the ledger: a formula in symbols and in numbers of a sample, and a short source."""
+    return [
+        (
+            line.words,
+            line.symbols,
+            replace(line, amount=line.amount / samples).formula,
+            engineering(line.joules / samples, "J"),
+            f"{line.joules / samples / total:.1%}",
+            _short(line),
+        )
+        for line in lines
+    ]
+
+
+def _short(line: Line) -> str:
+    """How the least trusted constant of a line was obtained, and where that is written."""
+    return f"{line.weakest.obtained}: {clip(line.weakest.source, _SOURCE)}"
+
+
 # -- boards ----------------------------------------------------------------------------------------
 
 
@@ -221,9 +321,7 @@ def _profile_board(
             f"target '{target}' has no rung that counts cycles",
             hint="compile for a board or a chip: 'spikec targets'",
         )
-    for option, value in (("--model", model), ("--tick", tick)):
-        if value is not None:
-            raise fail("E0707", f"'{target}' is no chip: profile takes no {option} for it")
+    _refuse(artifact, {"--model": model, "--tick": tick})
     with report.progress() as progress:
         outcome = run_rung(artifact, own[0], labelled.stimulus, pace=True, progress=progress)
     data = cycle_profile(report, outcome, artifact)

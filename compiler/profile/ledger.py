@@ -1,25 +1,37 @@
-r"""What a run costs, line by line: a count, times a constant of the chip's file, with its source.
+r"""What a run costs, line by line: a count, times a constant of the hardware, with its source.
 
 .. math::
     E = \sum_{l} m_l\, n_l\, k_l + T \sum_{p} m_p\, n_p\, P_p
 
-Nothing is added that no constant was found for; `CostModel.unknown` says what that is.
+Nothing is added that no constant was found for; `CostModel.unknown` says what that is. A constant
+that is derived from others has them as its parts, each with a source of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from ...boards.costs import CORE_COUNTS, HOLDERS, MACHINE_COUNTS, CostLine, CostModel
+from ...boards.costs import (
+    CORE_COUNTS,
+    HOLDERS,
+    MACHINE_COUNTS,
+    TILE_COUNTS,
+    CostLine,
+    CostModel,
+)
 from ...boards.machine import Machine
 from ...boards.quantity import Quantity, engineering
 
 Kind = Literal["dynamic", "host", "static"]
 
 _HOST: Final = ("host_packets",)
-_WORDS: Final = {**CORE_COUNTS, **MACHINE_COUNTS, **HOLDERS}
+_WORDS: Final = {**CORE_COUNTS, **MACHINE_COUNTS, **HOLDERS, **TILE_COUNTS}
+# The less is known of how a number was obtained, the later it stands.
+_TRUST: Final = ("measured", "simulated", "fitted", "stated", "recalled")
+
+Parts = tuple[tuple[str, Quantity], ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,8 @@ class Line:
 
     ``kind`` is ``static`` for what is there whatever happens, ``host`` for what enters and leaves,
     ``dynamic`` for the rest; ``seconds`` is how long a power was taken, ``None`` for energies.
+    ``unit`` is that of the amount where it is no number of things. ``layer`` says of which layer it
+    is, ``symbols`` the formula of the energy, and ``parts`` what a derived constant is made of.
     """
 
     kind: Kind
@@ -38,6 +52,21 @@ class Line:
     times: float
     joules: float
     seconds: float | None = None
+    unit: str = ""
+    layer: str = ""
+    symbols: str = ""
+    parts: Parts = ()
+
+    @property
+    def constants(self) -> Parts:
+        """Every number that it multiplies with by name: its constant, and what that is made of."""
+        return ((self.cost, self.constant), *self.parts)
+
+    @property
+    def weakest(self) -> Quantity:
+        """The least trusted of its constants, the first of these; of parts alone if it has any."""
+        every = [constant for _, constant in self.parts] or [self.constant]
+        return max(every, key=lambda constant: _TRUST.index(constant.obtained))
 
     @property
     def words(self) -> str:
@@ -47,13 +76,34 @@ class Line:
     @property
     def formula(self) -> str:
         """``1,114,500 x 33.6 pJ``."""
-        factors = [f"{self.amount:,.0f}"]
+        factors = [engineering(self.amount, self.unit) if self.unit else f"{self.amount:,.0f}"]
         if self.times != 1:
             factors.append(f"{self.times:g}")
         factors.append(engineering(self.constant.value, self.constant.unit))
         if self.seconds is not None:
             factors.append(engineering(self.seconds, "s"))
         return " x ".join(factors)
+
+
+def derived(value: float, unit: str, parts: Parts) -> Quantity:
+    """A quantity made of others: its source names all of them, and the least trusted says how."""
+    source = "; ".join(f"{name} = {part}" for name, part in parts)
+    obtained = max((part.obtained for _, part in parts), key=_TRUST.index)
+    return Quantity(value, unit, source, obtained)
+
+
+def merged(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Lines of one count and one constant as one line, of all layers; in the order of counts."""
+    found: dict[tuple[str, float], Line] = {}
+    for line in lines:
+        key = (line.count, line.constant.value)
+        if key in found:
+            amount = found[key].amount + line.amount
+            joules = found[key].joules + line.joules
+            line = replace(found[key], amount=amount, joules=joules, layer="")
+        found[key] = line
+    rank = {count: k for k, count in enumerate(_WORDS)}
+    return tuple(sorted(found.values(), key=lambda line: rank[line.count]))
 
 
 def ledger(

@@ -89,18 +89,18 @@ def profile_tables(profile: Profile) -> dict[str, bytes]:
     """
     samples = max(profile.samples, 1)
     return {
-        "steps.csv": _csv(
+        "steps.csv": csv_bytes(
             (
                 *("sample", "step", "seconds", "lead_seconds", "leader", "way_seconds"),
                 *("rest_seconds", *profile.step_counts),
             ),
             _steps(profile),
         ),
-        "cores.csv": _csv(
+        "cores.csv": csv_bytes(
             ("core", "x", "y", "send_seconds", "receive_seconds", *CORES), _cores(profile)
         ),
-        "timeline.csv": _csv(("step", "core", "busy_seconds", *CORES), _timeline(profile)),
-        "links.csv": _csv(
+        "timeline.csv": csv_bytes(("step", "core", "busy_seconds", *CORES), _timeline(profile)),
+        "links.csv": csv_bytes(
             ("start", "end", "packets"),
             zip(
                 profile.link_start.tolist(),
@@ -109,7 +109,7 @@ def profile_tables(profile: Profile) -> dict[str, bytes]:
                 strict=True,
             ),
         ),
-        "ledger.csv": _csv(
+        "ledger.csv": csv_bytes(
             (
                 "kind",
                 "what",
@@ -138,14 +138,14 @@ def profile_tables(profile: Profile) -> dict[str, bytes]:
                 for line in profile.ledger
             ),
         ),
-        "causes.csv": _csv(
+        "causes.csv": csv_bytes(
             ("kind", "name", "seconds_per_sample", "steps", "gain_per_sample_if_halved"),
             (
                 (c.kind, c.name, c.seconds / samples, c.steps, c.gain / samples)
                 for c in profile.causes
             ),
         ),
-        "waits.csv": _csv(
+        "waits.csv": csv_bytes(
             (
                 *("sample", "population", "neuron", "step", "seconds", "waited_most_for", "share"),
                 "most_of_it_for",
@@ -164,10 +164,11 @@ def cycle_tables(cycles: dict[str, npt.NDArray[np.int64]], clock_hz: float) -> d
             of_step = every[sample, step].tolist()
             yield (sample, step, *of_step, sum(of_step) / clock_hz)
 
-    return {"steps.csv": _csv(("sample", "step", *cycles, "seconds"), rows())}
+    return {"steps.csv": csv_bytes(("sample", "step", *cycles, "seconds"), rows())}
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A table as a file of comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)

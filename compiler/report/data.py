@@ -18,6 +18,7 @@ from ...ir.graph import Graph
 from ...ir.records import Record, frozen_array
 from ..comparison import Comparison
 from ..passes.quantise import LayerError
+from ..profile.crossbar import CrossbarProfile, crossbar_facts
 from .cosim_data import CosimView, cosim_json
 from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
@@ -369,6 +370,7 @@ class ReportData(Record):
     timing: Timing | None = None
     latency: Latency | None = None
     profile: ProfileView | None = None
+    crossbar: CrossbarProfile | None = None
     cosim: CosimView | None = None
     accuracies: tuple[Accuracy, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -418,6 +420,7 @@ class ReportData(Record):
             "timing": None if self.timing is None else _timing(self.timing),
             "latency": None if self.latency is None else _latency(self.latency, self),
             "profile": None if self.profile is None else profile_json(self.profile),
+            "crossbar": None if self.crossbar is None else crossbar_facts(self.crossbar),
             "cosim": None if self.cosim is None else cosim_json(self.cosim),
             "accuracies": [asdict(a) | {"interval_95": list(a.interval)} for a in self.accuracies],
             "diagnostics": [

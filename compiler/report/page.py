@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -13,8 +13,11 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from ...boards.quantity import Quantity
+from ..profile.crossbar import CrossbarProfile, crossbar_facts
+from ..profile.ledger import Line, merged
 from . import placement, plots, profile_plots, style
 from .cosim_plots import cosim_plots
+from .crossbar_plots import crossbar_plots
 from .data import Latency, MappingView, ReportData, Resource, microseconds, portable, spread
 from .profile_data import EnergyLine, ProfileView, Wait
 from .style import Plot
@@ -64,6 +67,7 @@ def to_html(data: ReportData) -> bytes:
         mapping=None if data.mapping is None else _mapping(data.mapping),
         latency=None if data.latency is None else _latency(data.latency, data),
         profile=None if data.profile is None else _profile(data.profile),
+        crossbar=None if data.crossbar is None else _crossbar(data.crossbar),
         rates=data.layer_rate_errors,
         differences=[
             (f"{c.rungs[0]} against {c.rungs[1]}", c.first.describe(c.rungs))
@@ -93,6 +97,7 @@ class _Figures:
     latency: Plot | None = None
     profile: tuple[Plot, ...] = ()
     energy: tuple[Plot, ...] = ()
+    crossbar: tuple[Plot, ...] = ()
     cosim: tuple[Plot, ...] = ()
     unshown: tuple[str, ...] = ()
 
@@ -118,6 +123,7 @@ class _Figures:
             latency=latency,
             profile=_profile_figures(profile_plots.LATENCY, data.profile),
             energy=_profile_figures(profile_plots.ENERGY, data.profile),
+            crossbar=() if data.crossbar is None else crossbar_plots(data.crossbar),
             cosim=() if data.cosim is None else cosim_plots(data.cosim),
             unshown=tuple(names[_MOST_RASTERS:]),
         )
@@ -191,6 +197,16 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
         )
         if profile.ledger:
             cards.append((profile_plots.amount(profile.energy, "J"), "energy a sample", kinds))
+    if data.crossbar is not None:
+        found = data.crossbar
+        each = profile_plots.amount(found.latency / max(found.steps, 1), "s")
+        cards.append(
+            (profile_plots.amount(found.latency, "s"), "latency a sample", f"{each} a step")
+        )
+        parts = sorted(found.by_component.items(), key=lambda part: -part[1])[:1]
+        total = found.energy or 1.0
+        most = "".join(f"{name} {profile_plots.percent(e / total)}" for name, e in parts)
+        cards.append((profile_plots.amount(found.energy, "J"), "energy a sample", most))
     if data.cosim is not None:
         cosim = data.cosim
         latency = cosim.figures["latency_seconds"]
@@ -290,6 +306,25 @@ def _profile(view: ProfileView) -> dict[str, Any]:
     }
 
 
+def _crossbar(found: CrossbarProfile) -> dict[str, Any]:
+    """Rows of the tables of layers and of the ledger, whose lines are of all layers; a sample."""
+    samples, total = max(found.samples, 1), found.energy or 1.0
+
+    def energy(line: Line) -> tuple[Line, str, float, float]:
+        each = line.joules / samples
+        formula = replace(line, amount=line.amount / samples).formula
+        return line, formula.replace(" u", " µ"), each, each / total
+
+    facts = crossbar_facts(found)
+    return {
+        "facts": facts,
+        "layers": list(zip(found.stages, facts["layers"], strict=True)),
+        "ledger": [energy(line) for line in merged(found.ledger)],
+        "total": total,
+        "longest": found.latency or 1.0,
+    }
+
+
 def _bar(resource: Resource) -> tuple[float, str]:
     """Width of the bar in percent, and its kind."""
     return _meter(resource.share)
@@ -311,6 +346,9 @@ def _recalled(data: ReportData) -> bool:
         found += [data.mapping.machine.obtained, *(u.bound.obtained for u in data.mapping.limits)]
     if data.profile is not None:
         found += [line.constant.obtained for line in data.profile.ledger]
+    if data.crossbar is not None:
+        found += [of.obtained for line in data.crossbar.ledger for _, of in line.constants]
+        found += [of.obtained for _, of in data.crossbar.timing]
     if data.latency is not None:
         found.append(data.latency.obtained)
     return "recalled" in found
@@ -327,8 +365,10 @@ def _missing(data: ReportData) -> list[str]:
         "the choice of a core": data.choice is not None,
         "a mapping to cores": data.mapping is not None,
         "timing": data.timing is not None,
-        "latency": any(one is not None for one in (data.latency, data.profile, data.cosim)),
-        "energy": data.profile is not None,
+        "latency": any(
+            one is not None for one in (data.latency, data.profile, data.crossbar, data.cosim)
+        ),
+        "energy": data.profile is not None or data.crossbar is not None,
         "accuracy": bool(data.accuracies),
         "tool versions": bool(data.tools),
     }

@@ -223,7 +223,7 @@ ENERGY: Final[tuple[Drawing, ...]] = (energy_plot,)
 # -- axes ------------------------------------------------------------------------------------------
 
 
-def _axes(figure: Figure, left: float, top: float, wide: float, tall: float) -> Axes:
+def axes_at(figure: Figure, left: float, top: float, wide: float, tall: float) -> Axes:
     """Axes at a distance from the upper left corner, all in inches."""
     height = figure.get_figheight()
     return figure.add_axes(
@@ -270,12 +270,12 @@ def _timeline_figure(view: ProfileView) -> Figure:
     below = between + tall if timed else 0.0
     figure = Figure(figsize=(WIDTH, top + stack + below + bottom))
     wide = WIDTH - _LEFT - _RIGHT
-    axes = [_axes(figure, _LEFT, top, wide, stack)]
+    axes = [axes_at(figure, _LEFT, top, wide, stack)]
     _stacks(axes[0], view)
     if timed:
-        axes.append(_axes(figure, _LEFT, top + stack + between, wide, tall))
+        axes.append(axes_at(figure, _LEFT, top + stack + between, wide, tall))
         _heat(axes[1], view, busy, row)
-        bar = _axes(figure, WIDTH - _RIGHT + 0.12, top + stack + between, 0.13, tall)
+        bar = axes_at(figure, WIDTH - _RIGHT + 0.12, top + stack + between, 0.13, tall)
         most = float(busy.seconds.max())
         marks = (1.0,) if tall < 0.8 else (0.5, 1.0)
         colour_bar(bar, 0, 1, ["0", *(amount(most * mark, "s") for mark in marks)])
@@ -380,12 +380,12 @@ def _busy_figure(view: ProfileView, grid: Grid, timed: bool) -> Figure:
     panel = (max(side * wide, 0.55), max(side * high, 0.55))
     top = 0.3
     figure = Figure(figsize=(WIDTH, top + panel[1] + 0.5))
-    axis = _axes(figure, 0.6, top, *panel)
+    axis = axes_at(figure, 0.6, top, *panel)
     operations = view.core_count("synaptic_operations")
     value = view.core_busy.sum(axis=0) if timed else operations.astype(np.float64)
     share = view.core_share if timed else value / value.sum()
     draw_shares(axis, grid, view.seat, value / value.max(), side, share)
-    bar = _axes(figure, 0.6 + panel[0] + 0.2, top, 0.13, panel[1])
+    bar = axes_at(figure, 0.6 + panel[0] + 0.2, top, 0.13, panel[1])
     most = float(value.max()) / view.samples
     labels = [amount(most * part, "s") if timed else f"{most * part:,.0f}" for part in (0.5, 1.0)]
     colour_bar(bar, 0, 1, ["0", *labels])
@@ -418,14 +418,14 @@ def _causes_figure(view: ProfileView, groups: list[tuple[str, list[Wait], list[W
     height = top + row * sum(rows) + between * (len(groups) - 1) + bottom
     figure = Figure(figsize=(WIDTH, height))
     names = [_cause_name(c) for _, causes, _ in groups for c in causes]
-    left = _margin(names, 38)
+    left = bar_margin(names, 38)
     wide = WIDTH - left - 0.3
     most = max(c.seconds for _, causes, _ in groups for c in causes) / view.samples
     factor, unit = time_unit(most)
     whole = view.latency or 1.0
     y = top
     for k, (title, causes, _) in enumerate(groups):
-        axis = _axes(figure, left, y, wide, row * len(causes))
+        axis = axes_at(figure, left, y, wide, row * len(causes))
         place = np.arange(len(causes))
         seconds = np.array([c.seconds for c in causes]) / view.samples
         gain = np.array([c.gain for c in causes]) / view.samples
@@ -434,12 +434,12 @@ def _causes_figure(view: ProfileView, groups: list[tuple[str, list[Wait], list[W
         axis.barh(place, gain * factor, height=0.66, color=BAR, label="saved if halved")
         for j in range(len(causes)):
             saved = percent(float(gain[j]) / whole)
-            _label(
+            bar_label(
                 axis, float(seconds[j]) * factor, j,
                 f"{amount(float(seconds[j]), 's')} · {percent(float(seconds[j]) / whole)}"
                 f" · saves {saved}",
             )  # fmt: skip
-        _bar_axis(axis, [_cause_name(c) for c in causes], most * factor, 38)
+        bar_axis(axis, [_cause_name(c) for c in causes], most * factor, 38)
         axis.set_title(title, fontweight="bold", fontsize=9.5)
         if k == 0:
             axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
@@ -451,18 +451,21 @@ def _causes_figure(view: ProfileView, groups: list[tuple[str, list[Wait], list[W
     return figure
 
 
-def _margin(names: Sequence[str], most: int) -> float:
+def bar_margin(names: Sequence[str], most: int) -> float:
+    """Inches that names of bars take, of at most so many characters."""
     return 0.25 + 0.078 * min(max(map(len, names)), most)
 
 
-def _label(axis: Axes, x: float, y: float, text: str, colour: str = INK) -> None:
+def bar_label(axis: Axes, x: float, y: float, text: str, colour: str = INK) -> None:
+    """What stands beside a bar that ends at x."""
     axis.annotate(
         text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8.5,
         color=colour,
     )  # fmt: skip
 
 
-def _bar_axis(axis: Axes, names: Sequence[str], most: float, longest: int) -> None:
+def bar_axis(axis: Axes, names: Sequence[str], most: float, longest: int) -> None:
+    """Bars with these names, the first above, the longest of them ``most`` long."""
     axis.set_yticks(range(len(names)), [clip(name, longest) for name in names], fontsize=9.0)
     axis.set_ylim(len(names) - 0.5, -0.5)
     # Room for what stands beside the longest bar.
@@ -485,7 +488,7 @@ def _histogram_figure(view: ProfileView, what: str, seconds: Array) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(WIDTH, 2.6))
-    axis = _axes(figure, _LEFT, 0.35, WIDTH - _LEFT - _RIGHT, 1.7)
+    axis = axes_at(figure, _LEFT, 0.35, WIDTH - _LEFT - _RIGHT, 1.7)
     factor, unit = time_unit(float(seconds.max()))
     number = min(40, 2 * ceil(sqrt(view.samples)))
     counts, edges = np.histogram(seconds * factor, number)
@@ -504,6 +507,12 @@ def _histogram_figure(view: ProfileView, what: str, seconds: Array) -> Figure:
 # -- energy ----------------------------------------------------------------------------------------
 
 
+def energy_unit(most: float) -> tuple[float, str]:
+    """What joules up to ``most`` are multiplied with, and the unit that they then have."""
+    power = min((p for p in (0, 3, 6, 9, 12) if most * 10.0**p >= 1), default=12)
+    return 10.0**power, {0: "J", 3: "mJ", 6: "µJ", 9: "nJ", 12: "pJ"}[power]
+
+
 def _energy_figure(view: ProfileView, lines: Sequence[EnergyLine]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -511,13 +520,11 @@ def _energy_figure(view: ProfileView, lines: Sequence[EnergyLine]) -> Figure:
     top, row, bottom = 0.4, 0.4, 0.5
     figure = Figure(figsize=(WIDTH, top + row * len(lines) + bottom))
     names = ["\n".join(textwrap.wrap(line.what, 34)[:2]) for line in lines]
-    left = _margin([part for name in names for part in name.split("\n")], 38)
-    axis = _axes(figure, left, top, WIDTH - left - 0.3, row * len(lines))
+    left = bar_margin([part for name in names for part in name.split("\n")], 38)
+    axis = axes_at(figure, left, top, WIDTH - left - 0.3, row * len(lines))
     joules = [line.joules / view.samples for line in lines]
     most, total = max(joules), view.energy or 1.0
-    power = min((p for p in (0, 3, 6, 9, 12) if most * 10.0**p >= 1), default=12)
-    factor = 10.0**power
-    unit = {0: "J", 3: "mJ", 6: "µJ", 9: "nJ", 12: "pJ"}[power]
+    factor, unit = energy_unit(most)
     for k, (line, energy) in enumerate(zip(lines, joules, strict=True)):
         colour = _KINDS[line.kind]
         axis.barh(
@@ -526,9 +533,9 @@ def _energy_figure(view: ProfileView, lines: Sequence[EnergyLine]) -> Figure:
             hatch="////" if line.recalled else None,
         )  # fmt: skip
         said = f"{amount(energy, 'J')} · {percent(energy / total)}"
-        _label(axis, energy * factor, k, said + ("  ? recalled" if line.recalled else ""),
+        bar_label(axis, energy * factor, k, said + ("  ? recalled" if line.recalled else ""),
                WINNER if line.recalled else INK)  # fmt: skip
-    _bar_axis(axis, names, most * factor, 80)
+    bar_axis(axis, names, most * factor, 80)
     axis.set_xlabel(f"{unit} a sample")
     kinds = dict.fromkeys(line.kind for line in lines)
     axis.legend(

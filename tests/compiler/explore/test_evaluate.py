@@ -22,6 +22,7 @@ from spikec.compiler.passes.base import Pass, run_pipeline
 from spikec.compiler.passes.legalise import Legalise
 from spikec.compiler.passes.quantise import REFERENCE, Quantise
 from spikec.compiler.passes.retime import Retime
+from spikec.compiler.profile.profile import Profile
 from spikec.ir.connections import Chain, Delay, Dense, Sparse
 from spikec.ir.diagnostics import Diagnostics, fail
 
@@ -180,6 +181,7 @@ def test_latency_and_energy_of_chips_are_those_of_a_profile(name: str) -> None:
     profiler = find_profiler(done.artifact())
     assert profiler is not None
     profiled = profiler.profile(ProfileRequest(done.artifact(), stimulus))
+    assert isinstance(profiled, Profile)
     assert (found["latency"], found["energy"]) == (profiled.latency, profiled.energy)
     assert found["cores"] == profiled.cores
 

@@ -8,7 +8,8 @@ import pytest
 
 from spikec.boards.chip import load_chip
 from spikec.boards.costs import CORE_COUNTS, MACHINE_COUNTS
-from spikec.compiler.profile.ledger import holders, joules, ledger
+from spikec.boards.quantity import Quantity
+from spikec.compiler.profile.ledger import Line, Parts, derived, holders, joules, ledger, merged
 
 COUNTS = dict.fromkeys((*CORE_COUNTS, *MACHINE_COUNTS), 0)
 
@@ -49,3 +50,33 @@ def test_a_clock_takes_energy_every_cycle() -> None:
     lines = ledger(machine.models["frenkel"], machine, COUNTS, 1, 3.0)
     [clock] = [line for line in lines if line.count == "clock"]
     assert clock.joules == pytest.approx(1e6 * 1.78e-12 * 3)
+
+
+def line(layer: str, amount: float, constant: Quantity, parts: Parts = ()) -> Line:
+    energy = amount * constant.value
+    return Line("dynamic", "cells", amount, "k", constant, 1.0, energy, layer=layer, parts=parts)
+
+
+def test_what_is_derived_names_what_it_is_made_of_and_is_no_better() -> None:
+    parts = (
+        ("v", Quantity(0.5, "V", "a book", "measured")),
+        ("t", Quantity(2.0, "s", "a guess", "recalled")),
+        ("c", Quantity(3.0, "F", "a fit", "fitted")),
+    )
+    found = derived(1.5, "J", parts)
+    assert (found.value, found.unit, found.obtained) == (1.5, "J", "recalled")
+    assert found.source == (
+        "v = 0.5 V (measured: a book); t = 2 s (recalled: a guess); c = 3 F (fitted: a fit)"
+    )
+    one = line("a", 2.0, found, parts)
+    assert [name for name, _ in one.constants] == ["k", "v", "t", "c"]
+    assert one.weakest == parts[1][1]
+    assert line("a", 2.0, parts[0][1]).weakest == parts[0][1]
+
+
+def test_lines_of_one_constant_are_one_line_of_all_layers() -> None:
+    cheap, dear = (Quantity(value, "J", "a book", "stated") for value in (1.0, 4.0))
+    lines = [line("a", 2.0, cheap), line("a", 1.0, dear), line("b", 3.0, cheap)]
+    found = merged(lines)
+    assert [(one.amount, one.joules, one.layer) for one in found] == [(5, 5, ""), (1, 4, "a")]
+    assert joules(found) == joules(lines)
