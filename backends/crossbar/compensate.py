@@ -25,7 +25,7 @@ from .solve import Solver, transfer
 Floats = npt.NDArray[np.float64]
 
 _TURNS = 40
-_CLOSE = 1e-8
+_CLOSE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,8 +40,8 @@ class Conditions(Record):
     often a cell that is further than half a level from its target is programmed again.
     ``compensate`` solves T(G) = W, ``calibrate`` fits a gain and an offset to each column,
     ``remap`` goes around stuck cells, ``order`` puts the lines of most current next to drivers and
-    sense amplifiers. ``signs``, ``slice_bits`` (a cell), ``tile`` (its largest side) and ``spares``
-    (groups of columns a tile) are of the mapping.
+    sense amplifiers. ``signs``, ``slice_bits`` (a cell), ``tile`` (its largest side), ``mixed``
+    (whether tiles may be smaller) and ``spares`` (groups of columns a tile) are of the mapping.
     """
 
     age: float | None = None
@@ -62,6 +62,7 @@ class Conditions(Record):
     signs: Signs = Signs.DIFFERENTIAL
     slice_bits: int | None = None
     tile: int | None = None
+    mixed: bool = True
     spares: int | None = None
 
     def __post_init__(self) -> None:

@@ -329,7 +329,7 @@ def _scheme(stage: Connection, device: Device, conditions: Conditions) -> Scheme
 
 def _sizes(macro: Macro, conditions: Conditions, scheme: Scheme) -> tuple[int, ...]:
     most = conditions.tile or macro.tile
-    sizes = (*(s for s in macro.sizes if s < most), most)
+    sizes = (*(s for s in macro.sizes if s < most and conditions.mixed), most)
     usable = tuple(s for s in sizes if s - scheme.shared >= scheme.width)
     if not usable:
         raise fail(

@@ -32,6 +32,7 @@ _OF_DESIGN: Final = (
     "signs",
     "slice_bits",
     "tile",
+    "mixed",
     "spares",
 )
 

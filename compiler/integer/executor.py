@@ -388,7 +388,8 @@ def _fiber(projection: Projection, graph: Graph, target: Core, sums: Push | None
             else "run it on the golden rung",
         )
     pushes = [
-        sums if sums is not None and isinstance(stage, MIXING) else _push(stage, projection) for stage in parts
+        sums if sums is not None and isinstance(stage, MIXING) else _push(stage, projection)
+        for stage in parts
     ]
     buffers = []
     for stage in parts[:-1]:
