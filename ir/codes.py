@@ -779,4 +779,12 @@ CODES: dict[str, Code] = {
         "are off by what the message says. Smaller tiles lose less, the loss growing with the "
         "square of their side.",
     ),
+    "E1330": Code(
+        "ngspice would take too long",
+        "The rung 'ngspice' has the currents of a chip from a simulator of circuits, whose time "
+        "grows with about the fifth power of a tile's side: 0.1 s an operating point of 32 x 32 "
+        "cells, 3 s of 64 x 64, 20 s or more of 96 x 96. How many it takes is known beforehand, "
+        "from a run with the solver's currents, which are the same to ten digits. "
+        "--crossbar ngspice_time=1h allows an hour; smaller tiles (--crossbar tile=32) take less.",
+    ),
 }

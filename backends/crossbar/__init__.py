@@ -1,11 +1,13 @@
 """Memristor crossbars: a network whose weights are conductances, on tiles of a macro.
 
 The rung ``circuit`` is a chip of that macro: exact currents behind the wires, the statistics of its
-cells, converters, and the digital neurons of the integer rung behind them.
+cells, converters, and the digital neurons of the integer rung behind them. On the rung ``ngspice``
+the currents of the same chip are ngspice's.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,16 +24,19 @@ class CrossbarBackend:
     """Maps networks to crossbars, and runs chips of them."""
 
     name: str = "crossbar"
-    rungs: tuple[str, ...] = ("circuit",)
-    analogue: tuple[str, ...] = ("circuit",)
+    rungs: tuple[str, ...] = ("circuit", "ngspice")
+    analogue: tuple[str, ...] = ("circuit", "ngspice")
+    heavy: tuple[str, ...] = ("ngspice",)
 
     def targets(self) -> Sequence[Target]:
         """Every macro in ``boards/macros/``."""
         return tuple(Target.crossbar(load_macro(name)) for name in macro_names())
 
     def requirements(self) -> Sequence[Requirement]:
-        """Nothing."""
-        return ()
+        """Nothing, and ngspice for the rung of that name."""
+        from .spice import MEND, PROGRAM
+
+        return (Requirement(PROGRAM, "rung ngspice", shutil.which(PROGRAM), MEND, optional=True),)
 
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
@@ -57,7 +62,7 @@ class CrossbarBackend:
 
         if rung not in self.rungs:
             raise fail("E0306", f"crossbars have no rung '{rung}'")
-        return run_circuit(run, load_macro(str(run.artifact.manifest["target"])))
+        return run_circuit(run, load_macro(str(run.artifact.manifest["target"])), rung)
 
 
 backend = CrossbarBackend()

@@ -15,6 +15,7 @@ current does, so that a column has the standard deviation :math:`V \sqrt{\sum_i 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,7 @@ from .design import Design, Electrics, Layer, aimed
 from .device import Cells, Verify, age, bends, chip_rng, fabricate, noise
 from .layout import Block, Scheme, Signs, Tile
 from .nonlinear import Curve, NonlinearSolver
+from .operating import Currents, Operated, find_all
 from .remap import remapped
 from .solve import Solver, transfer
 
@@ -53,14 +55,24 @@ class Fabricated:
 class Chip:
     """A design brought up on the chip ``seed``, read ``conditions.age`` after programming.
 
-    Codes as `device.age` and `nonlinear.NonlinearSolver` raise them.
+    With ``spice`` the currents of its reads are those of ngspice's operating points, once it is
+    brought up: gains and offsets of the same chip do not depend on who solves it. Codes as
+    `device.age`, `nonlinear.NonlinearSolver` and `spice.operating_points` raise them.
     """
 
-    def __init__(self, design: Design, seed: int, progress: Progress = no_progress) -> None:
+    def __init__(
+        self,
+        design: Design,
+        seed: int,
+        progress: Progress = no_progress,
+        *,
+        spice: bool = False,
+    ) -> None:
         self.design, self.seed = design, seed
         self.electrics = design.electrics
         self.tiles = []
-        reads = chip_rng(seed, _READS)
+        self._operated: list[Operated] = []
+        self._reads = reads = chip_rng(seed, _READS)
         readers: dict[str, list[Reader]] = {}
         ranges = _Ranges(design)
         for number, fabricated in enumerate(self._fabricated()):
@@ -68,6 +80,8 @@ class Chip:
             reader = Reader(fabricated, layer, design, ranges.of(fabricated.tile.projection), reads)
             if design.conditions.calibrate:
                 reader.calibrate()
+            if spice:
+                self._operated.append(reader.operate())
             self.tiles.append(reader)
             readers.setdefault(fabricated.tile.projection, []).append(reader)
             progress("chip", (number + 1) / len(design.tiles))
@@ -78,6 +92,26 @@ class Chip:
         return {
             name: Sums(self.design.layers[name], readers) for name, readers in self._readers.items()
         }
+
+    @contextlib.contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """With ``spice``: reads inside are the solvers', and note what they ask for.
+
+        The noise of reads is behind it what it was before.
+        """
+        before = self._reads.bit_generator.state
+        for tile in self._operated:
+            tile.rehearsing = True
+        try:
+            yield
+        finally:
+            for tile in self._operated:
+                tile.rehearsing = False
+            self._reads.bit_generator.state = before
+
+    def operate(self, progress: Progress = no_progress) -> None:
+        """Have ngspice find what was noted; E1330 where that takes too long."""
+        find_all(self._operated, self.design.conditions.ngspice_time, progress)
 
     @property
     def stuck(self) -> int:
@@ -179,11 +213,11 @@ class Reader:
         siemens = age(made.cells, conditions.age)
         sigma = noise(made.cells, conditions.age)
         self.siemens, self.circuit = siemens, electrics.circuit(siemens)
-        self._products: _Products | _Solved
+        self._currents: Currents
         if (electrics.gated and not electrics.wireless) or device.bend is not None:
-            self._products = _Solved(self.circuit, sigma, electrics)
+            self._currents = _Solved(self.circuit, sigma, electrics)
         else:
-            self._products = _Products(self.circuit, sigma, electrics.voltage)
+            self._currents = _Products(self.circuit, sigma, electrics.voltage)
         self._noisy = bool(sigma.any())
         bits = electrics.adc_bits
         self._lsb = None
@@ -204,18 +238,19 @@ class Reader:
     def __call__(self, counts: Integers) -> Floats:
         """The sums (vectors, groups) of counts (vectors, word lines), in units of a weight."""
         most = int(np.abs(counts).max(initial=0))
-        total = np.zeros((len(counts), self.tile.groups))
-        for pulse in range(1, most + 1):
-            x = np.sign(counts) * (np.abs(counts) >= pulse)
-            total += self._read(x)
-        return total
+        if most == 0:
+            return np.zeros((len(counts), self.tile.groups))
+        pulse = np.arange(1, most + 1)[:, None, None]
+        x = np.sign(counts) * (np.abs(counts) >= pulse)
+        reads = self._read(x.reshape(-1, counts.shape[1]))
+        return np.asarray(reads.reshape(len(x), len(counts), -1).sum(axis=0))
 
     def codes(self, pulses: Integers) -> Floats:
         """What the converters say of pulses (vectors, word lines): (vectors, channels, slices).
 
         In steps of the converter, in A where it is ideal.
         """
-        currents, variance = self._products(pulses, self._noisy)
+        currents, variance = self._currents(pulses, self._noisy)
         channels = _channels(currents, self.tile, self._scheme)
         if self._noisy:
             if self._scheme.signs is Signs.DIFFERENTIAL:
@@ -238,6 +273,16 @@ class Reader:
         seen = np.any(pulses, axis=1, keepdims=True)
         return np.asarray(self.gain * value + self.offset * seen)
 
+    def operate(self) -> Operated:
+        """Take the currents from ngspice from here on."""
+        electrics = self._electrics
+        curve = curve_of(self.circuit, electrics)
+        found = Operated(
+            self.circuit, curve, electrics.voltage, electrics.gated, model=self._currents
+        )
+        self._currents = found
+        return found
+
     def calibrate(self) -> None:
         """Fit gain and offset of each group to the probes, least squares."""
         x = np.clip(self._layer.seen(self.tile), -1, 1)
@@ -253,6 +298,15 @@ class Reader:
         gain = np.where(usable, together / np.where(spread > 0, spread, 1.0), 1.0)
         self.gain = gain
         self.offset = np.where(usable, right - gain * mean, 0.0)
+
+
+def curve_of(circuit: Crossbar, electrics: Electrics) -> Curve | None:
+    """How cells of these conductances bend, ``None`` where they do not."""
+    if electrics.device.bend is None:
+        return None
+    siemens = np.where(circuit.conductance > 0, circuit.conductance, 1.0)
+    square, cube = bends(electrics.device, circuit.conductance)
+    return Curve(square / siemens, cube / siemens)
 
 
 class _Products:
@@ -278,11 +332,10 @@ class _Solved:
 
     def __init__(self, circuit: Crossbar, sigma: Floats, electrics: Electrics) -> None:
         self._circuit, self._sigma, self._electrics = circuit, sigma, electrics
+        curve = curve_of(circuit, electrics)
         self._solver: Solver | NonlinearSolver = Solver(circuit)
-        if electrics.device.bend is not None:
-            siemens = np.where(circuit.conductance > 0, circuit.conductance, 1.0)
-            square, cube = bends(electrics.device, circuit.conductance)
-            self._solver = NonlinearSolver(circuit, Curve(square / siemens, cube / siemens))
+        if curve is not None:
+            self._solver = NonlinearSolver(circuit, curve)
         self._chords = chord(electrics.device, circuit.conductance, electrics.voltage)
         self._known: dict[bytes, Floats] = {}
 

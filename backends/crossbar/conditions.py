@@ -24,6 +24,7 @@ _TIMES: Final[Mapping[str, float]] = {
     "year": 31557600.0,
 }
 _NONE: Final = ("none", "ideal")
+_DURATIONS: Final = ("age", "ngspice_time")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Conditions(Record):
     ``compensate`` solves T(G) = W, ``calibrate`` fits a gain and an offset to each column,
     ``remap`` goes around stuck cells, ``order`` puts the lines of most current next to drivers and
     sense amplifiers. ``signs``, ``slice_bits`` (a cell), ``tile`` (its largest side) and ``spares``
-    (groups of columns a tile) are of the mapping.
+    (groups of columns a tile) are of the mapping. ``ngspice_time``: how many s ngspice may take for
+    a run, by what is reckoned beforehand.
     """
 
     age: float | None = None
@@ -62,6 +64,7 @@ class Conditions(Record):
     slice_bits: int | None = None
     tile: int | None = None
     spares: int | None = None
+    ngspice_time: float = 600.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +101,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "slice_bits": (1, 16),
     "tile": (2, 4096),
     "spares": (0, 4096),
+    "ngspice_time": (0, 1e10),
 }
 
 
@@ -116,7 +120,7 @@ def _read(word: str) -> tuple[str, Any]:
     if type(None) in kinds and low in _NONE:
         return name, 0 if name == "adc_bits" else None
     try:
-        if name == "age":
+        if name in _DURATIONS:
             return name, _seconds(low)
         if bool in kinds:
             return name, {"on": True, "true": True, "off": False, "false": False}[low]
@@ -125,7 +129,7 @@ def _read(word: str) -> tuple[str, Any]:
         return name, int(text) if int in kinds else _share(text)
     except (ValueError, KeyError):
         takes = {bool: "on or off", int: "a whole number", Signs: " or ".join(Signs)}
-        what = "a time as 20s or 1day" if name == "age" else takes.get(kinds[0], "a number")
+        what = "a time as 20s or 1day" if name in _DURATIONS else takes.get(kinds[0], "a number")
         raise fail("E1320", f"'{text}' is no value of {name}", hint=f"it takes {what}") from None
 
 

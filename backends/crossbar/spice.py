@@ -18,7 +18,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ Mask = npt.NDArray[np.bool_]
 PROGRAM = "ngspice"
 MEND = "apt install ngspice, or see https://ngspice.sourceforge.io"
 _SECONDS = 600.0
+# Currents have a file of their own: what ngspice says on the way breaks lines of its output.
+_FOUND = "currents"
 _LOG_END = 600
 # Bending cells: the last of ngspice's steps is then far below what it asks of it.
 _OPTIONS = ".options reltol=1e-9 abstol=1e-18 vntol=1e-12 itl1=500"
@@ -131,26 +133,27 @@ def operating_points(
     curve: Curve | None = None,
     *,
     timeout: float = _SECONDS,
+    progress: Callable[[float], None] | None = None,
 ) -> Array:
     """ngspice's current of each bit line in A, for each vector, as ``Solver.currents`` gives them.
 
-    One process for all vectors, in a folder of its own that is gone behind it. E0602 without
-    ngspice; E0605 after ``timeout`` s; E0603 where it fails, or where a current is not in what it
-    prints.
+    One process for all vectors, in a folder of its own that is gone behind it; ``progress`` is told
+    the share of vectors that are found. E0602 without ngspice; E0605 after ``timeout`` s;
+    E0603 where it fails, or where a current is not in what it prints.
     """
     volt = circuit.voltages(voltage)
     on = circuit.active(active, volt)
     if curve is not None:
         curve.spread(circuit)
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise fail("E0602", f"{PROGRAM} is not on PATH", hint=MEND)
+    program = needed()
     with tempfile.TemporaryDirectory(prefix="spikec-spice-") as folder:
         place = Path(folder)
         (place / "run.cir").write_text(_many(circuit, volt, on, curve, place), encoding="utf-8")
-        printed = _run(program, place, timeout)
+        watch = None if progress is None else _Watch(place / _FOUND, len(volt), progress)
+        printed = _run(program, place, timeout, watch)
+        told = (place / _FOUND).read_text(encoding="utf-8") if (place / _FOUND).exists() else ""
     out = np.full((len(volt), circuit.columns), np.nan)
-    parts = re.split(r"^vector (\d+)\s*$", printed, flags=re.M)[1:]
+    parts = re.split(r"^vector (\d+)\s*$", told, flags=re.M)[1:]
     for vector, part in zip(parts[::2], parts[1::2], strict=True):
         for column, number in re.findall(r"^i\(vs(\d+)\) = (\S+)\s*$", part, flags=re.M):
             with contextlib.suppress(ValueError, IndexError):
@@ -166,13 +169,42 @@ def operating_points(
     return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
 
 
-def _run(program: str, place: Path, timeout: float) -> str:
+def needed() -> str:
+    """Where ngspice is; E0602 where it is not."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise fail("E0602", f"{PROGRAM} is not on PATH", hint=MEND)
+    return program
+
+
+class _Watch:
+    """Tells, whenever called, the share of vectors whose currents are found."""
+
+    def __init__(self, path: Path, vectors: int, progress: Callable[[float], None]) -> None:
+        self._path, self._vectors, self._progress = path, vectors, progress
+        self._at = self._seen = 0
+
+    def __call__(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as stream:
+            stream.seek(self._at)
+            # What is read ends with a line, so that none is counted by halves.
+            whole = stream.read().rpartition(b"\n")
+        self._at += len(whole[0]) + len(whole[1])
+        found = len(re.findall(rb"^vector \d+\s*$", whole[0], flags=re.M))
+        if found:
+            self._seen += found
+            self._progress(self._seen / self._vectors)
+
+
+def _run(program: str, place: Path, timeout: float, watch: Callable[[], None] | None = None) -> str:
     """What ngspice prints for ``run.cir``."""
     log = place / "log"
     # -n: a .spiceinit of the user's would change what the numbers mean.
     argv = [program, "-n", "-b", "run.cir"]
     try:
-        run_stage(PROGRAM, argv, cwd=place, log=log, timeout=timeout)
+        run_stage(PROGRAM, argv, cwd=place, log=log, timeout=timeout, poll=watch)
     except StageTimedOut:
         raise fail(
             "E0605",
@@ -209,8 +241,8 @@ def _many(circuit: Crossbar, volt: Array, on: Mask, curve: Curve | None, place: 
             for i in np.flatnonzero(vector != before):
                 commands.append(f"alter vd{i} = {_number(vector[i])}")
             # An operating point that fails would leave the currents of the one before it.
-            commands += ["destroy all", "op", f"echo vector {member}"]
-            commands += [f"print i(vs{j})" for j in range(circuit.columns)]
+            commands += ["destroy all", "op", f"echo vector {member} >> {_FOUND}"]
+            commands += [f"print i(vs{j}) >> {_FOUND}" for j in range(circuit.columns)]
             before = vector
     return "\n".join([*lines, *_control(commands), ".end", ""])
 

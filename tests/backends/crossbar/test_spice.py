@@ -270,11 +270,12 @@ class TestProcess:
         ("last", "missing"),
         [("", 1), ("i(vs1) = what", 1), ("i(vs1) = nan", 1), ("i(vs7) = 1", 1), ("vector 9", 1)],
     )
-    def test_one_that_prints_something_else(
+    def test_one_that_finds_something_else(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, last: str, missing: int
     ) -> None:
         lines = ["vector 0", "i(vs0) = 1e-6", "i(vs1) = 2e-6", "vector 1", "i(vs0) = 3e-6", last]
-        program(tmp_path, monkeypatch, "print(" + repr("\n".join(lines)) + ")")
+        script = f"open('currents', 'w').write({chr(10).join(lines)!r})"
+        program(tmp_path, monkeypatch, script)
         error = self.ask()
         assert error.diagnostics[0].code == "E0603"
         assert "no current of column 1 for vector 1" in str(error)
