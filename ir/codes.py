@@ -787,4 +787,11 @@ CODES: dict[str, Code] = {
         "from a run with the solver's currents, which are the same to ten digits. "
         "--crossbar ngspice_time=1h allows an hour; smaller tiles (--crossbar tile=32) take less.",
     ),
+    "N1331": Code(
+        "no SPICE decks of these tiles",
+        "An artefact of a crossbar has a deck of each tile as it is meant to be, tiles/NAME-K.cir, "
+        "which 'ngspice -b' runs. They take a hundred bytes or more a cell, so a large design has "
+        "none unless they are asked for: --crossbar decks=on. decks=off leaves them out, and with "
+        "them this note.",
+    ),
 }

@@ -41,8 +41,9 @@ class CrossbarBackend:
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
-        """The tiles: what is where, and which conductances cells are meant to have."""
+        """The tiles: what is where, which conductances cells are meant to have, and SPICE decks."""
         from .conditions import Conditions
+        from .decks import wanted_decks
         from .design import design
         from .execute import probes_of
         from .files import design_facts, design_files
@@ -54,7 +55,8 @@ class CrossbarBackend:
         found = design(
             graph, target.macro, conditions, probes, progress=progress, found=options.get("found")
         )
-        return Emission(design_files(found), design_facts(found), {})
+        decks = wanted_decks(found, options.get("found"))
+        return Emission(design_files(found) | decks, design_facts(found), {})
 
     def run(self, rung: str, run: Run) -> Outcome:
         """A chip of the artefact, the one that ``run.seed`` says."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -33,6 +33,7 @@ from .nonlinear import Curve, NonlinearSolver
 from .operating import Currents, Operated, find_all
 from .remap import remapped
 from .solve import Solver, transfer
+from .spice import Converter
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -74,7 +75,7 @@ class Chip:
         self._operated: list[Operated] = []
         self._reads = reads = chip_rng(seed, _READS)
         readers: dict[str, list[Reader]] = {}
-        ranges = _Ranges(design)
+        ranges = Ranges(design)
         for number, fabricated in enumerate(self._fabricated()):
             layer = design.layer(fabricated.tile)
             reader = Reader(fabricated, layer, design, ranges.of(fabricated.tile.projection), reads)
@@ -159,7 +160,7 @@ def _around(tile: Tile, layer: Layer, electrics: Electrics, stuck: Floats) -> Ti
     )
 
 
-class _Ranges:
+class Ranges:
     """The range of the converters of each layer, in A: what its probes need on ideal cells."""
 
     def __init__(self, design: Design) -> None:
@@ -194,6 +195,15 @@ def _channels(currents: Floats, tile: Tile, scheme: Scheme) -> Floats:
     return np.asarray(sides[..., 0] - sides[..., 1])
 
 
+def converter_of(scheme: Scheme, electrics: Electrics, full: Floats) -> Converter | None:
+    """The converters of a layer whose ranges are ``full``, a step a slice; ``None``: ideal ones."""
+    if electrics.adc_bits is None:
+        return None
+    pairs = scheme.signs is Signs.DIFFERENTIAL
+    one = Converter(1.0, electrics.adc_bits, pairs)
+    return replace(one, lsb=np.where(full > 0, full, 1.0) / one.high)
+
+
 class Reader:
     """Reads one tile of a chip."""
 
@@ -219,12 +229,7 @@ class Reader:
         else:
             self._currents = _Products(self.circuit, sigma, electrics.voltage)
         self._noisy = bool(sigma.any())
-        bits = electrics.adc_bits
-        self._lsb = None
-        if bits is not None:
-            codes = (1 << (bits - 1)) - 1 if scheme.signs is Signs.DIFFERENTIAL else (1 << bits) - 1
-            self._codes = (-codes if scheme.signs is Signs.DIFFERENTIAL else 0, max(codes, 1))
-            self._lsb = np.where(full > 0, full, 1.0) / max(codes, 1)
+        self._converter = converter_of(scheme, electrics, full)
         unit = electrics.voltage * (electrics.high - electrics.low) / (scheme.base - 1)
         self._units = 1.0 / (unit * made.alpha)
         self._flips = np.where(tile.flipped, -1.0, 1.0)
@@ -259,13 +264,14 @@ class Reader:
             else:
                 spread = variance.reshape(channels.shape)
             channels = channels + np.sqrt(spread) * self._rng.standard_normal(channels.shape)
-        if self._lsb is None:
+        converter = self._converter
+        if converter is None:
             return channels
-        return np.asarray(np.clip(np.rint(channels / self._lsb), *self._codes))
+        return np.asarray(np.clip(np.rint(channels / converter.lsb), converter.low, converter.high))
 
     def _read(self, pulses: Integers) -> Floats:
         codes = self.codes(pulses)
-        channels = codes if self._lsb is None else codes * self._lsb
+        channels = codes if self._converter is None else codes * self._converter.lsb
         scheme = self._scheme
         if scheme.signs is Signs.OFFSET:
             channels = channels[:, 1:] - channels[:, :1]

@@ -42,7 +42,8 @@ class Conditions(Record):
     ``remap`` goes around stuck cells, ``order`` puts the lines of most current next to drivers and
     sense amplifiers. ``signs``, ``slice_bits`` (a cell), ``tile`` (its largest side) and ``spares``
     (groups of columns a tile) are of the mapping. ``ngspice_time``: how many s ngspice may take for
-    a run, by what is reckoned beforehand.
+    a run, by what is reckoned beforehand. ``decks``: whether the artefact has SPICE decks of its
+    tiles (``None``: of small designs).
     """
 
     age: float | None = None
@@ -65,6 +66,7 @@ class Conditions(Record):
     tile: int | None = None
     spares: int | None = None
     ngspice_time: float = 600.0
+    decks: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

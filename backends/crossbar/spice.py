@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.diagnostics import Diagnostics, SpikecError, fail
-from ...ir.records import Record
+from ...ir.records import Record, frozen_array
 from ..fpga.process import StageFailed, StageTimedOut, run_stage
 from .circuit import Crossbar
 from .nonlinear import Curve
@@ -47,24 +47,40 @@ _RELEASE = 1 / 20  # of a neuron's threshold, where the discharge of its capacit
 
 @dataclass(frozen=True, eq=False)
 class Converter(Record):
-    r"""The ideal converter of a bit line's current to a number.
+    r"""The ideal converters of bit lines' currents, or of the differences of pairs, to numbers.
 
-    .. math:: \mathrm{code} = \min(\max(\lfloor I / \mathrm{lsb} + 1/2 \rfloor, 0), 2^{bits} - 1)
+    .. math::
+        \mathrm{code} = \min(\max(\lfloor I / \mathrm{lsb} + 1/2 \rfloor, 0), 2^{bits} - 1)
 
-    ``lsb`` in A; 1 V of the node ``code<j>`` is 1.
+    With ``pairs`` I is the current of an even bit line less that of the odd one behind it, and
+    codes are from :math:`1 - 2^{bits-1}` to :math:`2^{bits-1} - 1`; one bit has 0 and 1. ``lsb`` in
+    A, one or as many as converters take turns with; 1 V of the node ``code<k>`` is 1.
     """
 
-    lsb: float
+    lsb: Any
     bits: int
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "lsb", frozen_array(np.atleast_1d(self.lsb), np.float64))
         found = Diagnostics()
-        if not 0 < self.lsb < np.inf:
-            found.add("E1301", f"a converter's step is {self.lsb} A")
+        for lsb in self.lsb:
+            if not 0 < lsb < np.inf:
+                found.add("E1301", f"a converter's step is {lsb} A")
         if not 1 <= self.bits <= 32:
             found.add("E1301", f"a converter has {self.bits} bits", hint="give 1 to 32")
         found.raise_errors()
+
+    @property
+    def low(self) -> int:
+        """The lowest code."""
+        return 1 - (1 << (self.bits - 1)) if self.pairs else 0
+
+    @property
+    def high(self) -> int:
+        """The highest code."""
+        return max((1 << (self.bits - self.pairs)) - 1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,19 +118,22 @@ def deck(
     *,
     converter: Converter | None = None,
     neuron: Neuron | None = None,
+    notes: Iterable[str] = (),
 ) -> str:
     """A deck for ``ngspice -b``: the operating point, and a transient where there is a ``neuron``.
 
     ``voltage`` and ``active`` are of one vector, (rows,), as for ``Solver.currents``. It prints the
     current of each bit line, ``i(vs<j>)`` in A; a ``converter``'s codes; the time of a neuron's
     first spike and from there to its second, in s, which it says have failed where there is none.
+    ``notes`` are lines of comment.
     """
     volt, on = _vector(circuit, voltage, active)
-    lines = [*_head(circuit, curve), *_netlist(circuit, volt, on, curve)]
+    comments = [f"* {note}" for note in notes]
+    lines = [*_head(circuit, curve), *comments, *_netlist(circuit, volt, on, curve)]
     commands = ["op", *(f"print i(vs{j})" for j in range(circuit.columns))]
     if converter is not None:
         lines += _converters(circuit.columns, converter)
-        commands += [f"print v(code{j})" for j in range(circuit.columns)]
+        commands += [f"print v(code{k})" for k in range(_codes(circuit.columns, converter))]
     if neuron is not None:
         lines += _neurons(circuit.columns, neuron)
         step, duration = _number(neuron.step), _number(neuron.duration)
@@ -317,11 +336,16 @@ def _netlist(circuit: Crossbar, volt: Array, active: Mask, curve: Curve | None) 
 
 
 def _converters(columns: int, converter: Converter) -> Iterator[str]:
-    yield f"* Converters of {converter.bits} bits: 1 V of code<j> is 1"
-    most = _number(2**converter.bits - 1)
-    for j in range(columns):
-        code = f"floor(i(vs{j})/{_number(converter.lsb)}+0.5)"
-        yield f"bcode{j} code{j} 0 v=min(max({code},0),{most})"
+    yield f"* Converters of {converter.bits} bits: 1 V of code<k> is 1"
+    low, high = _number(converter.low), _number(converter.high)
+    for k in range(_codes(columns, converter)):
+        amperes = f"(i(vs{2 * k})-i(vs{2 * k + 1}))" if converter.pairs else f"i(vs{k})"
+        code = f"floor({amperes}/{_number(converter.lsb[k % converter.lsb.size])}+0.5)"
+        yield f"bcode{k} code{k} 0 v=min(max({code},{low}),{high})"
+
+
+def _codes(columns: int, converter: Converter) -> int:
+    return columns // 2 if converter.pairs else columns
 
 
 def _neurons(columns: int, neuron: Neuron) -> Iterator[str]:

@@ -62,13 +62,13 @@ def artifact(*words: str, target: str = "rram-wan") -> Artifact:
     return compile_graph(network(), *find_target(target), quantise, options).artifact()
 
 
-def one_layer(*words: str, macro: str = "rram-wan") -> Design:
-    post = Population("post", (6,), LIF(*map(np.asarray, (0.02, 1.0, 0.0, 1.0))))
-    weight = np.random.default_rng(3).integers(-15, 16, (6, 20))
+def one_layer(*words: str, macro: str = "rram-wan", size: tuple[int, int] = (6, 20)) -> Design:
+    post = Population("post", size[:1], LIF(*map(np.asarray, (0.02, 1.0, 0.0, 1.0))))
+    weight = np.random.default_rng(3).integers(-15, 16, size)
     graph = Graph(
         "one",
         1e-3,
-        (Input("in", (20,)),),
+        (Input("in", size[1:]),),
         (post,),
         (Projection("p", "in", "post", Dense(weight)),),
         (Output("out", "post"),),
@@ -93,6 +93,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr(operating, "operating_points", solved)
     monkeypatch.setattr("spikec.backends.crossbar.execute.needed", lambda: "ngspice")
     yield found
+
+
+def nothing(pulses: Any, noisy: bool) -> tuple[Any, Any]:
+    """The currents of no model."""
+    return np.zeros(()), np.zeros(())
 
 
 @needs_ngspice
@@ -173,7 +178,7 @@ def test_a_rehearsal_leaves_the_noise_as_it_was(asked: list[int]) -> None:
 
 def test_what_takes_too_long_is_refused_before_it_begins(asked: list[int]) -> None:
     with pytest.raises(SpikecError, match="for 1 operating points of 1 tile") as refused:
-        tile = Operated(Crossbar(np.full((96, 96), 1e-5)), None, 0.5, False, lambda x, _: (x, x))
+        tile = Operated(Crossbar(np.full((96, 96), 1e-5)), None, 0.5, False, nothing)
         tile.rehearsing = True
         tile(np.ones((3, 96), np.int64), False)
         find_all([tile], 20.0, no_progress)
@@ -197,7 +202,7 @@ def test_gated_rows_do_not_count() -> None:
     x = (np.arange(64) % 8 == 0).astype(np.int64)[None]
     takes = {}
     for gated in (False, True):
-        tile = Operated(Crossbar(np.full((64, 64), 1e-5)), None, 0.5, gated, lambda x, _: (x, x))
+        tile = Operated(Crossbar(np.full((64, 64), 1e-5)), None, 0.5, gated, nothing)
         tile.rehearsing = True
         tile(x, False)
         takes[gated] = tile.seconds
