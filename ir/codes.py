@@ -794,4 +794,10 @@ CODES: dict[str, Code] = {
         "none unless they are asked for: --crossbar decks=on. decks=off leaves them out, and with "
         "them this note.",
     ),
+    "E1332": Code(
+        "no analogue neuron does this",
+        "With neuron=analogue the currents of a crossbar flow onto a capacitor with a leak, and a "
+        "comparator fires once a step at most. Membranes whose leak depends on themselves, as "
+        "Izhikevich's, and several spikes in a step need logic behind converters: neuron=digital.",
+    ),
 }

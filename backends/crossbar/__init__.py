@@ -47,6 +47,7 @@ class CrossbarBackend:
         from .design import design
         from .execute import probes_of
         from .files import design_facts, design_files
+        from .membranes import charged
 
         assert target.macro is not None
         conditions = Conditions().but(options.get("conditions") or ())
@@ -55,7 +56,8 @@ class CrossbarBackend:
         found = design(
             graph, target.macro, conditions, probes, progress=progress, found=options.get("found")
         )
-        decks = wanted_decks(found, options.get("found"))
+        bare = charged(graph, conditions, seed=1).units
+        decks = wanted_decks(found, options.get("found"), bare)
         return Emission(design_files(found) | decks, design_facts(found), {})
 
     def run(self, rung: str, run: Run) -> Outcome:

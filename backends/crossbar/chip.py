@@ -16,7 +16,7 @@ current does, so that a column has the standard deviation :math:`V \sqrt{\sum_i 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -57,8 +57,9 @@ class Chip:
     """A design brought up on the chip ``seed``, read ``conditions.age`` after programming.
 
     With ``spice`` the currents of its reads are those of ngspice's operating points, once it is
-    brought up: gains and offsets of the same chip do not depend on who solves it. Codes as
-    `device.age`, `nonlinear.NonlinearSolver` and `spice.operating_points` raise them.
+    brought up: gains and offsets of the same chip do not depend on who solves it. The projections
+    in ``unconverted`` have no converters. Codes as `device.age`, `nonlinear.NonlinearSolver` and
+    `spice.operating_points` raise them.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Chip:
         progress: Progress = no_progress,
         *,
         spice: bool = False,
+        unconverted: Collection[str] = (),
     ) -> None:
         self.design, self.seed = design, seed
         self.electrics = design.electrics
@@ -78,20 +80,26 @@ class Chip:
         ranges = Ranges(design)
         for number, fabricated in enumerate(self._fabricated()):
             layer = design.layer(fabricated.tile)
-            reader = Reader(fabricated, layer, design, ranges.of(fabricated.tile.projection), reads)
+            name = fabricated.tile.projection
+            full = None if name in unconverted else ranges.of(name)
+            reader = Reader(fabricated, layer, design, full, reads)
             if design.conditions.calibrate:
                 reader.calibrate()
             if spice:
                 self._operated.append(reader.operate())
             self.tiles.append(reader)
-            readers.setdefault(fabricated.tile.projection, []).append(reader)
+            readers.setdefault(name, []).append(reader)
             progress("chip", (number + 1) / len(design.tiles))
         self._readers = readers
 
-    def sums(self) -> Mapping[str, Sums]:
-        """What adds the sums of each projection, for the integer executor."""
+    def sums(self, units: Mapping[str, int] | None = None) -> Mapping[str, Sums]:
+        """What adds the sums of each projection, for the integer executor.
+
+        ``units``: how many units of its accumulators a unit of a weight is, where it is not one.
+        """
         return {
-            name: Sums(self.design.layers[name], readers) for name, readers in self._readers.items()
+            name: Sums(self.design.layers[name], readers, (units or {}).get(name, 1))
+            for name, readers in self._readers.items()
         }
 
     @contextlib.contextmanager
@@ -195,9 +203,12 @@ def _channels(currents: Floats, tile: Tile, scheme: Scheme) -> Floats:
     return np.asarray(sides[..., 0] - sides[..., 1])
 
 
-def converter_of(scheme: Scheme, electrics: Electrics, full: Floats) -> Converter | None:
-    """The converters of a layer whose ranges are ``full``, a step a slice; ``None``: ideal ones."""
-    if electrics.adc_bits is None:
+def converter_of(scheme: Scheme, electrics: Electrics, full: Floats | None) -> Converter | None:
+    """The converters of a layer whose ranges are ``full``, a step a slice; ``None``: ideal ones.
+
+    Without ranges there are none, either.
+    """
+    if electrics.adc_bits is None or full is None:
         return None
     pairs = scheme.signs is Signs.DIFFERENTIAL
     one = Converter(1.0, electrics.adc_bits, pairs)
@@ -212,7 +223,7 @@ class Reader:
         made: Fabricated,
         layer: Layer,
         design: Design,
-        full: Floats,
+        full: Floats | None,
         rng: np.random.Generator,
     ) -> None:
         self.made, self._layer, self._rng = made, layer, rng
@@ -369,7 +380,8 @@ class _Solved:
 class Sums:
     """Adds the sums of one projection to accumulators, in place of its integer weights."""
 
-    def __init__(self, layer: Layer, readers: list[Reader]) -> None:
+    def __init__(self, layer: Layer, readers: list[Reader], unit: int = 1) -> None:
+        self._unit = unit
         self._blocks: list[tuple[Block, list[Reader]]] = [
             (block, [r for r in readers if r.tile.block == k])
             for k, block in enumerate(layer.blocks)
@@ -393,7 +405,7 @@ class Sums:
             total = np.zeros((seen.size, block.weight.shape[1] + 1))
             for reader in readers:
                 total[:, reader.tile.column] += reader(padded[:, reader.tile.row])
-            whole = np.rint(total[:, :-1]).astype(np.int64)
+            whole = np.rint(total[:, :-1] * self._unit).astype(np.int64)
             np.add.at(accumulators, block.post[seen], whole)
             operations += int(((vectors != 0) @ fan_out).sum())
         return operations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from ...ir.diagnostics import Diagnostics
@@ -18,14 +18,16 @@ FEW: Final = 1 << 14
 _WIDTH: Final = 96
 
 
-def wanted_decks(found: Design, told: Diagnostics | None = None) -> dict[str, bytes]:
+def wanted_decks(
+    found: Design, told: Diagnostics | None = None, unconverted: Collection[str] = ()
+) -> dict[str, bytes]:
     """The decks that go with a design: all that are asked for, else all of ``FEW`` cells or none.
 
-    ``told`` hears of those that are left out (N1331).
+    ``told`` hears of those that are left out (N1331); ``unconverted`` is ``chip.Chip``'s.
     """
     wanted = found.conditions.decks
     if wanted or (wanted is None and found.cells <= FEW):
-        return tile_decks(found)
+        return tile_decks(found, unconverted)
     if wanted is None and told is not None:
         told.add(
             "N1331",
@@ -36,10 +38,10 @@ def wanted_decks(found: Design, told: Diagnostics | None = None) -> dict[str, by
     return {}
 
 
-def tile_decks(found: Design) -> dict[str, bytes]:
+def tile_decks(found: Design, unconverted: Collection[str] = ()) -> dict[str, bytes]:
     """``tiles/PROJECTION-K.cir`` of each tile k: target conductances, and every word line spikes.
 
-    Behind its bit lines are the converters of its layer, unless they are ideal.
+    Behind its bit lines are the converters of its layer, if it has any that are not ideal.
     """
     electrics, ranges = found.electrics, Ranges(found)
     files = {}
@@ -47,12 +49,13 @@ def tile_decks(found: Design) -> dict[str, bytes]:
         scheme = found.layer(tile).scheme
         circuit = electrics.circuit(target)
         spikes = tile.row >= 0
+        full = None if tile.projection in unconverted else ranges.of(tile.projection)
         text = deck(
             circuit,
             electrics.voltage * spikes,
             spikes if electrics.gated else None,
             curve_of(circuit, electrics),
-            converter=converter_of(scheme, electrics, ranges.of(tile.projection)),
+            converter=converter_of(scheme, electrics, full),
             notes=_notes(k, tile, scheme, electrics, found),
         )
         # Whatever a projection is called: the number tells tiles apart.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,7 @@ from .chip import Chip
 from .conditions import Conditions
 from .design import PROBES, Design, design, reaching, weighted
 from .files import read_design
+from .membranes import charged
 from .spice import needed
 
 CIRCUIT: Final = "circuit"
@@ -50,17 +52,24 @@ def run_circuit(run: Run, macro: Macro, rung: str = CIRCUIT) -> Outcome:
     graph = quantised(run.artifact)
     found = read_design(run.artifact, graph, macro)
     found = under(found, graph, found.conditions.but(run.conditions), run.progress)
-    chip = Chip(found, run.seed, run.progress, spice=spice)
+    net = charged(graph, found.conditions, run.seed)
+    chip = Chip(found, run.seed, run.progress, spice=spice, unconverted=net.units)
     if spice:
         with chip.rehearsal():
-            execute(graph, chip, replace(run, record=()), CIRCUIT)
+            execute(net.graph, chip, replace(run, record=()), CIRCUIT, net.units)
         chip.operate(run.progress)
-    return Outcome(execute(graph, chip, run, rung))
+    return Outcome(execute(net.graph, chip, run, rung, net.units))
 
 
-def execute(graph: Graph, chip: Chip, run: Run, rung: str = CIRCUIT) -> Recording:
-    """The recording of a run whose sums are the chip's."""
-    recording = Executor(graph, run.seed, sums=chip.sums()).run(
+def execute(
+    graph: Graph,
+    chip: Chip,
+    run: Run,
+    rung: str = CIRCUIT,
+    units: Mapping[str, int] | None = None,
+) -> Recording:
+    """The recording of a run whose sums are the chip's; ``units`` as `Chip.sums` has them."""
+    recording = Executor(graph, run.seed, sums=chip.sums(units)).run(
         run.stimulus,
         populations=run.populations,
         record=run.record,
