@@ -20,11 +20,13 @@ from spikec.backends.crossbar.operating import Operated, find_all, seconds
 from spikec.boards.macro import load_macro
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import find_target, no_progress
+from spikec.compiler.cli.main import invoke
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.ladder import is_heavy, run_rung
 from spikec.compiler.passes.quantise import Quantise
+from spikec.compiler.stimulus import LabelledStimulus, stimulus_bytes
 from spikec.ir.connections import Dense
-from spikec.ir.diagnostics import SpikecError
+from spikec.ir.diagnostics import SpikecError, fail
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import LIF
@@ -222,6 +224,22 @@ def test_it_runs_only_where_it_is_named() -> None:
     made = Artifact({}, {"backend": "crossbar"})
     assert [r for r in backend.rungs if is_heavy(made, r)] == ["ngspice"]
     assert not is_heavy(Artifact({}, {"backend": "fpga"}), "rtl")
+
+
+def test_verify_leaves_it_out_unless_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    artifact().write(tmp_path / "out")
+    labelled = LabelledStimulus(stimulus(), None)
+    (tmp_path / "test.npz").write_bytes(stimulus_bytes(labelled))
+    asked: list[list[str]] = []
+
+    def run_ladder(made: Artifact, names: list[str], *_: Any, **__: Any) -> Any:
+        asked.append(names)
+        raise fail("E0707", "enough")
+
+    monkeypatch.setattr("spikec.compiler.cli.ladder.run_ladder", run_ladder)
+    words = ["verify", str(tmp_path / "out"), "-s", str(tmp_path / "test.npz")]
+    assert invoke(words) == invoke([*words, "--rungs", "circuit,ngspice"]) == 2
+    assert asked == [["golden", "integer", "circuit"], ["circuit", "ngspice"]]
 
 
 def test_how_long_it_may_take_is_a_condition() -> None:
