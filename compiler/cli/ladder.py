@@ -178,7 +178,7 @@ def _tell_cycles(report: Report, data: dict[str, Any], outcome: Outcome) -> None
 @stimulus_option
 @click.option(
     "--rungs",
-    help="Comma-separated, from the top; default: all that the target has but those of minutes.",
+    help="Comma-separated, from the top; default: all of the target but those of minutes or more.",
 )
 @click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
 @learning_option
