@@ -50,7 +50,7 @@ def compiled(*words: str, target: str = "rram-wan", **changes: Any) -> Artifact:
         ),
         (Output("spikes", "hidden"), Output("read", "out")),
     )
-    options = {"conditions": words}
+    options = {"conditions": ("tile=16", *words)}
     quantise = Quantise(weight_bits=5, input_max=1, state_bits=20)
     return compile_graph(graph, *find_target(target), quantise, options).artifact()
 
