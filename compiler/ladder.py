@@ -127,6 +127,12 @@ def is_analogue(artifact: Artifact, rung: str) -> bool:
     return rung in getattr(owner, "analogue", ())
 
 
+def is_heavy(artifact: Artifact, rung: str) -> bool:
+    """Whether a rung takes so long that it is left out unless it is named."""
+    owner = backends().get(str(artifact.manifest.get("backend", "")))
+    return rung in getattr(owner, "heavy", ())
+
+
 def is_measured(artifact: Artifact, rung: str) -> bool:
     """Whether a rung is only measured against others, and need not equal them.
 

@@ -779,4 +779,25 @@ CODES: dict[str, Code] = {
         "are off by what the message says. Smaller tiles lose less, the loss growing with the "
         "square of their side.",
     ),
+    "E1330": Code(
+        "ngspice would take too long",
+        "The rung 'ngspice' has the currents of a chip from a simulator of circuits, whose time "
+        "grows with about the fifth power of a tile's side: 0.1 s an operating point of 32 x 32 "
+        "cells, 3 s of 64 x 64, 20 s or more of 96 x 96. How many it takes is known beforehand, "
+        "from a run with the solver's currents, which are the same to ten digits. "
+        "--crossbar ngspice_time=1h allows an hour; smaller tiles (--crossbar tile=32) take less.",
+    ),
+    "N1331": Code(
+        "no SPICE decks of these tiles",
+        "An artefact of a crossbar has a deck of each tile as it is meant to be, tiles/NAME-K.cir, "
+        "which 'ngspice -b' runs. They take a hundred bytes or more a cell, so a large design has "
+        "none unless they are asked for: --crossbar decks=on. decks=off leaves them out, and with "
+        "them this note.",
+    ),
+    "E1332": Code(
+        "no analogue neuron does this",
+        "With neuron=analogue the currents of a crossbar flow onto a capacitor with a leak, and a "
+        "comparator fires once a step at most. Membranes whose leak depends on themselves, as "
+        "Izhikevich's, and several spikes in a step need logic behind converters: neuron=digital.",
+    ),
 }

@@ -1,11 +1,13 @@
 """Memristor crossbars: a network whose weights are conductances, on tiles of a macro.
 
 The rung ``circuit`` is a chip of that macro: exact currents behind the wires, the statistics of its
-cells, converters, and the digital neurons of the integer rung behind them.
+cells, converters, and the digital neurons of the integer rung behind them. On the rung ``ngspice``
+the currents of the same chip are ngspice's.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,8 +27,9 @@ class CrossbarBackend:
     """Maps networks to crossbars, and runs chips of them."""
 
     name: str = "crossbar"
-    rungs: tuple[str, ...] = ("circuit",)
-    analogue: tuple[str, ...] = ("circuit",)
+    rungs: tuple[str, ...] = ("circuit", "ngspice")
+    analogue: tuple[str, ...] = ("circuit", "ngspice")
+    heavy: tuple[str, ...] = ("ngspice",)
     profile_options: tuple[str, ...] = ()
 
     def targets(self) -> Sequence[Target]:
@@ -34,17 +37,21 @@ class CrossbarBackend:
         return tuple(Target.crossbar(load_macro(name)) for name in macro_names())
 
     def requirements(self) -> Sequence[Requirement]:
-        """Nothing."""
-        return ()
+        """Nothing, and ngspice for the rung of that name."""
+        from .spice import MEND, PROGRAM
+
+        return (Requirement(PROGRAM, "rung ngspice", shutil.which(PROGRAM), MEND, optional=True),)
 
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
-        """The tiles: what is where, and which conductances cells are meant to have."""
+        """The tiles: what is where, which conductances cells are meant to have, and SPICE decks."""
         from .conditions import Conditions
+        from .decks import wanted_decks
         from .design import design
         from .execute import probes_of
         from .files import design_facts, design_files
+        from .membranes import charged
 
         assert target.macro is not None
         conditions = Conditions().but(options.get("conditions") or ())
@@ -53,7 +60,9 @@ class CrossbarBackend:
         found = design(
             graph, target.macro, conditions, probes, progress=progress, found=options.get("found")
         )
-        return Emission(design_files(found), design_facts(found), {})
+        bare = charged(graph, conditions, seed=1).units
+        decks = wanted_decks(found, options.get("found"), bare)
+        return Emission(design_files(found) | decks, design_facts(found), {})
 
     def profile(self, request: ProfileRequest) -> CrossbarProfile:
         """What a stimulus takes of the tiles: energy by component, the longest path of steps."""
@@ -67,7 +76,7 @@ class CrossbarBackend:
 
         if rung not in self.rungs:
             raise fail("E0306", f"crossbars have no rung '{rung}'")
-        return run_circuit(run, load_macro(str(run.artifact.manifest["target"])))
+        return run_circuit(run, load_macro(str(run.artifact.manifest["target"])), rung)
 
 
 backend = CrossbarBackend()

@@ -1,8 +1,8 @@
 r"""One chip: a design in cells of its own, and the weighted sums that it gives.
 
 A chip is brought up as its owner would: its stuck cells are found, rows and columns go around them,
-what is left is programmed to the targets, and a gain and an offset are fitted to each column with
-vectors whose sums are known. A read of a tile then is
+what is left is programmed to the targets, and a range of the converters, a gain and an offset are
+fitted to each column with vectors whose sums are known. A read of a tile then is
 
 .. math::
     y_g = a_g \sum_k B^k\, q(I^+_{gk} - I^-_{gk}) \frac{B - 1}{V (G_1 - G_0)\, \alpha_g} + b_g
@@ -15,8 +15,9 @@ current does, so that a column has the standard deviation :math:`V \sqrt{\sum_i 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,8 +30,10 @@ from .design import Design, Electrics, Layer, aimed
 from .device import Cells, Verify, age, bends, chip_rng, fabricate, noise
 from .layout import Block, Scheme, Signs, Tile
 from .nonlinear import Curve, NonlinearSolver
+from .operating import Currents, Operated, find_all
 from .remap import remapped
 from .solve import Solver, transfer
+from .spice import Converter
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -53,31 +56,81 @@ class Fabricated:
 class Chip:
     """A design brought up on the chip ``seed``, read ``conditions.age`` after programming.
 
-    Codes as `device.age` and `nonlinear.NonlinearSolver` raise them.
+    With ``spice`` the currents of its reads are those of ngspice's operating points, once it is
+    brought up: gains and offsets of the same chip do not depend on who solves it. The projections
+    in ``unconverted`` have no converters. Codes as `device.age`, `nonlinear.NonlinearSolver` and
+    `spice.operating_points` raise them.
     """
 
-    def __init__(self, design: Design, seed: int, progress: Progress = no_progress) -> None:
+    def __init__(
+        self,
+        design: Design,
+        seed: int,
+        progress: Progress = no_progress,
+        *,
+        spice: bool = False,
+        unconverted: Collection[str] = (),
+    ) -> None:
         self.design, self.seed = design, seed
         self.electrics = design.electrics
-        reads = chip_rng(seed, _READS)
-        self.tiles: list[Reader] = []
-        for fabricated in self._fabricated():
-            self.tiles.append(Reader(fabricated, design.layer(fabricated.tile), design, reads))
-            progress("chip", len(self.tiles) / len(design.tiles))
-        self._readers = {
-            name: [r for r in self.tiles if r.tile.projection == name] for name in design.layers
-        }
-        for readers in self._readers.values():
-            _set_range(readers)
+        self.tiles = []
+        self._operated: list[Operated] = []
+        self._reads = reads = chip_rng(seed, _READS)
+        readers: dict[str, list[Reader]] = {}
+        ranges = Ranges(design)
+        for number, fabricated in enumerate(self._fabricated()):
+            layer = design.layer(fabricated.tile)
+            name = fabricated.tile.projection
+            full = None if name in unconverted else ranges.of(name)
+            reader = Reader(fabricated, layer, design, full, reads)
+            self.tiles.append(reader)
+            readers.setdefault(name, []).append(reader)
+            progress("chip", (number + 1) / len(design.tiles))
+        self._readers = readers
         if design.conditions.calibrate:
+            self.set_ranges()
             for reader in self.tiles:
                 reader.calibrate()
+        if spice:
+            self._operated = [reader.operate() for reader in self.tiles]
 
-    def sums(self) -> Mapping[str, Sums]:
-        """What adds the sums of each projection, for the integer executor."""
+    def sums(self, units: Mapping[str, int] | None = None) -> Mapping[str, Sums]:
+        """What adds the sums of each projection, for the integer executor.
+
+        ``units``: how many units of its accumulators a unit of a weight is, where it is not one.
+        """
         return {
-            name: Sums(self.design.layers[name], readers) for name, readers in self._readers.items()
+            name: Sums(self.design.layers[name], readers, (units or {}).get(name, 1))
+            for name, readers in self._readers.items()
         }
+
+    def set_ranges(self) -> None:
+        """Give converters, layer by layer, the range that the probes need on this very chip."""
+        for readers in self._readers.values():
+            if readers[0].converts:
+                full = _full([reader.seen() for reader in readers])
+                for reader in readers:
+                    reader.set_range(full)
+
+    @contextlib.contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """With ``spice``: reads inside are the solvers', and note what they ask for.
+
+        The noise of reads is behind it what it was before.
+        """
+        before = self._reads.bit_generator.state
+        for tile in self._operated:
+            tile.rehearsing = True
+        try:
+            yield
+        finally:
+            for tile in self._operated:
+                tile.rehearsing = False
+            self._reads.bit_generator.state = before
+
+    def operate(self, progress: Progress = no_progress) -> None:
+        """Have ngspice find what was noted; E1330 where that takes too long."""
+        find_all(self._operated, self.design.conditions.ngspice_time, progress)
 
     @property
     def stuck(self) -> int:
@@ -125,14 +178,33 @@ def _around(tile: Tile, layer: Layer, electrics: Electrics, stuck: Floats) -> Ti
     )
 
 
-def _set_range(readers: list[Reader]) -> None:
-    """Give the converters of a layer the range that its probes need, slice by slice."""
-    if readers and readers[0].converts:
-        every = [np.abs(reader.seen()) for reader in readers]
-        flat = np.concatenate([seen.reshape(-1, seen.shape[-1]) for seen in every])
-        full = np.percentile(flat, _PERCENTILE, axis=0)
-        for reader in readers:
-            reader.set_range(full)
+class Ranges:
+    """The range of the converters of each layer, in A: what its probes need on ideal cells."""
+
+    def __init__(self, design: Design) -> None:
+        self._design, self._known = design, dict[str, Floats]()
+
+    def of(self, name: str) -> Floats:
+        """The largest current that is not cut off, of each slice, (slices,)."""
+        if name not in self._known:
+            design = self._design
+            scheme, electrics = design.layers[name].scheme, design.electrics
+            parts = []
+            for tile, target in zip(design.tiles, design.targets, strict=True):
+                if tile.projection == name:
+                    layer = design.layer(tile)
+                    seen = np.minimum(np.abs(layer.seen(tile)), 1)
+                    chords = chord(electrics.device, target, electrics.voltage)
+                    currents = electrics.voltage * (seen @ chords)
+                    parts.append(_channels(currents, tile, scheme))
+            self._known[name] = _full(parts)
+        return self._known[name]
+
+
+def _full(seen: list[Floats]) -> Floats:
+    """The range that takes in nearly all of what was seen (vectors, channels, slices)."""
+    flat = np.concatenate([np.abs(one).reshape(-1, one.shape[-1]) for one in seen])
+    return np.asarray(np.percentile(flat, _PERCENTILE, axis=0))
 
 
 def _channels(currents: Floats, tile: Tile, scheme: Scheme) -> Floats:
@@ -146,6 +218,18 @@ def _channels(currents: Floats, tile: Tile, scheme: Scheme) -> Floats:
     return np.asarray(sides[..., 0] - sides[..., 1])
 
 
+def converter_of(scheme: Scheme, electrics: Electrics, full: Floats | None) -> Converter | None:
+    """The converters of a layer whose ranges are ``full``, a step a slice; ``None``: ideal ones.
+
+    Without ranges there are none, either.
+    """
+    if electrics.adc_bits is None or full is None:
+        return None
+    pairs = scheme.signs is Signs.DIFFERENTIAL
+    one = Converter(1.0, electrics.adc_bits, pairs)
+    return replace(one, lsb=np.where(full > 0, full, 1.0) / one.high)
+
+
 class Reader:
     """Reads one tile of a chip."""
 
@@ -154,6 +238,7 @@ class Reader:
         made: Fabricated,
         layer: Layer,
         design: Design,
+        full: Floats | None,
         rng: np.random.Generator,
     ) -> None:
         self.made, self._layer, self._rng = made, layer, rng
@@ -164,14 +249,13 @@ class Reader:
         siemens = age(made.cells, conditions.age)
         sigma = noise(made.cells, conditions.age)
         self.siemens, self.circuit = siemens, electrics.circuit(siemens)
-        self._products: _Products | _Solved
+        self._currents: Currents
         if (electrics.gated and not electrics.wireless) or device.bend is not None:
-            self._products = _Solved(self.circuit, sigma, electrics)
+            self._currents = _Solved(self.circuit, sigma, electrics)
         else:
-            self._products = _Products(self.circuit, sigma, electrics.voltage)
+            self._currents = _Products(self.circuit, sigma, electrics.voltage)
         self._noisy = bool(sigma.any())
-        self._lsb: Floats | None = None
-        self._codes = (0, 1)
+        self._converter = converter_of(scheme, electrics, full)
         unit = electrics.voltage * (electrics.high - electrics.low) / (scheme.base - 1)
         self._units = 1.0 / (unit * made.alpha)
         self._flips = np.where(tile.flipped, -1.0, 1.0)
@@ -185,38 +269,34 @@ class Reader:
     @property
     def converts(self) -> bool:
         """Whether it has converters that round."""
-        return self._electrics.adc_bits is not None
+        return self._converter is not None
 
     def seen(self) -> Floats:
         """What the converters see of the probes, without noise: (vectors, channels, slices)."""
         probes = np.clip(self._layer.seen(self.tile), -1, 1)
-        currents, _ = self._products(probes[probes.any(axis=1)], False)
+        currents, _ = self._currents(probes[probes.any(axis=1)], False)
         return _channels(currents, self.tile, self._scheme)
 
     def set_range(self, full: Floats) -> None:
         """Give the converters of each slice a range up to ``full``, (slices,) in A."""
-        bits = self._electrics.adc_bits
-        assert bits is not None
-        pairs = self._scheme.signs is Signs.DIFFERENTIAL
-        most = max((1 << (bits - pairs)) - 1, 1)
-        self._codes = (-most if pairs else 0, most)
-        self._lsb = np.where(full > 0, full, 1.0) / most
+        self._converter = converter_of(self._scheme, self._electrics, full)
 
     def __call__(self, counts: Integers) -> Floats:
         """The sums (vectors, groups) of counts (vectors, word lines), in units of a weight."""
         most = int(np.abs(counts).max(initial=0))
-        total = np.zeros((len(counts), self.tile.groups))
-        for pulse in range(1, most + 1):
-            x = np.sign(counts) * (np.abs(counts) >= pulse)
-            total += self._read(x)
-        return total
+        if most == 0:
+            return np.zeros((len(counts), self.tile.groups))
+        pulse = np.arange(1, most + 1)[:, None, None]
+        x = np.sign(counts) * (np.abs(counts) >= pulse)
+        reads = self._read(x.reshape(-1, counts.shape[1]))
+        return np.asarray(reads.reshape(len(x), len(counts), -1).sum(axis=0))
 
     def codes(self, pulses: Integers) -> Floats:
         """What the converters say of pulses (vectors, word lines): (vectors, channels, slices).
 
         In steps of the converter, in A where it is ideal.
         """
-        currents, variance = self._products(pulses, self._noisy)
+        currents, variance = self._currents(pulses, self._noisy)
         channels = _channels(currents, self.tile, self._scheme)
         if self._noisy:
             if self._scheme.signs is Signs.DIFFERENTIAL:
@@ -225,19 +305,30 @@ class Reader:
             else:
                 spread = variance.reshape(channels.shape)
             channels = channels + np.sqrt(spread) * self._rng.standard_normal(channels.shape)
-        if self._lsb is None:
+        converter = self._converter
+        if converter is None:
             return channels
-        return np.asarray(np.clip(np.rint(channels / self._lsb), *self._codes))
+        return np.asarray(np.clip(np.rint(channels / converter.lsb), converter.low, converter.high))
 
     def _read(self, pulses: Integers) -> Floats:
         codes = self.codes(pulses)
-        channels = codes if self._lsb is None else codes * self._lsb
+        channels = codes if self._converter is None else codes * self._converter.lsb
         scheme = self._scheme
         if scheme.signs is Signs.OFFSET:
             channels = channels[:, 1:] - channels[:, :1]
         value = (channels * scheme.significance).sum(axis=-1) * self._units * self._flips
         seen = np.any(pulses, axis=1, keepdims=True)
         return np.asarray(self.gain * value + self.offset * seen)
+
+    def operate(self) -> Operated:
+        """Take the currents from ngspice from here on."""
+        electrics = self._electrics
+        curve = curve_of(self.circuit, electrics)
+        found = Operated(
+            self.circuit, curve, electrics.voltage, electrics.gated, model=self._currents
+        )
+        self._currents = found
+        return found
 
     def calibrate(self) -> None:
         """Fit gain and offset of each group to the probes, least squares."""
@@ -254,6 +345,15 @@ class Reader:
         gain = np.where(usable, together / np.where(spread > 0, spread, 1.0), 1.0)
         self.gain = gain
         self.offset = np.where(usable, right - gain * mean, 0.0)
+
+
+def curve_of(circuit: Crossbar, electrics: Electrics) -> Curve | None:
+    """How cells of these conductances bend, ``None`` where they do not."""
+    if electrics.device.bend is None:
+        return None
+    siemens = np.where(circuit.conductance > 0, circuit.conductance, 1.0)
+    square, cube = bends(electrics.device, circuit.conductance)
+    return Curve(square / siemens, cube / siemens)
 
 
 class _Products:
@@ -279,11 +379,10 @@ class _Solved:
 
     def __init__(self, circuit: Crossbar, sigma: Floats, electrics: Electrics) -> None:
         self._circuit, self._sigma, self._electrics = circuit, sigma, electrics
+        curve = curve_of(circuit, electrics)
         self._solver: Solver | NonlinearSolver = Solver(circuit)
-        if electrics.device.bend is not None:
-            siemens = np.where(circuit.conductance > 0, circuit.conductance, 1.0)
-            square, cube = bends(electrics.device, circuit.conductance)
-            self._solver = NonlinearSolver(circuit, Curve(square / siemens, cube / siemens))
+        if curve is not None:
+            self._solver = NonlinearSolver(circuit, curve)
         self._chords = chord(electrics.device, circuit.conductance, electrics.voltage)
         self._known: dict[bytes, Floats] = {}
 
@@ -312,7 +411,8 @@ class _Solved:
 class Sums:
     """Adds the sums of one projection to accumulators, in place of its integer weights."""
 
-    def __init__(self, layer: Layer, readers: list[Reader]) -> None:
+    def __init__(self, layer: Layer, readers: list[Reader], unit: int = 1) -> None:
+        self._unit = unit
         self._blocks: list[tuple[Block, list[Reader]]] = [
             (block, [r for r in readers if r.tile.block == k])
             for k, block in enumerate(layer.blocks)
@@ -336,7 +436,7 @@ class Sums:
             total = np.zeros((seen.size, block.weight.shape[1] + 1))
             for reader in readers:
                 total[:, reader.tile.column] += reader(padded[:, reader.tile.row])
-            whole = np.rint(total[:, :-1]).astype(np.int64)
+            whole = np.rint(total[:, :-1] * self._unit).astype(np.int64)
             np.add.at(accumulators, block.post[seen], whole)
             operations += int(((vectors != 0) @ fan_out).sum())
         return operations

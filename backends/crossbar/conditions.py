@@ -6,11 +6,20 @@ import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from ...ir.diagnostics import fail
 from ...ir.records import Record
 from .layout import Signs
+
+
+class Membranes(StrEnum):
+    """What integrates the sums of a population: logic behind converters, or capacitors."""
+
+    DIGITAL = "digital"
+    ANALOGUE = "analogue"
+
 
 _TIMES: Final[Mapping[str, float]] = {
     "ns": 1e-9,
@@ -25,6 +34,7 @@ _TIMES: Final[Mapping[str, float]] = {
     "year": 31557600.0,
 }
 _NONE: Final = ("none", "ideal")
+_DURATIONS: Final = ("age", "ngspice_time")
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,12 @@ class Conditions(Record):
     ``remap`` goes around stuck cells, ``order`` puts the lines of most current next to drivers and
     sense amplifiers. ``signs``, ``slice_bits`` (a cell), ``tile`` (its largest side), ``mixed``
     (whether tiles may be smaller) and ``spares`` (groups of columns a tile) are of the mapping.
+
+    ``ngspice_time``: how many s ngspice may take for a run, by what is reckoned beforehand.
+    ``decks``: whether the artefact has SPICE decks of its tiles (``None``: of small designs).
+
+    ``neuron``: whether spiking neurons are ``digital`` or ``analogue``, see ``membranes``, and
+    ``comparator_offset`` the standard deviation of analogue thresholds in parts of them.
     """
 
     age: float | None = None
@@ -64,14 +80,25 @@ class Conditions(Record):
     tile: int | None = None
     mixed: bool = True
     spares: int | None = None
+    ngspice_time: float = 600.0
+    decks: bool | None = None
+    neuron: Membranes = Membranes.DIGITAL
+    comparator_offset: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "signs", Signs(self.signs))
+        object.__setattr__(self, "neuron", Membranes(self.neuron))
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise fail("E1320", f"{name} is {value:g}; it is from {low:g} to {high:g}")
+        if self.comparator_offset and self.neuron is Membranes.DIGITAL:
+            raise fail(
+                "E1320",
+                "digital neurons have no comparator_offset",
+                hint="give neuron=analogue, too",
+            )
 
     def but(self, words: Iterable[str]) -> Conditions:
         """These conditions with ``("wire=1", "age=1day")``; E1320 for what is none."""
@@ -83,7 +110,7 @@ class Conditions(Record):
         usual = Conditions()
         every = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
         return {
-            name: str(value) if isinstance(value, Signs) else value
+            name: str(value) if isinstance(value, StrEnum) else value
             for name, value in every
             if value != getattr(usual, name)
         }
@@ -100,6 +127,8 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "slice_bits": (1, 16),
     "tile": (2, 4096),
     "spares": (0, 4096),
+    "ngspice_time": (0, 1e10),
+    "comparator_offset": (0, 1),
 }
 
 
@@ -118,16 +147,17 @@ def _read(word: str) -> tuple[str, Any]:
     if type(None) in kinds and low in _NONE:
         return name, 0 if name == "adc_bits" else None
     try:
-        if name == "age":
+        if name in _DURATIONS:
             return name, _seconds(low)
         if bool in kinds:
             return name, {"on": True, "true": True, "off": False, "false": False}[low]
-        if Signs in kinds:
-            return name, Signs(low)
+        if issubclass(kinds[0], StrEnum):
+            return name, kinds[0](low)
         return name, int(text) if int in kinds else _share(text)
     except (ValueError, KeyError):
-        takes = {bool: "on or off", int: "a whole number", Signs: " or ".join(Signs)}
-        what = "a time as 20s or 1day" if name == "age" else takes.get(kinds[0], "a number")
+        takes = {bool: "on or off", int: "a whole number"}
+        takes |= {words: " or ".join(words) for words in (Signs, Membranes)}
+        what = "a time as 20s or 1day" if name in _DURATIONS else takes.get(kinds[0], "a number")
         raise fail("E1320", f"'{text}' is no value of {name}", hint=f"it takes {what}") from None
 
 

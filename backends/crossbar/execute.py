@@ -1,7 +1,8 @@
-"""The rung ``circuit``: a network whose weighted sums come from a chip of memristors."""
+"""The rungs ``circuit`` and ``ngspice``: a network whose weighted sums are a chip's currents."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -19,8 +20,11 @@ from .chip import Chip
 from .conditions import Conditions
 from .design import PROBES, Design, design, reaching, weighted
 from .files import read_design
+from .membranes import charged
+from .spice import needed
 
 CIRCUIT: Final = "circuit"
+NGSPICE: Final = "ngspice"
 # What the mapping and the targets depend on: with another of these they are made anew.
 _OF_DESIGN: Final = (
     "wire",
@@ -37,24 +41,42 @@ _OF_DESIGN: Final = (
 )
 
 
-def run_circuit(run: Run, macro: Macro) -> Outcome:
-    """Bring up the chip ``run.seed`` of an artefact, and run a stimulus on it."""
+def run_circuit(run: Run, macro: Macro, rung: str = CIRCUIT) -> Outcome:
+    """Bring up the chip ``run.seed`` of an artefact, and run a stimulus on it.
+
+    On the rung ``ngspice`` its currents are ngspice's: E1330 where that takes longer than the
+    conditions allow, E0602 without it.
+    """
+    spice = rung == NGSPICE
+    if spice:
+        needed()
     graph = quantised(run.artifact)
     found = read_design(run.artifact, graph, macro)
     found = under(found, graph, found.conditions.but(run.conditions), run.progress)
-    chip = Chip(found, run.seed, run.progress)
-    return Outcome(execute(graph, chip, run))
+    net = charged(graph, found.conditions, run.seed)
+    chip = Chip(found, run.seed, run.progress, spice=spice, unconverted=net.units)
+    if spice:
+        with chip.rehearsal():
+            execute(net.graph, chip, replace(run, record=()), CIRCUIT, net.units)
+        chip.operate(run.progress)
+    return Outcome(execute(net.graph, chip, run, rung, net.units))
 
 
-def execute(graph: Graph, chip: Chip, run: Run) -> Recording:
-    """The recording of a run whose sums are the chip's."""
-    recording = Executor(graph, run.seed, sums=chip.sums()).run(
+def execute(
+    graph: Graph,
+    chip: Chip,
+    run: Run,
+    rung: str = CIRCUIT,
+    units: Mapping[str, int] | None = None,
+) -> Recording:
+    """The recording of a run whose sums are the chip's; ``units`` as `Chip.sums` has them."""
+    recording = Executor(graph, run.seed, sums=chip.sums(units)).run(
         run.stimulus,
         populations=run.populations,
         record=run.record,
-        progress=lambda share: run.progress(CIRCUIT, share),
+        progress=lambda share: run.progress(rung, share),
     )
-    return replace(recording, rung=CIRCUIT)
+    return replace(recording, rung=rung)
 
 
 def under(

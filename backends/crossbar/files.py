@@ -42,7 +42,7 @@ def design_facts(found: Design) -> dict[str, Any]:
         "macro": found.macro.name,
         "device": found.macro.device,
         "conditions": found.conditions.said,
-        "exact": found.electrics.exact,
+        "exact": found.electrics.exact and not found.conditions.comparator_offset,
         "cells": found.cells,
         "layers": {name: plain(layer.scheme) for name, layer in found.layers.items()},
         "tiles": [

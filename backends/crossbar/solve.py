@@ -90,6 +90,30 @@ class Solver:
             out[k] = self._vector(np.where(on[k], vector, 0.0), on[k], tolerance, limit)
         return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
 
+    def across(
+        self,
+        voltage: Any,
+        active: Any = None,
+        *,
+        tolerance: float = TOLERANCE,
+        limit: int | None = None,
+    ) -> Array:
+        """Voltage from word line to bit line across each cell, (vectors, rows, columns) in V.
+
+        Arguments and errors are those of ``currents``; (rows, columns) for one vector. It is 0 in
+        rows that are not ``active``.
+        """
+        circuit = self.circuit
+        volt = circuit.voltages(voltage)
+        on = circuit.active(active, volt)
+        limit = 10 * (circuit.rows + circuit.columns) if limit is None else limit
+        out = np.empty((len(volt), *circuit.conductance.shape))
+        none = np.zeros(circuit.conductance.shape)
+        for k, vector in enumerate(volt):
+            given = np.where(on[k], vector, 0.0)
+            out[k] = self.with_sources(given, on[k], none, tolerance, limit)[1]
+        return out.reshape(*np.shape(voltage)[:-1], *circuit.conductance.shape)
+
     def _vector(
         self, volt: Array, on: npt.NDArray[np.bool_], tolerance: float, limit: int
     ) -> Array:

@@ -18,7 +18,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.diagnostics import Diagnostics, SpikecError, fail
-from ...ir.records import Record
+from ...ir.records import Record, frozen_array
 from ..fpga.process import StageFailed, StageTimedOut, run_stage
 from .circuit import Crossbar
 from .nonlinear import Curve
@@ -37,6 +37,8 @@ Mask = npt.NDArray[np.bool_]
 PROGRAM = "ngspice"
 MEND = "apt install ngspice, or see https://ngspice.sourceforge.io"
 _SECONDS = 600.0
+# Currents have a file of their own: what ngspice says on the way breaks lines of its output.
+_FOUND = "currents"
 _LOG_END = 600
 # Bending cells: the last of ngspice's steps is then far below what it asks of it.
 _OPTIONS = ".options reltol=1e-9 abstol=1e-18 vntol=1e-12 itl1=500"
@@ -45,24 +47,40 @@ _RELEASE = 1 / 20  # of a neuron's threshold, where the discharge of its capacit
 
 @dataclass(frozen=True, eq=False)
 class Converter(Record):
-    r"""The ideal converter of a bit line's current to a number.
+    r"""The ideal converters of bit lines' currents, or of the differences of pairs, to numbers.
 
-    .. math:: \mathrm{code} = \min(\max(\lfloor I / \mathrm{lsb} + 1/2 \rfloor, 0), 2^{bits} - 1)
+    .. math::
+        \mathrm{code} = \min(\max(\lfloor I / \mathrm{lsb} + 1/2 \rfloor, 0), 2^{bits} - 1)
 
-    ``lsb`` in A; 1 V of the node ``code<j>`` is 1.
+    With ``pairs`` I is the current of an even bit line less that of the odd one behind it, and
+    codes are from :math:`1 - 2^{bits-1}` to :math:`2^{bits-1} - 1`; one bit has 0 and 1. ``lsb`` in
+    A, one or as many as converters take turns with; 1 V of the node ``code<k>`` is 1.
     """
 
-    lsb: float
+    lsb: Any
     bits: int
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "lsb", frozen_array(np.atleast_1d(self.lsb), np.float64))
         found = Diagnostics()
-        if not 0 < self.lsb < np.inf:
-            found.add("E1301", f"a converter's step is {self.lsb} A")
+        for lsb in self.lsb:
+            if not 0 < lsb < np.inf:
+                found.add("E1301", f"a converter's step is {lsb} A")
         if not 1 <= self.bits <= 32:
             found.add("E1301", f"a converter has {self.bits} bits", hint="give 1 to 32")
         found.raise_errors()
+
+    @property
+    def low(self) -> int:
+        """The lowest code."""
+        return 1 - (1 << (self.bits - 1)) if self.pairs else 0
+
+    @property
+    def high(self) -> int:
+        """The highest code."""
+        return max((1 << (self.bits - self.pairs)) - 1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,19 +118,22 @@ def deck(
     *,
     converter: Converter | None = None,
     neuron: Neuron | None = None,
+    notes: Iterable[str] = (),
 ) -> str:
     """A deck for ``ngspice -b``: the operating point, and a transient where there is a ``neuron``.
 
     ``voltage`` and ``active`` are of one vector, (rows,), as for ``Solver.currents``. It prints the
     current of each bit line, ``i(vs<j>)`` in A; a ``converter``'s codes; the time of a neuron's
     first spike and from there to its second, in s, which it says have failed where there is none.
+    ``notes`` are lines of comment.
     """
     volt, on = _vector(circuit, voltage, active)
-    lines = [*_head(circuit, curve), *_netlist(circuit, volt, on, curve)]
+    comments = [f"* {note}" for note in notes]
+    lines = [*_head(circuit, curve), *comments, *_netlist(circuit, volt, on, curve)]
     commands = ["op", *(f"print i(vs{j})" for j in range(circuit.columns))]
     if converter is not None:
         lines += _converters(circuit.columns, converter)
-        commands += [f"print v(code{j})" for j in range(circuit.columns)]
+        commands += [f"print v(code{k})" for k in range(_codes(circuit.columns, converter))]
     if neuron is not None:
         lines += _neurons(circuit.columns, neuron)
         step, duration = _number(neuron.step), _number(neuron.duration)
@@ -131,26 +152,27 @@ def operating_points(
     curve: Curve | None = None,
     *,
     timeout: float = _SECONDS,
+    progress: Callable[[float], None] | None = None,
 ) -> Array:
     """ngspice's current of each bit line in A, for each vector, as ``Solver.currents`` gives them.
 
-    One process for all vectors, in a folder of its own that is gone behind it. E0602 without
-    ngspice; E0605 after ``timeout`` s; E0603 where it fails, or where a current is not in what it
-    prints.
+    One process for all vectors, in a folder of its own that is gone behind it; ``progress`` is told
+    the share of vectors that are found. E0602 without ngspice; E0605 after ``timeout`` s;
+    E0603 where it fails, or where a current is not in what it prints.
     """
     volt = circuit.voltages(voltage)
     on = circuit.active(active, volt)
     if curve is not None:
         curve.spread(circuit)
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise fail("E0602", f"{PROGRAM} is not on PATH", hint=MEND)
+    program = needed()
     with tempfile.TemporaryDirectory(prefix="spikec-spice-") as folder:
         place = Path(folder)
         (place / "run.cir").write_text(_many(circuit, volt, on, curve, place), encoding="utf-8")
-        printed = _run(program, place, timeout)
+        watch = None if progress is None else _Watch(place / _FOUND, len(volt), progress)
+        printed = _run(program, place, timeout, watch)
+        told = (place / _FOUND).read_text(encoding="utf-8") if (place / _FOUND).exists() else ""
     out = np.full((len(volt), circuit.columns), np.nan)
-    parts = re.split(r"^vector (\d+)\s*$", printed, flags=re.M)[1:]
+    parts = re.split(r"^vector (\d+)\s*$", told, flags=re.M)[1:]
     for vector, part in zip(parts[::2], parts[1::2], strict=True):
         for column, number in re.findall(r"^i\(vs(\d+)\) = (\S+)\s*$", part, flags=re.M):
             with contextlib.suppress(ValueError, IndexError):
@@ -166,13 +188,42 @@ def operating_points(
     return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
 
 
-def _run(program: str, place: Path, timeout: float) -> str:
+def needed() -> str:
+    """Where ngspice is; E0602 where it is not."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise fail("E0602", f"{PROGRAM} is not on PATH", hint=MEND)
+    return program
+
+
+class _Watch:
+    """Tells, whenever called, the share of vectors whose currents are found."""
+
+    def __init__(self, path: Path, vectors: int, progress: Callable[[float], None]) -> None:
+        self._path, self._vectors, self._progress = path, vectors, progress
+        self._at = self._seen = 0
+
+    def __call__(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as stream:
+            stream.seek(self._at)
+            # What is read ends with a line, so that none is counted by halves.
+            whole = stream.read().rpartition(b"\n")
+        self._at += len(whole[0]) + len(whole[1])
+        found = len(re.findall(rb"^vector \d+\s*$", whole[0], flags=re.M))
+        if found:
+            self._seen += found
+            self._progress(self._seen / self._vectors)
+
+
+def _run(program: str, place: Path, timeout: float, watch: Callable[[], None] | None = None) -> str:
     """What ngspice prints for ``run.cir``."""
     log = place / "log"
     # -n: a .spiceinit of the user's would change what the numbers mean.
     argv = [program, "-n", "-b", "run.cir"]
     try:
-        run_stage(PROGRAM, argv, cwd=place, log=log, timeout=timeout)
+        run_stage(PROGRAM, argv, cwd=place, log=log, timeout=timeout, poll=watch)
     except StageTimedOut:
         raise fail(
             "E0605",
@@ -209,8 +260,8 @@ def _many(circuit: Crossbar, volt: Array, on: Mask, curve: Curve | None, place: 
             for i in np.flatnonzero(vector != before):
                 commands.append(f"alter vd{i} = {_number(vector[i])}")
             # An operating point that fails would leave the currents of the one before it.
-            commands += ["destroy all", "op", f"echo vector {member}"]
-            commands += [f"print i(vs{j})" for j in range(circuit.columns)]
+            commands += ["destroy all", "op", f"echo vector {member} >> {_FOUND}"]
+            commands += [f"print i(vs{j}) >> {_FOUND}" for j in range(circuit.columns)]
             before = vector
     return "\n".join([*lines, *_control(commands), ".end", ""])
 
@@ -285,11 +336,16 @@ def _netlist(circuit: Crossbar, volt: Array, active: Mask, curve: Curve | None) 
 
 
 def _converters(columns: int, converter: Converter) -> Iterator[str]:
-    yield f"* Converters of {converter.bits} bits: 1 V of code<j> is 1"
-    most = _number(2**converter.bits - 1)
-    for j in range(columns):
-        code = f"floor(i(vs{j})/{_number(converter.lsb)}+0.5)"
-        yield f"bcode{j} code{j} 0 v=min(max({code},0),{most})"
+    yield f"* Converters of {converter.bits} bits: 1 V of code<k> is 1"
+    low, high = _number(converter.low), _number(converter.high)
+    for k in range(_codes(columns, converter)):
+        amperes = f"(i(vs{2 * k})-i(vs{2 * k + 1}))" if converter.pairs else f"i(vs{k})"
+        code = f"floor({amperes}/{_number(converter.lsb[k % converter.lsb.size])}+0.5)"
+        yield f"bcode{k} code{k} 0 v=min(max({code},{low}),{high})"
+
+
+def _codes(columns: int, converter: Converter) -> int:
+    return columns // 2 if converter.pairs else columns
 
 
 def _neurons(columns: int, neuron: Neuron) -> Iterator[str]:

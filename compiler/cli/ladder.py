@@ -21,6 +21,7 @@ from ..compare import compare as compare_recordings
 from ..files import write_file
 from ..ladder import (
     check_populations,
+    is_heavy,
     is_measured,
     is_program,
     learns,
@@ -175,7 +176,10 @@ def _tell_cycles(report: Report, data: dict[str, Any], outcome: Outcome) -> None
 @click.command()
 @folder_argument
 @stimulus_option
-@click.option("--rungs", help="Comma-separated, from the top; default: all that the target has.")
+@click.option(
+    "--rungs",
+    help="Comma-separated, from the top; default: all of the target but those of minutes or more.",
+)
 @click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
 @learning_option
 @steps_option
@@ -201,7 +205,7 @@ def verify(
     gold = not learns(graph) and not any(
         isinstance(p.neuron, LoihiNeuron) for p in real.populations
     )
-    own = [r for r in rungs_of(owner) if r != "golden" or gold]
+    own = [r for r in rungs_of(owner) if (r != "golden" or gold) and not is_heavy(artifact, r)]
     if is_program(artifact):
         own = ["golden", str(artifact.manifest["emission"]["simulator"])]
     names = own if rungs is None else [r.strip() for r in rungs.split(",") if r.strip()]

@@ -210,6 +210,7 @@ def scaled(chip: Chip) -> Chip:
 
     The chip is asked with vectors of the data, as it could be on a bench.
     """
+    chip.set_ranges()
     for name, layer in chip.design.layers.items():
         sums, wanted = [], []
         for reader in chip.tiles:

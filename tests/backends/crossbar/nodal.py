@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -122,3 +123,31 @@ def nodal(
         if n[:2] == ("source", "ground"):
             out[n[2]] -= into[k]
     return out
+
+
+def solved(text: str) -> Array:
+    """The currents of the sources vs<j> of a deck of resistors, by modified nodal analysis."""
+    elements = [
+        line.split() for line in text.splitlines() if re.match(r"[rv]\S+ \S+ \S+ \S+$", line)
+    ]
+    names = sorted({name for _, a, b, _ in elements for name in (a, b)} - {"0"})
+    sources = [element for element in elements if element[0][0] == "v"]
+    place = {name: k for k, name in enumerate(names)}
+    size = len(names) + len(sources)
+    # The last row and column are ground, which is left out of the solve.
+    matrix, rhs = np.zeros((size + 1, size + 1)), np.zeros(size)
+    for name, a, b, value in elements:
+        i, j = place.get(a, size), place.get(b, size)
+        if name[0] == "r":
+            siemens = 1 / float(value)
+            matrix[[i, j], [i, j]] += siemens
+            matrix[[i, j], [j, i]] -= siemens
+        else:
+            k = len(names) + [source[0] for source in sources].index(name)
+            matrix[[i, k], [k, i]] += 1
+            matrix[[j, k], [k, j]] -= 1
+            rhs[k] = float(value)
+    found = np.linalg.solve(matrix[:-1, :-1], rhs)
+    return np.array(
+        [found[len(names) + k] for k, source in enumerate(sources) if source[0].startswith("vs")]
+    )

@@ -44,8 +44,8 @@ def test_differences_are_those_without_wires(options: dict[str, Any]) -> None:
     ideal = wanted[:, ::2] - wanted[:, 1::2]
     bare = transfer(circuit)
     lost = np.abs(bare[:, ::2] - bare[:, 1::2] - ideal).max() / ideal.max()
-    assert found.residual < 1e-8 and lost > 0.02
-    assert np.abs(differences(circuit, found) - ideal).max() < 1e-7 * ideal.max()
+    assert found.residual < 1e-6 and lost > 0.02
+    assert np.abs(differences(circuit, found) - ideal).max() < 3e-6 * ideal.max()
     assert found.conductance.min() >= LOW and found.conductance.max() <= HIGH
     # As much is left as there can be: of each group some cell is at the highest, or none need be.
     highest = found.conductance.max(axis=0).reshape(16, 2).max(axis=1)
@@ -79,7 +79,7 @@ def test_the_other_cell_makes_up_for_a_stuck_one() -> None:
     stuck = held[:, ::2] | held[:, 1::2]
     reachable = (ideal > low + 0.1 * spread) & (ideal < high - 0.1 * spread)
     assert (stuck & reachable).sum() > 5 and (lost > 0.2 * spread).sum() > 5
-    assert wrong[reachable].max() < 1e-6 * spread
+    assert wrong[reachable].max() < 3e-6 * spread
     # What is beyond the reach of a pair is lost by about as much as it is beyond.
     assert np.abs(wrong - lost)[stuck].max() < 0.1 * spread
 

@@ -214,7 +214,7 @@ def test_reads_and_currents_are_those_of_a_chip_that_runs(
         nonlocal reads, joules
         active = pulses.any(axis=1)
         reads += int(active.sum())
-        currents, _ = self._products(pulses, False)
+        currents, _ = self._currents(pulses, False)
         joules += float(currents.sum()) * macro.voltage.value * read_time
         return original(self, pulses)
 

@@ -22,6 +22,8 @@ from spikec.backends.crossbar.solve import Solver, transfer
 from spikec.backends.crossbar.spice import Converter, Neuron, deck, operating_points
 from spikec.ir.diagnostics import SpikecError
 
+from .nodal import solved
+
 Array = npt.NDArray[Any]
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not on PATH")
 CURVE = Curve(0.4, 5.0)
@@ -101,11 +103,16 @@ class TestText:
             deck(tile(4), np.zeros((2, 4)))
         assert refused.value.diagnostics[0].code == "E1302"
 
+    def test_its_comments_are_lines_of_it(self) -> None:
+        lines = deck(tile(4), np.zeros(4), notes=("of a test", "0 1")).splitlines()
+        assert "* of a test" in lines and lines[lines.index("* of a test") + 1] == "* 0 1"
+
     @pytest.mark.parametrize(
         ("make", "words"),
         [
             (lambda: Converter(0.0, 5), "step is 0.0 A"),
             (lambda: Converter(1e-6, 0), "0 bits"),
+            (lambda: Converter([1e-6, -1e-6], 4), "step is -1e-06 A"),
             (lambda: Neuron(1e-12, -0.1, 1e-3, 1e-6), "threshold is -0.1"),
             (lambda: Neuron(np.nan, 0.1, 1e-3, 1e-6), "capacitance is nan"),
         ],
@@ -114,34 +121,6 @@ class TestText:
         with pytest.raises(SpikecError, match=words) as refused:
             make()
         assert refused.value.diagnostics[0].code == "E1301"
-
-
-def solved(text: str) -> Array:
-    """The currents of the sources vs<j> of a deck of resistors, by modified nodal analysis."""
-    elements = [
-        line.split() for line in text.splitlines() if re.match(r"[rv]\S+ \S+ \S+ \S+$", line)
-    ]
-    names = sorted({name for _, a, b, _ in elements for name in (a, b)} - {"0"})
-    sources = [element for element in elements if element[0][0] == "v"]
-    place = {name: k for k, name in enumerate(names)}
-    size = len(names) + len(sources)
-    # The last row and column are ground, which is left out of the solve.
-    matrix, rhs = np.zeros((size + 1, size + 1)), np.zeros(size)
-    for name, a, b, value in elements:
-        i, j = place.get(a, size), place.get(b, size)
-        if name[0] == "r":
-            siemens = 1 / float(value)
-            matrix[[i, j], [i, j]] += siemens
-            matrix[[i, j], [j, i]] -= siemens
-        else:
-            k = len(names) + [source[0] for source in sources].index(name)
-            matrix[[i, k], [k, i]] += 1
-            matrix[[j, k], [k, j]] -= 1
-            rhs[k] = float(value)
-    found = np.linalg.solve(matrix[:-1, :-1], rhs)
-    return np.array(
-        [found[len(names) + k] for k, source in enumerate(sources) if source[0].startswith("vs")]
-    )
 
 
 @needs_ngspice
@@ -218,6 +197,20 @@ class TestPeriphery:
         assert {0, 15} < set(wanted)  # clamped at both ends, and some in between
         assert found == wanted.tolist()
 
+    def test_pairs_have_codes_of_both_signs(self, tmp_path: Path) -> None:
+        """Two converters take turns, as those of two slices do."""
+        circuit, voltage = tile(16), np.random.default_rng(1).uniform(-0.1, 0.2, 16)
+        current = Solver(circuit).currents(voltage)
+        difference = current[::2] - current[1::2]
+        lsb = np.abs(difference).max() / np.array([9.3, 3.2])
+        converter = Converter(lsb, bits=4, pairs=True)
+        assert (converter.low, converter.high) == (-7, 7)
+        printed = batch(deck(circuit, voltage, converter=converter), tmp_path)
+        found = [float(x) for x in re.findall(r"^v\(code\d+\) = (\S+)", printed, re.M)]
+        wanted = np.clip(np.rint(difference / np.resize(lsb, 7)), -7, 7)
+        assert min(wanted) < 0 < max(wanted) and 7 in np.abs(wanted)
+        assert found == wanted.tolist()
+
     def test_neurons_fire_at_the_rate_of_their_currents(self, tmp_path: Path) -> None:
         circuit, voltage = tile(5), -np.random.default_rng(5).uniform(-0.2, 0.2, 5)
         current = Solver(circuit).currents(voltage)
@@ -270,11 +263,12 @@ class TestProcess:
         ("last", "missing"),
         [("", 1), ("i(vs1) = what", 1), ("i(vs1) = nan", 1), ("i(vs7) = 1", 1), ("vector 9", 1)],
     )
-    def test_one_that_prints_something_else(
+    def test_one_that_finds_something_else(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, last: str, missing: int
     ) -> None:
         lines = ["vector 0", "i(vs0) = 1e-6", "i(vs1) = 2e-6", "vector 1", "i(vs0) = 3e-6", last]
-        program(tmp_path, monkeypatch, "print(" + repr("\n".join(lines)) + ")")
+        script = f"open('currents', 'w').write({chr(10).join(lines)!r})"
+        program(tmp_path, monkeypatch, script)
         error = self.ask()
         assert error.diagnostics[0].code == "E0603"
         assert "no current of column 1 for vector 1" in str(error)
