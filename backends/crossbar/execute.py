@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,15 +34,45 @@ _OF_DESIGN: Final = (
     "tile",
     "spares",
 )
+# What neither mapping nor targets depend on: designs are kept whatever these are.
+_OF_RUN: Final = (
+    "age",
+    "stuck",
+    "programming",
+    "drift",
+    "read_noise",
+    "verify",
+    "calibrate",
+    "remap",
+)
+# Designs that are kept for further runs.
+_KEPT: Final = 4
 
 
 def run_circuit(run: Run, macro: Macro) -> Outcome:
     """Bring up the chip ``run.seed`` of an artefact, and run a stimulus on it."""
-    graph = quantised(run.artifact)
-    found = read_design(run.artifact, graph, macro)
-    found = under(found, graph, found.conditions.but(run.conditions), run.progress)
+    graph, found = _brought(run, macro)
     chip = Chip(found, run.seed, run.progress)
     return Outcome(execute(graph, chip, run))
+
+
+def _brought(run: Run, macro: Macro) -> tuple[Graph, Design]:
+    """The network and its design under the conditions of a run, mapped unless it is kept."""
+    memory: Any = {} if run.memory is None else run.memory
+    if "read" not in memory:
+        graph = quantised(run.artifact)
+        memory["read"] = graph, read_design(run.artifact, graph, macro)
+        memory["designs"] = {}
+    graph, read = memory["read"]
+    conditions = read.conditions.but(run.conditions)
+    usual = Conditions()
+    key = replace(conditions, **{name: getattr(usual, name) for name in _OF_RUN})
+    designs = memory["designs"]
+    if key not in designs:
+        designs[key] = under(read, graph, conditions, run.progress)
+        if len(designs) > _KEPT:
+            designs.pop(next(iter(designs)))
+    return graph, replace(designs[key], conditions=conditions)
 
 
 def execute(graph: Graph, chip: Chip, run: Run) -> Recording:
