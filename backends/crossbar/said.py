@@ -28,7 +28,14 @@ _TITLES: Final[Mapping[str, str]] = {
 }
 _LOGARITHMIC: Final = ("age",)
 _UNITS: Final[Mapping[str, str]] = {"wire": " ohm", "temperature": " K"}
-_TIMES: Final = (("day", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3))
+_TIMES: Final = (
+    ("year", 31557600.0),
+    ("day", 86400.0),
+    ("h", 3600.0),
+    ("min", 60.0),
+    ("s", 1.0),
+    ("ms", 1e-3),
+)
 
 
 def conditions_said(

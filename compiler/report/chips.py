@@ -63,10 +63,10 @@ def _figure(panels: Sequence[Panel], title: str, reference: float | None) -> Fig
             x = [place for place, values in line.points for _ in values]
             y = [value for _, values in line.points for value in values]
             # Means are in front of the chips of all lines.
-            axis.plot(x, y, ".", color=colour, alpha=0.45, markersize=5, markeredgewidth=0)
+            axis.plot(x, y, "o", color=colour, alpha=0.5, markersize=4.5, markeredgewidth=0)
             places = [place for place, _ in line.points]
             means = [sum(values) / len(values) for _, values in line.points]
-            label = line.label if several else "mean of the chips"
+            label = line.label if several else "their mean"
             if len(label) > _LONG:
                 label = label[: _LONG - 1] + "…"
             axis.plot(places, means, "-", color=colour, linewidth=1.6, label=label, zorder=3)
@@ -80,7 +80,7 @@ def _figure(panels: Sequence[Panel], title: str, reference: float | None) -> Fig
             loc="upper center",
             bbox_to_anchor=(0.5, -0.2),
             ncols=1 if several else 2,
-            title="mean of the chips, " + "dots: each chip" if several else "dots: each chip",
+            title="dots: each chip, lines: their mean" if several else "dots: each chip",
             title_fontsize=9.0,
             handlelength=1.6,
         )
