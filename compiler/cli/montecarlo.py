@@ -30,6 +30,8 @@ from .options import conditions_option, json_option, samples_option, steps_optio
 
 TABLE, DATA = "results.csv", "results.json"
 _SEEDS: Final = 1 << 32
+# A worker of a cluster answers a group at once: groups are as small as for so many of them.
+_CLUSTER: Final = 64
 # More are a slip of the keyboard.
 _MOST_COMBINATIONS: Final = 1000
 

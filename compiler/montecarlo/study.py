@@ -58,7 +58,10 @@ class Study:
         return len(self.combinations) * len(self.chips) + 1
 
     def groups(self, workers: int) -> list[tuple[Point, ...]]:
-        """All points, those that share a mapping together, as long as no worker is idle for it."""
+        """All points, those that share a mapping together, as long as no worker is idle for it.
+
+        Evaluators keep mappings, too: a combination in pieces is mapped once a worker.
+        """
         pieces = 1 if len(self.combinations) >= 2 * workers else workers
         size = -(-len(self.chips) // pieces)
         if workers > 1:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikec.backends.crossbar import execute
+from spikec.backends.crossbar.design import design
 from spikec.compiler.compare import accuracy
 from spikec.compiler.explore.point import Point
 from spikec.compiler.ladder import run_rung
-from spikec.compiler.montecarlo.chips import REFERENCE, ChipEvaluator, differing_share
+from spikec.compiler.montecarlo.chips import REFERENCE, differing_share
 from spikec.ir.events import Events, Recording
 
 from .conftest import compiled, make_stimulus, make_study
@@ -73,13 +73,12 @@ def test_without_labels_only_spikes_are_compared() -> None:
 
 def test_chips_of_a_combination_are_mapped_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    real = execute.design
 
     def counted(graph: Any, macro: Any, conditions: Any, *more: Any, **options: Any) -> Any:
         asked.append(conditions.wire)
-        return real(graph, macro, conditions, *more, **options)
+        return design(graph, macro, conditions, *more, **options)
 
-    monkeypatch.setattr(execute, "design", counted)
+    monkeypatch.setattr("spikec.backends.crossbar.execute.design", counted)
     evaluator = make_study(()).job.evaluator()
     for wire in ("1", "2"):
         for age in ("1", "86400"):
@@ -103,13 +102,20 @@ def test_what_cannot_be_mapped_is_refused() -> None:
     assert found.code == "E1321" and "spare" in found.message
 
 
-def test_stochastic_rounding_is_compared_with_the_same_seed() -> None:
+def test_stochastic_rounding_is_compared_with_the_same_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     evaluator = make_study((), macro="crossbar-ideal").job.evaluator()
-    assert isinstance(evaluator, ChipEvaluator) and not evaluator._draws
+    assert not evaluator._draws
     seeds: list[int] = []
     real = evaluator._reference
-    evaluator._draws = True
-    evaluator._reference = lambda seed: seeds.append(seed) or real(seed)  # type: ignore[method-assign, func-returns-value]
+
+    def reference(seed: int) -> Recording:
+        seeds.append(seed)
+        return real(seed)
+
+    monkeypatch.setattr(evaluator, "_draws", True)
+    monkeypatch.setattr(evaluator, "_reference", reference)
     for chip in (3, 4):
         evaluator(Point((("chip", chip),)))
     assert seeds == [3, 4]
