@@ -582,14 +582,14 @@ CODES: dict[str, Code] = {
     ),
     "E0905": Code(
         "an evaluation failed",
-        "The compiler itself failed on one point of a design space, or on one chip, which is a fault "
-        "of spikec. The point counts as refused. 'spikec compile' with its options, or 'spikec run' "
+        "The compiler itself failed on one point of a design space, or on one chip: a fault of "
+        "spikec. The point counts as refused. 'spikec compile' with its options, or 'spikec run' "
         "with the chip's --seed, shows the same.",
     ),
     "E0906": Code(
         "no point of the space can be built",
-        "Every point that was evaluated is refused, or every chip. The message has the reasons, the "
-        "most frequent first; each is one of 'spikec compile' or 'spikec run'.",
+        "Every point that was evaluated is refused, or every chip. The message has the reasons, "
+        "the most frequent first; each is one of 'spikec compile' or 'spikec run'.",
     ),
     "W0907": Code(
         "the last line of the journal was cut short",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ...ir.events import Recording
 from ..artifact import Artifact
@@ -78,6 +79,12 @@ class ChipEvaluator(Evaluation):
 
     def evaluate(self, point: Point) -> Result:
         """Accuracy and, of a chip, the spikes that differ."""
+        # More threads round sums otherwise on a computer of other cores, and workers beside each
+        # other would wait for each other's.
+        with threadpool_limits(1):
+            return self._evaluate(point)
+
+    def _evaluate(self, point: Point) -> Result:
         if point == REFERENCE:
             return Result(point, (("accuracy", self._accuracy(self._reference(1))),))
         said = point.as_dict()

@@ -16,7 +16,7 @@ from .conftest import make_study
 
 def found(*axes: tuple[str, ...], labels: bool = True) -> Found:
     """Made-up results: chip c of combination k has (10 k + c) %."""
-    study = make_study(*itertools.product(*axes), macro="pcm", chips=range(1, 3))
+    study = make_study(*itertools.product(*axes), macro="crossbar-ideal", chips=range(1, 3))
     results = [Result(REFERENCE, (("accuracy", 0.5 if labels else None),))]
     for k, combination in enumerate(study.combinations):
         for chip in study.chips:
