@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
@@ -99,7 +99,8 @@ class Run:
     """A request to run one rung of an artefact; ``learning`` is its phase, if it learns.
 
     ``pace`` asks for the hardware's own pace besides its cycles. ``conditions`` are ``KEY=VALUE``
-    under which analogue hardware runs.
+    under which analogue hardware runs. ``memory`` is where the backend leaves, for further runs of
+    this artefact, what they need again; it changes no result.
     """
 
     artifact: Artifact
@@ -111,6 +112,7 @@ class Run:
     learning: bool = True
     pace: bool = False
     conditions: tuple[str, ...] = ()
+    memory: MutableMapping[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,59 @@ class CoSimulator(Protocol):
     def cosimulate(self, request: CoSimulationRequest) -> CoSimulated:
         """The spikes, and what their way does to them; E0326 as `profile`, E0327 without a net."""
         ...
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of analogue hardware, as words for programs and for people.
+
+    ``name=text`` says it again, the same for the same value however it was said; ``shown`` is its
+    value as a person reads it. ``number`` is what a figure draws it at, ``None`` where it is none,
+    on an axis of this ``title`` (with its unit), which may be ``logarithmic``.
+    """
+
+    name: str
+    text: str
+    shown: str
+    number: float | None
+    title: str
+    logarithmic: bool = False
+
+    @property
+    def word(self) -> str:
+        """``KEY=VALUE``."""
+        return f"{self.name}={self.text}"
+
+
+@runtime_checkable
+class Analogue(Protocol):
+    """A backend with rungs that are another chip with each seed, and depend on conditions."""
+
+    @property
+    def analogue(self) -> tuple[str, ...]:
+        """Those of its rungs."""
+        ...
+
+    def conditions(self, artifact: Artifact, words: Sequence[str]) -> tuple[Condition, ...]:
+        """What each of the words says, in their order.
+
+        E1320 for words that are none, E1310 where nothing is known of an artefact under all of
+        them together. Cheap: nothing is mapped.
+        """
+        ...
+
+
+def find_analogue(artifact: Artifact) -> tuple[Analogue, str]:
+    """The backend of an artefact and its analogue rung; E0306 where it has none."""
+    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    if not isinstance(backend, Analogue) or not backend.analogue:
+        raise fail(
+            "E0306",
+            f"'{artifact.manifest.get('target')}' is the same on every chip: nothing of it is "
+            "drawn",
+            hint="compile for a crossbar ('spikec targets'), whose cells differ from chip to chip",
+        )
+    return backend, backend.analogue[0]
 
 
 @runtime_checkable

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -73,11 +74,13 @@ def run_rung(
     pace: bool = False,
     conditions: tuple[str, ...] = (),
     progress: Progress = no_progress,
+    memory: MutableMapping[Any, Any] | None = None,
 ) -> Outcome:
     """Run one rung of ``artifact``; ``learning`` says whether plastic weights change.
 
     With ``pace`` it also says, if it can, what steps take on the hardware whose events are at hand.
-    ``conditions`` are those of an analogue rung.
+    ``conditions`` are those of an analogue rung. ``memory`` spares further runs of the same
+    artefact what a backend would do again.
 
     Raises E0306 with the rungs there are, E0702 for a stimulus of other inputs, E0703 for counts
     above those that the accumulators were proven for, E0707 for unknown populations, and for
@@ -117,6 +120,7 @@ def run_rung(
         learning=learning,
         pace=pace,
         conditions=conditions,
+        memory=memory,
     )
     return backend.run(rung, run)
 

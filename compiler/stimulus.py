@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tempfile
 import tokenize
 import warnings
 import zipfile
@@ -399,6 +400,14 @@ def stimulus_bytes(labelled: LabelledStimulus) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
+
+
+def stimulus_of(data: bytes, graph: Graph) -> LabelledStimulus:
+    """What `stimulus_bytes` made bytes of; codes as `load_stimulus`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stimulus.npz"
+        path.write_bytes(data)
+        return load_stimulus(path, graph)
 
 
 def recording_bytes(recording: Recording) -> bytes:

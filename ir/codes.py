@@ -568,12 +568,12 @@ CODES: dict[str, Code] = {
     "E0902": Code(
         "the journal is of something else",
         "The folder has results of another model, stimulus, space, seed, method or version. They "
-        "cannot stand in one front with new ones. Choose another folder.",
+        "cannot stand in one front or table with new ones. Choose another folder.",
     ),
     "E0903": Code(
         "the journal is in use",
-        "Another run of 'spikec explore' writes results to this folder. Two would evaluate the "
-        "same points twice.",
+        "Another run of 'spikec explore' or 'spikec montecarlo' writes results to this folder. Two "
+        "would evaluate the same points twice.",
     ),
     "E0904": Code(
         "the journal is damaged",
@@ -582,13 +582,14 @@ CODES: dict[str, Code] = {
     ),
     "E0905": Code(
         "an evaluation failed",
-        "The compiler itself failed on one point of a design space, which is a fault of spikec. "
-        "The point counts as refused. 'spikec compile' with its options shows the same.",
+        "The compiler itself failed on one point of a design space, or on one chip: a fault of "
+        "spikec. The point counts as refused. 'spikec compile' with its options, or 'spikec run' "
+        "with the chip's --seed, shows the same.",
     ),
     "E0906": Code(
         "no point of the space can be built",
-        "Every point that was evaluated is refused. The message has the reasons, the most frequent "
-        "first; each is one of 'spikec compile'.",
+        "Every point that was evaluated is refused, or every chip. The message has the reasons, "
+        "the most frequent first; each is one of 'spikec compile' or 'spikec run'.",
     ),
     "W0907": Code(
         "the last line of the journal was cut short",

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...boards.board import Target
 from ...boards.macro import load_macro, macro_names
-from ...compiler.backend import Emission, Outcome, ProfileRequest, Progress, Requirement, Run
+from ...compiler.artifact import Artifact
+from ...compiler.backend import (
+    Condition,
+    Emission,
+    Outcome,
+    ProfileRequest,
+    Progress,
+    Requirement,
+    Run,
+)
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
 
@@ -77,6 +86,12 @@ class CrossbarBackend:
         if rung not in self.rungs:
             raise fail("E0306", f"crossbars have no rung '{rung}'")
         return run_circuit(run, load_macro(str(run.artifact.manifest["target"])), rung)
+
+    def conditions(self, artifact: Artifact, words: Sequence[str]) -> tuple[Condition, ...]:
+        """The words as conditions, after a look at whether its device has data for them."""
+        from .said import conditions_said
+
+        return conditions_said(artifact, words, load_macro(str(artifact.manifest["target"])))
 
 
 backend = CrossbarBackend()

@@ -141,15 +141,13 @@ class Chip:
         """The tiles as they come out, each from random numbers of its own."""
         design, electrics, conditions = self.design, self.electrics, self.design.conditions
         device = electrics.device
-        verify = None
-        if conditions.verify:
-            levels = (electrics.high - electrics.low) / 2
-            verify = Verify(levels, conditions.verify)
         for number, tile in enumerate(design.tiles):
             layer, target = design.layer(tile), design.targets[number]
             alpha = design.alphas[number]
+            digit = (electrics.high - electrics.low) / (layer.scheme.base - 1)
+            verify = Verify(digit / 2, conditions.verify) if conditions.verify else None
 
-            def made(goal: Floats, number: int = number) -> Cells:
+            def made(goal: Floats, number: int = number, verify: Verify | None = verify) -> Cells:
                 return fabricate(
                     device,
                     np.clip(goal, device.g_min.value, device.g_max.value),

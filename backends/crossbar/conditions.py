@@ -47,7 +47,7 @@ class Conditions(Record):
     converters, 0 for ideal ones · ``gated``: whether cells of silent rows are cut off.
 
     ``programming``, ``drift`` and ``read_noise`` switch errors of the device off. ``verify``: how
-    often a cell that is further than half a level from its target is programmed again.
+    often a cell that is further than half a digit from its target is programmed again.
     ``compensate`` solves T(G) = W, ``calibrate`` fits a gain and an offset to each column,
     ``remap`` goes around stuck cells, ``order`` puts the lines of most current next to drivers and
     sense amplifiers. ``signs``, ``slice_bits`` (a cell), ``tile`` (its largest side), ``mixed``

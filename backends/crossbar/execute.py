@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,24 @@ _OF_DESIGN: Final = (
     "tile",
     "mixed",
     "spares",
+    "adc_bits",
 )
+# What neither mapping nor targets depend on: designs are kept whatever these are.
+_OF_RUN: Final = (
+    "age",
+    "stuck",
+    "programming",
+    "drift",
+    "read_noise",
+    "verify",
+    "calibrate",
+    "remap",
+    "ngspice_time",
+    "neuron",
+    "comparator_offset",
+)
+# Designs that are kept for further runs.
+_KEPT: Final = 4
 
 
 def run_circuit(run: Run, macro: Macro, rung: str = CIRCUIT) -> Outcome:
@@ -50,9 +67,7 @@ def run_circuit(run: Run, macro: Macro, rung: str = CIRCUIT) -> Outcome:
     spice = rung == NGSPICE
     if spice:
         needed()
-    graph = quantised(run.artifact)
-    found = read_design(run.artifact, graph, macro)
-    found = under(found, graph, found.conditions.but(run.conditions), run.progress)
+    graph, found = _brought(run, macro)
     net = charged(graph, found.conditions, run.seed)
     chip = Chip(found, run.seed, run.progress, spice=spice, unconverted=net.units)
     if spice:
@@ -60,6 +75,25 @@ def run_circuit(run: Run, macro: Macro, rung: str = CIRCUIT) -> Outcome:
             execute(net.graph, chip, replace(run, record=()), CIRCUIT, net.units)
         chip.operate(run.progress)
     return Outcome(execute(net.graph, chip, run, rung, net.units))
+
+
+def _brought(run: Run, macro: Macro) -> tuple[Graph, Design]:
+    """The network and its design under the conditions of a run, mapped unless it is kept."""
+    memory: Any = {} if run.memory is None else run.memory
+    if "read" not in memory:
+        graph = quantised(run.artifact)
+        memory["read"] = graph, read_design(run.artifact, graph, macro)
+        memory["designs"] = {}
+    graph, read = memory["read"]
+    conditions = read.conditions.but(run.conditions)
+    usual = Conditions()
+    key = replace(conditions, **{name: getattr(usual, name) for name in _OF_RUN})
+    designs = memory["designs"]
+    if key not in designs:
+        designs[key] = under(read, graph, conditions, run.progress)
+        if len(designs) > _KEPT:
+            designs.pop(next(iter(designs)))
+    return graph, replace(designs[key], conditions=conditions)
 
 
 def execute(

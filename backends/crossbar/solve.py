@@ -15,11 +15,14 @@ cells of silent rows out of the circuit.
 
 from __future__ import annotations
 
+import contextlib
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
+from threadpoolctl import ThreadpoolController
 
 from ...ir.diagnostics import fail
 from . import kernels
@@ -27,6 +30,7 @@ from .circuit import Crossbar, Sense
 
 Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-13
+_SMALL = 256  # columns up to which one thread is the fastest
 
 
 class Solver:
@@ -200,8 +204,19 @@ def transfer(circuit: Crossbar) -> Array:
     if circuit.bit + circuit.sense > 0 and (
         circuit.word + circuit.driver == 0 or circuit.columns > circuit.rows
     ):
-        return np.ascontiguousarray(_swept(circuit.transposed()).T)
-    return _swept(circuit)
+        return np.ascontiguousarray(transfer(circuit.transposed()).T)
+    # Threads of BLAS cost more than they save on matrices of this size.
+    limited: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+    if circuit.columns <= _SMALL:
+        limited = _libraries().limit(limits=1)
+    with limited:
+        return _swept(circuit)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries with threads; looking for them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _swept(circuit: Crossbar) -> Array:

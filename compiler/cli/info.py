@@ -101,7 +101,7 @@ def doctor(wanted: str | None, as_json: bool) -> int:
         ),
         *(
             Requirement(name, "explore", installed_version(name), "pip install 'spikec[explore]'")
-            for name in ("moocore", "pymoo", "threadpoolctl")
+            for name in ("moocore", "pymoo")
         ),
         Requirement(
             "distributed",

@@ -17,6 +17,7 @@ from .explore import explore_
 from .info import doctor, explain, targets
 from .ladder import run, verify
 from .model import compare, compile_, show
+from .montecarlo import montecarlo
 from .profile import profile
 from .showcase import demo
 
@@ -29,7 +30,7 @@ def spikec() -> None:
 
 _VERBS = (
     *(show, compile_, run, verify, profile, cosim, deploy),
-    *(compare, explore_, targets, explain, doctor, demo),
+    *(montecarlo, compare, explore_, targets, explain, doctor, demo),
 )
 for verb in _VERBS:
     spikec.add_command(verb)

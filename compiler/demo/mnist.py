@@ -93,7 +93,6 @@ def train_mnist(
     settings: Settings | None = None, split: Split | None = None, watch: Watch | None = None
 ) -> Mnist:
     """Train and convert; about a minute on one core, the same result each time on one machine."""
-    need("threadpoolctl", "demo", "the MNIST example")
     from threadpoolctl import threadpool_limits
 
     settings = Settings() if settings is None else settings

@@ -6,20 +6,16 @@ A worker is given bytes (`Job`) and the options of a point. Nothing in them is e
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import tempfile
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ...boards.board import Target
 from ...ir.connections import Connection, Delay, Sparse, chain, stages
-from ...ir.diagnostics import Diagnostic, Diagnostics, Severity, SpikecError, fail
+from ...ir.diagnostics import Diagnostic, Diagnostics, SpikecError, fail
 from ...ir.graph import Graph, Projection
 from ...ir.numerics import Rounding
 from ...ir.text import digest, parse, text
@@ -29,9 +25,9 @@ from ..integer.executor import Executor
 from ..passes.base import run_pipeline
 from ..passes.legalise import Legalise
 from ..passes.quantise import REFERENCE, Quantise
-from ..stimulus import LabelledStimulus, load_stimulus, stimulus_bytes
+from ..stimulus import LabelledStimulus, stimulus_bytes, stimulus_of
 from .measure import Counts, Task, count, run_task
-from .space import Point, Value
+from .point import Evaluation, Point, Result, Value, first_error
 
 _QUANTISE = ("weight_bits", "state_bits", "decay_bits", "scale", "clip", "input_max", "seed")
 _BACKEND = ("cores", "lanes", "units", "core", "effort", "start")
@@ -39,11 +35,6 @@ _BACKEND = ("cores", "lanes", "units", "core", "effort", "start")
 _KEPT = 16
 # What changes no compilation, only what is made of its counts.
 _AFTERWARDS = ("clock", "noc_width")
-
-
-def version() -> str:
-    """The version of this spikec."""
-    return importlib.metadata.version("spikec")
 
 
 @dataclass(frozen=True)
@@ -68,43 +59,9 @@ class Job:
         """SHA-256 of network and stimulus."""
         return hashlib.sha256(self.network + b"\0" + self.stimulus).hexdigest()
 
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a point: ``values`` by objective, or the ``code`` and words of a refusal."""
-
-    point: Point
-    values: tuple[tuple[str, float | None], ...] = ()
-    code: str = ""
-    message: str = ""
-
-    @property
-    def refused(self) -> bool:
-        """Whether there is no such design."""
-        return bool(self.code)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON-ready data."""
-        start = {"digest": self.point.digest, "point": self.point.as_dict()}
-        if self.refused:
-            return start | {"refused": {"code": self.code, "message": self.message}}
-        # What is counted reads as a whole number, in whichever way it came here.
-        values = {k: int(v) if k == "cores" and v is not None else v for k, v in self.values}
-        return start | {"values": values}
-
-    @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> Result:
-        """The result of its data; ``KeyError``, ``TypeError`` or ``ValueError`` for anything else.
-
-        The digest must be that of the point.
-        """
-        point = Point(tuple((str(k), v) for k, v in data["point"].items()))
-        if data["digest"] != point.digest:
-            raise ValueError("a point has another digest")
-        if "refused" in data:
-            return Result(point, (), str(data["refused"]["code"]), str(data["refused"]["message"]))
-        values = data["values"].items()
-        return Result(point, tuple((str(k), None if v is None else float(v)) for k, v in values))
+    def evaluator(self) -> Evaluator:
+        """What evaluates points of this job."""
+        return Evaluator(self)
 
 
 def compile_key(point: Point) -> tuple[tuple[str, Value], ...]:
@@ -146,51 +103,26 @@ def cap_delays(graph: Graph, cap: int) -> Graph:
     return replace(graph, projections=tuple(map(capped, graph.projections)))
 
 
-@dataclass
-class Evaluator:
+class Evaluator(Evaluation):
     """Evaluates points of one job, and remembers what points have in common."""
 
-    job: Job
-    _counts: OrderedDict[tuple[tuple[str, Value], ...], Counts | Diagnostic] = field(
-        default_factory=OrderedDict
-    )
-    _tasks: dict[str, Task] = field(default_factory=dict)
-    # A worker of Dask may have several threads; caches and compiler are for one.
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.graph = parse(self.job.network.decode(), "network.spk")
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "stimulus.npz"
-            path.write_bytes(self.job.stimulus)
-            self.labelled = load_stimulus(path, self.graph)
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+        self._counts: OrderedDict[tuple[tuple[str, Value], ...], Counts | Diagnostic] = (
+            OrderedDict()
+        )
+        self._tasks: dict[str, Task] = {}
+        self.graph = parse(job.network.decode(), "network.spk")
+        self.labelled = stimulus_of(job.stimulus, self.graph)
         self._winners: Any = None
 
-    def __call__(self, point: Point) -> Result:
-        """The result of a point; raises only what is wrong with this computer (E06).
-
-        A fault of the compiler itself is the refusal E0905 of this point, so that one point in a
-        thousand does not cost the others.
-        """
-        with self._lock:
-            try:
-                return self._evaluate(point)
-            except (SpikecError, MemoryError):
-                raise
-            except Exception as error:
-                what = f"{type(error).__name__}: {error}"
-                return Result(point, (), "E0905", f"the evaluation failed: {what}")
-
-    def _evaluate(self, point: Point) -> Result:
+    def evaluate(self, point: Point) -> Result:
+        """Compiled and run, unless its compilation is known."""
         said = point.as_dict()
-        try:
-            _, target = find_target(str(said["target"]))
-            clock = _clock(target, said.get("clock"))
-            counts = self._counted(compile_key(point), target)
-        except SpikecError as error:
-            if error.exit_code == 3:
-                raise
-            return _refusal(point, error)
+        _, target = find_target(str(said["target"]))
+        clock = _clock(target, said.get("clock"))
+        counts = self._counted(compile_key(point), target)
         if isinstance(counts, Diagnostic):
             return Result(point, (), counts.code, counts.message)
         width = said.get("noc_width")
@@ -207,7 +139,7 @@ class Evaluator:
             except SpikecError as error:
                 if error.exit_code == 3:
                     raise
-                self._counts[key] = _first(error)
+                self._counts[key] = first_error(error)
             if len(self._counts) > _KEPT:
                 self._counts.popitem(last=False)
         return self._counts[key]
@@ -268,13 +200,3 @@ def _clock(target: Target, megahertz: Value | None) -> float | None:
             "E0305", f"{target.name} has no clock of {megahertz:g} MHz; it offers {offered} MHz"
         )
     return hertz
-
-
-def _first(error: SpikecError) -> Diagnostic:
-    errors = [d for d in error.diagnostics if d.severity is Severity.ERROR]
-    return (errors or list(error.diagnostics))[0]
-
-
-def _refusal(point: Point, error: SpikecError) -> Result:
-    found = _first(error)
-    return Result(point, (), found.code, found.message)

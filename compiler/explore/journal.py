@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from ...ir.diagnostics import Diagnostics, Location, SpikecError, fail
-from .evaluate import Result
+from .point import Result
 
 JOURNAL: Final = "journal.jsonl"
 FORMAT: Final = 1

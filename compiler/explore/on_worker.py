@@ -6,21 +6,20 @@ from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
-from .evaluate import Evaluator, Job, Result, version
-from .space import Point
+from .point import Evaluation, Point, Result, Work, version
 from .workers import check_version
 
 
 class JobPlugin(WorkerPlugin):
     """Carries a job to every worker, those that join later included."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Work) -> None:
         self.job = job
-        self.evaluator: Evaluator | None = None
+        self.evaluator: Evaluation | None = None
 
     def setup(self, worker: Any) -> None:
         """Read the job once a worker."""
-        self.evaluator = Evaluator(self.job)
+        self.evaluator = self.job.evaluator()
 
 
 def evaluate_group(name: str, wanted: str, group: tuple[Point, ...]) -> list[Result]:

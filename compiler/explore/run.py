@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from .domain import Reals
-from .evaluate import Job, Result, compile_key, version
+from .evaluate import Job, compile_key
 from .front import Box, best, hypervolume
 from .journal import Journal
+from .point import Point, Result, version
 from .search import generations, search
-from .space import Point, Space
+from .space import Space
 from .workers import Workers
 
 Watch = Callable[[int, int], None]

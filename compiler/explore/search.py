@@ -158,7 +158,6 @@ def _surrogate(domain: Domain, budget: int, seed: int) -> Search:
 
 def _one_thread() -> contextlib.AbstractContextManager[Any]:
     """BLAS in one thread: sums in the same order on every computer, and matrices are small."""
-    need("threadpoolctl", "explore", "the search")
     from threadpoolctl import threadpool_limits
 
     limited: contextlib.AbstractContextManager[Any] = threadpool_limits(limits=1)

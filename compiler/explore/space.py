@@ -37,8 +37,7 @@ from ...boards.board import Target
 from ...ir.diagnostics import Diagnostics, Location, SpikecError
 from ..backend import find_target
 from .domain import Domain, Integers
-
-Value = int | float | str
+from .point import Point, Value
 
 # A dimension holds no more values: a range that is longer is a slip of the keyboard.
 _MOST_VALUES: Final = 10_000
@@ -93,26 +92,6 @@ OBJECTIVES: Final[Mapping[str, str]] = {
     "cores": "min",
 }
 _KINDS: Final = {"fpga": "board", "chip": "chip"}
-
-
-@dataclass(frozen=True)
-class Point:
-    """One design: the value of every option that its target takes, in the order of `OPTIONS`."""
-
-    values: tuple[tuple[str, Value], ...]
-
-    def __str__(self) -> str:
-        """The canonical text: equal for two points only where they are one."""
-        return " ".join(f"{name}={value}" for name, value in self.values)
-
-    @property
-    def digest(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of the canonical text."""
-        return hashlib.sha256(str(self).encode()).hexdigest()[:16]
-
-    def as_dict(self) -> dict[str, Value]:
-        """Name -> value."""
-        return dict(self.values)
 
 
 @dataclass(frozen=True)

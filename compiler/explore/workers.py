@@ -19,8 +19,7 @@ from typing import Any, Final, Protocol
 
 from ...ir.diagnostics import SpikecError, fail
 from ..backend import need
-from .evaluate import Evaluator, Job, Result, version
-from .space import Point
+from .point import Point, Result, Work, version
 
 # Points of one group are compiled once, so one worker has all of them.
 Group = tuple[Point, ...]
@@ -42,8 +41,8 @@ class Workers(Protocol):
 class InProcess:
     """Evaluates one point after the other, here."""
 
-    def __init__(self, job: Job) -> None:
-        self._evaluator = Evaluator(job)
+    def __init__(self, job: Work) -> None:
+        self._evaluator = job.evaluator()
 
     def evaluate(self, groups: Sequence[Group]) -> Iterator[Result]:
         """One after the other."""
@@ -55,7 +54,7 @@ class InProcess:
 class _Process:
     """A process that answers one group at a time."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Work) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, job), daemon=True)
@@ -72,12 +71,12 @@ class _Process:
         self.pipe.close()
 
 
-def _serve(pipe: Connection, job: Job) -> None:
+def _serve(pipe: Connection, job: Work) -> None:
     """What such a process does until it is ended, or its parent is gone."""
     # Ctrl-C is for the parent, which ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    evaluator = Evaluator(job)
+    evaluator = job.evaluator()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             group = pipe.recv()
@@ -93,7 +92,7 @@ def _serve(pipe: Connection, job: Job) -> None:
 class Processes:
     """Evaluates in ``jobs`` processes of this computer, each with its own interpreter."""
 
-    def __init__(self, job: Job, jobs: int) -> None:
+    def __init__(self, job: Work, jobs: int) -> None:
         self._job = job
         self._members = [_Process(job) for _ in range(jobs)]
 
@@ -156,7 +155,7 @@ def _died(group: Group) -> SpikecError:
 class OnDask:
     """Evaluates on the workers of a Dask cluster that is there already."""
 
-    def __init__(self, job: Job, address: str) -> None:
+    def __init__(self, job: Work, address: str) -> None:
         need("distributed", "dask", "--scheduler")
         from distributed import Client
 
@@ -295,7 +294,7 @@ def check_version(theirs: str, ours: str, place: str) -> None:
 
 
 @contextlib.contextmanager
-def start_workers(job: Job, jobs: int, scheduler: str | None) -> Iterator[Workers]:
+def start_workers(job: Work, jobs: int, scheduler: str | None) -> Iterator[Workers]:
     """Workers as the user wants them, ended when they are not needed any more."""
     if scheduler is not None:
         cluster = OnDask(job, scheduler)

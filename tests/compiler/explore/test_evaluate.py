@@ -15,8 +15,8 @@ from spikec.compiler.backend import ProfileRequest, find_profiler, find_target
 from spikec.compiler.compare import accuracy
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.explore import evaluate
-from spikec.compiler.explore.evaluate import Evaluator, Job, Result, cap_delays, longest_delay
-from spikec.compiler.explore.space import Point
+from spikec.compiler.explore.evaluate import Evaluator, Job, cap_delays, longest_delay
+from spikec.compiler.explore.point import Point, Result
 from spikec.compiler.integer.executor import Executor
 from spikec.compiler.passes.base import Pass, run_pipeline
 from spikec.compiler.passes.legalise import Legalise

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spikec.compiler.explore.evaluate import Result
 from spikec.compiler.explore.journal import JOURNAL, open_journal
-from spikec.compiler.explore.space import Point
+from spikec.compiler.explore.point import Point, Result
 from spikec.ir.diagnostics import Diagnostics, SpikecError
 
 HEADER = {"model": "a" * 64, "seed": 1}

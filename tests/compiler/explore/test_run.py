@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from spikec.compiler.explore import workers as workers_module
-from spikec.compiler.explore.evaluate import Job, Result
+from spikec.compiler.explore.evaluate import Job
 from spikec.compiler.explore.front import best
 from spikec.compiler.explore.journal import JOURNAL, open_journal
+from spikec.compiler.explore.point import Result
 from spikec.compiler.explore.run import Exploration, Plan, explore, summary
 from spikec.compiler.explore.space import parse_space
 from spikec.compiler.explore.workers import (

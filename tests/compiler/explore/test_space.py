@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikec.compiler.explore.space import Point, parse_space, read_space
+from spikec.compiler.explore.point import Point
+from spikec.compiler.explore.space import parse_space, read_space
 from spikec.ir.diagnostics import SpikecError
 
 

@@ -1,0 +1,307 @@
+"""The verb montecarlo: what chips of one network do, and under which conditions."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import math
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ...ir.diagnostics import NOWHERE, Diagnostic, Diagnostics, Location, SpikecError, fail
+from ..artifact import MANIFEST, Artifact, load_artifact
+from ..backend import Analogue, find_analogue, need
+from ..explore.journal import Journal, open_journal
+from ..explore.workers import start_workers
+from ..files import write_file
+from ..ladder import check_stimulus, quantised
+from ..montecarlo.chips import ChipJob
+from ..montecarlo.study import Combination, Found, Row, Statistics, Study, found_in, run_study
+from ..stimulus import load_stimulus
+from .console import Report, many
+from .ladder import folder_argument
+from .options import conditions_option, json_option, samples_option, steps_option, stimulus_option
+
+TABLE, DATA = "results.csv", "results.json"
+_SEEDS: Final = 1 << 32
+# A worker of a cluster answers a group at once: groups are as small as for so many of them.
+_CLUSTER: Final = 64
+# More are a slip of the keyboard.
+_MOST_COMBINATIONS: Final = 1000
+
+
+@click.command()
+@folder_argument
+@stimulus_option
+@click.option(
+    "--chips", "-n", type=click.IntRange(1, 100_000), default=10, show_default=True, metavar="N"
+)
+@click.option(
+    "--first",
+    type=click.IntRange(0, _SEEDS - 1),
+    default=1,
+    show_default=True,
+    metavar="SEED",
+    help="The first chip; the others are those after it.",
+)
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="KEY=VALUE,VALUE",
+    help="A condition and its values; of several, all combinations.",
+)
+@conditions_option
+@click.option(
+    "--workers",
+    "--jobs",
+    "-j",
+    "jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, as in tcp://host:8786.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Folder; one that has a journal of the same network and stimulus is gone on with.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Draw what varies to this .svg or .png.",
+)
+@steps_option
+@samples_option
+@json_option
+def montecarlo(
+    folder: Path,
+    stimulus: Path,
+    chips: int,
+    first: int,
+    vary: tuple[str, ...],
+    conditions: tuple[str, ...],
+    jobs: int,
+    scheduler: str | None,
+    output: Path | None,
+    plot: Path | None,
+    steps: int | None,
+    samples: int | None,
+    as_json: bool,
+) -> int:
+    """Run many chips of a crossbar, under all conditions: accuracy from chip to chip."""
+    report = Report(as_json)
+    form = None if plot is None else _form(plot, vary)
+    if scheduler is not None and jobs != 1:
+        raise fail("E0707", "--workers is for this computer, --scheduler for a cluster: give one")
+    if first + chips > _SEEDS:
+        raise fail("E0707", f"chips {first:,} to {first + chips - 1:,}; the last is {_SEEDS - 1:,}")
+    artifact = load_artifact(folder)
+    backend, rung = find_analogue(artifact)
+    varied, combinations = _combinations(backend, artifact, vary, conditions)
+    labelled = load_stimulus(stimulus, quantised(artifact), steps).take(samples)
+    check_stimulus(artifact, labelled.stimulus)
+    study = Study(
+        str(artifact.manifest.get("name", folder.name)),
+        str(artifact.manifest["target"]),
+        ChipJob.of(artifact, rung, labelled),
+        varied,
+        combinations,
+        range(first, first + chips),
+    )
+    if output is not None and (output / MANIFEST).exists():
+        raise fail("E0604", f"{output} is an artefact", hint="choose another -o")
+    noticed = Diagnostics()
+    with _place(output) as where, open_journal(where, study.header(), noticed) as journal:
+        report.diagnostics(noticed)
+        if journal.resumed:
+            report.line(f"going on: {journal.resumed:,} results are known")
+        try:
+            with start_workers(study.job, jobs, scheduler) as workers, report.progress() as bar:
+                found = run_study(study, journal, workers, jobs, lambda n, of: bar("chips", n / of))
+        except BaseException as error:
+            if output is None:
+                raise
+            _keep(study, journal, output, error)
+            if isinstance(error, KeyboardInterrupt):
+                return 130
+            raise
+    if output is not None:
+        _write(output, found)
+    if not any(row.values(found.measure) for row in found.rows):
+        refused = found.rows[0].refused[0]
+        raise fail(
+            "E0906", f"every chip is refused, the first by {refused.code}: {refused.message}"
+        )
+    _tell(report, found)
+    if output is not None:
+        report.line(f"wrote {TABLE} and {DATA} in {output}")
+    if plot is not None and form is not None:
+        from ..montecarlo.figure import draw
+
+        write_file(plot, draw(found, form))
+        report.line(f"wrote {plot}")
+    places = {"output": output, "plot": plot}
+    report.data(found.as_dict() | {k: str(v) for k, v in places.items() if v is not None})
+    return 0
+
+
+def _form(plot: Path, vary: Sequence[str]) -> Any:
+    """``svg`` or ``png``; E0707 for another suffix, or where there is nothing to draw against."""
+    form = plot.suffix.lower().removeprefix(".")
+    if form not in ("svg", "png"):
+        raise fail("E0707", f"--plot writes .svg or .png, not '{plot.name}'")
+    if not vary:
+        raise fail(
+            "E0707",
+            "--plot draws chips against what varies, and nothing does",
+            hint="add --vary, as in --vary wire=0,1,2",
+        )
+    need("matplotlib", "plot", "--plot")
+    return form
+
+
+@contextlib.contextmanager
+def _place(output: Path | None) -> Iterator[Path]:
+    """The folder of the journal; without -o one that is gone afterwards."""
+    if output is not None:
+        yield output
+        return
+    with tempfile.TemporaryDirectory(prefix="spikec-") as folder:
+        yield Path(folder)
+
+
+def _combinations(
+    backend: Analogue, artifact: Artifact, vary: Sequence[str], fixed: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[Combination, ...]]:
+    """What varies, and every combination of its values with what is fixed; each is looked at.
+
+    All that is wrong is told at once, each fault with the first place that has it.
+    """
+    axes = [_axis(words) for words in vary]
+    number = math.prod(map(len, axes))
+    if number > _MOST_COMBINATIONS:
+        raise fail("E0707", f"--vary: {number:,} combinations; at most {_MOST_COMBINATIONS:,}")
+    faults: dict[tuple[str, str], Diagnostic] = {}
+    found: list[Combination] = []
+    for chosen in itertools.product(*axes):
+        try:
+            found.append(backend.conditions(artifact, [*fixed, *chosen]))
+        except SpikecError as error:
+            said = [f"--crossbar {word}" for word in fixed] + [f"--vary {word}" for word in chosen]
+            for one in error.diagnostics:
+                placed = _placed(one, said)
+                faults.setdefault((one.code, one.message), placed)
+    if faults:
+        raise SpikecError(faults.values())
+    names = [condition.name for condition in found[0]]
+    again = next((name for name in names if names.count(name) > 1), None)
+    if again is not None:
+        raise fail(
+            "E0707",
+            f"the condition '{again}' is said twice",
+            hint="say it once: what varies has all its values in one --vary",
+        )
+    stride = len(found)
+    for words, axis, at in zip(vary, axes, range(len(fixed), len(names)), strict=True):
+        stride //= len(axis)
+        values = [found[k * stride][at] for k in range(len(axis))]
+        twice = next((v for v in values if values.count(v) > 1), None)
+        if twice is not None:
+            raise fail(
+                "E0707",
+                f"'{twice.name}' is {twice.shown} twice",
+                Location(f"--vary {words}"),
+                "give each value once",
+            )
+    return tuple(names[len(fixed) :]), tuple(found)
+
+
+def _axis(words: str) -> list[str]:
+    """``KEY=A,B`` as ``KEY=A`` and ``KEY=B``; E0707 where it has no values."""
+    name, _, values = words.partition("=")
+    found = [value.strip() for value in values.split(",") if value.strip()]
+    if not name.strip() or not found:
+        raise fail(
+            "E0707",
+            f"'{words}' is nothing that varies",
+            Location(f"--vary {words}"),
+            "give KEY=VALUE,VALUE, as in --vary wire=0,0.5,1",
+        )
+    return [f"{name.strip()}={value}" for value in found]
+
+
+def _placed(found: Diagnostic, said: Sequence[str]) -> Diagnostic:
+    """The diagnostic at the words that it is about, at all of them where it does not tell."""
+    if found.where != NOWHERE:
+        return found
+    for part in ("=", " "):  # a value that is wrong, or the words as a whole
+        about = [one for one in said if f"'{one.partition(part)[2]}'" in found.message]
+        if about:
+            break
+    return dataclasses.replace(found, where=Location(" ".join(about or said)))
+
+
+def _keep(study: Study, journal: Journal, output: Path, error: BaseException) -> None:
+    """Write what there is, and say how to go on."""
+    _write(output, found_in(study, journal.results))
+    known = sum(p.digest in journal.results for group in study.groups(1) for p in group)
+    how = "interrupted" if isinstance(error, KeyboardInterrupt) else "stopped"
+    sys.stderr.write(
+        f"{how}; {known:,} of {study.size:,} results are kept in {journal.path}: the same command "
+        "goes on from there\n"
+    )
+
+
+def _write(output: Path, found: Found) -> None:
+    write_file(output / DATA, found.json())
+    write_file(output / TABLE, found.csv())
+
+
+def _tell(report: Report, found: Found) -> None:
+    labels = found.integer is not None
+    what = "accuracy" if labels else "spikes that differ"
+    heads = [*found.study.varied, "chips", f"{what}: mean", "sd", "least", "most"]
+    if labels:
+        heads += ["integer", "spikes that differ"]
+    title = f"{found.study.name} on {found.study.target}"
+    report.table(title, heads, [_cells(found, row) for row in found.rows])
+    fixed = [c for c in found.study.combinations[0] if c.name not in found.study.varied]
+    if fixed:
+        report.line("all with " + ", ".join(f"{c.name} {c.shown}" for c in fixed))
+    if not labels:
+        report.line("no accuracy, since the stimulus has no labels")
+    reasons: dict[tuple[str, str], int] = {}
+    for one in (one for row in found.rows for one in row.refused):
+        reasons[one.code, one.message] = reasons.get((one.code, one.message), 0) + 1
+    for (code, message), number in reasons.items():
+        report.line(f"refused {many(number, 'chip')} by {code}: {message}")
+
+
+def _cells(found: Found, row: Row) -> list[str]:
+    words = [c.shown for c in row.combination if c.name in found.study.varied]
+    statistics = row.statistics(found.measure)
+    if statistics is None:
+        blanks = 7 if found.integer is not None else 5
+        return [*words, *(["-"] * blanks)]
+    cells = [*words, f"{statistics.count:,}", *_numbers(statistics)]
+    if found.integer is not None:
+        differ = row.statistics("differ")
+        cells += [_percent(found.integer), _percent(None if differ is None else differ.mean)]
+    return cells
+
+
+def _numbers(one: Statistics) -> list[str]:
+    return [_percent(value) for value in (one.mean, one.deviation, one.least, one.most)]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"

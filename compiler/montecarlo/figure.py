@@ -1,0 +1,52 @@
+"""What a figure of a study has: a panel for each condition that varies."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..backend import Condition
+from ..report.chips import Line, Panel, plot_chips
+from ..report.style import Form
+from .study import Found, Row
+
+TITLES: Final = {"accuracy": "accuracy (%)", "differ": "spikes unlike the integer rung's (%)"}
+
+
+def draw(found: Found, form: Form) -> bytes:
+    """The figure as a file; the same study gives the same bytes."""
+    panels = [_panel(found, name) for name in found.study.varied]
+    reference = None if found.integer is None else 100 * found.integer
+    return plot_chips(panels, TITLES[found.measure], reference, form=form)
+
+
+def _panel(found: Found, name: str) -> Panel:
+    """Chips against one condition, a line for each combination of the others."""
+    conditions: dict[str, Condition] = {}
+    lines: dict[str, list[tuple[str, Row]]] = {}
+    for row in found.rows:
+        own = next(c for c in row.combination if c.name == name)
+        others = [c for c in row.combination if c.name in found.study.varied and c is not own]
+        label = ", ".join(f"{c.name.replace('_', ' ')} {c.shown}" for c in others)
+        conditions.setdefault(own.text, own)
+        lines.setdefault(label, []).append((own.text, row))
+    said = list(conditions.values())
+    logarithmic = said[0].logarithmic
+    # A logarithmic axis has no 0, none has words: then values are one after the other.
+    places = {c.text: c.number for c in said}
+    measured = all(n is not None and (n > 0 or not logarithmic) for n in places.values())
+    at = {c.text: (c.number or 0.0) if measured else float(k) for k, c in enumerate(said)}
+    words = not measured or logarithmic
+    return Panel(
+        title=said[0].title if measured else said[0].title.partition(" (")[0],
+        logarithmic=measured and logarithmic,
+        ticks=tuple((at[c.text], c.shown) for c in said) if words else (),
+        lines=tuple(_line(found, label, points, at) for label, points in lines.items()),
+    )
+
+
+def _line(found: Found, label: str, points: list[tuple[str, Row]], at: dict[str, float]) -> Line:
+    values = [
+        (at[text], tuple(100 * v for v in row.values(found.measure).values()))
+        for text, row in points
+    ]
+    return Line(label, tuple(sorted(point for point in values if point[1])))

@@ -1,0 +1,230 @@
+r"""Chips by conditions, and their statistics.
+
+Of each combination of conditions, over its N chips, the mean m, the standard deviation
+:math:`\sqrt{\sum_i (x_i - m)^2 / (N - 1)}` of a sample, the least and the most. What is known is in
+the journal and not evaluated again: more chips or conditions may be asked for later.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..backend import Condition
+from ..explore.journal import Journal
+from ..explore.point import Point, Result, version
+from ..explore.workers import Workers
+from .chips import CHIP, REFERENCE, ChipJob
+
+Watch = Callable[[int, int], None]
+Combination = tuple[Condition, ...]
+FORMAT = 1
+MEASURES = ("accuracy", "differ")
+# A worker of a cluster answers a whole group at once, and a kill costs what it had not answered.
+_MOST_CHIPS = 16
+
+
+@dataclass(frozen=True)
+class Study:
+    """Which chips are evaluated: the seeds of ``chips`` under each of the ``combinations``.
+
+    A combination has all conditions that were said; ``varied`` are the names of those that differ.
+    """
+
+    name: str
+    target: str
+    job: ChipJob
+    varied: tuple[str, ...]
+    combinations: tuple[Combination, ...]
+    chips: range
+
+    def header(self) -> dict[str, Any]:
+        """What results depend on, apart from what each point says itself."""
+        return {"kind": "spikec montecarlo", "version": version(), "job": self.job.digest}
+
+    def point(self, combination: Combination, chip: int) -> Point:
+        """One chip under these conditions, whatever order they were said in."""
+        said = sorted((condition.name, condition.text) for condition in combination)
+        return Point((*said, (CHIP, chip)))
+
+    @property
+    def size(self) -> int:
+        """Points: chips by combinations, and the integer rung."""
+        return len(self.combinations) * len(self.chips) + 1
+
+    def groups(self, workers: int) -> list[tuple[Point, ...]]:
+        """All points, those that share a mapping together, as long as no worker is idle for it.
+
+        Evaluators keep mappings, too: a combination in pieces is mapped once a worker.
+        """
+        pieces = 1 if len(self.combinations) >= 2 * workers else workers
+        size = -(-len(self.chips) // pieces)
+        if workers > 1:
+            size = min(size, _MOST_CHIPS)
+        found: list[tuple[Point, ...]] = [(REFERENCE,)]
+        for combination in self.combinations:
+            for low in range(0, len(self.chips), size):
+                chips = self.chips[low : low + size]
+                found.append(tuple(self.point(combination, chip) for chip in chips))
+        return found
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of some chips: their ``count``, mean, standard deviation (``None`` of one), least, most."""
+
+    count: int
+    mean: float
+    deviation: float | None
+    least: float
+    most: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Statistics | None:
+        """The statistics of these values; ``None`` where there are none."""
+        if not values:
+            return None
+        # Summed exactly, so that the mean of equal numbers is that number.
+        mean = math.fsum(values) / len(values)
+        mean = min(max(mean, min(values)), max(values))
+        squares = math.fsum((v - mean) ** 2 for v in values)
+        deviation = math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else None
+        return Statistics(len(values), mean, deviation, min(values), max(values))
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Name -> value."""
+        return {
+            "chips": self.count,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "least": self.least,
+            "most": self.most,
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A combination and what is known of its chips, by seed; ``refused`` are those of them."""
+
+    combination: Combination
+    results: Mapping[int, Result]
+
+    def values(self, measure: str) -> dict[int, float]:
+        """A measure by chip."""
+        found = {chip: dict(r.values).get(measure) for chip, r in self.results.items()}
+        return {chip: value for chip, value in found.items() if value is not None}
+
+    def statistics(self, measure: str) -> Statistics | None:
+        """Of a measure over chips."""
+        return Statistics.of(list(self.values(measure).values()))
+
+    @property
+    def refused(self) -> tuple[Result, ...]:
+        """Chips that there are not."""
+        return tuple(r for r in self.results.values() if r.refused)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a study found so far; ``integer`` is the accuracy of the integer rung."""
+
+    study: Study
+    integer: float | None
+    rows: tuple[Row, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chip was evaluated."""
+        return all(len(row.results) == len(self.study.chips) for row in self.rows)
+
+    @property
+    def measure(self) -> str:
+        """Accuracy, or where there are no labels the share of spikes that differ."""
+        return MEASURES[self.integer is None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contents of ``results.json``."""
+        study = self.study
+        return {
+            "format": FORMAT,
+            "name": study.name,
+            "target": study.target,
+            "rung": study.job.rung,
+            **study.header(),
+            "varied": list(study.varied),
+            "first": study.chips.start,
+            "chips": len(study.chips),
+            "complete": self.complete,
+            "integer": {"accuracy": self.integer},
+            "combinations": [self._row(row) for row in self.rows],
+        }
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        found: dict[str, Any] = {"conditions": {c.name: c.text for c in row.combination}}
+        for measure in MEASURES:
+            statistics = row.statistics(measure)
+            found[measure] = None if statistics is None else statistics.as_dict()
+        if row.refused:
+            first = row.refused[0]
+            found["refused"] = {
+                "chips": len(row.refused),
+                "code": first.code,
+                "first": first.message,
+            }
+        return found
+
+    def json(self) -> bytes:
+        """``results.json``: the same study gives the same bytes."""
+        return (json.dumps(self.as_dict(), indent=1, sort_keys=True) + "\n").encode()
+
+    def csv(self) -> bytes:
+        """``results.csv``: a line for each chip under each combination."""
+        names = [c.name for c in self.study.combinations[0]]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*names, CHIP, *MEASURES, "refused"])
+        for row in self.rows:
+            conditions = [c.text for c in row.combination]
+            for chip, result in row.results.items():
+                values = dict(result.values)
+                cells = ["" if values.get(m) is None else values[m] for m in MEASURES]
+                writer.writerow([*conditions, chip, *cells, result.code])
+        return text.getvalue().encode()
+
+
+def run_study(
+    study: Study, journal: Journal, workers: Workers, count: int = 1, watch: Watch | None = None
+) -> Found:
+    """Evaluate what the journal does not know, on ``count`` workers; each result is kept at once.
+
+    The same study gives the same, whoever evaluates what.
+    """
+    groups = study.groups(count)
+    missing = [tuple(p for p in g if p.digest not in journal.results) for g in groups]
+    missing = [group for group in missing if group]
+    done = study.size - sum(map(len, missing))
+    if watch is not None:
+        watch(done, study.size)
+    for result in workers.evaluate(missing) if missing else ():
+        journal.add(result)
+        done += 1
+        if watch is not None:
+            watch(done, study.size)
+    return found_in(study, journal.results)
+
+
+def found_in(study: Study, results: Mapping[str, Result]) -> Found:
+    """What a journal's results say of a study, as far as they go."""
+    reference = results.get(REFERENCE.digest)
+    integer = None if reference is None else dict(reference.values).get("accuracy")
+    rows = []
+    for combination in study.combinations:
+        points = {chip: study.point(combination, chip).digest for chip in study.chips}
+        known = {chip: results[digest] for chip, digest in points.items() if digest in results}
+        rows.append(Row(combination, known))
+    return Found(study, integer, tuple(rows))

@@ -1,0 +1,75 @@
+"""Figures: a panel a condition, on an axis with its unit."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from spikec.compiler.explore.point import Result
+from spikec.compiler.montecarlo.chips import REFERENCE
+from spikec.compiler.montecarlo.figure import _panel, draw
+from spikec.compiler.montecarlo.study import Found, found_in
+
+from .conftest import make_study
+
+
+def found(*axes: tuple[str, ...], labels: bool = True) -> Found:
+    """Made-up results: chip c of combination k has (10 k + c) %."""
+    study = make_study(*itertools.product(*axes), macro="crossbar-ideal", chips=range(1, 3))
+    results = [Result(REFERENCE, (("accuracy", 0.5 if labels else None),))]
+    for k, combination in enumerate(study.combinations):
+        for chip in study.chips:
+            value = (10 * k + chip) / 100
+            values = (("accuracy", value if labels else None), ("differ", value))
+            results.append(Result(study.point(combination, chip), values))
+    return found_in(study, {r.point.digest: r for r in results})
+
+
+def test_panels_have_a_line_for_each_of_the_others() -> None:
+    data = found(("wire=0", "wire=2"), ("age=20s", "age=1day"))
+    wire, age = (_panel(data, name) for name in ("wire", "age"))
+    assert (wire.title, wire.logarithmic, wire.ticks) == (
+        "wire resistance (ohm a segment)",
+        False,
+        (),
+    )
+    assert [line.label for line in wire.lines] == ["age 20 s", "age 1 day"]
+    assert [x for x, _ in wire.lines[0].points] == [0.0, 2.0]
+    assert [v for _, v in wire.lines[1].points] == [(11.0, 12.0), (31.0, 32.0)]
+    assert age.logarithmic and age.ticks == ((20.0, "20 s"), (86400.0, "1 day"))
+    assert [line.label for line in age.lines] == ["wire 0 ohm", "wire 2 ohm"]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("age=none", "age=1h"), ["just after", "1 h"]),
+        (("drift=on", "drift=off"), ["on", "off"]),
+        (("adc_bits=0", "adc_bits=4"), ["ideal", "4"]),
+    ],
+)
+def test_values_that_no_axis_has_are_words(words: tuple[str, ...], shown: list[str]) -> None:
+    panel = _panel(found(words), words[0].partition("=")[0])
+    assert [word for _, word in panel.ticks] == shown
+    assert not panel.logarithmic
+    assert [x for x, _ in panel.lines[0].points] == [0.0, 1.0]
+
+
+def test_the_drawing() -> None:
+    pytest.importorskip("matplotlib")
+    data = found(("wire=0", "wire=2"), ("stuck=0", "stuck=2%"))
+    drawn = draw(data, "svg").decode()
+    assert draw(data, "svg").decode() == drawn
+    for words in (
+        "accuracy (%)",
+        "integer rung",
+        "stuck cells (%)",
+        "(ohm a segment)",
+        "stuck 2 %",
+    ):
+        assert f">{words}" in drawn or words in drawn
+    assert draw(data, "png").startswith(b"\x89PNG")
+    bare = draw(found(("wire=0", "wire=2"), labels=False), "svg").decode()
+    # Beside itself the integer rung is a line at 0 that says nothing.
+    assert "spikes unlike the integer rung" in bare and ">integer rung<" not in bare
