@@ -14,7 +14,7 @@ from ...compiler.backend import Outcome, Run
 from ...compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
 from ...ir.diagnostics import SpikecError, fail
 from ...ir.events import Recording
-from ..fpga.process import StageFailed, StageTimedOut, run_stage
+from ..process import StageFailed, StageTimedOut, run_stage
 from . import pythons
 from .program import DATA, DESCRIPTION, RECORDING, SCRIPT, STIMULUS
 
