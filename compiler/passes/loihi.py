@@ -17,7 +17,7 @@ twice theta_0 off, where the membrane has theta_0 above its offset. v starts at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import floor, frexp, inf
 from typing import Any, ClassVar, Final
@@ -75,6 +75,8 @@ _SHARES: Final = (1.0, 0.84, 0.71, 0.59, 0.5, 0.35)
 # Of rails: what one may be off, and what is said.
 _RAILS: Final = 0.05
 _MODEST_ERROR: Final = 0.05
+# Weights of less signal to noise (dB) may lose a letter of Braille: at 31.4 it does, at 32.6 not.
+_COARSE: Final = 32.0
 _GOLDEN: Final = "run it on the golden rung, or compile it for another target"
 
 
@@ -878,6 +880,26 @@ def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
             )
         )
     return found
+
+
+def tell_signs(chosen: Graph, errors: Iterable[LayerError], found: Diagnostics) -> None:
+    """N0409 for populations whose weights share a format with both signs, and are coarse in it."""
+    for error in errors:
+        mixed = [
+            f"'{p.name}'"
+            for p in chosen.incoming(error.population)
+            if p.words is not None and p.words.sign is Sign.MIXED and p.plasticity is None
+        ]
+        sqnr = error.weight_sqnr_db
+        if mixed and sqnr is not None and sqnr < _COARSE:
+            found.add(
+                "N0409",
+                f"'{error.population}': its weights have {sqnr:.1f} dB of signal to noise, and "
+                f"{', '.join(mixed)} {'has' if len(mixed) == 1 else 'have'} both signs",
+                chosen.population(error.population).at,
+                "compile with --split-signs: twice as fine, by two projections for one, which is "
+                "a process of Lava more, and more synapse memory on a chip",
+            )
 
 
 def _threshold_error(

@@ -255,6 +255,30 @@ def test_signs_apart_are_twice_as_fine() -> None:
         compile_graph(dense, *find_target("null"), Quantise(), {"split_signs": True})
 
 
+def test_coarse_weights_of_both_signs_are_told() -> None:
+    """One weight a hundred times the others takes their bits; apart from them, none are lost."""
+    rng = np.random.default_rng(4)
+    weight = rng.normal(0, 0.02, (20, 30))
+    weight[0, 0] = 0.5
+    coarse, fine = net(lif(), weight), net(lif(), rng.normal(0, 0.3, (20, 30)))
+    told = {}
+    for name, graph, bits, split in (
+        ("coarse", coarse, 8, False),
+        ("split", coarse, 8, True),
+        ("fine", fine, 8, False),
+        ("one sign", net(lif(), np.abs(weight)), 6, False),
+    ):
+        options = Quantise(weight_bits=bits)
+        made = compile_graph(graph, *find_target("lava"), options, {"split_signs": split})
+        told[name] = [d for d in made.diagnostics if d.code == "N0409"]
+        sqnr = made.errors[0].weight_sqnr_db
+        assert sqnr is not None and (sqnr < 32) == (name in ("coarse", "one sign"))
+    (note,) = told.pop("coarse")
+    assert note.message.endswith("dB of signal to noise, and 'w' has both signs")
+    assert note.hint is not None and "--split-signs" in note.hint
+    assert not any(told.values())
+
+
 def test_pools_are_unrolled_and_kernels_are_not() -> None:
     kernel = Conv2d(real(np.linspace(-1, 1, 18).reshape(2, 1, 3, 3)), (1, 5, 5))
     made = chosen(net(lif(), connection=kernel))
