@@ -5,8 +5,8 @@ random neurons, and about one neuron in fifty spikes in a step, as the inputs do
 inputs onto 300 neurons, all to all, by weights that learn. The same spikes and weights come out of
 both, or no figure is printed. Seconds are of the wall: Lava uses a process for each population and
 projection, we one thread. Both are the difference of a long and a short run, the fastest of three
-each (of Lava's one with ``--quick``), so that starting, building and compiling are in neither; Lava's recorders are, as without one there would be nothing
-to compare.
+each (of Lava's one with ``--quick``), so that starting, building and compiling are in neither;
+Lava's recorders are, as without one there would be nothing to compare.
 
 Lava is run by the Python that SPIKEC_LAVA_PYTHON names, or the one `make lava` made; without either
 the peer is left out.
