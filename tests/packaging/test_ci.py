@@ -16,6 +16,7 @@ MAKE = '#!/bin/sh\necho "$1" >>asked\ntest "$1" != "$FAILING" || exit 2\n'
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="a source distribution has no .ci")
 @pytest.mark.parametrize("failing", [*STEPS, ""])
 def test_a_failed_step_fails_all_and_hides_no_other(failing: str, tmp_path: Path) -> None:
     """Lava's environment, too: without it, tests are skipped."""
