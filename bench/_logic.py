@@ -27,7 +27,7 @@ from fpga import count_cells, neuron
 
 from spikec.backends.fpga.logic import logic, logic_parts, parallel_logic, parallel_parts
 from spikec.backends.fpga.lower import Build, LoweredCore, lower
-from spikec.backends.fpga.process import StageFailed
+from spikec.backends.process import StageFailed
 from spikec.hdl.core import Core
 from spikec.hdl.image import CoreImage
 from spikec.hdl.parallel import ParallelCore

@@ -43,11 +43,11 @@ from spikec.backends.fpga.forecast import cluster_forecast, forecast
 from spikec.backends.fpga.logic import cluster_logic, logic, logic_room
 from spikec.backends.fpga.lower import Build, LoweredCore, lower
 from spikec.backends.fpga.partition import split
-from spikec.backends.fpga.process import StageFailed, StageTimedOut, run_stage
 from spikec.backends.fpga.resources import check_memory
 from spikec.backends.fpga.rtl import device_counts, run_rtl
 from spikec.backends.fpga.simulate import build_simulator
 from spikec.backends.fpga.toolchain import find_toolchain
+from spikec.backends.process import StageFailed, StageTimedOut, run_stage
 from spikec.boards.board import load_board
 from spikec.compiler.compare import accuracy, compare
 from spikec.compiler.compile import pipeline, portable

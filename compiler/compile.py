@@ -23,7 +23,7 @@ from .integer.executor import Executor
 from .integer.population import spiking_populations
 from .passes.base import Pass, run_pipeline
 from .passes.legalise import Legalise
-from .passes.loihi import LoihiNumbers, loihi_errors
+from .passes.loihi import LoihiNumbers, loihi_errors, tell_signs
 from .passes.quantise import LayerError, Quantise, layer_errors
 from .passes.relay import RelayDelays
 from .passes.retime import Retime, output_shift
@@ -203,6 +203,8 @@ def compile_graph(
     quantised = run_pipeline(passes, source, target, found, keep)
     measure = loihi_errors if on_loihi else layer_errors
     errors = tuple(measure(stages[RelayDelays.NAME], quantised))
+    if on_loihi:
+        tell_signs(quantised, errors, found)
     every = {
         "input_max": options.input_max,
         "calibration": calibration,

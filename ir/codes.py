@@ -419,6 +419,15 @@ CODES: dict[str, Code] = {
         "saturate. Data unlike the calibration's may fare worse than without it: use samples of "
         "every kind, quiet ones too.",
     ),
+    "N0409": Code(
+        "weights of both signs are coarse",
+        "On Loihi the sign of a projection with weights of both signs costs a bit. Below 32 dB of "
+        "signal to noise that may change what the network says: at 31 dB Braille loses one letter "
+        "in a hundred, at 33 none or one in two hundred. --split-signs makes of each such "
+        "projection two, which have all bits for the magnitude and are 6 to 9 dB finer. It costs a "
+        "process of Lava for each, and synapse memory on a chip: 61 % more for Braille's dense "
+        "weights, 33 % for the convolutions of N-MNIST. --calibration may do as well.",
+    ),
     "W0407": Code(
         "a rule of pairs is rounded by more than 5 %",
         "On Loihi an amplitude is a mantissa of four bits times a power of two and an impulse, a "

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from ...ir.diagnostics import Diagnostics, SpikecError, fail
 from ...ir.records import Record, frozen_array
-from ..fpga.process import StageFailed, StageTimedOut, run_stage
+from ..process import StageFailed, StageTimedOut, run_stage
 from .circuit import Crossbar
 from .nonlinear import Curve
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...boards.board import Board, HostLink, Pll, board_names, load_board
+from ..process import StageFailed, StageTimedOut, run_stage, termination_unwinds
 from .cache import Cache, content_key, default_cache_root
-from .process import StageFailed, StageTimedOut, run_stage, termination_unwinds
 from .toolchain import Toolchain, find_toolchain, require_packages
 
 __all__ = [

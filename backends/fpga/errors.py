@@ -10,10 +10,10 @@ from ...hdl.image import ImageError
 from ...hdl.protocol import ProtocolError
 from ...hdl.shape import ShapeError
 from ...ir.diagnostics import Location, fail
+from ..process import StageFailed, StageTimedOut
 from .bitstream import ClockUnavailable, DoesNotFit, LinkUnavailable, TimingFailed
 from .connection import DeviceLost, NoAnswer, WireFailed
 from .host import HostError, StimulusError
-from .process import StageFailed, StageTimedOut
 from .simulate import Cancelled, DeviceRefused, DeviceSilent
 from .toolchain import ToolchainMissing
 from .wire import PortUnavailable, WeightsDamaged, WrongDevice

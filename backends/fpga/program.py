@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ...boards.board import Board
-from .process import run_stage
+from ..process import run_stage
 from .toolchain import ToolchainMissing
 
 __all__ = ["program_board"]

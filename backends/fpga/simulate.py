@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hdl.protocol import SCK_CYCLES
+from ..process import StageTimedOut, background_stage, run_stage, termination_unwinds
 from .cache import Cache, content_key, default_cache_root
 from .host import Script
-from .process import StageTimedOut, background_stage, run_stage, termination_unwinds
 from .toolchain import ToolchainMissing, require_packages
 
 __all__ = [

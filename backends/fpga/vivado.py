@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from ...boards.board import Board, HostLink
 from ...hdl.protocol import SCK_CYCLES
+from ..process import StageFailed, run_stage, termination_unwinds
 from .bitstream import DoesNotFit, choose_clock, prepare_plan
 from .cache import Cache, content_key, default_cache_root
-from .process import StageFailed, run_stage, termination_unwinds
 from .toolchain import Toolchain, find_toolchain, require_packages
 
 __all__ = [

@@ -14,14 +14,13 @@ from ...compiler.backend import Outcome, Run
 from ...compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
 from ...ir.diagnostics import SpikecError, fail
 from ...ir.events import Recording
-from ..fpga.process import StageFailed, StageTimedOut, run_stage
-from . import pythons
+from ..process import StageFailed, StageTimedOut, run_stage
+from . import _supervise, pythons
 from .program import DATA, DESCRIPTION, RECORDING, SCRIPT, STIMULUS
 
 TIMEOUT: Final = "SPIKEC_LAVA_TIMEOUT"
 _SECONDS: Final = 3600.0
 _LOG_END: Final = 1500
-_SUPERVISE: Final = Path(__file__).with_name("_supervise.py")
 _SHARED: Final = Path("/dev/shm")
 _GRACE: Final = 60.0  # s: it ends many processes first, on a machine that may be busy
 # What a program says, or how it ends, where shared memory is full.
@@ -48,21 +47,38 @@ def run_program(run: Run) -> Outcome:
         argv = [str(python), "-W", "ignore", SCRIPT, "--out", RECORDING]
         argv += ["--populations", json.dumps(run.populations), *["--states"] * bool(run.record)]
         argv += ["--no-learning"] * (not run.learning)
-        supervised(argv, place)
+        supervised(argv, place, temporary=True)
         recording = load_recording(place / RECORDING)
     spikes = {name: recording.spikes[name] for name in run.populations}
     states = {key: recording.states[key] for key in run.record}
     return Outcome(Recording("lava", recording.dt, spikes, states, recording.weights))
 
 
-def supervised(argv: list[str], place: Path) -> None:
-    """Run a program of Lava in a folder to its end; E0605, E1202, E1203 as `run_program`."""
-    log, seconds = place / "log", _seconds()
-    argv = [sys.executable, str(_SUPERVISE), str(os.getpid()), *argv]
+def supervised(
+    argv: list[str], place: Path, *, temporary: bool = False, seconds: float | None = None
+) -> None:
+    """Run a program of Lava in a folder to its end; E0605, E1202, E1203 as `run_program`.
+
+    A ``temporary`` folder is removed if this process is killed meanwhile. ``seconds`` are those
+    that it may take, in place of `TIMEOUT`.
+    """
+    log, seconds = place / "log", seconds or _seconds()
+    options = ["--temporary"] * temporary
+    argv = [sys.executable, _supervise.__file__, *options, str(os.getpid()), *argv]
     # Lava's files are its own, and threads of numpy only disturb its many processes.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    sessions: list[int] = []
     try:
-        run_stage("Lava", argv, cwd=place, log=log, timeout=seconds, env=environment, grace=_GRACE)
+        run_stage(
+            "Lava",
+            argv,
+            cwd=place,
+            log=log,
+            timeout=seconds,
+            env=environment,
+            begun=sessions.append,
+            grace=_GRACE,
+        )
     except StageTimedOut:
         raise fail(
             "E0605",
@@ -71,6 +87,10 @@ def supervised(argv: list[str], place: Path) -> None:
         ) from None
     except StageFailed as error:
         raise _failed(error) from None
+    finally:
+        # One that was killed has ended nothing.
+        for session in sessions:
+            _supervise.Processes(session).end()
 
 
 def _seconds() -> float:

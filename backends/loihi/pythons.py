@@ -16,7 +16,7 @@ import platformdirs
 
 from ...compiler.backend import Requirement
 from ...ir.diagnostics import fail
-from ..fpga.process import StageFailed, StageTimedOut, run_stage
+from ..process import StageFailed, StageTimedOut, run_stage
 
 PYTHON: Final = "SPIKEC_LAVA_PYTHON"
 PACKAGE: Final = "lava-nc==0.10.0"

@@ -21,7 +21,7 @@ from ...compiler.stimulus import LabelledStimulus, load_recording, stimulus_byte
 from ...ir.diagnostics import fail
 from ...ir.events import Recording
 from ...ir.neurons import CURRENT
-from ..fpga.process import StageFailed, StageTimedOut, run_stage
+from ..process import StageFailed, StageTimedOut, run_stage
 from .program import DATA, SCRIPT, STIMULUS
 from .simulators import BRIAN2, NEST, SIMULATORS, SPINNAKER
 

@@ -60,7 +60,15 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
 
 @click.command()
 @folder_argument
-@click.option("--on", "rung", default="integer", show_default=True, help="golden, integer, rtl ...")
+@click.option(
+    "--on",
+    "rung",
+    default="integer",
+    show_default=True,
+    metavar="RUNG",
+    help="golden, integer, or a rung of the target: cores, rtl, lava, brian2, nest, spinnaker, "
+    "circuit, ngspice.",
+)
 @stimulus_option
 @output_option
 @click.option("--populations", help="Comma-separated; default: those of the outputs.")

@@ -477,21 +477,22 @@ def _tell(
     dumps: dict[str, str],
 ) -> None:
     facts = artifact.manifest["emission"]
-    report.table(
-        "quantisation",
-        ("population", "neurons", "weights", "SQNR dB", "lost", "threshold error"),
-        [
-            (
-                e.population,
-                e.neurons,
-                f"{e.weights:,} x {e.weight_bits} bit",
-                "exact" if e.weight_sqnr_db is None else f"{e.weight_sqnr_db:.1f}",
-                e.weights_zeroed + e.weights_clipped,
-                "-" if e.threshold_error is None else f"{e.threshold_error:.1e}",
-            )
-            for e in compilation.errors
-        ],
-    )
+    if compilation.errors:
+        report.table(
+            "quantisation",
+            ("population", "neurons", "weights", "SQNR dB", "lost", "threshold error"),
+            [
+                (
+                    e.population,
+                    e.neurons,
+                    f"{e.weights:,} x {e.weight_bits} bit",
+                    "exact" if e.weight_sqnr_db is None else f"{e.weight_sqnr_db:.1f}",
+                    e.weights_zeroed + e.weights_clipped,
+                    "-" if e.threshold_error is None else f"{e.threshold_error:.1e}",
+                )
+                for e in compilation.errors
+            ],
+        )
     if "core" in facts:
         report.line(f"core: {facts['core']['kind']} ({facts['core']['why']})")
         _tell_forecast(report, facts)

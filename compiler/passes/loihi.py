@@ -17,7 +17,7 @@ twice theta_0 off, where the membrane has theta_0 above its offset. v starts at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import floor, frexp, inf
 from typing import Any, ClassVar, Final
@@ -75,6 +75,9 @@ _SHARES: Final = (1.0, 0.84, 0.71, 0.59, 0.5, 0.35)
 # Of rails: what one may be off, and what is said.
 _RAILS: Final = 0.05
 _MODEST_ERROR: Final = 0.05
+# Weights of less signal to noise (dB) cost letters: at 31 Braille loses one in a hundred, at 33
+# none (snnTorch) or one in two hundred (Norse).
+_COARSE: Final = 32.0
 _GOLDEN: Final = "run it on the golden rung, or compile it for another target"
 
 
@@ -129,7 +132,7 @@ class LoihiNumbers:
                 projections |= {p.name: _whole(p) for p in incoming}
                 continue
             before = len(found.errors)
-            step = _step(population, incoming, graph.dt, found)
+            step = _step(population, incoming, graph, found)
             if step is None or len(found.errors) > before:
                 continue
             chosen.append(_Chosen(population, graph, step, self, found))
@@ -282,7 +285,7 @@ def _allowance(inclusive: bool, counts: bool) -> int:
 
 
 def _step(
-    population: Population, incoming: list[Projection], dt: float, found: Diagnostics
+    population: Population, incoming: list[Projection], graph: Graph, found: Diagnostics
 ) -> _Step | None:
     """The step of a population; ``None``, and E0301, where Loihi has no such step."""
     name, at, neuron, rules = (
@@ -302,11 +305,16 @@ def _step(
     if population.adaptive is not None:
         refuse("has thresholds that adapt; Loihi's LIF has not")
     if not stateless and rules.reset is Reset.TWO_PHASE:
+        other = ""
+        if graph.dialect == "snntorch":
+            other = (
+                ", or read it with --dialect snntorch-zero if it was trained with a reset to zero"
+            )
         refuse(
             "is compared with twice its threshold where a spike left it above (reset two_phase); "
             "Loihi 2 takes the threshold off, and compares with it",
             "compile with --set reset=subtract, which differs in those steps only (run both on the "
-            "golden rung to see what it costs), or train with a reset to zero",
+            f"golden rung to see what it costs){other}, or train with a reset to zero",
         )
     subtracts = not stateless and rules.reset is Reset.SUBTRACT
     allowed: dict[str, tuple[Any, Any]] = {
@@ -318,7 +326,7 @@ def _step(
     for rule, (value, must) in allowed.items():
         if value != must and not (stateless and rule != "registered"):
             refuse(f"has {rule} {value}; Loihi's LIF has {must}")
-    step = step_parameters(neuron, rules, dt)
+    step = step_parameters(neuron, rules, graph.dt)
     assert step.threshold is not None and step.v_reset is not None
     origin = np.asarray(0.0 if stateless or subtracts else step.v_reset)
     start = np.asarray(origin if stateless else v_start(neuron, rules))
@@ -878,6 +886,26 @@ def loihi_errors(real: Graph, chosen: Graph) -> list[LayerError]:
             )
         )
     return found
+
+
+def tell_signs(chosen: Graph, errors: Iterable[LayerError], found: Diagnostics) -> None:
+    """N0409 for populations whose weights share a format with both signs, and are coarse in it."""
+    for error in errors:
+        mixed = [
+            f"'{p.name}'"
+            for p in chosen.incoming(error.population)
+            if p.words is not None and p.words.sign is Sign.MIXED and p.plasticity is None
+        ]
+        sqnr = error.weight_sqnr_db
+        if mixed and sqnr is not None and sqnr < _COARSE:
+            found.add(
+                "N0409",
+                f"'{error.population}': its weights have {sqnr:.1f} dB of signal to noise, and "
+                f"{', '.join(mixed)} {'has' if len(mixed) == 1 else 'have'} both signs",
+                chosen.population(error.population).at,
+                "compile with --split-signs: twice as fine, by two projections for one, which is "
+                "a process of Lava more, and more synapse memory on a chip",
+            )
 
 
 def _threshold_error(

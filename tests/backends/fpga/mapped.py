@@ -8,8 +8,8 @@ from importlib import util
 from pathlib import Path
 from typing import Final
 
-from spikec.backends.fpga.process import run_stage
 from spikec.backends.fpga.toolchain import find_toolchain
+from spikec.backends.process import run_stage
 
 # As `backends/fpga/bitstream.py` synthesises them.
 _SYNTHESIS: Final = {"ice40": "synth_ice40 -dsp", "ecp5": "synth_ecp5"}

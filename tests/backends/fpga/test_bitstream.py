@@ -27,8 +27,8 @@ from spikec.backends.fpga.bitstream import (
     parse_report,
     prepare_plan,
 )
-from spikec.backends.fpga.process import StageFailed, StageTimedOut
 from spikec.backends.fpga.toolchain import Tool, Toolchain
+from spikec.backends.process import StageFailed, StageTimedOut
 from spikec.boards.board import board_names, load_board
 from spikec.compiler.cli.main import invoke
 from spikec.compiler.compile import compile_graph

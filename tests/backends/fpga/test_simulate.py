@@ -23,7 +23,6 @@ from spikec.backends.fpga.host import (
     report_bytes,
     stimulus_to_commands,
 )
-from spikec.backends.fpga.process import StageFailed, StageTimedOut
 from spikec.backends.fpga.simulate import (
     DeviceRefused,
     DeviceSilent,
@@ -34,6 +33,7 @@ from spikec.backends.fpga.simulate import (
     run_devices,
 )
 from spikec.backends.fpga.toolchain import ToolchainMissing
+from spikec.backends.process import StageFailed, StageTimedOut
 from spikec.hdl.image import CoreImage
 from spikec.hdl.protocol import INFO_BYTES, InfoReply, LinkOptions
 from spikec.hdl.shape import CoreShape

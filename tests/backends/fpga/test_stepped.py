@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from spikec.backends.fpga.process import StageFailed
 from spikec.backends.fpga.simulate import SimulatorBuild
 from spikec.backends.fpga.stepped import SteppedDevice, build_stepped
 from spikec.backends.fpga.wire import Driver
+from spikec.backends.process import StageFailed
 from spikec.hdl.image import CoreImage
 from spikec.hdl.shape import CoreShape, Memory
 from spikec.hdl.verilog import device_verilog

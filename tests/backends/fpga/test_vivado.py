@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from spikec.backends.fpga.bitstream import ClockUnavailable, DoesNotFit, choose_clock
-from spikec.backends.fpga.process import StageFailed
 from spikec.backends.fpga.toolchain import Tool, Toolchain, find_toolchain
 from spikec.backends.fpga.vivado import (
     COMMAND,
@@ -21,6 +20,7 @@ from spikec.backends.fpga.vivado import (
     estimate_cells,
     vivado_project,
 )
+from spikec.backends.process import StageFailed
 from spikec.boards.board import board_names, load_board
 
 pytest.importorskip("amaranth")

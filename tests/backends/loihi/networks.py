@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from spikec.backends.loihi.execute import supervised
 from spikec.backends.loihi.program import files
 from spikec.backends.loihi.pythons import python_of
 from spikec.compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
@@ -224,12 +224,8 @@ def run_in_lava(cases: Sequence[Runs], place: Path, seconds: float = 600) -> lis
         (folder / "stimulus.npz").write_bytes(stimulus_bytes(LabelledStimulus(one.stimulus)))
         (folder / "names").write_text(" ".join(p.name for p in one.graph.populations))
         folders.append(folder)
-    subprocess.run(
-        [python, "-W", "ignore", "-c", _DRIVER, *map(str, folders)],
-        check=True,
-        timeout=seconds,
-        start_new_session=True,
-    )
+    argv = [python, "-W", "ignore", "-c", _DRIVER, *map(str, folders)]
+    supervised(argv, place, seconds=seconds)
     return [load_recording(folder / "recording.npz") for folder in folders]
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikec.backends.loihi.execute import supervised
 from spikec.backends.loihi.program import connection_kinds, files
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import find_target
@@ -197,7 +198,7 @@ def test_when_weights_are_recorded(when: Any, shots: int, tmp_path: Path) -> Non
         (tmp_path / name).write_bytes(content)
     (tmp_path / "stimulus.npz").write_bytes(stimulus_bytes(LabelledStimulus(stimulus)))
     words = [python, "-W", "ignore", "network.py", "--weights", when]
-    subprocess.run(words, cwd=tmp_path, check=True, timeout=120, start_new_session=True)
+    supervised(words, tmp_path, seconds=120)
     got = load_recording(tmp_path / "recording.npz").weights
     ours = Executor(whole.quantised).run(stimulus, record_weights=when).weights
     for name, values in ours.items():

@@ -335,7 +335,7 @@ def slow_run(tmp_path: Path) -> Iterator[Path]:
     # Of a test that failed: all that runs in its folder was started by it.
     for number in lava_of(tmp_path):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(number, signal.SIGTERM)
+            os.kill(number, signal.SIGKILL)
 
 
 def shared() -> set[str]:
@@ -368,6 +368,8 @@ def started(place: Path) -> subprocess.Popen[bytes]:
         "from pathlib import Path\nfrom spikec.backends.loihi.execute import supervised\n"
         f"supervised([{lava_python()!r}, '-W', 'ignore', 'network.py'], Path('.'))"
     )
+    # An ignored SIGINT, as of a test run in the background, would be inherited.
+    code = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=place, stderr=subprocess.DEVNULL)
     until(lambda: len(lava_of(place)) > 8)
     return process
@@ -387,6 +389,42 @@ def test_nothing_outlives_us(number: signal.Signals, slow_run: Path) -> None:
     process.wait(120)
     until(lambda: not lava_of(slow_run))
     assert not held & shared()
+
+
+@linux
+def test_nothing_outlives_a_supervisor_that_is_killed(slow_run: Path) -> None:
+    """It cannot end Lava's processes then: we do, and say what happened."""
+    process = started(slow_run)
+    (supervisor,) = [n for n in lava_of(slow_run) if parent(n) == process.pid]
+    held = segments_of(set(lava_of(slow_run)) - {process.pid})
+    assert held
+    os.kill(supervisor, signal.SIGKILL)
+    assert process.wait(120) == 1
+    assert not lava_of(slow_run)
+    assert not held & shared()
+
+
+@linux
+def test_a_temporary_folder_goes_though_we_are_killed(tmp_path: Path) -> None:
+    lava_python()
+    graph, stimulus = network(steps=60_000)
+    built, spikes, temporary = (tmp_path / n for n in ("built", "spikes.npz", "temporary"))
+    temporary.mkdir()
+    compiled(graph).write(built)
+    spikes.write_bytes(stimulus_bytes(LabelledStimulus(stimulus)))
+    words = ["run", str(built), "--on", "lava", "-s", str(spikes), "-o", str(tmp_path / "r.npz")]
+    code = f"from spikec.compiler.cli.main import invoke\ninvoke({words!r})"
+    here = {**os.environ, "TMPDIR": str(temporary)}
+
+    def places() -> list[Path]:
+        return list(temporary.glob("spikec-lava-*"))
+
+    with subprocess.Popen([sys.executable, "-c", code], env=here) as process:
+        until(lambda: places() and len(lava_of(places()[0])) > 2)
+        (place,) = places()
+        process.kill()
+    until(lambda: not places())
+    assert not lava_of(place)
 
 
 def segments_of(processes: set[int]) -> set[str]:

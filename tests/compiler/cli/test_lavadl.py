@@ -55,6 +55,7 @@ def test_compile_and_run(spikec: Spikec, net: Path, stimulus: Path, tmp_path: Pa
     said = spikec("compile", net, "-t", "lava", "-o", tmp_path / "out", "--input-max", 40)
     assert said.code == 0, said.err
     assert (tmp_path / "out" / "network.py").is_file()
+    assert "quantisation" not in said.out  # nothing was quantised
     recording = tmp_path / "run.npz"
     said = spikec(
         "run", tmp_path / "out", "--on", "integer", "--stimulus", stimulus, "-o", recording

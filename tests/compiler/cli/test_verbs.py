@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from spikec.boards.board import Target
 from spikec.boards.chip import chip_names, load_chip
 from spikec.boards.features import CHIP_FAMILIES
 from spikec.compiler.artifact import load_artifact
+from spikec.compiler.backend import backends
 from spikec.compiler.cli import info
 from spikec.compiler.cli.main import spikec as group
 from spikec.compiler.stimulus import load_recording
@@ -229,3 +231,22 @@ def test_a_pipe_is_not_cut(spikec: Spikec) -> None:
     """Tables are as wide as their cells where there is no terminal."""
     assert "…" not in spikec("targets").out + spikec("show", "--dialects").out
     assert np.char.count(spikec("targets").out, "icebreaker") >= 1
+
+
+def test_run_names_every_rung(spikec: Spikec) -> None:
+    said = spikec("run", "--help")
+    assert said.code == 0
+    named = set(re.findall(r"\w+", said.out))
+    rungs = {rung for backend in backends().values() for rung in backend.rungs}
+    assert {"golden", "integer", "lava", "circuit"} < rungs | {"integer"} <= named
+
+
+def test_a_reset_in_two_phases_has_a_dialect_without(
+    spikec: Spikec, model: Path, tmp_path: Path
+) -> None:
+    line = ("compile", model, "--target", "lava", "-o", tmp_path / "out")
+    said = spikec(*line, *OPTIONS)
+    assert said.code == 2
+    assert "--set reset=subtract" in said.err and "--dialect snntorch-zero" in said.err
+    other = spikec(*line, *OPTIONS, "--set", "reset=subtract")
+    assert other.code == 0, other.err

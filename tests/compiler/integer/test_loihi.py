@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from spikec.compiler.integer import kernels
 from spikec.compiler.integer.executor import Executor
-from spikec.compiler.integer.loihi import by_delay
-from spikec.ir.connections import Dense, Sparse
+from spikec.compiler.integer.loihi import by_delay, convolution
+from spikec.ir.connections import Conv2d, Dense, Sparse
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
@@ -147,6 +147,24 @@ def test_a_convolution_in_one_dimension() -> None:
     spikes, states, met = reference.run(graph, stimulus)
     assert got.spikes["p"] == Events.from_dense(spikes["p"]) and met["spikes"]
     np.testing.assert_array_equal(got.states["p", "v"], states["p", "v"])
+
+
+def test_convolutions_that_lava_has() -> None:
+    """The same padding on both sides, numbers of 8 bits, no delay and no negative exponent."""
+    words = LoihiWeights()
+    conv = line(7)
+    plane = Conv2d(np.ones((1, 2, 1, 1), np.int64), (2, 3, 3))
+    link = Projection("w", "in", "p", conv, 1, words=words)
+    for stage in (conv, plane, replace(conv, padding=(127, 127))):
+        assert convolution(replace(link, connection=stage)) is stage
+    for stage in (
+        replace(conv, padding=(1, 0)),
+        replace(plane, padding=((1, 1), (0, 1))),
+        replace(conv, padding=(128, 128)),
+    ):
+        assert convolution(replace(link, connection=stage)) is None
+    assert convolution(replace(link, delay=2)) is None
+    assert convolution(replace(link, words=replace(words, exponent=-1))) is None
 
 
 def network(projection: Projection, lines: Any, shape: Any) -> Graph:

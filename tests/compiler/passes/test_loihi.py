@@ -120,6 +120,12 @@ def test_thresholds_are_exact_and_weights_nearest(threshold: float) -> None:
     assert errors.weights_clipped == 0 and errors.decay_error <= 0.5 / 4096
 
 
+def test_a_membrane_without_a_leak_has_room_for_sixteen_thresholds_below() -> None:
+    """And is as fine as that allows."""
+    vth = int(cell(chosen(net(IF(real(1.0), real(1.0)), ((0.5, -0.25),)))).vth)
+    assert (1 << 23) // 16 >= 64 * vth > (1 << 23) // 64
+
+
 def test_at_least_the_threshold_is_above_one_unit_less() -> None:
     """v >= 1 with a weight of 0.25: four spikes make one, in the reals and on Loihi."""
     spikes = Stimulus({"in": Events.from_dense(np.ones((1, 12, 1), int))})
@@ -190,6 +196,17 @@ def test_biases_and_origins() -> None:
     assert int(np.abs(neuron.bias_mant).max()) <= 4095 and neuron.bias_exp.max() > 0
 
 
+@pytest.mark.parametrize(("units", "exponent"), [(4095, 0), (4096, 1), (-4095, 0), (-4096, 1)])
+def test_the_least_exponent_that_holds_a_bias(units: int, exponent: int) -> None:
+    """A mantissa of 4,096 is one too many."""
+    graph = net(IF(real(1.0), real(1.0)))
+    link = graph.projections[0]
+    scale = cell(chosen(graph)).scale
+    neuron = cell(chosen(replace(graph, projections=(replace(link, bias=real([units * scale])),))))
+    assert neuron.scale == scale
+    assert (int(neuron.bias_mant), int(neuron.bias_exp)) == (units >> exponent, exponent)
+
+
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("neuron", [cuba(), lif()], ids=["current", "plain"])
 def test_biases_that_a_neuron_of_loihi_does_not_have(neuron: Neuron, first: bool) -> None:
@@ -236,6 +253,30 @@ def test_signs_apart_are_twice_as_fine() -> None:
         assert 4.0 < fine - coarse < 9.0
     with pytest.raises(SpikecError, match="'null' is no target in Loihi's arithmetic"):
         compile_graph(dense, *find_target("null"), Quantise(), {"split_signs": True})
+
+
+def test_coarse_weights_of_both_signs_are_told() -> None:
+    """One weight a hundred times the others takes their bits; apart from them, none are lost."""
+    rng = np.random.default_rng(4)
+    weight = rng.normal(0, 0.02, (20, 30))
+    weight[0, 0] = 0.5
+    coarse, fine = net(lif(), weight), net(lif(), rng.normal(0, 0.3, (20, 30)))
+    told = {}
+    for name, graph, bits, split in (
+        ("coarse", coarse, 8, False),
+        ("split", coarse, 8, True),
+        ("fine", fine, 8, False),
+        ("one sign", net(lif(), np.abs(weight)), 6, False),
+    ):
+        options = Quantise(weight_bits=bits)
+        made = compile_graph(graph, *find_target("lava"), options, {"split_signs": split})
+        told[name] = [d for d in made.diagnostics if d.code == "N0409"]
+        sqnr = made.errors[0].weight_sqnr_db
+        assert sqnr is not None and (sqnr < 32) == (name in ("coarse", "one sign"))
+    (note,) = told.pop("coarse")
+    assert note.message.endswith("dB of signal to noise, and 'w' has both signs")
+    assert note.hint is not None and "--split-signs" in note.hint
+    assert not any(told.values())
 
 
 def test_pools_are_unrolled_and_kernels_are_not() -> None:
@@ -309,6 +350,17 @@ def test_calibration_changes_fewer_spikes() -> None:
     (note,) = [d for d in found if d.code == "N0408"]
     assert f"{after:.2%} of its spikes differ" in note.message
     assert f"{before:.2%} by the numbers chosen without data" in note.message
+
+
+def test_a_bias_against_rounding_takes_up_to_a_quarter_of_the_way() -> None:
+    """Weights of two bits ask for more; it is there without input, too."""
+    rng = np.random.default_rng(0)
+    graph = net(lif(), rng.normal(0.01, 0.03, (12, 30)))
+    given = Stimulus({"in": Events.from_dense((rng.random((6, 80, 30)) < 0.3).astype(int))})
+    neuron = cell(LoihiNumbers(2, calibration=given).run(graph, LAVA, Diagnostics()))
+    bias = (neuron.bias_mant << neuron.bias_exp) * neuron.scale
+    rest = 0.05  # it leaks 0.05 of a threshold a step
+    assert np.abs(bias).max() == pytest.approx(0.25 * rest, rel=1e-3)
 
 
 def test_a_candidate_that_does_not_fit_is_none() -> None:
@@ -543,6 +595,9 @@ def test_warnings() -> None:
     assert [(d.code, d.message) for d in lost] == [
         ("W0403", "'p': 9 of 10 weights round to zero at 8 bits")
     ]
+    half = Diagnostics()
+    chosen(net(lif(), ((*[1.0] * 5, *[1e-4] * 5),)), found=half)
+    assert not list(half)
 
 
 # -- what it comes to --------------------------------------------------------------------------

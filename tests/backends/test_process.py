@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spikec.backends.fpga.process import (
+from spikec.backends.process import (
     StageFailed,
     StageTimedOut,
     run_stage,
@@ -89,7 +89,7 @@ def test_an_interrupt_kills_the_whole_group(tmp_path: Path) -> None:
 
 TERMINATED = (
     "import pathlib, sys\n"
-    "from spikec.backends.fpga.process import run_stage\n"
+    "from spikec.backends.process import run_stage\n"
     "here = pathlib.Path.cwd()\n"
     "try:\n"
     "    run_stage('try', [sys.executable, '-c', {code!r}],\n"

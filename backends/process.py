@@ -76,13 +76,15 @@ def run_stage(
     timeout: float,
     env: Mapping[str, str] | None = None,
     poll: Callable[[], None] | None = None,
+    begun: Callable[[int], None] | None = None,
     grace: float = _GRACE_SECONDS,
 ) -> float:
     """Run a program to its end and return the seconds it took.
 
     It runs in a process group of its own, which is ended when the time is up, when ``poll``
     raises, on Ctrl-C and on SIGTERM (in the main thread): asked, and killed ``grace`` seconds
-    later. Its output goes to the file ``log``; ``poll`` is called about twenty times a second.
+    later. Its output goes to the file ``log``; ``poll`` is called about twenty times a second, and
+    ``begun`` once, with the number of its session.
     Raises :class:`StageFailed` on a non-zero exit status, :class:`StageTimedOut` after ``timeout``
     seconds.
     """
@@ -90,6 +92,8 @@ def run_stage(
     with termination_unwinds(), log.open("ab") as output:
         process = _start(stage, argv, cwd, output, env)
         try:
+            if begun is not None:
+                begun(process.pid)
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_POLL_SECONDS)
