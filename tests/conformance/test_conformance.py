@@ -184,7 +184,12 @@ def widest(target: Target) -> int:
 
 def quick(target: Target) -> dict[str, object]:
     """Options that leave out what takes long and is tested elsewhere."""
-    return {"bitstream": False} | ({} if target.machine is None else {"effort": 0})
+    found: dict[str, object] = {"bitstream": False}
+    if target.machine is not None:
+        found["effort"] = 0
+    if target.kind == "crossbar":
+        found["conditions"] = ("compensate=off", "decks=off")
+    return found
 
 
 def built_or_refused(graph: Graph, target: str, options: Quantise = OPTIONS) -> Artifact | None:
