@@ -31,6 +31,7 @@ _TIMES: Final[Mapping[str, float]] = {
     "day": 86400.0,
     "days": 86400.0,
     "week": 604800.0,
+    "month": 2629800.0,
     "year": 31557600.0,
 }
 _NONE: Final = ("none", "ideal")

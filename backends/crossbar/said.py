@@ -30,6 +30,8 @@ _LOGARITHMIC: Final = ("age",)
 _UNITS: Final[Mapping[str, str]] = {"wire": " ohm", "temperature": " K"}
 _TIMES: Final = (
     ("year", 31557600.0),
+    ("month", 2629800.0),
+    ("week", 604800.0),
     ("day", 86400.0),
     ("h", 3600.0),
     ("min", 60.0),

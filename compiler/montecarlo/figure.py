@@ -14,9 +14,17 @@ TITLES: Final = {"accuracy": "accuracy (%)", "differ": "spikes unlike the intege
 
 def draw(found: Found, form: Form) -> bytes:
     """The figure as a file; the same study gives the same bytes."""
-    panels = [_panel(found, name) for name in found.study.varied]
+    panels = [_panel(found, name) for name in _shown(found)]
     reference = None if found.integer is None else 100 * found.integer
     return plot_chips(panels, TITLES[found.measure], reference, form=form)
+
+
+def _shown(found: Found) -> list[str]:
+    """What gets a panel: switches only where nothing else varies, else their lines tell."""
+    every = list(found.study.varied)
+    said = [c for row in found.rows for c in row.combination]
+    graded = [n for n in every if any(c.name == n and c.number is not None for c in said)]
+    return graded or every
 
 
 def _panel(found: Found, name: str) -> Panel:

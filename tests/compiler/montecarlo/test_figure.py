@@ -8,7 +8,7 @@ import pytest
 
 from spikec.compiler.explore.point import Result
 from spikec.compiler.montecarlo.chips import REFERENCE
-from spikec.compiler.montecarlo.figure import _panel, draw
+from spikec.compiler.montecarlo.figure import _panel, _shown, draw
 from spikec.compiler.montecarlo.study import Found, found_in
 
 from .conftest import make_study
@@ -54,6 +54,12 @@ def test_values_that_no_axis_has_are_words(words: tuple[str, ...], shown: list[s
     assert [word for _, word in panel.ticks] == shown
     assert not panel.logarithmic
     assert [x for x, _ in panel.lines[0].points] == [0.0, 1.0]
+
+
+def test_a_switch_has_no_panel_beside_a_number() -> None:
+    both = found(("wire=0", "wire=2"), ("compensate=on", "compensate=off"))
+    assert _shown(both) == ["wire"]
+    assert _shown(found(("compensate=on", "compensate=off"))) == ["compensate"]
 
 
 def test_the_drawing() -> None:
