@@ -63,8 +63,11 @@ def test_without_losses_everything_is_the_integer_rung(trained: Trained) -> None
     """Every spike and every state word of every population, 594 images."""
     artifact = trained.built("crossbar-ideal")
     graph, test = quantised(artifact), trained.digits.test.stimulus
-    every = {"populations": [p.name for p in graph.populations], "record": state_words(graph)}
-    runs = [run_rung(artifact, rung, test, **every).recording for rung in ("integer", "circuit")]
+    names, words = [p.name for p in graph.populations], state_words(graph)
+    runs = [
+        run_rung(artifact, rung, test, populations=names, record=words).recording
+        for rung in ("integer", "circuit")
+    ]
     assert compare(*runs, graph=graph, stimulus=test).equal
 
 
