@@ -16,8 +16,9 @@ is counted by operation and width. A read takes
     t = \max(t_\mathrm{read}, \ln(2) (b + 1) (\tau_\mathrm{word} + \tau_\mathrm{bit}))
         + n_\mathrm{shared} t_\mathrm{conversion} + n_\mathrm{cycles} t_\mathrm{clock}
 
-(`settle`), the reads of a tile follow each other, tiles work at once, and a step is as long as its
-longest path over edges that are passed in the same step.
+(`settle`); a ramp counts while the cells are read, so that of its :math:`n_\mathrm{shared}`
+conversions the first takes no time of its own. The reads of a tile follow each other, tiles work at
+once, and a step is as long as its longest path over edges that are passed in the same step.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ _HELD: Final = 1 << 22
 ASSUMED: Final = (
     "an addition, a multiplication with its addition, or a neuron's update takes a clock cycle",
     "a population has as many update units as there are converters before it",
-    "conversions begin when the pulse has ended, digital work when they have; nothing overlaps",
+    "conversions begin when the pulse has ended (a ramp's first with it), digital work when they "
+    "have; nothing else overlaps",
     "tiles of the same outputs take turns at their accumulators, which are registers",
     "spikes are read in the step in which they are sent; sums wait where there is a delay",
     "cells draw what they would without wires; a line of cells settles as one of one pole",
@@ -185,6 +187,8 @@ class _Placed:
         first = first + np.arange(scheme.slices) * (scheme.width // scheme.slices)
         channels = np.concatenate([np.arange(scheme.shared), first.ravel()])
         shared = int(np.bincount(channels // columns).max(initial=0))
+        if prices.macro.adc.kind == "ramp":
+            shared = max(shared - 1, 0)
         cycles = _shifts(scheme) + 1 + turns
         stage = Stage(
             tile.projection,

@@ -176,6 +176,16 @@ def test_converters_that_are_shared_take_turns() -> None:
         assert found.stages[0].convert == pytest.approx(turns * 9e-9)
 
 
+def test_a_ramp_counts_while_cells_are_read() -> None:
+    """Only what else shares its converter takes time of its own."""
+    macro = load_macro("pcm")
+    for columns, turns in ((1, 0), (4, 1)):
+        adc = replace(macro.adc, columns=replace(macro.adc.columns, value=columns))
+        found = tiny(replace(macro, adc=adc))
+        assert found.stages[0].convert == pytest.approx(turns * macro.conversion_time())
+        assert found.stages[0].pulse == pytest.approx(macro.conversion_time())
+
+
 def test_ideal_converters_cost_nothing_and_that_is_said() -> None:
     found = tiny(load_macro("rram-wan"), "adc_bits=0")
     assert "conversions" not in amounts(found) and found.stages[0].convert == 0
