@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..ir.diagnostics import Location, fail
 
@@ -31,3 +35,12 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         what = error.strerror or type(error).__name__
         raise fail("E0604", f"cannot make the folder: {what}", Location(str(path))) from None
+
+
+def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A table as a file of comma-separated values."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue().encode()

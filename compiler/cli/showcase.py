@@ -60,11 +60,11 @@ def demo(output: Path, target: str, images: int, as_json: bool) -> int:
     backend, machine = find_target(target)
     if "rtl" not in backend.rungs:
         raise fail("E0306", f"the demo compiles for a board; '{target}' has no rung 'rtl'")
-    make_folder(output)
     check_place(output / machine.name)
     stage("training a 64-96-10 network on two thirds of scikit-learn's digits")
     digits = train_digits()
     model, data = output / "digits.nir", output / "test.npz"
+    make_folder(output)
     write_nir(digits.graph, model)
     write_file(data, stimulus_bytes(digits.test))
 

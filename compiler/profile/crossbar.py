@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.records import Record
+from ..files import csv_bytes
 from .ledger import Line, Parts, joules
-from .to_json import csv_bytes, ledger_line
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -167,7 +167,7 @@ def crossbar_facts(profile: CrossbarProfile) -> dict[str, Any]:
         },
         "layers": list(_layers(profile)),
         "ledger": [
-            ledger_line(line, samples)
+            line.as_dict(samples)
             | {
                 "component": COMPONENTS[line.count],
                 "layer": line.layer,

@@ -10,8 +10,8 @@ that is derived from others has them as its parts, each with a source of its own
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
 
 from ...boards.costs import (
     CORE_COUNTS,
@@ -83,6 +83,22 @@ class Line:
         if self.seconds is not None:
             factors.append(engineering(self.seconds, "s"))
         return " x ".join(factors)
+
+    def as_dict(self, samples: int) -> dict[str, Any]:
+        """The line with its formula, constant and source; joules of a sample and of all."""
+        return {
+            "kind": self.kind,
+            "count": self.count,
+            "what": self.words,
+            "amount": self.amount,
+            "times": self.times,
+            "cost": self.cost,
+            "constant": asdict(self.constant),
+            "seconds": self.seconds,
+            "formula": self.formula,
+            "joules": self.joules,
+            "joules_per_sample": self.joules / samples,
+        }
 
 
 def derived(value: float, unit: str, parts: Parts) -> Quantity:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .ledger import Line
+from ..files import csv_bytes
 from .profile import CORES, Profile
 
 SCHEMA: Final = "spikec-profile-1"
@@ -48,7 +46,7 @@ def profile_facts(profile: Profile) -> dict[str, Any]:
             "unknown": list(profile.model.unknown),
         },
         "counts": dict(profile.totals),
-        "ledger": [ledger_line(line, samples) for line in profile.ledger],
+        "ledger": [line.as_dict(samples) for line in profile.ledger],
         "causes": [
             asdict(cause) | {"seconds": cause.seconds / samples, "gain": cause.gain / samples}
             for cause in profile.causes
@@ -62,23 +60,6 @@ def energy_by_kind(profile: Profile) -> dict[str, float]:
     for line in profile.ledger:
         found[line.kind] = found.get(line.kind, 0.0) + line.joules / max(profile.samples, 1)
     return found
-
-
-def ledger_line(line: Line, samples: int) -> dict[str, Any]:
-    """One line with its formula, constant and source; joules of a sample and of all."""
-    return {
-        "kind": line.kind,
-        "count": line.count,
-        "what": line.words,
-        "amount": line.amount,
-        "times": line.times,
-        "cost": line.cost,
-        "constant": asdict(line.constant),
-        "seconds": line.seconds,
-        "formula": line.formula,
-        "joules": line.joules,
-        "joules_per_sample": line.joules / samples,
-    }
 
 
 def profile_tables(profile: Profile) -> dict[str, bytes]:
@@ -165,15 +146,6 @@ def cycle_tables(cycles: dict[str, npt.NDArray[np.int64]], clock_hz: float) -> d
             yield (sample, step, *of_step, sum(of_step) / clock_hz)
 
     return {"steps.csv": csv_bytes(("sample", "step", *cycles, "seconds"), rows())}
-
-
-def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A table as a file of comma-separated values."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def leader_name(profile: Profile, leader: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..profile.crossbar import CrossbarProfile
 from .machine_map import WIDTH
 from .profile_plots import (
     amount,
@@ -21,6 +20,8 @@ from .style import PHASES, Plot, style, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ..profile.crossbar import CrossbarProfile
 
 _MOST = 30  # bars of a panel
 _CLIP = 38

@@ -18,7 +18,6 @@ from ...ir.graph import Graph
 from ...ir.records import Record, frozen_array
 from ..comparison import Comparison
 from ..passes.quantise import LayerError
-from ..profile.crossbar import CrossbarProfile, crossbar_facts
 from .cosim_data import CosimView, cosim_json
 from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
@@ -26,6 +25,7 @@ from .tables import population_rows, projection_rows
 if TYPE_CHECKING:
     # The mapper is loaded where something is mapped.
     from ..mapping.mapping import EncodingUse
+    from ..profile.crossbar import CrossbarProfile
 
 SCHEMA = "spikec-report-1"
 
@@ -420,7 +420,7 @@ class ReportData(Record):
             "timing": None if self.timing is None else _timing(self.timing),
             "latency": None if self.latency is None else _latency(self.latency, self),
             "profile": None if self.profile is None else profile_json(self.profile),
-            "crossbar": None if self.crossbar is None else crossbar_facts(self.crossbar),
+            "crossbar": None if self.crossbar is None else _crossbar(self.crossbar),
             "cosim": None if self.cosim is None else cosim_json(self.cosim),
             "accuracies": [asdict(a) | {"interval_95": list(a.interval)} for a in self.accuracies],
             "diagnostics": [
@@ -445,6 +445,12 @@ def portable(path: str | None) -> str | None:
 def microseconds(cycles: float, clock: Quantity) -> float:
     """cycles / f, in microseconds."""
     return cycles / clock.value * 1e6
+
+
+def _crossbar(profile: CrossbarProfile) -> dict[str, Any]:
+    from ..profile.crossbar import crossbar_facts
+
+    return crossbar_facts(profile)
 
 
 def _graph(graph: Graph) -> dict[str, Any]:

@@ -126,13 +126,16 @@ def test_crossbars_measure_themselves_beside_sparse_factors() -> None:
     bench = module("crossbar")
     found = bench.measure(True)
     jsonschema.validate(found, SCHEMA)
-    badcrossbar, factor, product, built, large = found["results"]
-    for row in (badcrossbar, factor):
+    badcrossbar, factor, product, built, bending, *relaxed, large = found["results"]
+    for row in (badcrossbar, factor, *relaxed):
         assert (row["peer"] is None) == (row["ratio"] is None)
         if row["peer"]:
             assert row["ratio"] == pytest.approx(row["peer_value"] / row["ours"])
             assert row["meets"] == (row["ours"] <= row["goal"])
-    assert factor["peer"] == "SuperLU" and built["goal"] is None
+    assert factor["peer"] == "SuperLU" and built["goal"] is None and bending["goal"] is None
+    assert {row["peer"] for row in relaxed} == {"relaxation"}
+    # Where the wires are worse the plain iteration diverges.
+    assert ["diverges" in row["how"] for row in relaxed] == [False, True, True]
     assert product["goal"] == 0.05 and large["goal"] == 1.0
     right = np.ones(3)
     assert bench.agree("peer", right * (1 + 1e-12), right) < 1e-11
