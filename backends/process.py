@@ -67,6 +67,23 @@ def termination_unwinds() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back inside the block: what is being undone is undone whole.
+
+    They arrive behind it. Does nothing where a system has no masks of signals.
+    """
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
+
+
 def run_stage(
     stage: str,
     argv: Sequence[str],

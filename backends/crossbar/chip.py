@@ -8,9 +8,11 @@ fitted to each column with vectors whose sums are known. A read of a tile then i
     y_g = a_g \sum_k B^k\, q(I^+_{gk} - I^-_{gk}) \frac{B - 1}{V (G_1 - G_0)\, \alpha_g} + b_g
 
 with the exact currents I behind the wires, q the converter. A count of n is n pulses, one read
-each. The noise of a read is white from read to read; a cell's part of it reaches the column as its
-current does, so that a column has the standard deviation :math:`V \sqrt{\sum_i x_i^2 \sigma_i^2 (T
-/ G)_i^2}` (to first order in the noise).
+each. Noise that is the same from read to read (1/f, counted since programming) is drawn once a
+cell; other noise is white. A cell's part of it reaches the column about as its current does, so
+that a column has the standard deviation :math:`V \sqrt{\sum_i x_i^2 \sigma_i^2 (T / G)_i^2}`: up to
+a quarter more than by first order where wires take much (the cell sees less than its driver's
+voltage).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ...boards.device import Flicker
 from ...compiler.backend import Progress, no_progress
 from .circuit import Crossbar
 from .curve import chord
@@ -40,17 +43,23 @@ Integers = npt.NDArray[np.int64]
 
 # Of what columns carry, the share that the range of a converter takes in.
 _PERCENTILE: Final = 99.9
+# Random numbers of reads, and of noise that stays, besides those of the tiles.
 _READS: Final = 1 << 20
+_SLOW: Final = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
 class Fabricated:
-    """A tile of a chip: where its weights went, its cells, and what they were meant to be."""
+    """A tile of a chip: where its weights went, its cells, and what they were meant to be.
+
+    ``slow`` (word lines, bit lines) is the deviation of each cell's 1/f noise, of spread 1.
+    """
 
     tile: Tile
     cells: Cells
     alpha: Floats
     number: int
+    slow: Floats
 
 
 class Chip:
@@ -164,7 +173,8 @@ class Chip:
                 tile = _around(tile, layer, electrics, stuck)
                 target, alpha, _ = aimed(tile, layer, electrics, conditions, stuck)
                 cells = made(target)
-            yield Fabricated(tile, cells, alpha, number)
+            slow = chip_rng(self.seed, _SLOW + number).standard_normal(cells.target.shape)
+            yield Fabricated(tile, cells, alpha, number, slow)
 
 
 def _around(tile: Tile, layer: Layer, electrics: Electrics, stuck: Floats) -> Tile:
@@ -246,6 +256,9 @@ class Reader:
         device = electrics.device
         siemens = age(made.cells, conditions.age)
         sigma = noise(made.cells, conditions.age)
+        if isinstance(device.read, Flicker):
+            # What 1/f noise has come to since programming hardly changes during a run.
+            siemens, sigma = np.maximum(siemens + sigma * made.slow, 0.0), np.zeros_like(sigma)
         self.siemens, self.circuit = siemens, electrics.circuit(siemens)
         self._currents: Currents
         if (electrics.gated and not electrics.wireless) or device.bend is not None:

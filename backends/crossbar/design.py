@@ -136,6 +136,9 @@ class Electrics:
             )
         if not conditions.programming:
             changes |= {"programming": None}
+            if device.ageing == "snapshots":
+                # What is known of later times are errors of programming then.
+                changes |= {"ageing": "stable"}
         if not conditions.drift:
             changes |= {"ageing": "stable"}
         if not conditions.read_noise:

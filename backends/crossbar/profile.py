@@ -44,8 +44,10 @@ from ...compiler.ladder import quantised
 from ...compiler.profile.crossbar import CrossbarProfile, Stage
 from ...compiler.profile.ledger import Line
 from ...ir.connections import Connection, Delay, Flatten, OneToOne, Scale, stages
+from ...ir.diagnostics import fail
 from ...ir.events import Events
 from ...ir.graph import Graph, Population, Projection
+from .conditions import Membranes
 from .curve import chord
 from .design import Design, weighted
 from .files import read_design
@@ -77,9 +79,19 @@ UNKNOWN: Final = (
 
 
 def profile_artifact(request: ProfileRequest, macro: Macro) -> CrossbarProfile:
-    """The profile of an artefact on a stimulus; E0705 as `read_design` raises it."""
+    """The profile of an artefact on a stimulus; E0705 as `read_design` raises it.
+
+    E1332 for analogue neurons: no source that was read says what they take.
+    """
     graph = quantised(request.artifact)
     found = read_design(request.artifact, graph, macro)
+    if found.conditions.neuron is Membranes.ANALOGUE:
+        raise fail(
+            "E1332",
+            "there are no constants for capacitors and comparators of analogue neurons: what they "
+            "take is not known",
+            hint="compile without --crossbar neuron=analogue to see what all the rest takes",
+        )
     executor = Executor(graph)
     recording = executor.run(
         request.stimulus,

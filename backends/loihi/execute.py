@@ -14,7 +14,7 @@ from ...compiler.backend import Outcome, Run
 from ...compiler.stimulus import LabelledStimulus, load_recording, stimulus_bytes
 from ...ir.diagnostics import SpikecError, fail
 from ...ir.events import Recording
-from ..process import StageFailed, StageTimedOut, run_stage
+from ..process import StageFailed, StageTimedOut, run_stage, termination_unwinds, undisturbed
 from . import _supervise, pythons
 from .program import DATA, DESCRIPTION, RECORDING, SCRIPT, STIMULUS
 
@@ -39,7 +39,8 @@ def run_program(run: Run) -> Outcome:
     python = pythons.python_of()
     if python is None:
         raise fail("E0602", "rung lava needs lava-nc 0.10, which is not here", hint=pythons.MEND)
-    with tempfile.TemporaryDirectory(prefix="spikec-lava-") as folder:
+    # The folder goes, and what runs in it, however this process is told to end.
+    with termination_unwinds(), tempfile.TemporaryDirectory(prefix="spikec-lava-") as folder:
         place = Path(folder)
         for name in (SCRIPT, DESCRIPTION, DATA):
             (place / name).write_bytes(run.artifact.files[name])
@@ -89,8 +90,9 @@ def supervised(
         raise _failed(error) from None
     finally:
         # One that was killed has ended nothing.
-        for session in sessions:
-            _supervise.Processes(session).end()
+        with undisturbed():
+            for session in sessions:
+                _supervise.Processes(session).end()
 
 
 def _seconds() -> float:

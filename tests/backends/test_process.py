@@ -16,6 +16,7 @@ from spikec.backends.process import (
     StageTimedOut,
     run_stage,
     termination_unwinds,
+    undisturbed,
 )
 
 # Starts a child of its own, says who it is, and waits for ever.
@@ -123,3 +124,18 @@ def test_a_handler_of_the_program_is_left_alone() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_undone_is_undone_whole(number: signal.Signals) -> None:
+    """A signal inside the block arrives behind it."""
+    undone = []
+    with pytest.raises((KeyboardInterrupt, SystemExit)), termination_unwinds():
+        with undisturbed():
+            os.kill(os.getpid(), number)
+            undone.append("first")
+            undone.append("second")
+        undone.append("never")  # pragma: no cover - the signal is here
+    assert undone == ["first", "second"]
+    # And the mask is what it was.
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}

@@ -11,6 +11,7 @@ import pytest
 from spikec.backends.crossbar.chip import Chip
 from spikec.backends.crossbar.conditions import Conditions
 from spikec.backends.crossbar.design import Design, design
+from spikec.backends.crossbar.device import noise
 from spikec.backends.crossbar.layout import Signs
 from spikec.backends.crossbar.solve import Solver, transfer
 from spikec.boards.macro import load_macro
@@ -133,13 +134,11 @@ def test_noise_of_reads_is_that_of_cells() -> None:
     Of 2,000 reads a standard deviation is within 7 % at 4.4 sigmas.
     """
     words = ("programming=off", "drift=off", "adc_bits=none", "gated=off", "wire=5")
-    found = made(DENSE, *words, "calibrate=off", "tile=32", macro="pcm")
+    found = made(DENSE, *words, "calibrate=off", "tile=32", macro="rram-wan")
     reader = Chip(found, 1).tiles[0]
     x = np.zeros((1, reader.tile.rows), np.int64)
     x[0, ::3] = 1
     reads = np.array([reader.codes(x)[0, :, 0] for _ in range(2000)])
-    from spikec.backends.crossbar.device import noise
-
     sigma = noise(reader.made.cells)
     draw = np.random.default_rng(5)
     volt = found.electrics.voltage * x[0]
@@ -154,6 +153,25 @@ def test_noise_of_reads_is_that_of_cells() -> None:
     assert np.allclose(
         reads.mean(axis=0)[used], np.mean(fresh, axis=0)[used], atol=0.2 * ours.max()
     )
+
+
+def test_what_1_f_noise_came_to_stays() -> None:
+    """PCM: two reads are equal, two chips are not, and the spread is that of the source."""
+    found = made(DENSE, "programming=off", "drift=off", "tile=64", "wire=0", macro="pcm")
+    one, other = (Chip(found, seed).tiles[0] for seed in (1, 2))
+    x = np.ones((2, one.tile.rows), np.int64)
+    codes = one.codes(x)
+    assert (codes[0] == codes[1]).all() and (codes != other.codes(x)).any()
+    sigma = noise(one.made.cells)
+    used = sigma > 0
+    z = (one.siemens - one.made.cells.programmed)[used] / sigma[used]
+    assert abs(z.std() - 1) < 5 / np.sqrt(2 * z.size) and abs(z.mean()) < 5 / np.sqrt(z.size)
+
+
+def test_without_errors_of_programming_there_are_none_later() -> None:
+    found = made(DENSE, "programming=off", "read_noise=off", "age=1day", macro="rram-wan")
+    (reader, *_) = Chip(found, 1).tiles
+    assert (reader.siemens == reader.made.cells.target).all()
 
 
 def test_calibration_takes_a_columns_gain_off() -> None:

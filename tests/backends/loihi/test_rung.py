@@ -348,7 +348,9 @@ def lava_of(place: Path) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            if os.readlink(entry / "cwd") == str(place) and state != "Z":
+            # Of a folder that is gone the link says so.
+            cwd = os.readlink(entry / "cwd").removesuffix(" (deleted)")
+            if cwd == str(place) and state != "Z":
                 found.append(int(entry.name))
         except OSError:
             continue

@@ -178,3 +178,14 @@ def test_damaged_tiles_are_refused(
     (folder / "tiles.npz").write_bytes(b"nothing")
     said = spikec("profile", folder, "-s", stimulus)
     assert said.code == 2 and "E0705" in said.err
+
+
+def test_analogue_neurons_have_no_ledger(
+    spikec: Spikec, _home: Path, tmp_path: Path, stimulus: Path
+) -> None:
+    """Rather none than one with converters that are not there."""
+    folder = tmp_path / "analogue"
+    more = (*OPTIONS, *QUICK, "--crossbar", "neuron=analogue")
+    ok(spikec("compile", _home / "small.nir", "-t", "rram-wan", "-o", folder, *more))
+    said = spikec("profile", folder, "-s", stimulus)
+    assert said.code == 2 and "error E1332: " in said.err and "not known" in said.err
