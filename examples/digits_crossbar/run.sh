@@ -16,9 +16,9 @@ done
 # Cells without errors, of up to 100 uS on tiles of 128 x 128: what is lost is lost in wires.
 "$spikec" compile "$out/digits.nir" --dialect snntorch --dt 1e-3 --weight-bits 8 --input-max 1 \
   --target crossbar-ideal --calibration "$out/training.npz" -o "$out/ideal" \
-  --crossbar tile=128 --crossbar mixed=off --crossbar calibrate=off --crossbar order=off
+  --crossbar tile=128 --crossbar mixed=off --crossbar order=off
 "$spikec" montecarlo "$out/ideal" --stimulus "$out/test.npz" --chips 1 \
-  --vary wire=0,1,2,5,10 --vary compensate=on,off -o "$out/wires" --plot "$out/wires.svg"
+  --vary wire=0,1,2,5,10 --vary compensate=on,off --vary calibrate=on,off -o "$out/wires" --plot "$out/wires.svg"
 "$spikec" montecarlo "$out/pcm" --stimulus "$out/test.npz" --samples 100 --chips 10 \
   --vary age=20s,1h,1day,1month,1year --vary calibrate=on,off -o "$out/drift" \
   --plot "$out/drift.svg"
