@@ -21,7 +21,7 @@ class Membranes(StrEnum):
     ANALOGUE = "analogue"
 
 
-_TIMES: Final[Mapping[str, float]] = {
+TIMES: Final[Mapping[str, float]] = {
     "ns": 1e-9,
     "us": 1e-6,
     "ms": 1e-3,
@@ -165,7 +165,7 @@ def _read(word: str) -> tuple[str, Any]:
 def _seconds(text: str) -> float:
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = text[len(number) :] or "s"
-    return float(number) * _TIMES[unit]
+    return float(number) * TIMES[unit]
 
 
 def _share(text: str) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from ...boards.macro import Macro
 from ...compiler.artifact import Artifact
 from ...compiler.backend import Condition
-from .conditions import Conditions
+from .conditions import TIMES, Conditions
 from .design import Electrics
 from .device import chip_rng, fabricate, noise
 
@@ -28,15 +28,9 @@ _TITLES: Final[Mapping[str, str]] = {
 }
 _LOGARITHMIC: Final = ("age",)
 _UNITS: Final[Mapping[str, str]] = {"wire": " ohm", "temperature": " K"}
-_TIMES: Final = (
-    ("year", 31557600.0),
-    ("month", 2629800.0),
-    ("week", 604800.0),
-    ("day", 86400.0),
-    ("h", 3600.0),
-    ("min", 60.0),
-    ("s", 1.0),
-    ("ms", 1e-3),
+# The units that a time is said in, the longest first.
+_TIMES: Final = tuple(
+    (unit, TIMES[unit]) for unit in ("year", "month", "week", "day", "h", "min", "s", "ms")
 )
 
 
