@@ -35,7 +35,7 @@ import numpy.typing as npt
 from ...ir.diagnostics import fail
 from ...ir.records import Record, frozen_array
 from .circuit import Crossbar
-from .solve import TOLERANCE, Solver
+from .solve import TOLERANCE, Solver, each_vector
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -99,14 +99,14 @@ class NonlinearSolver:
         current falls with its voltage somewhere in the range it may see; E1303 where ``limit``
         iterations are too few for a linear solve.
         """
-        circuit = self.circuit
-        volt = circuit.voltages(voltage)
-        on = circuit.active(active, volt)
-        limit = 10 * (circuit.rows + circuit.columns) if limit is None else limit
-        out = np.empty((len(volt), circuit.columns))
-        for k, vector in enumerate(volt):
-            out[k] = self._vector(np.where(on[k], vector, 0.0), on[k], tolerance, limit)
-        return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
+        return each_vector(
+            self.circuit,
+            voltage,
+            active,
+            limit,
+            (self.circuit.columns,),
+            lambda volt, on, most: self._vector(volt, on, tolerance, most),
+        )
 
     def _vector(self, volt: Array, on: Mask, tolerance: float, limit: int) -> Array:
         siemens = self.circuit.conductance * on[:, None]

@@ -16,6 +16,7 @@ cells of silent rows out of the circuit.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -31,6 +32,28 @@ from .circuit import Crossbar, Sense
 Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-13
 _SMALL = 256  # columns up to which one thread is the fastest
+
+
+def each_vector(
+    circuit: Crossbar,
+    voltage: Any,
+    active: Any,
+    limit: int | None,
+    shape: tuple[int, ...],
+    solve: Callable[[Array, npt.NDArray[np.bool_], int], Array],
+) -> Array:
+    """What ``solve`` finds, of ``shape``, for each vector of ``voltage``; its axes come first.
+
+    It is given the vector, 0 V where rows are not ``active``, which those are, and the iterations
+    that there may be: ``limit``, by default ten a line.
+    """
+    volt = circuit.voltages(voltage)
+    on = circuit.active(active, volt)
+    most = 10 * (circuit.rows + circuit.columns) if limit is None else limit
+    out = np.empty((len(volt), *shape))
+    for k, vector in enumerate(volt):
+        out[k] = solve(np.where(on[k], vector, 0.0), on[k], most)
+    return out.reshape(*np.shape(voltage)[:-1], *shape)
 
 
 class Solver:
@@ -85,14 +108,14 @@ class Solver:
         ``tolerance`` is of the residual, relative; an error (E1303) if ``limit`` iterations, by
         default ten a line, do not reach it.
         """
-        circuit = self.circuit
-        volt = circuit.voltages(voltage)
-        on = circuit.active(active, volt)
-        limit = 10 * (circuit.rows + circuit.columns) if limit is None else limit
-        out = np.empty((len(volt), circuit.columns))
-        for k, vector in enumerate(volt):
-            out[k] = self._vector(np.where(on[k], vector, 0.0), on[k], tolerance, limit)
-        return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
+        return each_vector(
+            self.circuit,
+            voltage,
+            active,
+            limit,
+            (self.circuit.columns,),
+            lambda volt, on, most: self._vector(volt, on, tolerance, most),
+        )
 
     def across(
         self,
@@ -107,16 +130,15 @@ class Solver:
         Arguments and errors are those of ``currents``; (rows, columns) for one vector. It is 0 in
         rows that are not ``active``.
         """
-        circuit = self.circuit
-        volt = circuit.voltages(voltage)
-        on = circuit.active(active, volt)
-        limit = 10 * (circuit.rows + circuit.columns) if limit is None else limit
-        out = np.empty((len(volt), *circuit.conductance.shape))
-        none = np.zeros(circuit.conductance.shape)
-        for k, vector in enumerate(volt):
-            given = np.where(on[k], vector, 0.0)
-            out[k] = self.with_sources(given, on[k], none, tolerance, limit)[1]
-        return out.reshape(*np.shape(voltage)[:-1], *circuit.conductance.shape)
+        none = np.zeros(self.circuit.conductance.shape)
+        return each_vector(
+            self.circuit,
+            voltage,
+            active,
+            limit,
+            self.circuit.conductance.shape,
+            lambda volt, on, most: self.with_sources(volt, on, none, tolerance, most)[1],
+        )
 
     def _vector(
         self, volt: Array, on: npt.NDArray[np.bool_], tolerance: float, limit: int
