@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -20,6 +18,7 @@ from spikec.compiler.stimulus import load_stimulus
 from ..report.test_page import Page, schema
 from .conftest import OPTIONS, SAMPLES, STEPS, Spikec
 from .test_mapping import ok
+from .test_profile import profiled, rows
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "crossbar_ledger.txt"
 QUICK = ("--crossbar", "tile=16", "--crossbar", "compensate=off")
@@ -32,16 +31,6 @@ def tiles(_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["compile", _home / "small.nir", "-t", "rram-wan", "-o", folder, *OPTIONS, *QUICK]
     assert invoke([str(a) for a in arguments]) == 0
     return folder
-
-
-def profiled(spikec: Spikec, folder: Path, stimulus: Path, *more: Any) -> dict[str, Any]:
-    found: dict[str, Any] = ok(spikec("profile", folder, "-s", stimulus, "--json", *more)).data
-    return found
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_a_screenful_is_the_one_that_was_read(spikec: Spikec, tiles: Path, stimulus: Path) -> None:
