@@ -84,7 +84,7 @@ class Wires:
 
 
 @dataclass(frozen=True, slots=True)
-class Converter:
+class Adc:
     """What makes numbers of currents: its ``kind``, ``bits``, and ``columns`` that share one.
 
     An ``ideal`` one has no ``bits``: it takes a current as it is.
@@ -116,7 +116,7 @@ class Macro:
     gated: bool
     voltage: Quantity
     wires: Wires
-    adc: Converter
+    adc: Adc
     stuck_on: Quantity
     stuck_off: Quantity
     source: str
@@ -267,7 +267,7 @@ def _wires(table: Table) -> Wires:
     return wires
 
 
-def _adc(table: Table) -> Converter:
+def _adc(table: Table) -> Adc:
     kind = cast("ConverterKind", table.choice("kind", tuple(_OF_CONVERTER)))
     bits = table.optional_quantity("bits", unit="bits", whole=True)
     if (bits is None) != (kind == "ideal"):
@@ -277,12 +277,12 @@ def _adc(table: Table) -> Converter:
         raise table.error(code, "bits", message)
     if bits is not None and bits.value > _MOST_BITS:
         raise table.error("board-value", "bits", f"must be at most {_MOST_BITS}")
-    adc = Converter(kind, bits, table.quantity("columns", unit="columns", whole=True))
+    adc = Adc(kind, bits, table.quantity("columns", unit="columns", whole=True))
     table.finish()
     return adc
 
 
-def _costs(table: Table, adc: Converter) -> dict[str, Quantity]:
+def _costs(table: Table, adc: Adc) -> dict[str, Quantity]:
     found = {key: table.cost(key) for key in (*_COSTS, *_OF_CONVERTER[adc.kind])}
     # Anything else is a cost nobody would count.
     table.finish()

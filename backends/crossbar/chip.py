@@ -9,17 +9,14 @@ fitted to each column with vectors whose sums are known. A read of a tile then i
 
 with the exact currents I behind the wires, q the converter. A count of n is n pulses, one read
 each. Noise that is the same from read to read (1/f, counted since programming) is drawn once a
-cell; other noise is white. A cell's part of it reaches the column about as its current does, so
-that a column has the standard deviation :math:`V \sqrt{\sum_i x_i^2 \sigma_i^2 (T / G)_i^2}`: up to
-a quarter more than by first order where wires take much (the cell sees less than its driver's
-voltage).
+cell; other noise is white, and reaches the bit lines as ``currents`` has it.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -27,22 +24,18 @@ import numpy.typing as npt
 
 from ...boards.device import Flicker
 from ...compiler.backend import Progress, no_progress
-from .circuit import Crossbar
-from .curve import chord
+from .converters import Ranges, channels_of, converter_of, full_range
+from .currents import currents_of
+from .curve import chord, curve_of
 from .design import Design, Electrics, Layer, aimed
-from .device import Cells, Verify, age, bends, chip_rng, fabricate, noise
-from .layout import Block, Scheme, Signs, Tile
-from .nonlinear import Curve, NonlinearSolver
-from .operating import Currents, Operated, find_all
+from .device import Cells, Verify, age, chip_rng, fabricate, noise
+from .layout import Block, Signs, Tile
+from .operating import Operated, find_all
 from .remap import remapped
-from .solve import Solver, transfer
-from .spice import Converter
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-# Of what columns carry, the share that the range of a converter takes in.
-_PERCENTILE: Final = 99.9
 # Random numbers of reads, and of noise that stays, besides those of the tiles.
 _READS: Final = 1 << 20
 _SLOW: Final = 1 << 21
@@ -117,7 +110,7 @@ class Chip:
         """Give converters, layer by layer, the range that the probes need on this very chip."""
         for readers in self._readers.values():
             if readers[0].converts:
-                full = _full([reader.seen() for reader in readers])
+                full = full_range([reader.seen() for reader in readers])
                 for reader in readers:
                     reader.set_range(full)
 
@@ -186,58 +179,6 @@ def _around(tile: Tile, layer: Layer, electrics: Electrics, stuck: Floats) -> Ti
     )
 
 
-class Ranges:
-    """The range of the converters of each layer, in A: what its probes need on ideal cells."""
-
-    def __init__(self, design: Design) -> None:
-        self._design, self._known = design, dict[str, Floats]()
-
-    def of(self, name: str) -> Floats:
-        """The largest current that is not cut off, of each slice, (slices,)."""
-        if name not in self._known:
-            design = self._design
-            scheme, electrics = design.layers[name].scheme, design.electrics
-            parts = []
-            for tile, target in zip(design.tiles, design.targets, strict=True):
-                if tile.projection == name:
-                    layer = design.layer(tile)
-                    seen = np.minimum(np.abs(layer.seen(tile)), 1)
-                    chords = chord(electrics.device, target, electrics.voltage)
-                    currents = electrics.voltage * (seen @ chords)
-                    parts.append(_channels(currents, tile, scheme))
-            self._known[name] = _full(parts)
-        return self._known[name]
-
-
-def _full(seen: list[Floats]) -> Floats:
-    """The range that takes in nearly all of what was seen (vectors, channels, slices)."""
-    flat = np.concatenate([np.abs(one).reshape(-1, one.shape[-1]) for one in seen])
-    return np.asarray(np.percentile(flat, _PERCENTILE, axis=0))
-
-
-def _channels(currents: Floats, tile: Tile, scheme: Scheme) -> Floats:
-    """What converters see of the currents (vectors, bit lines): (vectors, channels, slices).
-
-    Of pairs their difference; else each column, those of the offset first.
-    """
-    if scheme.signs is Signs.OFFSET:
-        return currents.reshape(len(currents), -1, scheme.slices)
-    sides = currents.reshape(len(currents), tile.groups, scheme.slices, 2)
-    return np.asarray(sides[..., 0] - sides[..., 1])
-
-
-def converter_of(scheme: Scheme, electrics: Electrics, full: Floats | None) -> Converter | None:
-    """The converters of a layer whose ranges are ``full``, a step a slice; ``None``: ideal ones.
-
-    Without ranges there are none, either.
-    """
-    if electrics.adc_bits is None or full is None:
-        return None
-    pairs = scheme.signs is Signs.DIFFERENTIAL
-    one = Converter(1.0, electrics.adc_bits, pairs)
-    return replace(one, lsb=np.where(full > 0, full, 1.0) / one.high)
-
-
 class Reader:
     """Reads one tile of a chip."""
 
@@ -260,11 +201,7 @@ class Reader:
             # What 1/f noise has come to since programming hardly changes during a run.
             siemens, sigma = np.maximum(siemens + sigma * made.slow, 0.0), np.zeros_like(sigma)
         self.siemens, self.circuit = siemens, electrics.circuit(siemens)
-        self._currents: Currents
-        if (electrics.gated and not electrics.wireless) or device.bend is not None:
-            self._currents = _Solved(self.circuit, sigma, electrics)
-        else:
-            self._currents = _Products(self.circuit, sigma, electrics.voltage)
+        self._currents = currents_of(self.circuit, sigma, electrics)
         self._noisy = bool(sigma.any())
         self._converter = converter_of(scheme, electrics, full)
         unit = electrics.voltage * (electrics.high - electrics.low) / (scheme.base - 1)
@@ -286,7 +223,7 @@ class Reader:
         """What the converters see of the probes, without noise: (vectors, channels, slices)."""
         probes = np.clip(self._layer.seen(self.tile), -1, 1)
         currents, _ = self._currents(probes[probes.any(axis=1)], False)
-        return _channels(currents, self.tile, self._scheme)
+        return channels_of(currents, self.tile, self._scheme)
 
     def set_range(self, full: Floats) -> None:
         """Give the converters of each slice a range up to ``full``, (slices,) in A."""
@@ -308,7 +245,7 @@ class Reader:
         In steps of the converter, in A where it is ideal.
         """
         currents, variance = self._currents(pulses, self._noisy)
-        channels = _channels(currents, self.tile, self._scheme)
+        channels = channels_of(currents, self.tile, self._scheme)
         if self._noisy:
             if self._scheme.signs is Signs.DIFFERENTIAL:
                 shape = (len(currents), self.tile.groups, self._scheme.slices, 2)
@@ -334,7 +271,7 @@ class Reader:
     def operate(self) -> Operated:
         """Take the currents from ngspice from here on."""
         electrics = self._electrics
-        curve = curve_of(self.circuit, electrics)
+        curve = curve_of(electrics.device, self.siemens)
         found = Operated(
             self.circuit, curve, electrics.voltage, electrics.gated, model=self._currents
         )
@@ -356,67 +293,6 @@ class Reader:
         gain = np.where(usable, together / np.where(spread > 0, spread, 1.0), 1.0)
         self.gain = gain
         self.offset = np.where(usable, right - gain * mean, 0.0)
-
-
-def curve_of(circuit: Crossbar, electrics: Electrics) -> Curve | None:
-    """How cells of these conductances bend, ``None`` where they do not."""
-    if electrics.device.bend is None:
-        return None
-    siemens = np.where(circuit.conductance > 0, circuit.conductance, 1.0)
-    square, cube = bends(electrics.device, circuit.conductance)
-    return Curve(square / siemens, cube / siemens)
-
-
-class _Products:
-    """Currents of linear cells whose silent rows are held at 0 V, or that have no wires: V x T."""
-
-    def __init__(self, circuit: Crossbar, sigma: Floats, voltage: float) -> None:
-        matrix = transfer(circuit)
-        siemens = circuit.conductance
-        share = matrix / np.where(siemens > 0, siemens, 1.0)
-        self._matrix = voltage * matrix
-        self._variance = (voltage * sigma * share) ** 2
-
-    def __call__(self, pulses: Integers, noisy: bool) -> tuple[Floats, Floats]:
-        """Currents and their variances, (vectors, bit lines)."""
-        x = pulses.astype(np.float64)
-        return x @ self._matrix, x**2 @ self._variance if noisy else np.zeros(())
-
-
-class _Solved:
-    """Currents of gated rows, or of cells that are not linear: one solution a vector, kept."""
-
-    KEPT: Final = 1 << 16
-
-    def __init__(self, circuit: Crossbar, sigma: Floats, electrics: Electrics) -> None:
-        self._circuit, self._sigma, self._electrics = circuit, sigma, electrics
-        curve = curve_of(circuit, electrics)
-        self._solver: Solver | NonlinearSolver = Solver(circuit)
-        if curve is not None:
-            self._solver = NonlinearSolver(circuit, curve)
-        self._chords = chord(electrics.device, circuit.conductance, electrics.voltage)
-        self._known: dict[bytes, Floats] = {}
-
-    def __call__(self, pulses: Integers, noisy: bool) -> tuple[Floats, Floats]:
-        """Currents and their variances, (vectors, bit lines)."""
-        lines = self._circuit.columns
-        found = np.array([self._vector(x) for x in pulses]).reshape(len(pulses), lines)
-        if not noisy:
-            return found, np.zeros(())
-        x = pulses.astype(np.float64)
-        ideal = self._electrics.voltage * (np.abs(x) @ self._chords)
-        share = np.abs(found) / np.where(ideal > 0, ideal, 1.0)
-        spread = self._electrics.voltage**2 * (x**2 @ self._sigma**2)
-        return found, spread * np.minimum(share, 1.0) ** 2
-
-    def _vector(self, x: Any) -> Floats:
-        key = x.astype(np.int8).tobytes()
-        if key not in self._known:
-            if len(self._known) >= self.KEPT:
-                self._known.clear()
-            active = np.asarray(x != 0) if self._electrics.gated else None
-            self._known[key] = self._solver.currents(self._electrics.voltage * x, active)
-        return self._known[key]
 
 
 class Sums:

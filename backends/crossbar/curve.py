@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.device import Device
-from .device import current
+from .device import bends, current
+from .nonlinear import Curve
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,3 +35,12 @@ def from_chord(device: Device, chords: Floats, voltage: float) -> Floats:
         below = chord(device, middle, voltage) < chords
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return np.asarray((low + high) / 2)
+
+
+def curve_of(device: Device, siemens: Floats) -> Curve | None:
+    """How cells of these conductances bend, ``None`` where they do not."""
+    if device.bend is None:
+        return None
+    square, cube = bends(device, siemens)
+    conducting = np.where(siemens > 0, siemens, 1.0)
+    return Curve(square / conducting, cube / conducting)

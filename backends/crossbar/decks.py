@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from ...ir.diagnostics import Diagnostics
-from .chip import Ranges, converter_of, curve_of
+from .converters import Ranges, converter_of
+from .curve import curve_of
 from .design import Design, Electrics
 from .layout import Scheme, Signs, Tile
 from .spice import deck
@@ -54,7 +55,7 @@ def tile_decks(found: Design, unconverted: Collection[str] = ()) -> dict[str, by
             circuit,
             electrics.voltage * spikes,
             spikes if electrics.gated else None,
-            curve_of(circuit, electrics),
+            curve_of(electrics.device, target),
             converter=converter_of(scheme, electrics, full),
             notes=_notes(k, tile, scheme, electrics, found),
         )

@@ -35,7 +35,7 @@ import numpy.typing as npt
 from ...ir.diagnostics import fail
 from ...ir.records import Record, frozen_array
 from .circuit import Crossbar
-from .solve import TOLERANCE, Solver, each_vector
+from .solve import TOLERANCE, Solver, each_vector, solutions
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -76,6 +76,16 @@ class Curve(Record):
                 f"cells of the shape {shape}",
             ) from None
 
+    def current(self, volt: Any) -> Array:
+        """I(V) / G in V."""
+        u = np.asarray(volt, np.float64)
+        return np.asarray(u * (1 + u * (self.square + self.cube * u)))
+
+    def slope(self, volt: Any) -> Array:
+        """I'(V) / G."""
+        u = np.asarray(volt, np.float64)
+        return np.asarray(1 + u * (2 * self.square + 3 * self.cube * u))
+
 
 class NonlinearSolver:
     """Currents of one crossbar of cells that all follow one kind of ``Curve``."""
@@ -105,10 +115,27 @@ class NonlinearSolver:
             active,
             limit,
             (self.circuit.columns,),
+            lambda volt, on, most: self._vector(volt, on, tolerance, most)[0],
+        )
+
+    def solution(
+        self,
+        voltage: Any,
+        active: Any = None,
+        *,
+        tolerance: float = TOLERANCE,
+        limit: int | None = None,
+    ) -> tuple[Array, Array]:
+        """``currents``, and the voltages across cells as ``Solver.across`` has them."""
+        return solutions(
+            self.circuit,
+            voltage,
+            active,
+            limit,
             lambda volt, on, most: self._vector(volt, on, tolerance, most),
         )
 
-    def _vector(self, volt: Array, on: Mask, tolerance: float, limit: int) -> Array:
+    def _vector(self, volt: Array, on: Mask, tolerance: float, limit: int) -> tuple[Array, Array]:
         siemens = self.circuit.conductance * on[:, None]
         edge = _BEYOND * float(max(volt.max(), 0.0) - min(volt.min(), 0.0))
         cells = _Cells(siemens, self._square, self._cube, edge)
@@ -120,7 +147,7 @@ class NonlinearSolver:
             change = there - across
             rest = cells.bend(across, change)
             if np.abs(rest).sum() <= tolerance * np.abs(sensed).max():
-                return sensed
+                return sensed, there
             # Before the first step there are no currents along the lines, so there is no lack.
             length = cells.length(across, change, lack) if step else 1.0
             if length == 1:

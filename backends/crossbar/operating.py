@@ -24,13 +24,12 @@ import numpy.typing as npt
 from ...compiler.backend import Progress
 from ...ir.diagnostics import fail
 from .circuit import Crossbar
+from .currents import Currents
 from .nonlinear import Curve
 from .spice import operating_points
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-# Pulses (vectors, word lines), and whether reads are noisy, to currents and their variances.
-Currents = Callable[[Integers, bool], tuple[Floats, Floats]]
 
 _CELL_SECONDS: Final = 30e-6
 _SECONDS: Final = 2.7

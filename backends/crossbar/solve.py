@@ -56,6 +56,21 @@ def each_vector(
     return out.reshape(*np.shape(voltage)[:-1], *shape)
 
 
+def solutions(
+    circuit: Crossbar,
+    voltage: Any,
+    active: Any,
+    limit: int | None,
+    solve: Callable[[Array, npt.NDArray[np.bool_], int], tuple[Array, Array]],
+) -> tuple[Array, Array]:
+    """Currents of bit lines and voltages across cells, ``solve``'s for each vector."""
+    shape = (circuit.rows + 1, circuit.columns)
+    both = each_vector(
+        circuit, voltage, active, limit, shape, lambda *vector: np.vstack(solve(*vector))
+    )
+    return both[..., 0, :], both[..., 1:, :]
+
+
 class Solver:
     r"""Currents of one crossbar, vector by vector; memory and factors are O(rows columns).
 
@@ -130,14 +145,24 @@ class Solver:
         Arguments and errors are those of ``currents``; (rows, columns) for one vector. It is 0 in
         rows that are not ``active``.
         """
+        return self.solution(voltage, active, tolerance=tolerance, limit=limit)[1]
+
+    def solution(
+        self,
+        voltage: Any,
+        active: Any = None,
+        *,
+        tolerance: float = TOLERANCE,
+        limit: int | None = None,
+    ) -> tuple[Array, Array]:
+        """``currents`` and ``across`` of the same vectors, by one solution each."""
         none = np.zeros(self.circuit.conductance.shape)
-        return each_vector(
+        return solutions(
             self.circuit,
             voltage,
             active,
             limit,
-            self.circuit.conductance.shape,
-            lambda volt, on, most: self.with_sources(volt, on, none, tolerance, most)[1],
+            lambda volt, on, most: self.with_sources(volt, on, none, tolerance, most),
         )
 
     def _vector(

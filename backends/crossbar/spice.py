@@ -27,9 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.diagnostics import Diagnostics, SpikecError, fail
-from ...ir.records import Record, frozen_array
+from ...ir.records import Record
 from ..process import StageFailed, StageTimedOut, run_stage
 from .circuit import Crossbar
+from .converters import Converter
 from .nonlinear import Curve
 
 Array = npt.NDArray[np.float64]
@@ -43,44 +44,6 @@ _LOG_END = 600
 # Bending cells: the last of ngspice's steps is then far below what it asks of it.
 _OPTIONS = ".options reltol=1e-9 abstol=1e-18 vntol=1e-12 itl1=500"
 _RELEASE = 1 / 20  # of a neuron's threshold, where the discharge of its capacitor ends
-
-
-@dataclass(frozen=True, eq=False)
-class Converter(Record):
-    r"""The ideal converters of bit lines' currents, or of the differences of pairs, to numbers.
-
-    .. math::
-        \mathrm{code} = \min(\max(\lfloor I / \mathrm{lsb} + 1/2 \rfloor, 0), 2^{bits} - 1)
-
-    With ``pairs`` I is the current of an even bit line less that of the odd one behind it, and
-    codes are from :math:`1 - 2^{bits-1}` to :math:`2^{bits-1} - 1`; one bit has 0 and 1. ``lsb`` in
-    A, one or as many as converters take turns with; 1 V of the node ``code<k>`` is 1.
-    """
-
-    lsb: Any
-    bits: int
-    pairs: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "lsb", frozen_array(np.atleast_1d(self.lsb), np.float64))
-        found = Diagnostics()
-        for lsb in self.lsb:
-            if not 0 < lsb < np.inf:
-                found.add("E1301", f"a converter's step is {lsb} A")
-        if not 1 <= self.bits <= 32:
-            found.add("E1301", f"a converter has {self.bits} bits", hint="give 1 to 32")
-        found.raise_errors()
-
-    @property
-    def low(self) -> int:
-        """The lowest code."""
-        return 1 - (1 << (self.bits - 1)) if self.pairs else 0
-
-    @property
-    def high(self) -> int:
-        """The highest code."""
-        return max((1 << (self.bits - self.pairs)) - 1, 1)
 
 
 @dataclass(frozen=True, eq=False)
