@@ -99,21 +99,23 @@ def test_the_ledger_of_two_by_two_by_hand() -> None:
         "update_additions": 8 * 2 * (0.03e-12 + 0.07e-12 * 16 / 24),
         "state_bits": 8 * 2 * 24 * 0.15625e-12,
     }
-    assert joules == pytest.approx(expected, rel=1e-14)
-    assert found.energy == pytest.approx(sum(expected.values()), rel=1e-14)
-    assert sum(found.by_component.values()) == pytest.approx(found.energy, rel=1e-14)
-    assert sum(found.by_layer.values()) == pytest.approx(found.energy, rel=1e-14)
+    assert joules == pytest.approx(expected, rel=1e-14, abs=0)
+    assert found.energy == pytest.approx(sum(expected.values()), rel=1e-14, abs=0)
+    assert sum(found.by_component.values()) == pytest.approx(found.energy, rel=1e-14, abs=0)
+    assert sum(found.by_layer.values()) == pytest.approx(found.energy, rel=1e-14, abs=0)
 
 
 def test_the_time_of_two_by_two_by_hand() -> None:
     """A pulse, two conversions on one converter, gain and accumulator; then two neurons."""
     found = tiny(load_macro("rram-wan"))
     read = 10e-9 + 2 * 9e-9 + 2e-9
-    assert found.stages[0].read == pytest.approx(read)
-    assert found.busy[0, 0] == pytest.approx([read, 2 * read, read, 0])
-    assert found.seconds[0] == pytest.approx([read + 2e-9, 2 * read + 2e-9, read + 2e-9, 2e-9])
+    assert found.stages[0].read == pytest.approx(read, rel=1e-9, abs=0)
+    assert found.busy[0, 0] == pytest.approx([read, 2 * read, read, 0], rel=1e-9, abs=0)
+    assert found.seconds[0] == pytest.approx(
+        [read + 2e-9, 2 * read + 2e-9, read + 2e-9, 2e-9], rel=1e-9, abs=0
+    )
     assert found.leader.tolist() == [[0, 0, 0, 1]]
-    assert found.latency == pytest.approx(4 * read + 4 * 2e-9)
+    assert found.latency == pytest.approx(4 * read + 4 * 2e-9, rel=1e-9, abs=0)
 
 
 def test_slow_lines_are_waited_for() -> None:
@@ -127,8 +129,8 @@ def test_slow_lines_are_waited_for() -> None:
     bit = 480e-9 * 1e-4 * 6.36 * (1 + 2 + 3 + 4)
     settle = settling(float(word) + bit, 8)
     assert settle > 10e-9
-    assert found.stages[0].settle == pytest.approx(settle, rel=1e-9)
-    assert found.stages[0].read == pytest.approx(settle + 2 * 9e-9 + 2e-9)
+    assert found.stages[0].settle == pytest.approx(settle, rel=1e-9, abs=0)
+    assert found.stages[0].read == pytest.approx(settle + 2 * 9e-9 + 2e-9, rel=1e-9, abs=0)
 
 
 def test_silent_rows_that_are_driven_load_the_bit_lines() -> None:
@@ -153,7 +155,7 @@ def test_silent_rows_that_are_driven_load_the_bit_lines() -> None:
         far = np.linalg.solve(ladder, np.eye(4)[0])
         delays.append(farad * np.linalg.solve(ladder, far)[-1] / far[-1])
     settle = profiled(graph, found, STEPS).stages[0].settle
-    assert settle == pytest.approx(settling(max(delays), 8), rel=1e-9)
+    assert settle == pytest.approx(settling(max(delays), 8), rel=1e-9, abs=0)
     assert settle < settling(ohm * farad * 10, 8) * 0.9
 
 
@@ -173,7 +175,7 @@ def test_converters_that_are_shared_take_turns() -> None:
     for columns, turns in ((1, 1), (2, 1), (4, 2), (8, 2)):
         adc = replace(macro.adc, columns=replace(macro.adc.columns, value=columns))
         found = tiny(replace(macro, adc=adc))
-        assert found.stages[0].convert == pytest.approx(turns * 9e-9)
+        assert found.stages[0].convert == pytest.approx(turns * 9e-9, rel=1e-9, abs=0)
 
 
 def test_a_ramp_counts_while_cells_are_read() -> None:
@@ -182,8 +184,10 @@ def test_a_ramp_counts_while_cells_are_read() -> None:
     for columns, turns in ((1, 0), (4, 1)):
         adc = replace(macro.adc, columns=replace(macro.adc.columns, value=columns))
         found = tiny(replace(macro, adc=adc))
-        assert found.stages[0].convert == pytest.approx(turns * macro.conversion_time())
-        assert found.stages[0].pulse == pytest.approx(macro.conversion_time())
+        assert found.stages[0].convert == pytest.approx(
+            turns * macro.conversion_time(), rel=1e-9, abs=0
+        )
+        assert found.stages[0].pulse == pytest.approx(macro.conversion_time(), rel=1e-9, abs=0)
 
 
 def test_ideal_converters_cost_nothing_and_that_is_said() -> None:
@@ -234,7 +238,7 @@ def test_reads_and_currents_are_those_of_a_chip_that_runs(
     profile = profiled(graph, found, x)
     assert int(profile.reads.sum()) == reads > 50
     cells = next(line for line in profile.ledger if line.count == "cells")
-    assert cells.joules == pytest.approx(joules, rel=1e-12)
+    assert cells.joules == pytest.approx(joules, rel=1e-12, abs=0)
 
 
 def test_pools_are_additions() -> None:
@@ -255,7 +259,7 @@ def test_one_weight_a_neuron_stays_digital() -> None:
     counts = {(line.layer, line.count): line.amount for line in profile.ledger}
     assert counts["own", "stage_additions"] == counts["own", "stage_multiplications"] == 4
     [stage] = [k for k, stage in enumerate(profile.stages) if stage.name == "own"]
-    assert profile.busy[stage, 0] == pytest.approx([2e-9, 1e-9, 1e-9, 0])
+    assert profile.busy[stage, 0] == pytest.approx([2e-9, 1e-9, 1e-9, 0], rel=1e-9, abs=0)
 
 
 # -- what it scales with ---------------------------------------------------------------------------
@@ -266,7 +270,7 @@ def test_twice_the_spikes_take_twice_the_cells_and_no_more_neurons() -> None:
     one, two = tiny(macro), tiny(macro, x=2 * STEPS)
     for count, factor in {"cells": 2, "word_lines": 2, "conversions": 2, "state_bits": 1}.items():
         assert amounts(two)[count] == pytest.approx(factor * amounts(one)[count]), count
-    assert two.busy[0] == pytest.approx(2 * one.busy[0])
+    assert two.busy[0] == pytest.approx(2 * one.busy[0], rel=1e-9, abs=0)
 
 
 def test_energy_goes_with_voltage_squared_and_with_the_pulse() -> None:
@@ -278,7 +282,9 @@ def test_energy_goes_with_voltage_squared_and_with_the_pulse() -> None:
         next(line.joules for line in tiny(m).ledger if line.count == "cells")
         for m in (macro, half, long)
     ]
-    assert cells[1] == pytest.approx(cells[0] / 4) and cells[2] == pytest.approx(3 * cells[0])
+    assert cells[1] == pytest.approx(cells[0] / 4, rel=1e-9, abs=0) and cells[2] == pytest.approx(
+        3 * cells[0], rel=1e-9, abs=0
+    )
 
 
 def test_silence_takes_neurons_and_nothing_else() -> None:
@@ -329,8 +335,8 @@ def chained(delay: int, back: bool = False, registered: bool = False) -> Crossba
 def test_layers_of_a_step_follow_each_other() -> None:
     found, read, update = chained(0), 30e-9, 2e-9
     whole = [read + 2 * update, 2 * read + 2 * update, 2 * update]
-    assert found.seconds[0] == pytest.approx(whole)
-    assert found.path.sum(axis=0) == pytest.approx(found.seconds)
+    assert found.seconds[0] == pytest.approx(whole, rel=1e-9, abs=0)
+    assert found.path.sum(axis=0) == pytest.approx(found.seconds, rel=1e-9, abs=0)
     assert found.critical[:, 0, 1].all()
 
 
@@ -338,8 +344,8 @@ def test_what_has_a_delay_is_waited_for_by_nobody_but_the_step() -> None:
     found, read, update = chained(1, back=True), 30e-9, 2e-9
     # The second step: in to a, a, and the read of what it sent; b has long been updated.
     whole = [read + update, 2 * read + update, update + read]
-    assert found.seconds[0] == pytest.approx(whole)
-    assert found.path.sum(axis=0) == pytest.approx(found.seconds)
+    assert found.seconds[0] == pytest.approx(whole, rel=1e-9, abs=0)
+    assert found.path.sum(axis=0) == pytest.approx(found.seconds, rel=1e-9, abs=0)
     titles = [stage.title for stage in found.stages]
     assert not found.critical[titles.index("b (neurons)"), 0, 1]
     assert found.critical[titles.index("r"), 0, 2]
@@ -347,7 +353,7 @@ def test_what_has_a_delay_is_waited_for_by_nobody_but_the_step() -> None:
 
 def test_what_leaves_a_register_is_read_at_once() -> None:
     found, read, update = chained(0, registered=True), 30e-9, 2e-9
-    assert found.seconds[0, 1] == pytest.approx(read + update)
+    assert found.seconds[0, 1] == pytest.approx(read + update, rel=1e-9, abs=0)
 
 
 # -- sources ---------------------------------------------------------------------------------------
@@ -380,7 +386,7 @@ def test_every_constant_has_a_source_and_is_used(name: str) -> None:
         assert unsourced(found) == []
         for line in found.ledger:
             assert line.count in COMPONENTS and line.symbols
-            assert line.joules == pytest.approx(line.amount * line.constant.value, rel=1e-15)
+            assert line.joules == pytest.approx(line.amount * line.constant.value, rel=1e-15, abs=0)
             # What is derived says what of, and no better than the least trusted.
             assert all(constant.source in line.constant.source for _, constant in line.parts[:2])
     # Nothing of the file's costs is left out.

@@ -71,7 +71,7 @@ def test_h_of_one_spike_decays_exponentially() -> None:
     adaptive = AdaptiveThreshold(real(0.5), real(20e-3))
     h = offsets(counter(adaptive), [0, 2] + [0] * 30)[0, :, 0]
     assert h[0] == 0
-    assert h[1:] == pytest.approx([0.5 * exp(-(n + 1) / 20) for n in range(31)], rel=1e-12)
+    assert h[1:] == pytest.approx([0.5 * exp(-(n + 1) / 20) for n in range(31)], rel=1e-12, abs=0)
 
 
 def test_h_without_decay_counts_spikes_up_to_its_maximum() -> None:
@@ -241,7 +241,9 @@ class TestFromSampleToSample:
             ),
         )
         h = offsets(graph, [[[2], [0]], [[0], [0]], [[0], [0]]])
-        assert h[:, :, 0].ravel() == pytest.approx([exp(-n / 10) for n in range(1, 7)], rel=1e-12)
+        assert h[:, :, 0].ravel() == pytest.approx(
+            [exp(-n / 10) for n in range(1, 7)], rel=1e-12, abs=0
+        )
 
 
 def test_compiled_code_gives_the_same() -> None:
@@ -258,7 +260,9 @@ def test_compiled_code_gives_the_same() -> None:
         for codegen in ("numpy", "standalone")
     ]
     assert runs[0].spikes == runs[1].spikes
-    assert runs[0].states["cell", "h"] == pytest.approx(runs[1].states["cell", "h"], rel=1e-12)
+    assert runs[0].states["cell", "h"] == pytest.approx(
+        runs[1].states["cell", "h"], rel=1e-12, abs=0
+    )
 
 
 def test_retiming_keeps_it() -> None:

@@ -183,7 +183,7 @@ def test_the_norm_is_the_target_after_every_sample(norm: Norm, codegen: Any) -> 
     assert after.shape == (5, 6, 20) and not np.allclose(after[0], after[1])
     for sample in after:
         for column in sample:
-            assert NORMS[norm](column) == pytest.approx(7.5, rel=20 * 2.0**-53)
+            assert NORMS[norm](column) == pytest.approx(7.5, rel=20 * 2.0**-53, abs=0)
 
 
 def test_on_a_spike_only_the_neuron_that_spikes_is_scaled() -> None:
@@ -206,7 +206,9 @@ def test_on_a_spike_what_it_has_changed_is_scaled_too() -> None:
     run = run_golden(
         network(Dense(np.array([[0.5, 0.25]])), plasticity), stimulus(one, one[..., :1])
     )
-    assert run.weights["w"][0, 0] == pytest.approx([0.8 * 1.2 / 1.05, 0.25 * 1.2 / 1.05], rel=1e-15)
+    assert run.weights["w"][0, 0] == pytest.approx(
+        [0.8 * 1.2 / 1.05, 0.25 * 1.2 / 1.05], rel=1e-15, abs=0
+    )
 
 
 def test_a_weight_that_meets_a_rail_is_held_there() -> None:
@@ -216,7 +218,7 @@ def test_a_weight_that_meets_a_rail_is_held_there() -> None:
     none = stimulus(np.zeros((3, 2, 2)), np.zeros((3, 2, 1)))
     run = run_golden(network(Dense(w), plasticity), none, record_weights="samples")
     assert run.weights["w"][:, 0] == pytest.approx(
-        np.array([[1.0, 0.3], [1.0, 0.45 / 1.3], [1.0, 27 / 70]]), rel=1e-14
+        np.array([[1.0, 0.3], [1.0, 0.45 / 1.3], [1.0, 27 / 70]]), rel=1e-14, abs=0
     )
 
 
@@ -241,7 +243,7 @@ def test_two_projections_into_one_population_have_a_target_each() -> None:
     rng = np.random.default_rng(2)
     trains = stimulus(*((rng.random((2, 10, n)) < 0.5) for n in (3, 2)))
     run = run_golden(graph, trains)
-    assert run.weights["w"][0].sum(axis=1) == pytest.approx([0.9, 0.9], rel=1e-14)
+    assert run.weights["w"][0].sum(axis=1) == pytest.approx([0.9, 0.9], rel=1e-14, abs=0)
     # Behind the last spike a pre spike may still depress.
     assert (run.weights["more"][0].sum(axis=1) <= 2.4 * (1 + 1e-14)).all()
 
@@ -252,7 +254,7 @@ def test_triplets_are_scaled_too() -> None:
     rng = np.random.default_rng(2)
     trains = stimulus(*((rng.random((2, 10, n)) < 0.5) for n in (3, 2)))
     run = run_golden(network(Dense(np.full((2, 3), 0.2)), plasticity), trains)
-    assert run.weights["w"][0].sum(axis=1) == pytest.approx([1.2, 1.2], rel=1e-14)
+    assert run.weights["w"][0].sum(axis=1) == pytest.approx([1.2, 1.2], rel=1e-14, abs=0)
     assert np.ptp(run.weights["w"]) > 0.01
 
 

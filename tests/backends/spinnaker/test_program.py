@@ -232,7 +232,7 @@ def test_amplitudes_and_pairs_of_one_step_are_the_dialect_s(dialect: str, unit: 
     assert projection.plasticity is not None
     found = projection.plasticity.rule
     assert isinstance(found, PairSTDP)
-    assert found.a_plus == pytest.approx(0.02 * unit)
+    assert found.a_plus == pytest.approx(0.02 * unit, rel=1e-9, abs=0)
     assert str(found.coincidence) == ("potentiate" if dialect == "brian2" else "depress")
     target = "pynn-brian2" if dialect == "brian2" else "spynnaker"
     text = program(graph, stimulus, target).files["network.py"].decode()

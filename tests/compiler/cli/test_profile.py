@@ -86,11 +86,15 @@ def test_every_chip_has_a_profile_whose_sums_are_right(
         assert (found["machine"], found["model"], found["pace"]) == (name, model_name, costs.pace)
         energy, latency = found["energy"], found["latency"]
         lines = sum(line["joules_per_sample"] for line in found["ledger"])
-        assert energy["joules_per_sample"] == pytest.approx(lines)
-        assert energy["joules_per_sample"] == pytest.approx(sum(energy["by_kind"].values()))
+        assert energy["joules_per_sample"] == pytest.approx(lines, rel=1e-9, abs=0)
+        assert energy["joules_per_sample"] == pytest.approx(
+            sum(energy["by_kind"].values()), rel=1e-9, abs=0
+        )
         for line in found["ledger"]:
             product = line["amount"] * line["times"] * line["constant"]["value"]
-            assert line["joules"] == pytest.approx(product * (line["seconds"] or 1))
+            assert line["joules"] == pytest.approx(
+                product * (line["seconds"] or 1), rel=1e-9, abs=0
+            )
             assert line["constant"]["source"] == machine.costs[line["cost"]].source
         parts = ("cores_and_links", "way_of_packets", "rest")
         assert latency["seconds_per_sample"] == pytest.approx(sum(latency[p] for p in parts))
@@ -120,12 +124,12 @@ def test_tables_add_up_to_the_totals(
         step, busy = int(row["step"]), float(row["busy_seconds"])
         busiest[step] = max(busiest.get(step, 0.0), busy)
     assert [busiest.get(k, 0.0) for k in range(len(trace_of))] == pytest.approx(
-        [float(row["lead_seconds"]) for row in trace_of]
+        [float(row["lead_seconds"]) for row in trace_of], rel=1e-9, abs=0
     )
     for count, total in found["counts"].items():
         assert sum(int(row[count]) for row in tables["steps"]) == total, count
     joules = sum(float(row["joules"]) for row in tables["ledger"])
-    assert joules / SAMPLES == pytest.approx(found["energy"]["joules_per_sample"])
+    assert joules / SAMPLES == pytest.approx(found["energy"]["joules_per_sample"], rel=1e-9, abs=0)
     assert len(tables["causes"]) == len(found["causes"])
     graph = quantised(load_artifact(chip))
     out = Executor(graph).run(load_stimulus(stimulus, graph).stimulus, raw=True).spikes["out"]
@@ -134,7 +138,9 @@ def test_tables_add_up_to_the_totals(
     )
     length = np.array(seconds).reshape(SAMPLES, -1).cumsum(axis=1)
     for row in tables["waits"]:
-        assert float(row["seconds"]) == pytest.approx(length[int(row["sample"]), int(row["step"])])
+        assert float(row["seconds"]) == pytest.approx(
+            length[int(row["sample"]), int(row["step"])], rel=1e-9, abs=0
+        )
         assert 0 < float(row["share"]) <= 1
         assert row["waited_most_for"]
 
@@ -177,7 +183,7 @@ def test_a_page_and_its_json_have_the_same_numbers(
     view = report["profile"]
     assert view["machine"]["name"] == found["machine"] == "loihi1"
     for part, name in (("latency", "seconds_per_sample"), ("energy", "joules_per_sample")):
-        assert view[part][name] == pytest.approx(found[part][name])
+        assert view[part][name] == pytest.approx(found[part][name], rel=1e-9, abs=0)
     assert len(view["energy"]["ledger"]) == len(found["ledger"])
     assert len(view["causes"]) == len(found["causes"])
     said = ok(spikec("profile", chip, "-s", stimulus, "--report", tmp_path / "again.html"))

@@ -67,14 +67,16 @@ def test_sums_are_right_whatever_the_macro(
             energy["by_layer"].values(),
             [layer["joules_per_sample"] for layer in found["layers"]],
         ):
-            assert sum(parts) == pytest.approx(energy["joules_per_sample"])
+            assert sum(parts) == pytest.approx(energy["joules_per_sample"], rel=1e-9, abs=0)
         critical = sum(layer["critical_seconds_per_sample"] for layer in found["layers"])
-        assert critical == pytest.approx(latency["seconds_per_sample"])
+        assert critical == pytest.approx(latency["seconds_per_sample"], rel=1e-9, abs=0)
         assert latency["least"] <= latency["seconds_per_sample"] <= latency["most"]
-        assert latency["seconds_per_step"] * STEPS == pytest.approx(latency["seconds_per_sample"])
+        assert latency["seconds_per_step"] * STEPS == pytest.approx(
+            latency["seconds_per_sample"], rel=1e-9, abs=0
+        )
         for line in found["ledger"]:
             product = line["amount"] * line["times"] * line["constant"]["value"]
-            assert line["joules"] == pytest.approx(product)
+            assert line["joules"] == pytest.approx(product, rel=1e-9, abs=0)
             assert all(part["source"] for part in (line["constant"], *line["parts"]))
 
 
@@ -106,12 +108,14 @@ def test_tables_add_up_to_the_totals(
     seconds = sum(float(row["seconds"]) for row in tables["steps"])
     assert seconds / SAMPLES == pytest.approx(found["latency"]["seconds_per_sample"])
     joules = sum(float(row["joules"]) for row in tables["ledger"])
-    assert joules / SAMPLES == pytest.approx(found["energy"]["joules_per_sample"])
+    assert joules / SAMPLES == pytest.approx(found["energy"]["joules_per_sample"], rel=1e-9, abs=0)
     for row, layer in zip(tables["layers"], found["layers"], strict=True):
         assert (row["name"], row["kind"]) == (layer["name"], layer["kind"])
         if layer["kind"] == "tiles":
             busy = sum(float(step[f"{row['name']} seconds"]) for step in tables["steps"])
-            assert busy / SAMPLES == pytest.approx(float(row["busy_seconds_per_sample"]))
+            assert busy / SAMPLES == pytest.approx(
+                float(row["busy_seconds_per_sample"]), rel=1e-9, abs=0
+            )
             leads = sum(step["leader"] == row["name"] for step in tables["steps"])
             assert leads == layer["leads_steps"]
     assert {"sram_bit_energy", "sar_power", "word_pitch"} <= {

@@ -50,7 +50,7 @@ def test_statistics_are_those_of_a_sample() -> None:
     assert found is not None
     assert (found.count, found.least, found.most) == (4, 0.25, 1.0)
     assert found.mean == np.mean(values)
-    assert found.deviation == pytest.approx(np.std(values, ddof=1), rel=1e-14)
+    assert found.deviation == pytest.approx(np.std(values, ddof=1), rel=1e-14, abs=0)
     assert Statistics.of([]) is None
     assert Statistics.of([0.1]) == Statistics(1, 0.1, None, 0.1, 0.1)
     assert Statistics.of([0.1] * 3) == Statistics(3, 0.1, 0.0, 0.1, 0.1)
@@ -67,7 +67,7 @@ def test_all_chips_under_all_combinations(folder: Path) -> None:
     for part, one in zip(data["combinations"], (rows[:3], rows[3:]), strict=True):
         for measure in ("accuracy", "differ"):
             values = [float(r[measure]) for r in one]
-            assert part[measure]["mean"] == pytest.approx(np.mean(values), rel=1e-14)
+            assert part[measure]["mean"] == pytest.approx(np.mean(values), rel=1e-14, abs=0)
             assert (part[measure]["least"], part[measure]["most"]) == (min(values), max(values))
     # Chips are not alike.
     assert len({r["differ"] for r in rows[:3]}) > 1

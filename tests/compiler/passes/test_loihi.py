@@ -109,7 +109,7 @@ def test_thresholds_are_exact_and_weights_nearest(threshold: float) -> None:
     made = chosen(graph)
     neuron, words = cell(made), made.projections[0].words
     assert words is not None and words.sign is Sign.MIXED
-    assert neuron.scale * 64 * int(neuron.vth) == pytest.approx(threshold, rel=1e-12)
+    assert neuron.scale * 64 * int(neuron.vth) == pytest.approx(threshold, rel=1e-12, abs=0)
     unit = neuron.scale * 64 * 2.0**words.exponent
     (whole,) = (p.connection.weight for p in made.projections)  # type: ignore[attr-defined]
     assert np.abs(whole * unit - weight).max() <= words.step / 2 * unit * (1 + 1e-9)

@@ -260,7 +260,7 @@ def test_a_current_and_an_offset_become_the_same_cuba() -> None:
     assert isinstance(cuba, CubaLIF)
     # R = tau / C is 20 megaohm; 0.5 nA lift the rest by 10 mV.
     assert float(cuba.r) == 20e-3 / 1e-9
-    assert float(cuba.v_leak) == pytest.approx(-55e-3, rel=1e-15)
+    assert float(cuba.v_leak) == pytest.approx(-55e-3, rel=1e-15, abs=0)
     assert lowered.semantics.v_init == -65e-3 and cuba.v_init is None
     assert legal(graph).projections[0].delay == 0
     old = legal(feed(neuron, replace(exact, current=Current.OLD), "exc"))

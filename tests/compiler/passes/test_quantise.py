@@ -134,7 +134,7 @@ def test_weights_are_the_nearest_multiples_of_their_unit(
         assert np.frexp(unit)[0] == 0.5
         assert np.frexp(neuron.scale)[0] == 0.5
     elif clip == "max":
-        assert unit == pytest.approx(largest / high, rel=1e-15)
+        assert unit == pytest.approx(largest / high, rel=1e-15, abs=0)
         assert np.abs(found).max() == high
     if clip == "max":
         assert np.abs(exact - found * unit).max() <= unit / 2 * (1 + 1e-9)
@@ -552,7 +552,7 @@ def test_layer_errors_are_what_they_say(clip: Literal["max", "mse"], bits: int) 
     decays = [np.abs(neuron.decay_v / 4096 - step.decay_v).max()]
     assert neuron.decay_u is not None
     decays.append(np.abs(neuron.decay_u / 4096 - step.decay_u).max())
-    assert error.decay_error == pytest.approx(max(decays), rel=1e-9)
+    assert error.decay_error == pytest.approx(max(decays), rel=1e-9, abs=0)
     nearest = np.rint(1.3 / neuron.scale) * neuron.scale
     assert error.threshold_error == pytest.approx(abs(nearest / 1.3 - 1), rel=1e-6, abs=1e-15)
 

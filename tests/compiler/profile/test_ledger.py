@@ -25,7 +25,9 @@ def test_kinds_and_sums_of_truenorth() -> None:
             ("host", "host_packets"): 10 * 32 * 2e-12,
             ("dynamic", "chip_hops"): 3 * 32 * 26e-12,
             ("static", "chips"): 2 * 0.06443 * 0.5,
-        }
+        },
+        rel=1e-9,
+        abs=0,
     )
     assert joules(lines) == pytest.approx(sum(found.values()))
     assert {line.formula for line in lines if line.kind == "host"} == {"10 x 32 x 2 pJ"}

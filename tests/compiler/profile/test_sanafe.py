@@ -188,7 +188,9 @@ def test_constants_are_those_of_its_file() -> None:
     }
     machine = load_chip("loihi1")
     model = machine.models["sanafe"]
-    assert {name: machine.costs[name].value for name in wanted} == pytest.approx(wanted, rel=1e-12)
+    assert {name: machine.costs[name].value for name in wanted} == pytest.approx(
+        wanted, rel=1e-12, abs=0
+    )
     assert set(model.costs) == set(wanted)
     assert (hops["energy_east_hop"], hops["energy_north_hop"]) == (
         hops["energy_west_hop"],

@@ -66,23 +66,27 @@ def test_a_step_by_hand() -> None:
     _, _, found = timed(*line(), ONE)
     # Quiet: core 0 updates one neuron in 2 ns, the others two. In step 1 core 0 spikes (4 ns) and
     # sends two packets (6 ns each); the others get one (6 ns) and work on two synapses (3 each).
-    assert found.send == pytest.approx(NS * np.array([[2, 4, 4], [16, 4, 4], [2, 4, 4]]))
-    assert found.receive == pytest.approx(NS * np.array([[0, 0, 0], [0, 12, 12], [0, 0, 0]]))
+    assert found.send == pytest.approx(
+        NS * np.array([[2, 4, 4], [16, 4, 4], [2, 4, 4]]), rel=1e-9, abs=0
+    )
+    assert found.receive == pytest.approx(
+        NS * np.array([[0, 0, 0], [0, 12, 12], [0, 0, 0]]), rel=1e-9, abs=0
+    )
     assert found.leader.tolist() == [1, 0, 1]
-    assert found.lead == pytest.approx(NS * np.array([4, 16, 4]))
-    assert found.next == pytest.approx(NS * np.array([4, 16, 4]))
+    assert found.lead == pytest.approx(NS * np.array([4, 16, 4]), rel=1e-9, abs=0)
+    assert found.next == pytest.approx(NS * np.array([4, 16, 4]), rel=1e-9, abs=0)
     # In, two hops of 3 ns, and out behind the 2 ns that a link is taken for.
-    assert found.way == pytest.approx(NS * np.array([0, 9, 0]))
-    assert found.length == pytest.approx(NS * np.array([4, 25, 4]))
+    assert found.way == pytest.approx(NS * np.array([0, 9, 0]), rel=1e-9, abs=0)
+    assert found.length == pytest.approx(NS * np.array([4, 25, 4]), rel=1e-9, abs=0)
 
 
 def test_cores_that_do_both_at_once() -> None:
     axons, mapping, model = line(overlap=True)
     _, _, found = timed(axons, mapping, model, ONE)
-    assert found.lead == pytest.approx(NS * np.array([4, 16, 4]))
-    assert found.next == pytest.approx(NS * np.array([4, 12, 4]))
+    assert found.lead == pytest.approx(NS * np.array([4, 16, 4]), rel=1e-9, abs=0)
+    assert found.next == pytest.approx(NS * np.array([4, 12, 4]), rel=1e-9, abs=0)
     assert core_seconds(model, found.send, found.receive)[1] == pytest.approx(
-        NS * np.array([16, 12, 12])
+        NS * np.array([16, 12, 12]), rel=1e-9, abs=0
     )
 
 
@@ -91,12 +95,12 @@ def test_a_link_leads_where_packets_queue() -> None:
     _, counts, found = timed(axons, mapping, model, replace(ONE, count=np.array([9])))
     # 18 packets over the first link, 2 cycles each; the second carries nine.
     assert found.leader.tolist() == [NOBODY, LINK, NOBODY]
-    assert found.lead == pytest.approx(NS * np.array([0, 36, 0]))
-    assert found.next == pytest.approx(NS * np.array([0, 18, 0]))
+    assert found.lead == pytest.approx(NS * np.array([0, 36, 0]), rel=1e-9, abs=0)
+    assert found.next == pytest.approx(NS * np.array([0, 18, 0]), rel=1e-9, abs=0)
     by_name = {
         c.name: c for c in causes(model, axons, mapping, reach(axons, mapping), counts, found)
     }
-    assert by_name["link (0, 0) -> (1, 0)"].gain == pytest.approx(18 * NS)
+    assert by_name["link (0, 0) -> (1, 0)"].gain == pytest.approx(18 * NS, rel=1e-9, abs=0)
     assert set(by_name) == {"link (0, 0) -> (1, 0)", "way of packets"}
 
 
@@ -109,8 +113,8 @@ def test_packets_take_no_time_where_the_model_says_so() -> None:
 def test_a_tick_is_a_tick_and_says_what_is_late() -> None:
     axons, mapping, model = line(pace="tick")
     _, _, found = timed(axons, mapping, model, ONE, tick=20 * NS)
-    assert found.length == pytest.approx(NS * np.array([20, 20, 20]))
-    assert found.late == pytest.approx(NS * np.array([0, 5, 0]))
+    assert found.length == pytest.approx(NS * np.array([20, 20, 20]), rel=1e-9, abs=0)
+    assert found.late == pytest.approx(NS * np.array([0, 5, 0]), rel=1e-9, abs=0)
     with pytest.raises(ValueError, match="a tick"):
         timed(axons, mapping, model, ONE)
 
@@ -128,10 +132,10 @@ def test_barriers_are_over_the_routers_in_use(between: str, expected: float) -> 
     barrier = (Barrier(2, "short_time"), Barrier(4, "long_time"))
     axons, mapping, model = line(pace="barrier", barrier=barrier, between=between)
     _, _, found = timed(axons, with_barrier(mapping), model, ONE)
-    assert found.rest == pytest.approx(np.full(3, expected * NS))
+    assert found.rest == pytest.approx(np.full(3, expected * NS), rel=1e-9, abs=0)
     machine_ = with_barrier(mapping).machine
     few, many = (model.barrier_time(n, machine_.costs) for n in (1, 9))
-    assert (few, many) == pytest.approx((100 * NS, 300 * NS))
+    assert (few, many) == pytest.approx((100 * NS, 300 * NS), rel=1e-9, abs=0)
 
 
 def test_halving_by_hand() -> None:
@@ -140,17 +144,21 @@ def test_halving_by_hand() -> None:
     by_name = {(c.kind, c.name): c for c in causes(model, axons, mapping, known, counts, found)}
     core = by_name["core", "core 0 (x 0, y 0)"]
     # Core 0 leads step 1 with 16 ns; halved, the others lead it with 12.
-    assert (core.seconds, core.gain, core.steps) == pytest.approx((16 * NS, 4 * NS, 1))
+    assert (core.seconds, core.gain, core.steps) == pytest.approx(
+        (16 * NS, 4 * NS, 1), rel=1e-9, abs=0
+    )
     # Core 1 leads the other two steps as the first of two equal ones: nothing to gain.
     other = by_name["core", "core 1 (x 1, y 0)"]
-    assert (other.seconds, other.gain, other.steps) == pytest.approx((8 * NS, 0, 2))
-    assert by_name["way", "way of packets"].gain == pytest.approx(4.5 * NS)
+    assert (other.seconds, other.gain, other.steps) == pytest.approx(
+        (8 * NS, 0, 2), rel=1e-9, abs=0
+    )
+    assert by_name["way", "way of packets"].gain == pytest.approx(4.5 * NS, rel=1e-9, abs=0)
     a, b = by_name["population", "a"], by_name["population", "b"]
-    assert (a.seconds, a.gain) == pytest.approx((16 * NS, 4 * NS))
+    assert (a.seconds, a.gain) == pytest.approx((16 * NS, 4 * NS), rel=1e-9, abs=0)
     # Updates of b in steps 0 and 2; a's own update then leads no step.
-    assert (b.seconds, b.gain) == pytest.approx((8 * NS, 4 * NS))
+    assert (b.seconds, b.gain) == pytest.approx((8 * NS, 4 * NS), rel=1e-9, abs=0)
     work = by_name["work", "packets_out"]
-    assert (work.seconds, work.gain) == pytest.approx((12 * NS, 4 * NS))
+    assert (work.seconds, work.gain) == pytest.approx((12 * NS, 4 * NS), rel=1e-9, abs=0)
 
 
 def test_causes_of_samples_add_up() -> None:
@@ -179,7 +187,9 @@ def test_what_steps_wait_for_adds_up_and_halving_is_exact(
     known, counts, found = timed(axons, mapping, model, random_spikes(axons, 6, seed))
     every = causes(model, axons, mapping, known, counts, found)
     waits = [c for c in every if c.kind in ("core", "link", "way", "barrier")]
-    assert sum(c.seconds for c in waits) == pytest.approx(float(found.length.sum()))
+    assert sum(c.seconds for c in waits) == pytest.approx(
+        float(found.length.sum()), rel=1e-9, abs=0
+    )
     link, second, _ = busy_links(model, m, counts)
     for cause in every:
         assert 0 <= cause.gain <= cause.seconds / 2 * (1 + 1e-9) + 1e-18
@@ -219,11 +229,13 @@ def test_a_long_sample_is_profiled_in_blocks_to_the_same_end(
         if name not in close:
             assert same(getattr(at_once, name), getattr(in_blocks, name)), name
     assert in_blocks.core_busy == pytest.approx(at_once.core_busy)
-    assert in_blocks.energy == pytest.approx(at_once.energy)
+    assert in_blocks.energy == pytest.approx(at_once.energy, rel=1e-9, abs=0)
     assert in_blocks.waits == at_once.waits
     for one, other in zip(at_once.causes, in_blocks.causes, strict=True):
         assert (one.kind, one.name, one.steps) == (other.kind, other.name, other.steps)
-        assert (one.seconds, one.gain) == pytest.approx((other.seconds, other.gain))
+        assert (one.seconds, one.gain) == pytest.approx(
+            (other.seconds, other.gain), rel=1e-9, abs=0
+        )
 
 
 def test_waits_of_output_spikes_are_those_of_the_steps_until_then() -> None:
@@ -268,11 +280,11 @@ def test_waits_of_output_spikes_are_those_of_the_steps_until_then() -> None:
             total += lead + way
             if taker is not None:
                 taken[taker] = taken.get(taker, 0.0) + lead
-        assert w.seconds[k] == pytest.approx(total)
+        assert w.seconds[k] == pytest.approx(total, rel=1e-9, abs=0)
         most = max(waited.values())
-        assert waited[w.causes[int(w.cause[k])]] == pytest.approx(most)
+        assert waited[w.causes[int(w.cause[k])]] == pytest.approx(most, rel=1e-9, abs=0)
         assert w.share[k] == pytest.approx(most / total)
-        assert taken[w.nodes[int(w.node[k])]] == pytest.approx(max(taken.values()))
+        assert taken[w.nodes[int(w.node[k])]] == pytest.approx(max(taken.values()), rel=1e-9, abs=0)
 
 
 def test_halving_a_barrier_saves_half_of_it() -> None:
@@ -283,7 +295,7 @@ def test_halving_a_barrier_saves_half_of_it() -> None:
     [cause] = [
         c for c in causes(model, axons, mapping, known, counts, found) if c.kind == "barrier"
     ]
-    assert (cause.seconds, cause.gain) == pytest.approx((300 * NS, 150 * NS))
+    assert (cause.seconds, cause.gain) == pytest.approx((300 * NS, 150 * NS), rel=1e-9, abs=0)
 
 
 def test_populations_of_cores_that_do_both_at_once_count_what_leads() -> None:
@@ -295,4 +307,4 @@ def test_populations_of_cores_that_do_both_at_once_count_what_leads() -> None:
         if (c.kind, c.name) == ("population", "b")
     ]
     # Core 1 leads the quiet steps by updates; what it receives in step 1 leads nothing.
-    assert b.seconds == pytest.approx(8 * NS)
+    assert b.seconds == pytest.approx(8 * NS, rel=1e-9, abs=0)

@@ -50,7 +50,7 @@ def test_numbers_are_those_of_the_co_simulation() -> None:
     assert said["copies"] == d.copies == sum(said["histogram"]["counts"]) > 0
     assert sum(said["interval_histogram"]["counts"]) == d.intervals
     assert (said["late"], said["disorder"]) == (d.late, d.disorder)
-    assert said["tick_seconds"] == pytest.approx(30e-9)
+    assert said["tick_seconds"] == pytest.approx(30e-9, rel=1e-9, abs=0)
     stalls = {(a, b): stall for a, b, _, _, stall in found.links.tolist() if stall}
     assert {(w["start"], w["end"]): w["cycles"] for w in said["waits"]} == stalls != {}
     assert f"{d.copies:,} arrived, {d.late:,} of them in a later step" in " ".join(html.split())

@@ -85,9 +85,13 @@ def test_numbers_are_those_of_the_profile(profiled: Profile) -> None:
     waits = latency["waits_per_sample"]
     lead = waits.get("cores", 0) + waits.get("links", 0)
     assert lead == pytest.approx(facts["latency"]["cores_and_links"])
-    assert waits["way of packets"] == pytest.approx(facts["latency"]["way_of_packets"])
-    assert energy["joules_per_sample"] == pytest.approx(facts["energy"]["joules_per_sample"])
-    assert energy["by_kind"] == pytest.approx(energy_by_kind(profiled))
+    assert waits["way of packets"] == pytest.approx(
+        facts["latency"]["way_of_packets"], rel=1e-9, abs=0
+    )
+    assert energy["joules_per_sample"] == pytest.approx(
+        facts["energy"]["joules_per_sample"], rel=1e-9, abs=0
+    )
+    assert energy["by_kind"] == pytest.approx(energy_by_kind(profiled), rel=1e-9, abs=0)
     for line, fact in zip(energy["ledger"], facts["ledger"], strict=True):
         same = ("kind", "what", "amount", "times", "cost", "constant", "joules", "seconds")
         assert {key: line[key] for key in same} == {key: fact[key] for key in same}
@@ -172,7 +176,7 @@ def test_every_size_is_drawn_and_keeps_the_schema(
     assert rows.shape[1] == len(busy["first_step"]) <= 240
     size = np.diff([*busy["first_step"], steps])
     whole = float(view.timeline.sum())
-    assert (rows * size).sum() + busy["other_seconds"] == pytest.approx(whole)
+    assert (rows * size).sum() + busy["other_seconds"] == pytest.approx(whole, rel=1e-9, abs=0)
     notes = " ".join(found["profile-timeline"].notes)
     assert ("Each column is the mean of" in notes) == (steps > 240)
     assert ("Not drawn: " in notes) == (cores > 60)
