@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikec.backends.crossbar.chip import Chip, Ranges, curve_of
+from spikec.backends.crossbar.chip import Chip
+from spikec.backends.crossbar.converters import Ranges
+from spikec.backends.crossbar.curve import curve_of
 from spikec.backends.crossbar.decks import FEW, wanted_decks
 from spikec.backends.crossbar.files import read_design
 from spikec.backends.crossbar.nonlinear import NonlinearSolver
@@ -83,7 +85,7 @@ def test_ngspice_runs_it(macro: str, tmp_path: Path) -> None:
             ["ngspice", "-b", str(path)], capture_output=True, text=True, check=True, timeout=120
         )
         amperes = np.array(re.findall(r"^i\(vs\d+\) = (\S+)", done.stdout, re.M), np.float64)
-        curve = curve_of(circuit, found.electrics)
+        curve = curve_of(found.electrics.device, circuit.conductance)
         model = Solver(circuit) if curve is None else NonlinearSolver(circuit, curve)
         spikes = tile.row >= 0
         volt = found.electrics.voltage * spikes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -177,27 +178,13 @@ class TestGated:
             Solver(strong(4)).currents(np.zeros((2, 4)), np.ones(4, bool))
 
 
-def relaxed(circuit: Crossbar, voltage: Array, steps: int = 300) -> Array:
-    """The fixed point of drops along the lines: cell currents, the drops they cause, and so on."""
-    across = np.tile(voltage[:, None], (1, circuit.columns))
-    cells, start = circuit.conductance, across.copy()
-    for _ in range(steps):
-        current = cells * across
-        along = np.cumsum(np.cumsum(current[:, ::-1], 1)[:, ::-1], 1) * circuit.word
-        down = np.cumsum(np.cumsum(current, 0)[::-1], 0)[::-1] * circuit.bit
-        across = start - along - down
-        if np.abs(across).max() > 1e6:
-            break
-    return np.asarray((cells * across).sum(0))
-
-
 def test_points_where_relaxation_diverges_are_solved() -> None:
-    for ohm, diverges in ((40.0, False), (200.0, True), (2e4, True)):
+    """Beyond n^2 R mean(G) = 1.3; that it does diverge there is shown by ``bench/crossbar.py``."""
+    for ohm in (200.0, 2e4):
         circuit = strong(16, ohm)
         voltage = np.abs(volts(circuit))
         wanted = nodal(circuit, voltage)
-        assert (circuit.rows**2 * ohm * circuit.conductance.mean() > 1.3) == diverges
-        assert (error(relaxed(circuit, voltage), wanted) > 1) == diverges
+        assert circuit.rows**2 * ohm * circuit.conductance.mean() > 1.3
         found = Solver(circuit).currents(voltage)
         assert error(found, wanted) < 1e-10
         assert np.abs(found / wanted - 1).max() < 1e-10  # of each current, also of small ones
@@ -241,9 +228,20 @@ def test_too_few_iterations_are_told() -> None:
     assert refused.value.diagnostics[0].code == "E1303"
 
 
-@pytest.mark.parametrize(
-    "n", [64, pytest.param(128, marks=pytest.mark.slow), pytest.param(256, marks=pytest.mark.slow)]
-)
+def test_memory_goes_with_the_cells() -> None:
+    """1024 x 1024: a handful of numbers a cell, where a matrix of all nodes has 130 million."""
+    circuit = strong(1024)
+    voltage = np.random.default_rng(1).uniform(0, 0.2, 1024)
+    Solver(strong(4)).currents(voltage[:4])  # what compiles is not counted
+    tracemalloc.start()
+    found = Solver(circuit).currents(voltage)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 * circuit.conductance.nbytes
+    assert 0 < found.min() and found.sum() < (voltage @ circuit.conductance).sum()
+
+
+@pytest.mark.parametrize("n", [64, 128, 256])
 def test_it_is_badcrossbar(n: int) -> None:
     # It warns that its plots lack cairo, which nothing here needs, by a filter of its own.
     with warnings.catch_warnings(record=True):

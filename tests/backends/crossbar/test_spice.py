@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pytest
 
 from spikec.backends.crossbar.circuit import Crossbar, Drive, Sense
+from spikec.backends.crossbar.converters import Converter
 from spikec.backends.crossbar.nonlinear import Curve, NonlinearSolver
 from spikec.backends.crossbar.solve import Solver, transfer
-from spikec.backends.crossbar.spice import Converter, Neuron, deck, operating_points
+from spikec.backends.crossbar.spice import Neuron, deck, operating_points
 from spikec.ir.diagnostics import SpikecError
 
 from .nodal import solved
@@ -125,7 +126,7 @@ class TestText:
 
 @needs_ngspice
 class TestOperatingPoints:
-    @pytest.mark.parametrize("n", [8, 16, pytest.param(32, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("n", [8, 16, 32])
     @pytest.mark.parametrize("driven", Drive)
     @pytest.mark.parametrize("sensed", Sense)
     def test_linear_cells(self, n: int, driven: Drive, sensed: Sense) -> None:
@@ -138,7 +139,7 @@ class TestOperatingPoints:
         assert error(Solver(circuit).currents(voltage, active), gated) < 1e-10
         assert error(gated, wanted) > 1e-2
 
-    @pytest.mark.parametrize("n", [8, 16, pytest.param(32, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("n", [8, 16, 32])
     @pytest.mark.parametrize("driven", Drive)
     @pytest.mark.parametrize("sensed", Sense)
     def test_bending_cells(self, n: int, driven: Drive, sensed: Sense) -> None:
