@@ -99,7 +99,7 @@ MACHINES = {
 }
 
 
-@settings(max_examples=45)
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(KINDS)), st.sampled_from(sorted(MACHINES)), SEEDS)
 def test_a_mapped_network_is_the_integer_one(kind: str, name: str, seed: int) -> None:
     case: Case = random_case(seed, KINDS[kind])
