@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import tomllib
-from importlib import resources
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikec.boards.device import Flicker, Share, device_names, load_device, parse_device
-from spikec.boards.quantity import OBTAINED
 from spikec.boards.table import BoardError
+from tests.boards.data_files import Kind, loads_without_numpy
 
 NAMES = device_names()
-
-
-def source(name: str) -> str:
-    folder = resources.files("spikec.boards") / "devices"
-    return (folder / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def numbers(found: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Each number of a file by its place, with the table that it is in."""
-    if isinstance(found, list):
-        return [one for i, item in enumerate(found) for one in numbers(item, f"{place}[{i}]")]
-    every: list[tuple[str, dict[str, Any]]] = []
-    for key, value in found.items():
-        held = value if isinstance(value, list) else [value]
-        if any(isinstance(one, int | float) and not isinstance(one, bool) for one in held):
-            every.append((f"{place}.{key}", found))
-        elif isinstance(value, dict | list):
-            every += numbers(value, f"{place}.{key}")
-    return every
+DEVICES = Kind("devices", NAMES, parse_device)
 
 
 def test_the_devices_of_the_literature_are_there() -> None:
@@ -52,25 +29,13 @@ def test_the_devices_of_the_literature_are_there() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_number_has_a_source_and_how_it_was_obtained(name: str) -> None:
-    every = numbers(tomllib.loads(source(name)))
-    assert len(every) >= 2
-    for place, table in every:
-        assert len(table["source"]) > 10, place
-        assert table["how"] in OBTAINED, place
+    DEVICES.has_sources(name, 2)
 
 
 @pytest.mark.parametrize("key", ["source", "how", "unit"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_number_without_source_is_refused(name: str, key: str) -> None:
-    text = source(name)
-    # As a key among others in one line, or in a line of its own.
-    places = list(re.finditer(rf', {key} = "[^"]*"|^{key} +=.*$', text, flags=re.MULTILINE))
-    assert len(places) >= 2
-    for place in places:
-        with pytest.raises(BoardError) as caught:
-            parse_device(text[: place.start()] + text[place.end() :], "mine.toml")
-        assert caught.value.code == "board-missing"
-        assert caught.value.where.endswith(key)
+    DEVICES.refuses_without(name, key, 2)
 
 
 def test_facts_of_the_sources() -> None:
@@ -116,7 +81,7 @@ def test_what_no_source_has_is_said(name: str) -> None:
 
 def test_a_device_may_have_levels() -> None:
     levels = 'levels = { value = 9, unit = "levels", how = "stated", source = "a test of levels" }'
-    device = parse_device(source("ideal") + levels, "mine.toml")
+    device = parse_device(DEVICES.source("ideal") + levels, "mine.toml")
     assert device.levels is not None and device.levels.value == 9
 
 
@@ -167,27 +132,21 @@ def test_a_device_may_have_levels() -> None:
 def test_impossible_devices_are_refused_by_place(
     name: str, old: str, new: str, code: str, expected: str
 ) -> None:
-    text = source(name)
-    assert old in text
-    with pytest.raises(BoardError) as caught:
-        parse_device(text.replace(old, new, 1), "mine.toml")
-    assert caught.value.code == code
-    assert expected in str(caught.value)
-    assert str(caught.value).startswith("mine.toml")
+    DEVICES.refuses(name, old, new, code, expected)
 
 
 def test_flicker_noise_needs_a_drift_to_count_from() -> None:
-    text = source("pcm").replace('ageing = "drift"', 'ageing = "stable"')
+    text = DEVICES.source("pcm").replace('ageing = "drift"', 'ageing = "stable"')
     text = re.sub(r"\[drift\].*?\[read\]", "[read]", text, flags=re.DOTALL)
     with pytest.raises(BoardError, match=r"read\.kind: is 'flicker' for devices that drift"):
         parse_device(text, "mine.toml")
 
 
 def test_snapshots_are_the_programming_error_too() -> None:
-    spread = re.search(r"\[programming\].*?\n\n", source("pcm"), flags=re.DOTALL)
+    spread = re.search(r"\[programming\].*?\n\n", DEVICES.source("pcm"), flags=re.DOTALL)
     assert spread is not None
     with pytest.raises(BoardError, match="is the first of the snapshots"):
-        parse_device(source("rram-wan") + "\n" + spread[0], "mine.toml")
+        parse_device(DEVICES.source("rram-wan") + "\n" + spread[0], "mine.toml")
 
 
 def test_unknown_devices_are_refused_with_the_closest_name() -> None:
@@ -197,22 +156,9 @@ def test_unknown_devices_are_refused_with_the_closest_name() -> None:
 
 
 def test_devices_load_without_numpy() -> None:
-    script = (
-        "import sys\n"
-        "from spikec.boards.device import device_names, load_device\n"
-        "assert [load_device(n) for n in device_names()]\n"
-        "assert not {'numpy', 'numba'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    loads_without_numpy("device", "device_names", "load_device")
 
 
 @given(st.data())
 def test_no_damaged_file_raises_anything_else(data: st.DataObject) -> None:
-    text = source(data.draw(st.sampled_from(NAMES)))
-    start = data.draw(st.integers(0, len(text) - 1))
-    length = data.draw(st.integers(1, 40))
-    filler = data.draw(st.text(max_size=8))
-    try:
-        parse_device(text[:start] + filler + text[start + length :], "damaged.toml")
-    except BoardError as error:
-        assert error.code.startswith("board-")
+    DEVICES.survives_damage(data)

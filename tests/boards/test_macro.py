@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-import tomllib
-from importlib import resources
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikec.boards.board import Target
 from spikec.boards.features import CROSSBAR, INTEGER
-from spikec.boards.macro import Macro, load_macro, macro_names, parse_macro
-from spikec.boards.quantity import OBTAINED
+from spikec.boards.macro import load_macro, macro_names, parse_macro
 from spikec.boards.table import BoardError
-from tests.boards.test_device import numbers
+from tests.boards.data_files import Kind, loads_without_numpy, near
 
 NAMES = macro_names()
+MACROS = Kind("macros", NAMES, parse_macro)
 REAL = [name for name in NAMES if name != "crossbar-ideal"]
-
-
-def source(name: str) -> str:
-    folder = resources.files("spikec.boards") / "macros"
-    return (folder / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def near(value: Any, rel: float = 1e-9) -> Any:
-    """Within ``rel`` of ``value``: joules are far below the absolute tolerance pytest adds."""
-    return pytest.approx(value, rel=rel, abs=0)
 
 
 def test_the_macros_are_there_each_with_its_device() -> None:
@@ -53,24 +36,13 @@ def test_tiles_are_128_lines_unless_told(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_number_has_a_source_and_how_it_was_obtained(name: str) -> None:
-    every = numbers(tomllib.loads(source(name)))
-    assert len(every) > 20
-    for place, table in every:
-        assert len(table["source"]) > 10, place
-        assert table["how"] in OBTAINED, place
+    MACROS.has_sources(name, 20)
 
 
 @pytest.mark.parametrize("key", ["source", "how", "unit"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_number_without_source_is_refused(name: str, key: str) -> None:
-    text = source(name)
-    places = list(re.finditer(rf', {key} = "[^"]*"|^{key} +=.*$', text, flags=re.MULTILINE))
-    assert len(places) > 20
-    for place in places:
-        with pytest.raises(BoardError) as caught:
-            parse_macro(text[: place.start()] + text[place.end() :], "mine.toml")
-        assert caught.value.code == "board-missing"
-        assert caught.value.where.endswith(key)
+    MACROS.refuses_without(name, key, 20)
 
 
 # Width in nm, aspect ratio, resistivity in ohm m: NeuroSim 1.3, Param.cpp.
@@ -237,13 +209,7 @@ def test_cells_of_a_crossbar_do_not_learn() -> None:
 def test_impossible_macros_are_refused_by_place(
     name: str, old: str, new: str, code: str, expected: str
 ) -> None:
-    text = source(name)
-    assert old in text
-    with pytest.raises(BoardError) as caught:
-        parse_macro(text.replace(old, new, 1), "mine.toml")
-    assert caught.value.code == code
-    assert expected in str(caught.value)
-    assert str(caught.value).startswith("mine.toml")
+    MACROS.refuses(name, old, new, code, expected)
 
 
 def test_unknown_macros_are_refused_with_the_closest_name() -> None:
@@ -253,24 +219,9 @@ def test_unknown_macros_are_refused_with_the_closest_name() -> None:
 
 
 def test_macros_load_without_numpy() -> None:
-    script = (
-        "import sys\n"
-        "from spikec.boards.macro import load_macro, macro_names\n"
-        "assert [load_macro(n) for n in macro_names()]\n"
-        "assert not {'numpy', 'numba'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    loads_without_numpy("macro", "macro_names", "load_macro")
 
 
 @given(st.data())
 def test_no_damaged_file_raises_anything_else(data: st.DataObject) -> None:
-    text = source(data.draw(st.sampled_from(NAMES)))
-    start = data.draw(st.integers(0, len(text) - 1))
-    length = data.draw(st.integers(1, 40))
-    filler = data.draw(st.text(max_size=8))
-    try:
-        found = parse_macro(text[:start] + filler + text[start + length :], "damaged.toml")
-    except BoardError as error:
-        assert error.code.startswith("board-")
-    else:
-        assert isinstance(found, Macro)
+    MACROS.survives_damage(data)

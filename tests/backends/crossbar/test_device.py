@@ -28,7 +28,7 @@ from spikec.backends.crossbar.device import (
 )
 from spikec.boards.device import device_names, load_device, parse_device
 from spikec.ir.diagnostics import SpikecError
-from tests.boards.test_device import source
+from tests.boards.test_device import DEVICES
 
 SAMPLES = 100_000
 PLACES = 10
@@ -283,7 +283,7 @@ def test_impossible_write_verify_is_refused(tolerance: float, tries: int) -> Non
 
 def test_targets_are_rounded_to_the_levels_of_the_device() -> None:
     line = 'levels = { value = 5, unit = "levels", how = "stated", source = "a test of levels" }'
-    device = parse_device(source("ideal") + line, "mine.toml")
+    device = parse_device(DEVICES.source("ideal") + line, "mine.toml")
     given = np.array([0, 12.4, 12.6, 49, 63, 100]) * 1e-6
     found = program(device, given, chip_rng(19))
     np.testing.assert_allclose(found * 1e6, [0, 0, 25, 50, 75, 100], atol=1e-12)
