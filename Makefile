@@ -21,6 +21,7 @@ help:
 	@echo 'make test-all  the tests, the slow ones too'
 	@echo 'make check     format, lint, layers, types, doctests, tests'
 	@echo 'make lava      an environment with Lava, for --on lava; needs a Python 3.10'
+	@echo 'make oracles   ngspice and badcrossbar, which tests compare with where they are'
 	@echo 'make prove     the hardware equals its equations: all proofs, by SMT; minutes'
 	@echo 'make bench     measurements against peers; results in out/bench'
 	@echo 'make clean     remove results and caches (.venv stays)'
@@ -99,6 +100,18 @@ test-all: tools $(READY)
 .PHONY: lava
 lava: $(READY)
 	$(VENV)/bin/spikec doctor --install lava
+
+# Oracles that no extra brings: ngspice is a package of the system, and badcrossbar's plots, which
+# nothing here draws, want cairo's headers.
+.PHONY: oracles
+oracles: $(READY)
+	$(PY) -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt \
+	  --no-deps badcrossbar pathvalidate==3.3.1 </dev/null
+	@command -v ngspice >/dev/null 2>&1 || { \
+	  echo 'ngspice is missing.' >&2; \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y ngspice >/dev/null; \
+	} || { echo '  Debian, Ubuntu: sudo apt install ngspice' >&2; exit 3; }
 
 # Each width and induction depth is in docs/proof.md.
 .PHONY: prove

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("lava", "--keep-going", "test")
+STEPS = ("lava", "oracles", "--keep-going", "test")
 # Notes what it was asked for, and fails at one of it.
 MAKE = '#!/bin/sh\necho "$1" >>asked\ntest "$1" != "$FAILING" || exit 2\n'
 
@@ -19,7 +19,7 @@ MAKE = '#!/bin/sh\necho "$1" >>asked\ntest "$1" != "$FAILING" || exit 2\n'
 @pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="a source distribution has no .ci")
 @pytest.mark.parametrize("failing", [*STEPS, ""])
 def test_a_failed_step_fails_all_and_hides_no_other(failing: str, tmp_path: Path) -> None:
-    """Lava's environment, too: without it, tests are skipped."""
+    """Lava's environment and the oracles, too: without them, tests are skipped."""
     script = tmp_path / ".ci" / "run"
     script.parent.mkdir()
     shutil.copy(ROOT / ".ci" / "run", script)
