@@ -3,7 +3,7 @@
 E01 reading a model · E02 the graph · E03 what a target lacks or limits · E04 quantisation ·
 E05 time · E06 environment and tools · E07 stimuli, artefacts and output · E08 devices and
 simulation · E09 exploration · E10 PyNN scripts · E11 PyNN programs · E12 Lava programs · E13
-crossbars. W is the same for warnings, N for notes.
+crossbars · E14 superconducting circuits. W is the same for warnings, N for notes.
 """
 
 from __future__ import annotations
@@ -809,5 +809,55 @@ CODES: dict[str, Code] = {
         "With neuron=analogue the currents of a crossbar flow onto a capacitor with a leak, and a "
         "comparator fires once a step at most. Membranes whose leak depends on themselves, as "
         "Izhikevich's, and several spikes in a step need logic behind converters: neuron=digital.",
+    ),
+    # -- E14: superconducting circuits -------------------------------------------------------
+    "E1400": Code(
+        "a node floats",
+        "Every node needs a way to ground through inductors, resistors, capacitors, junctions or "
+        "lines; without one its phase is not defined. Current sources are no way: theirs has to "
+        "return through something.",
+    ),
+    "E1401": Code(
+        "no element has this value",
+        "Resistances, inductances, capacitances, delays and areas are above 0, couplings within -1 "
+        "to 1, and the matrix of coupled inductances is positive definite, or energy would come "
+        "from nothing. A junction's model has a critical current, a gap and resistances above 0.",
+    ),
+    "E1402": Code(
+        "a voltage source floats",
+        "The unknowns are phases, and that of a node behind a grounded voltage source is known. "
+        "One side of a voltage source is ground, and a node has one voltage source at most.",
+    ),
+    "E1403": Code(
+        "no such element or node",
+        "Elements and nodes are found by their names, elements' begin with the letter of their "
+        "kind, and each name is there once. Names of an instance X1 are those of its subcircuit "
+        "with |X1 behind them.",
+    ),
+    "E1404": Code(
+        "no transient has these values",
+        "Times and steps are above 0, the times of a wave rise, edges of pulses last. What varies "
+        "has one value, or one for each parameter set. A source that is delayed by less than 0 "
+        "may not move into the ramp, before time 0.",
+    ),
+    "E1405": Code(
+        "the step is too long for the circuit",
+        "The phases of junctions within a step are found by a fixed point, which is there as long "
+        "as the step is shorter than the plasma oscillation of the junctions, 1 / (2 pi f), and "
+        "lines take longer than a step. Where steps are as long, results would mean nothing. "
+        "The message says which junction, and what step to take.",
+    ),
+    "E1410": Code(
+        "a deck has something that is not read",
+        "Decks are read in what JoSIM and SPICE share: elements B, R, L, C, K, I, V, T and X, and "
+        ".subckt, .model, .param, .tran, .print, .temp and .end. A statement that was passed over "
+        "would change the circuit unseen, so the message names the line and the word. docs/sfq.md "
+        "has the language.",
+    ),
+    "E1411": Code(
+        "a number or expression of a deck has no value",
+        "Values are numbers with a scale, as 2.5p, or expressions of numbers, parameters, "
+        "+ - * / ^ and functions as sqrt. Parameters may stand in any order, but not be made of "
+        "themselves.",
     ),
 }

@@ -47,7 +47,7 @@ class CrossbarBackend:
 
     def requirements(self) -> Sequence[Requirement]:
         """Nothing, and ngspice for the rung of that name."""
-        from .spice import MEND, PROGRAM
+        from ..ngspice import MEND, PROGRAM
 
         return (Requirement(PROGRAM, "rung ngspice", shutil.which(PROGRAM), MEND, optional=True),)
 

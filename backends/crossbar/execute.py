@@ -16,12 +16,12 @@ from ...compiler.integer.population import spiking_populations
 from ...compiler.ladder import quantised
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph
+from ..ngspice import needed
 from .chip import Chip
 from .conditions import Conditions
 from .design import PROBES, Design, design, reaching, weighted
 from .files import read_design
 from .membranes import charged
-from .spice import needed
 
 CIRCUIT: Final = "circuit"
 NGSPICE: Final = "ngspice"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,21 +25,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...ir.diagnostics import Diagnostics, SpikecError, fail
+from ...ir.diagnostics import Diagnostics, fail
 from ...ir.records import Record
-from ..process import StageFailed, StageTimedOut, run_stage
+from ..ngspice import DECK, failed, needed, run
 from .circuit import Crossbar
 from .converters import Converter
 from .nonlinear import Curve
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-PROGRAM = "ngspice"
-MEND = "apt install ngspice, or see https://ngspice.sourceforge.io"
 _SECONDS = 600.0
 # Currents have a file of their own: what ngspice says on the way breaks lines of its output.
 _FOUND = "currents"
-_LOG_END = 600
 # Bending cells: the last of ngspice's steps is then far below what it asks of it.
 _OPTIONS = ".options reltol=1e-9 abstol=1e-18 vntol=1e-12 itl1=500"
 _RELEASE = 1 / 20  # of a neuron's threshold, where the discharge of its capacitor ends
@@ -127,12 +123,12 @@ def operating_points(
     on = circuit.active(active, volt)
     if curve is not None:
         curve.spread(circuit)
-    program = needed()
+    needed()
     with tempfile.TemporaryDirectory(prefix="spikec-spice-") as folder:
         place = Path(folder)
-        (place / "run.cir").write_text(_many(circuit, volt, on, curve, place), encoding="utf-8")
+        (place / DECK).write_text(_many(circuit, volt, on, curve, place), encoding="utf-8")
         watch = None if progress is None else _Watch(place / _FOUND, len(volt), progress)
-        printed = _run(program, place, timeout, watch)
+        printed = run(place, timeout, "fewer vectors or a smaller tile", watch)
         told = (place / _FOUND).read_text(encoding="utf-8") if (place / _FOUND).exists() else ""
     out = np.full((len(volt), circuit.columns), np.nan)
     parts = re.split(r"^vector (\d+)\s*$", told, flags=re.M)[1:]
@@ -143,20 +139,12 @@ def operating_points(
     missing = np.argwhere(~np.isfinite(out))
     if len(missing):
         first, column = missing[0]
-        raise _failed(
+        raise failed(
             f"gives no current of column {column} for vector {first}; of {out.size} currents "
             f"{len(missing)} are missing",
             printed,
         )
     return out.reshape(*np.shape(voltage)[:-1], circuit.columns)
-
-
-def needed() -> str:
-    """Where ngspice is; E0602 where it is not."""
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise fail("E0602", f"{PROGRAM} is not on PATH", hint=MEND)
-    return program
 
 
 class _Watch:
@@ -178,29 +166,6 @@ class _Watch:
         if found:
             self._seen += found
             self._progress(self._seen / self._vectors)
-
-
-def _run(program: str, place: Path, timeout: float, watch: Callable[[], None] | None = None) -> str:
-    """What ngspice prints for ``run.cir``."""
-    log = place / "log"
-    # -n: a .spiceinit of the user's would change what the numbers mean.
-    argv = [program, "-n", "-b", "run.cir"]
-    try:
-        run_stage(PROGRAM, argv, cwd=place, log=log, timeout=timeout, poll=watch)
-    except StageTimedOut:
-        raise fail(
-            "E0605",
-            f"{PROGRAM} took longer than {timeout:g} s",
-            hint="give it more time, fewer vectors or a smaller tile",
-        ) from None
-    except StageFailed as error:
-        raise _failed(error.problem, error.log) from None
-    return log.read_text(encoding="utf-8", errors="replace")
-
-
-def _failed(problem: str, printed: str) -> SpikecError:
-    last = printed.strip()[-_LOG_END:]
-    return fail("E0603", f"{PROGRAM} {problem}" + (f"; it printed last:\n{last}" if last else ""))
 
 
 def _many(circuit: Crossbar, volt: Array, on: Mask, curve: Curve | None, place: Path) -> str:

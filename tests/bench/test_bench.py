@@ -143,6 +143,55 @@ def test_crossbars_measure_themselves_beside_sparse_factors() -> None:
         bench.agree("peer", right * (1 + 1e-8), right)
 
 
+def test_josephson_circuits_measure_themselves_beside_ngspice() -> None:
+    """Where a peer is not installed it is left out."""
+    bench = module("sfq")
+    found = bench.measure(True)
+    jsonschema.validate(found, SCHEMA)
+    *beside, midpoint, bdf2 = found["results"]
+    assert [row["name"].rpartition(" ")[2] for row in beside] == ["ngspice", "josim-cli"]
+    for row in beside:
+        assert (row["peer"] is None) == (row["ratio"] is None)
+        if row["peer"]:
+            assert row["ratio"] == pytest.approx(row["ours"] / row["peer_value"])
+            assert row["meets"] == (row["ours"] >= row["goal"])
+    assert midpoint["ours"] > 0 < bdf2["ours"]
+    pulses = [np.array([1e-12, 2e-12])]
+    assert bench.agree("peer", [pulses[0] + 1e-14], pulses) == pytest.approx(1e-14)
+    with pytest.raises(SystemExit, match=r"pulses are 30\.0 fs apart"):
+        bench.agree("peer", [pulses[0] + 3e-14], pulses)
+    with pytest.raises(SystemExit, match="are not the pulses"):
+        bench.agree("peer", [pulses[0][:1]], pulses)
+
+
+def test_josim_is_given_a_deck_and_its_table_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its place a program that reads the deck and simulates it with our kernels."""
+    bench = module("sfq")
+    program = tmp_path / "josim-cli"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, numpy as np\n"
+        "from spikec.backends.sfq.deck import read\n"
+        "from spikec.backends.sfq.simulate import simulate\n"
+        "assert sys.argv[1:3] == ['-m', '-o']\n"
+        "deck = read(open(sys.argv[4]).read())\n"
+        "names = [name for _, name in deck.prints]\n"
+        "found = simulate(deck.circuit, deck.transient, record=names)\n"
+        "table = np.column_stack([found.times, found.phases[0]])\n"
+        "np.savetxt(sys.argv[3], table, delimiter=',', header='time,' + ','.join(names))\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    junctions = bench.circuit()
+    how = bench.Transient(80 * bench.PS, ramp=0.0)
+    found = bench.by_josim(junctions, how)()
+    pulses = bench.Simulator(junctions).run(how).pulses
+    assert bench.agree("JoSIM", found[:1], [pulses.of("B5")]) < 1e-19
+    assert found[1].size == 0 == pulses.of("B15").size
+
+
 def test_sigma_delta_measures_itself_beside_frames() -> None:
     found = module("sigma_delta").measure(True)
     jsonschema.validate(found, SCHEMA)

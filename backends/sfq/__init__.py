@@ -1,0 +1,1 @@
+"""Superconducting single-flux-quantum circuits: their simulation."""

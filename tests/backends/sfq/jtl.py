@@ -1,0 +1,38 @@
+"""The transmission line of 20 Josephson junctions that JoSIM and ngspice were measured with.
+
+Junctions of 0.25 mA (2.5 of MIT-LL's 0.1 mA each) with shunts of 2.65 ohm, 4 pH between two, and
+175 uA into each junction, up in 5 ps. Two triangles of current, 6 ps wide and 600 uA high, go into
+the first junction at 50 and 100 ps, as in the test benches of RSFQlib. Both ends are open.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikec.backends.sfq.circuit import (
+    Circuit,
+    CurrentSource,
+    Inductor,
+    Junction,
+    JunctionModel,
+    Part,
+    Resistor,
+)
+from spikec.backends.sfq.waves import Pwl, ramped
+
+PS = 1e-12
+MIT = JunctionModel("jjmit", 0.1e-3, 0.07e-12, 160.0, 16.0)
+INPUT = Pwl(np.array([0, 50, 53, 56, 100, 103, 106]) * PS, np.array([0, 0, 6e-4, 0, 0, 6e-4, 0]))
+
+
+def jtl(cells: int = 20, wave: Pwl = INPUT) -> Circuit:
+    """Junctions B0 to B19 at nodes j0 to j19, and m1 to m19 between them."""
+    parts: list[Part] = [CurrentSource("Iin", "0", "j0", wave)]
+    for k in range(cells):
+        if k:
+            parts.append(Inductor(f"La{k}", f"j{k - 1}", f"m{k}", 2 * PS))
+            parts.append(Inductor(f"Lb{k}", f"m{k}", f"j{k}", 2 * PS))
+        parts.append(Junction(f"B{k}", f"j{k}", "0", MIT, 2.5))
+        parts.append(Resistor(f"R{k}", f"j{k}", "0", 2.65))
+        parts.append(CurrentSource(f"Ib{k}", "0", f"j{k}", ramped(175e-6, 5 * PS)))
+    return Circuit(tuple(parts))
