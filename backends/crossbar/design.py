@@ -413,5 +413,5 @@ def _warn(found: Diagnostics, placed: list[Tile], residuals: list[float]) -> Non
                 "W1322",
                 f"'{name}': no conductances of the device make up for the wires: products are up "
                 f"to {residual:.1%} of the largest weight off",
-                hint="smaller tiles, cells of less conductance, or thicker wires",
+                hint="smaller tiles, cells of less conductance or of more levels, or thicker wires",
             )

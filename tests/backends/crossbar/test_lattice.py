@@ -28,11 +28,11 @@ def test_a_line_is_the_inverse_of_its_admittances(ohm: float, ends: tuple[float,
     admittance[0, 0] += ends[0]
     admittance[-1, -1] += ends[1]
     inverse = np.linalg.inv(admittance)
-    near = dict(rtol=1e-9 if ohm else 1e-4)
-    np.testing.assert_allclose(own, np.diag(inverse), **near)
-    np.testing.assert_allclose(own * after, [*np.diag(inverse, 1), 0.0], **near)
-    np.testing.assert_allclose(own * before, [0.0, *np.diag(inverse, 1)], **near)
-    np.testing.assert_allclose(share, inverse[0] * ends[0] + inverse[-1] * ends[1], **near)
+    near = 1e-9 if ohm else 1e-4
+    np.testing.assert_allclose(own, np.diag(inverse), rtol=near)
+    np.testing.assert_allclose(own * after, [*np.diag(inverse, 1), 0.0], rtol=near)
+    np.testing.assert_allclose(own * before, [0.0, *np.diag(inverse, 1)], rtol=near)
+    np.testing.assert_allclose(share, inverse[0] * ends[0] + inverse[-1] * ends[1], rtol=near)
 
 
 def test_a_line_without_resistance_is_its_source() -> None:

@@ -152,10 +152,10 @@ def test_it_is_close_to_the_best_there_is(seed: int) -> None:
     scheme = Scheme(Signs.DIFFERENTIAL, 5, 4)
     circuit, aim, table, times = case(seed, scheme, 2, 1, 6, word=200.0, bit=300.0)
     found = levelled(circuit, aim, table, times)
+    every = np.array(list(itertools.product(range(6), repeat=4))).reshape(-1, 2, 2)
     least = min(
-        aim.cost(aim.error(replace(circuit, conductance=table[np.array(level)]), found.alpha))
-        for level in itertools.product(range(6), repeat=4)
-        for level in [np.array(level).reshape(2, 2)]
+        aim.cost(aim.error(replace(circuit, conductance=table[level]), found.alpha))
+        for level in every
     )
     assert np.sqrt(aim.cost(found.error)) <= 1.5 * np.sqrt(least)
 
