@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from spikec.backends.crossbar.circuit import Crossbar, Drive, Sense
 from spikec.backends.crossbar.compensate import compensate
-from spikec.backends.crossbar.layout import Scheme, Signs
+from spikec.backends.crossbar.conditions import Conditions
+from spikec.backends.crossbar.design import Electrics, Layer, aimed
+from spikec.backends.crossbar.device import reachable
+from spikec.backends.crossbar.layout import (
+    Block,
+    Scheme,
+    Signs,
+    Tile,
+    digits_from,
+    slice_bits_for,
+    weights_of,
+)
 from spikec.backends.crossbar.levels import (
     Aim,
     Levelled,
@@ -24,6 +35,7 @@ from spikec.backends.crossbar.levels import (
     rounded,
 )
 from spikec.backends.crossbar.solve import transfer
+from spikec.boards.macro import load_macro
 
 LOW, HIGH = 1e-6, 1e-4
 
@@ -169,3 +181,53 @@ def test_spare_lines_stay_as_they_are() -> None:
     assert (found.level[6:] == plain[6:]).all() and (found.level[:, 12:] == plain[:, 12:]).all()
     assert (found.level[:6, :12] != plain[:6, :12]).any()
     assert not found.error[6:].any() and not found.error[:, 3:].any()
+
+
+@pytest.mark.parametrize("macro", ["crossbar-ideal", "pcm", "rram-hfo2"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("wire=3", "levels=16"),
+        ("wire=3", "levels=2", "gated=on"),
+        ("wire=3", "levels=16", "signs=offset", "slice_bits=2"),
+        ("wire=0", "levels=10"),
+        ("wire=1e6", "levels=4"),
+    ],
+)
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_targets_of_a_tile_are_levels(macro: str, words: tuple[str, ...], share: float) -> None:
+    """With spare lines, swapped sides, a row and a column of no weight, and stuck cells."""
+    conditions = Conditions().but(words)
+    electrics = Electrics.of(load_macro(macro), conditions)
+    device = electrics.device
+    bits = conditions.slice_bits or slice_bits_for(conditions.levels, 16)
+    scheme = Scheme(conditions.signs, 5, bits)
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-15, 16, (20, 4))
+    weight[:, 2], weight[3] = 0, 0
+    block = Block(weight, np.arange(20)[None], np.arange(4)[None])
+    layer = Layer("p", (block,), scheme, (rng.random((60, 20)) < 0.1).astype(np.int64))
+    flipped = np.array([False, True, False, False, False])
+    tile = Tile("p", 0, np.append(np.arange(20), [-1, -1]), np.arange(-1, 4), flipped)
+    stuck = np.full((22, tile.lines(scheme)), np.nan)
+    stuck[rng.random(stuck.shape) < share] = device.g_max.value
+    target, alpha, residual = aimed(tile, layer, electrics, conditions, stuck)
+    np.testing.assert_allclose(target, reachable(device, target), rtol=1e-12)
+    assert (target == device.g_max.value)[~np.isnan(stuck)].all()
+    assert np.isfinite(alpha).all() and (alpha > 0).all()
+    if share == 0 and conditions.wire != 1e6 and conditions.signs is Signs.DIFFERENTIAL:
+        assert residual < 0.05
+
+
+def test_digits_that_are_levels_stay_where_nothing_is_lost() -> None:
+    conditions = Conditions().but(["levels=8"])
+    electrics = Electrics.of(load_macro("crossbar-ideal"), conditions)
+    scheme = Scheme(Signs.DIFFERENTIAL, 8, 3)
+    weight = np.random.default_rng(1).integers(-127, 128, (12, 3))
+    block = Block(weight, np.arange(12)[None], np.arange(3)[None])
+    layer = Layer("p", (block,), scheme, np.eye(12, dtype=np.int64))
+    tile = Tile("p", 0, np.arange(12), np.arange(3), np.zeros(3, np.bool_))
+    target, alpha, residual = aimed(tile, layer, electrics, conditions)
+    digits = digits_from(target, scheme, electrics.low, electrics.high)
+    assert (weights_of(tile, digits, scheme) == weight).all()
+    assert (alpha == 1).all() and residual == 0
