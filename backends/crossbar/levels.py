@@ -37,9 +37,11 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-# Sweeps over all cells at most, and the share of J that the last has to leave for another.
-_TURNS: Final = 12
-_ENOUGH: Final = 0.97
+# Transfer matrices at most, sweeps over all cells with each, and the share of J that is left where
+# another does not pay.
+_TURNS: Final = 4
+_SWEEPS: Final = 4
+_ENOUGH: Final = 0.9
 # Values of cells that a search for a closest vector looks at.
 _CANDIDATES: Final = 1000
 # Turns in which a slice takes up what those above are off.
@@ -193,24 +195,25 @@ def levelled(
         lattice.chains(siemens, *word, words)
         lattice.chains(np.ascontiguousarray(siemens.T), *bit, bits)
         wrong = np.ascontiguousarray(error[aim.rows].T)
-        lattice.sweep(
-            level,
-            siemens,
-            table,
-            ~held,
-            aim.counts,
-            aim.scheme.shared,
-            1 / (fitted * aim.unit),
-            aim.rows,
-            aim.groups,
-            inner,
-            wrong,
-            words,
-            bits,
-            word,
-            bit,
-            _CANDIDATES,
-        )
+        for _ in range(_SWEEPS):
+            lattice.sweep(
+                level,
+                siemens,
+                table,
+                ~held,
+                aim.counts,
+                aim.scheme.shared,
+                1 / (fitted * aim.unit),
+                aim.rows,
+                aim.groups,
+                inner,
+                wrong,
+                words,
+                bits,
+                word,
+                bit,
+                _CANDIDATES,
+            )
     return best
 
 
