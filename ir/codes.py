@@ -785,9 +785,9 @@ CODES: dict[str, Code] = {
     "W1322": Code(
         "conductances cannot make up for the wires",
         "Compensation looks for conductances whose effective ones, behind the wires, are in "
-        "proportion to the weights. Where lines lose too much none of the device do, and products "
-        "are off by what the message says. Smaller tiles lose less, the loss growing with the "
-        "square of their side.",
+        "proportion to the weights. Where lines lose too much, or levels are too far apart, none "
+        "of the device do, and products are off by what the message says. Smaller tiles lose "
+        "less, the loss growing with the square of their side.",
     ),
     "E1330": Code(
         "ngspice would take too long",

@@ -25,6 +25,7 @@ from .circuit import Crossbar
 from .compensate import compensate
 from .conditions import Conditions
 from .curve import chord, from_chord
+from .device import reachable
 from .layout import (
     Block,
     Scheme,
@@ -36,6 +37,7 @@ from .layout import (
     slice_bits_for,
     tiles,
 )
+from .levels import Aim, chords_of, levelled, levels_of, metric, multiplied
 from .remap import ordered
 
 Floats = npt.NDArray[np.float64]
@@ -273,35 +275,50 @@ def aimed(
 ) -> tuple[Floats, Floats, float]:
     """Target conductances of a tile, what a group's differences come to, and the residual.
 
-    ``stuck`` (word lines, bit lines) is the conductance of cells that are stuck, NaN elsewhere.
+    ``stuck`` (word lines, bit lines) is the conductance of cells that are stuck, NaN elsewhere. The
+    residual is of the largest weight; where a device has levels, what a weight is off at most.
     """
-    scheme = layer.scheme
-    digits = digits_of(tile, layer.blocks[tile.block], scheme)
+    scheme, block = layer.scheme, layer.blocks[tile.block]
     device, low, high = electrics.device, electrics.low, electrics.high
-    nominal = conductances(digits, scheme, low, high)
+    nominal = conductances(digits_of(tile, block, scheme), scheme, low, high)
     held = np.zeros(nominal.shape, np.bool_) if stuck is None else ~np.isnan(stuck)
     if stuck is not None:
         nominal = np.where(held, chord(device, np.nan_to_num(stuck), electrics.voltage), nominal)
-    if not conditions.compensate or (electrics.wireless and not held.any()):
-        return from_chord(device, nominal, electrics.voltage), np.ones(tile.groups), 0.0
-    lines = scheme.shared + np.arange(tile.groups * scheme.width)
+    target = from_chord(device, nominal, electrics.voltage)
+    lost = not electrics.wireless or bool(held.any())
+    uneven = device.levels is not None and not np.allclose(
+        reachable(device, target), target, rtol=0, atol=1e-9 * device.g_max.value
+    )
+    if not conditions.compensate or not (lost or uneven):
+        return target, np.ones(tile.groups), 0.0
+    digits, times = digits_of(tile, block, scheme).astype(np.float64), np.ones(tile.groups)
+    weight = np.where(tile.flipped, -1, 1) * tile.weight(block)
+    if device.levels is not None:
+        digits, times = multiplied(weight, scheme)
+    wanted = conductances(digits, scheme, low, high) - low
     group = np.zeros(nominal.shape[1], np.int64)
     partner = None
     if scheme.signs is Signs.DIFFERENTIAL:
-        group = (lines - scheme.shared) // scheme.width
-        partner = lines ^ 1
-    wanted = conductances(digits, scheme, low, high) - low
-    solved = compensate(
-        electrics.seen_circuit(nominal, _activity(layer)),
-        wanted,
-        group,
-        low,
-        high,
-        held=held,
-        partner=partner,
+        group = np.arange(nominal.shape[1]) // scheme.width
+        partner = np.arange(nominal.shape[1]) ^ 1
+    circuit = electrics.seen_circuit(np.where(held, nominal, low + wanted), _activity(layer))
+    solved = compensate(circuit, wanted, group, low, high, held=held, partner=partner)
+    alpha = times * solved.alpha[scheme.shared :: scheme.width]
+    if device.levels is None:
+        return from_chord(device, solved.conductance, electrics.voltage), alpha, solved.residual
+    aim = Aim(
+        scheme,
+        weight,
+        (high - low) / (scheme.base - 1),
+        np.flatnonzero(tile.row >= 0),
+        np.flatnonzero(tile.column >= 0),
+        metric(layer.seen(tile)),
     )
-    alpha = solved.alpha[scheme.shared :: scheme.width]
-    return from_chord(device, solved.conductance, electrics.voltage), alpha, solved.residual
+    table = chords_of(device, electrics.voltage)
+    circuit = replace(circuit, conductance=solved.conductance)
+    found = levelled(circuit, aim, table, alpha, held)
+    residual = float(np.abs(found.error).max(initial=0.0) / max(np.abs(weight).max(), 1))
+    return levels_of(device)[found.level], found.alpha, residual
 
 
 def weighted(projection: Projection) -> Connection | None:
@@ -396,5 +413,5 @@ def _warn(found: Diagnostics, placed: list[Tile], residuals: list[float]) -> Non
                 "W1322",
                 f"'{name}': no conductances of the device make up for the wires: products are up "
                 f"to {residual:.1%} of the largest weight off",
-                hint="smaller tiles, cells of less conductance, or thicker wires",
+                hint="smaller tiles, cells of less conductance or of more levels, or thicker wires",
             )

@@ -26,7 +26,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "tile": "largest side of a tile (cells)",
     "spares": "spare groups of columns a tile",
 }
-_LOGARITHMIC: Final = ("age",)
+_LOGARITHMIC: Final = ("age", "levels")
 _UNITS: Final[Mapping[str, str]] = {"wire": " ohm", "temperature": " K"}
 # The units that a time is said in, the longest first.
 _TIMES: Final = tuple(

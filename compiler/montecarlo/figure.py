@@ -5,18 +5,30 @@ from __future__ import annotations
 from typing import Final
 
 from ..backend import Condition
-from ..report.chips import Line, Panel, plot_chips
+from ..report.chips import Line, Measure, Panel, plot_chips
 from ..report.style import Form
-from .study import Found, Row
+from .study import MEASURES, Found, Row
 
 TITLES: Final = {"accuracy": "accuracy (%)", "differ": "spikes unlike the integer rung's (%)"}
 
 
 def draw(found: Found, form: Form) -> bytes:
-    """The figure as a file; the same study gives the same bytes."""
-    panels = [_panel(found, name) for name in _shown(found)]
-    reference = None if found.integer is None else 100 * found.integer
-    return plot_chips(panels, TITLES[found.measure], reference, form=form)
+    """The figure as a file, measures below each other; the same study gives the same bytes."""
+    # Where there are labels both tell: chips that read alike may spike unlike.
+    measures = MEASURES if found.measure == MEASURES[0] else (found.measure,)
+    shown = _shown(found)
+    integer = None if found.integer is None else 100 * found.integer
+    return plot_chips(
+        [
+            Measure(
+                TITLES[measure],
+                integer if measure == MEASURES[0] else None,
+                tuple(_panel(found, name, measure) for name in shown),
+            )
+            for measure in measures
+        ],
+        form=form,
+    )
 
 
 def _shown(found: Found) -> list[str]:
@@ -27,7 +39,7 @@ def _shown(found: Found) -> list[str]:
     return graded or every
 
 
-def _panel(found: Found, name: str) -> Panel:
+def _panel(found: Found, name: str, measure: str) -> Panel:
     """Chips against one condition, a line for each combination of the others."""
     conditions: dict[str, Condition] = {}
     lines: dict[str, list[tuple[str, Row]]] = {}
@@ -48,13 +60,12 @@ def _panel(found: Found, name: str) -> Panel:
         title=said[0].title if measured else said[0].title.partition(" (")[0],
         logarithmic=measured and logarithmic,
         ticks=tuple((at[c.text], c.shown) for c in said) if words else (),
-        lines=tuple(_line(found, label, points, at) for label, points in lines.items()),
+        lines=tuple(_line(measure, label, points, at) for label, points in lines.items()),
     )
 
 
-def _line(found: Found, label: str, points: list[tuple[str, Row]], at: dict[str, float]) -> Line:
+def _line(measure: str, label: str, points: list[tuple[str, Row]], at: dict[str, float]) -> Line:
     values = [
-        (at[text], tuple(100 * v for v in row.values(found.measure).values()))
-        for text, row in points
+        (at[text], tuple(100 * v for v in row.values(measure).values())) for text, row in points
     ]
     return Line(label, tuple(sorted(point for point in values if point[1])))

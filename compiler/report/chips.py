@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .style import INK, MUTED, PHASES, Form, style, to_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Lines that can be told from each other; of more, only what all have in common is coloured.
@@ -35,63 +36,86 @@ class Panel:
     lines: tuple[Line, ...]
 
 
-def plot_chips(
-    panels: Sequence[Panel], title: str, reference: float | None, *, form: Form = "svg"
-) -> bytes:
-    """Points are chips, lines their means; ``title`` is of the values, all in %.
+@dataclass(frozen=True)
+class Measure:
+    """A row of panels: the title of what is measured, in %, and the integer rung's value of it."""
 
-    ``reference`` is the integer rung's value, which chips are beside.
-    """
+    title: str
+    reference: float | None
+    panels: tuple[Panel, ...]
+
+
+def plot_chips(measures: Sequence[Measure], *, form: Form = "svg") -> bytes:
+    """Points are chips, lines their means; below each other what was measured of the same chips."""
     with style("chips"):
-        return to_bytes(_figure(panels, title, reference), "chips", form)
+        return to_bytes(_figure(measures), "chips", form)
 
 
-def _figure(panels: Sequence[Panel], title: str, reference: float | None) -> Figure:
+def _figure(measures: Sequence[Measure]) -> Figure:
     from matplotlib.figure import Figure
 
-    # Each panel has its labels of lines beneath it.
-    most = max(len(panel.lines) for panel in panels)
-    tall = 3.3 + 0.2 * (most if most > 1 else 0)
-    figure = Figure(figsize=(4.2 * len(panels), tall), layout="constrained")
-    first = None
-    for number, panel in enumerate(panels):
-        axis = figure.add_subplot(1, len(panels), number + 1, sharey=first)
-        first = first or axis
-        several = len(panel.lines) > 1
-        for k, line in enumerate(panel.lines):
-            colour = _COLOURS[k % len(_COLOURS)]
-            x = [place for place, values in line.points for _ in values]
-            y = [value for _, values in line.points for value in values]
-            # Means are in front of the chips of all lines.
-            axis.plot(x, y, "o", color=colour, alpha=0.5, markersize=4.5, markeredgewidth=0)
-            places = [place for place, _ in line.points]
-            means = [sum(values) / len(values) for _, values in line.points]
-            label = line.label if several else "their mean"
-            if len(label) > _LONG:
-                label = label[: _LONG - 1] + "…"
-            axis.plot(places, means, "-", color=colour, linewidth=1.6, label=label, zorder=3)
-        if reference is not None:
-            axis.axhline(reference, color=INK, linestyle="--", linewidth=1.0, label="integer rung")
-        _axis(axis, panel)
-        if not number:
-            axis.set_ylabel(title)
-        axis.grid(axis="y")
-        axis.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.2),
-            ncols=1 if several else 2,
-            title="dots: each chip, lines: their mean" if several else "dots: each chip",
-            title_fontsize=9.0,
-            handlelength=1.6,
-        )
+    # The last row has the labels of lines beneath it.
+    panels = max(len(measure.panels) for measure in measures)
+    most = max(len(panel.lines) for measure in measures for panel in measure.panels)
+    tall = 2.6 * len(measures) + 0.7 + 0.2 * (most if most > 1 else 0)
+    figure = Figure(figsize=(4.2 * panels, tall), layout="constrained")
+    for row, measure in enumerate(measures):
+        first = None
+        for number, panel in enumerate(measure.panels):
+            place = row * panels + number + 1
+            axis = figure.add_subplot(len(measures), panels, place, sharey=first)
+            first = first or axis
+            _chips(axis, panel)
+            if measure.reference is not None:
+                label = "integer rung"
+                axis.axhline(
+                    measure.reference, color=INK, linestyle="--", linewidth=1.0, label=label
+                )
+            _axis(axis, panel)
+            if not number:
+                axis.set_ylabel(measure.title)
+            axis.grid(axis="y")
+            if row == len(measures) - 1:
+                _legend(axis, figure.axes[number], len(panel.lines) > 1)
+            else:
+                axis.set_xlabel("")
     return figure
 
 
-def _axis(axis: object, panel: Panel) -> None:
-    from matplotlib.axes import Axes
+def _chips(axis: Axes, panel: Panel) -> None:
+    several = len(panel.lines) > 1
+    for k, line in enumerate(panel.lines):
+        colour = _COLOURS[k % len(_COLOURS)]
+        x = [place for place, values in line.points for _ in values]
+        y = [value for _, values in line.points for value in values]
+        # Means are in front of the chips of all lines.
+        axis.plot(x, y, "o", color=colour, alpha=0.5, markersize=4.5, markeredgewidth=0)
+        places = [place for place, _ in line.points]
+        means = [sum(values) / len(values) for _, values in line.points]
+        label = line.label if several else "their mean"
+        if len(label) > _LONG:
+            label = label[: _LONG - 1] + "…"
+        axis.plot(places, means, "-", color=colour, linewidth=1.6, label=label, zorder=3)
+
+
+def _legend(axis: Axes, top: Axes, several: bool) -> None:
+    """Beneath ``axis``, of all that the panel at the ``top`` of its column has."""
+    handles, labels = top.get_legend_handles_labels()
+    axis.legend(
+        handles,
+        labels,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+        ncols=1 if several else 2,
+        title="dots: each chip, lines: their mean" if several else "dots: each chip",
+        title_fontsize=9.0,
+        handlelength=1.6,
+    )
+
+
+def _axis(axis: Axes, panel: Panel) -> None:
     from matplotlib.ticker import NullLocator
 
-    assert isinstance(axis, Axes)
     if panel.logarithmic:
         axis.set_xscale("log")
     if panel.ticks:

@@ -19,6 +19,10 @@ done
   --crossbar tile=128 --crossbar mixed=off --crossbar order=off
 "$spikec" montecarlo "$out/ideal" --stimulus "$out/test.npz" --chips 1 \
   --vary wire=0,1,2,5,10 --vary compensate=on,off --vary calibrate=on,off -o "$out/wires" --plot "$out/wires.svg"
+# The same with cells of few levels: which are solved for behind the wires, or are the nearest.
+"$spikec" montecarlo "$out/ideal" --stimulus "$out/test.npz" --chips 1 \
+  --crossbar wire=2 --crossbar order=on --vary levels=4,8,16,32,64 --vary compensate=on,off \
+  -o "$out/levels" --plot "$out/levels.svg"
 "$spikec" montecarlo "$out/pcm" --stimulus "$out/test.npz" --samples 100 --chips 10 \
   --vary age=20s,1h,1day,1month,1year --vary calibrate=on,off -o "$out/drift" \
   --plot "$out/drift.svg"

@@ -14,6 +14,7 @@ from spikec.compiler.compare import accuracy, compare
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.demo.digits import Digits, train_digits
 from spikec.compiler.ladder import quantised, run_rung, state_words
+from spikec.compiler.montecarlo.chips import differing_share
 from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.events import Recording
 
@@ -114,3 +115,29 @@ def test_chips_of_real_devices_read_digits(trained: Trained) -> None:
         artifact = trained.built(target)
         found = [trained.right(trained.on_chip(artifact, 100, *words, seed=s)) for s in (1, 2)]
         assert np.mean(found) >= integer - 4, (target, words, found)
+
+
+def test_levels_are_solved_for_behind_wires(trained: Trained) -> None:
+    """16 levels, 128 rows, 1 ohm: within 0.3 points, and a fifth of what calibration leaves."""
+    artifact = trained.built("crossbar-ideal", "tile=128", "mixed=off", "wire=1", "levels=16")
+    found = trained.on_chip(artifact, 594)
+    assert abs(trained.right(found) - trained.right(trained.integer)) <= 0.003 * 594
+    bare = trained.on_chip(artifact, 100, "compensate=off")
+    lost = differing_share(trained.integer_of(100), bare, ["output"])
+    assert lost > 0.1
+    assert differing_share(trained.integer, found, ["output"]) < lost / 5
+
+
+@pytest.mark.slow
+def test_many_levels_lose_nothing_behind_wires(trained: Trained) -> None:
+    """Where weights are solved for many times over, and columns not even calibrated."""
+    words = ("tile=128", "mixed=off", "wire=1", "levels=64", "calibrate=off")
+    found = trained.on_chip(trained.built("crossbar-ideal", *words), 594)
+    assert differing_share(trained.integer, found, ["output"]) < 0.001
+
+
+def test_levels_without_wires_change_nothing(trained: Trained) -> None:
+    for levels in (2, 16):
+        artifact = trained.built("crossbar-ideal", f"levels={levels}")
+        found = trained.on_chip(artifact, 50)
+        assert compare(trained.integer_of(50), found).equal

@@ -28,7 +28,7 @@ def found(*axes: tuple[str, ...], labels: bool = True) -> Found:
 
 def test_panels_have_a_line_for_each_of_the_others() -> None:
     data = found(("wire=0", "wire=2"), ("age=20s", "age=1day"))
-    wire, age = (_panel(data, name) for name in ("wire", "age"))
+    wire, age = (_panel(data, name, "accuracy") for name in ("wire", "age"))
     assert (wire.title, wire.logarithmic, wire.ticks) == (
         "wire resistance (ohm a segment)",
         False,
@@ -50,10 +50,15 @@ def test_panels_have_a_line_for_each_of_the_others() -> None:
     ],
 )
 def test_values_that_no_axis_has_are_words(words: tuple[str, ...], shown: list[str]) -> None:
-    panel = _panel(found(words), words[0].partition("=")[0])
+    panel = _panel(found(words), words[0].partition("=")[0], "accuracy")
     assert [word for _, word in panel.ticks] == shown
     assert not panel.logarithmic
     assert [x for x, _ in panel.lines[0].points] == [0.0, 1.0]
+
+
+def test_levels_are_far_apart() -> None:
+    panel = _panel(found(("levels=4", "levels=64")), "levels", "differ")
+    assert panel.logarithmic and panel.ticks == ((4.0, "4"), (64.0, "64"))
 
 
 def test_a_switch_has_no_panel_beside_a_number() -> None:
@@ -75,6 +80,8 @@ def test_the_drawing() -> None:
         "stuck 2 %",
     ):
         assert f">{words}" in drawn or words in drawn
+    # A row for what was read, and one for the spikes of the same chips.
+    assert "spikes unlike the integer rung" in drawn
     assert draw(data, "png").startswith(b"\x89PNG")
     bare = draw(found(("wire=0", "wire=2"), labels=False), "svg").decode()
     # Beside itself the integer rung is a line at 0 that says nothing.
