@@ -13,9 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from .features import CROSSBAR, FPGA_CORE, INTEGER, LAVA, Features
+from .features import CROSSBAR, FPGA_CORE, INTEGER, LAVA, SFQ, Features
 from .machine import Machine
 from .macro import Macro
+from .process import Process
 from .quantity import Obtained, Quantity
 from .table import Table, check_name, did_you_mean, no_such, read_own_file, read_table
 
@@ -110,15 +111,15 @@ class Target:
 
     A ``program`` keeps the real network: it is not quantised, and has no integer rung. ``loihi``
     is quantised to the numbers of `ir.neurons.LoihiLIF`. A ``crossbar`` is made of the tiles of its
-    ``macro``.
+    ``macro``, an ``sfq`` circuit of junctions of its ``process``.
 
-    Build one with :meth:`fpga`, :meth:`chip`, :meth:`program`, :meth:`loihi`, :meth:`crossbar` or
-    :meth:`unlimited`, not by calling the class.
+    Build one with :meth:`fpga`, :meth:`chip`, :meth:`program`, :meth:`loihi`, :meth:`crossbar`,
+    :meth:`sfq` or :meth:`unlimited`, not by calling the class.
     """
 
     name: str
     title: str
-    kind: Literal["fpga", "null", "chip", "program", "loihi", "crossbar"]
+    kind: Literal["fpga", "null", "chip", "program", "loihi", "crossbar", "sfq"]
     family: str | None = None
     device: str | None = None
     package: str | None = None
@@ -137,6 +138,7 @@ class Target:
     note: str = ""
     machine: Machine | None = None
     macro: Macro | None = None
+    process: Process | None = None
     text: str = field(default="", repr=False)
 
     @classmethod
@@ -164,6 +166,18 @@ class Target:
             features=CROSSBAR,
             note=macro.note,
             macro=macro,
+        )
+
+    @classmethod
+    def sfq(cls, process: Process) -> Target:
+        """Make a target of as many cells of single flux quanta as a network needs."""
+        return cls(
+            name=process.name,
+            title=process.title,
+            kind="sfq",
+            features=SFQ,
+            note=process.note,
+            process=process,
         )
 
     @classmethod

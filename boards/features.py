@@ -43,6 +43,8 @@ FPGA_CORE = Features(
 )
 # A crossbar multiplies; the neurons behind its converters are digital, and no cell learns.
 CROSSBAR = replace(INTEGER, learns=())
+# Cells count the pulses of a step, layer after layer, and forget them.
+SFQ = replace(INTEGER, max_spikes=1, learns=(), adaptive=False)
 
 # The chips below take a step for every hop, from an input as from a neuron, and emit one spike a
 # neuron and step at most; no rule of learning is emitted for any of them yet.

@@ -860,4 +860,65 @@ CODES: dict[str, Code] = {
         "+ - * / ^ and functions as sqrt. Parameters may stand in any order, but not be made of "
         "themselves.",
     ),
+    "E1420": Code(
+        "no cell of the SFQ library has that name",
+        "The cells are decks in backends/sfq/cells; `docs/sfq-cells.md` has them with figures.",
+    ),
+    "E1421": Code(
+        "a cell of a netlist is not joined as it should be",
+        "Each instance has a name of its own, and a net for every port of its cell.",
+    ),
+    "E1422": Code(
+        "a net of a netlist is not one wire",
+        "A flux quantum is not copied by a wire: a net has one port that drives it and one that "
+        "takes it. A splitter makes two of one pulse, a merger one line of two.",
+    ),
+    "E1423": Code(
+        "nothing is known of when a cell sends its pulse",
+        "The event-level model has the delays that the circuit simulator measured of cells that "
+        "chance has no part in. The others are simulated as circuits.",
+    ),
+    "E1424": Code(
+        "a circuit fails its check with all values as they are",
+        "A margin is how far a value can go from its nominal one before a check fails, so the "
+        "check has to hold there. Look at the pulses of a single run; slower stimuli may help.",
+    ),
+    "E1425": Code(
+        "a cell is not the machine that it should be",
+        "Each state and input was tried between transmission lines, well apart and at random; "
+        "the deck of the cell or its table in backends/sfq/cells is wrong.",
+    ),
+    "E1426": Code(
+        "nothing says when a cell works",
+        "A margin needs a check that holds or fails. A cell whose output chance decides has a "
+        "probability instead; give a check of your own to `spikec.backends.sfq.margins.margins`.",
+    ),
+    "E1430": Code(
+        "pulses in a circuit of cells do not end",
+        "A loop of cells in which no cell waits for a clock sends every pulse round and round.",
+    ),
+    "E1431": Code(
+        "a loop of cells has no clock",
+        "When pulses come is known from the clocks on. A loop needs a cell that waits for one.",
+    ),
+    "E1432": Code(
+        "a network has neurons or connections that no SFQ circuit has",
+        "Cells count the pulses of a step and forget them: neurons are thresholds of weighted "
+        "sums without memory, with fixed weights and no delays of whole steps.",
+    ),
+    "E1433": Code(
+        "a neuron is too much for cells that count pulses",
+        "Each unit of a weight is a pulse, and pulses come one after the other. Weights are made "
+        "as small as the same function allows; what is left has to be few.",
+    ),
+    "E1434": Code(
+        "pulses cannot be kept apart",
+        "Each cell takes a least time between two pulses, at all corners of its delays. Lines are "
+        "delayed against each other until all have it, or until that is no longer sensible.",
+    ),
+    "E1435": Code(
+        "pulses came closer than a cell can tell apart",
+        "The event-level model says what cells do as long as pulses keep the least separations "
+        "that were measured of them. Input pulses may be no closer than the program says.",
+    ),
 }

@@ -118,6 +118,23 @@ class Latency(Record):
         return np.asarray(self.cycles.sum(axis=2))
 
 
+def wilson(correct: int, total: int) -> tuple[float, float]:
+    r"""Wilson's 95 % interval of the share p, with z = 1.96 and n samples; 0 to 1 for no samples.
+
+    .. math::
+        \frac{p + z^2 / 2n \pm z \sqrt{p (1 - p) / n + z^2 / 4n^2}}{1 + z^2 / n}
+
+    Source: E. B. Wilson, J. American Statistical Association 22 (1927) 209-212.
+    """
+    if not total:
+        return 0.0, 1.0
+    n, p, z = total, correct / total, 1.959963984540054
+    middle = p + z * z / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """``correct`` of ``total`` samples on one rung; ``how`` says on which data."""
@@ -134,20 +151,8 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float]:
-        r"""Wilson's 95 % interval of the share p, with z = 1.96 and n samples.
-
-        .. math::
-            \frac{p + z^2 / 2n \pm z \sqrt{p (1 - p) / n + z^2 / 4n^2}}{1 + z^2 / n}
-
-        Source: E. B. Wilson, J. American Statistical Association 22 (1927) 209-212.
-        """
-        if not self.total:
-            return 0.0, 1.0
-        n, p, z = self.total, self.share, 1.959963984540054
-        middle = p + z * z / (2 * n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        scale = 1 + z * z / n
-        return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+        """Wilson's 95 % interval of the share."""
+        return wilson(self.correct, self.total)
 
 
 @dataclass(frozen=True, eq=False)

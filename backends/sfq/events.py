@@ -1,0 +1,181 @@
+r"""Circuits of cells as machines with delays: pulse after pulse, without a circuit simulator.
+
+A pulse that reaches input x of a cell in state s at time t leaves its outputs at
+:math:`t + d_{sxy}`, and the cell is in state :math:`\mathrm{next}_{sx}`. This is what the circuit
+does as long as pulses keep the least separations of ``timing.Timing``. One that does not is a
+`Violation`: from there on a run says what the machine would do, not what the circuit does.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ...ir.diagnostics import fail
+from ...ir.records import Record
+from .netlist import Netlist
+from .timing import Timing, timing
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+# Pulses without end mean a loop that feeds itself.
+_MOST: Final = 10_000_000
+# Of separations: what rounding makes of a pulse that is just in time.
+_SLACK: Final = 1e-18
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Two pulses of one cell that came closer than it stands: ``apart`` s instead of ``limit``."""
+
+    instance: str
+    kind: str
+    first: str
+    second: str
+    time: float
+    apart: float
+    limit: float
+
+    def __str__(self) -> str:
+        return (
+            f"at {self.time * 1e12:.2f} ps a pulse at '{self.second}' of the {self.kind} "
+            f"'{self.instance}' is {self.apart * 1e12:.2f} ps behind one at '{self.first}'; "
+            f"it takes {self.limit * 1e12:.2f} ps"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Events(Record):
+    """All pulses in the order of time: ``time`` in s, and ``net`` the place of its net in ``nets``.
+
+    ``violations`` are in the order of time, too.
+    """
+
+    nets: tuple[str, ...]
+    net: Integers
+    time: Floats
+    violations: tuple[Violation, ...]
+
+    def of(self, net: str) -> Floats:
+        """Times of the pulses on a net; E1421 for a net that is none."""
+        if net not in self.nets:
+            raise fail("E1421", f"no net has the name '{net}'")
+        return np.asarray(self.time[self.net == self.nets.index(net)])
+
+
+class Machines:
+    """A netlist, made ready to be run many times; E1423 for a cell without machine or timing."""
+
+    def __init__(self, netlist: Netlist, timings: Mapping[str, Timing] | None = None) -> None:
+        self.netlist = netlist
+        kinds = sorted({i.kind for i in netlist.instances})
+        known = {kind: (timings or {}).get(kind) or timing(kind) for kind in kinds}
+        every = [i.nets[port] for i in netlist.instances for port in i.cell.ports]
+        self.nets = tuple(dict.fromkeys(every))
+        place = {net: k for k, net in enumerate(self.nets)}
+        machines = {i.kind: i.cell.machine for i in netlist.instances}
+        tables = [m for m in (machines[kind] for kind in kinds) if m is not None]
+        if len(tables) < len(kinds):
+            missing = next(kind for kind in kinds if machines[kind] is None)
+            raise fail("E1423", f"the cell '{missing}' is no machine")
+        shape = np.array([m.sends.shape for m in tables] or [(1, 1, 1)]).max(axis=0)
+        states, inputs, outputs = (int(n) for n in shape)
+        self._next = np.zeros((len(kinds), states, inputs), np.int64)
+        self._sends = np.zeros((len(kinds), states, inputs, outputs), np.bool_)
+        self._delay = np.zeros((len(kinds), states, inputs, outputs))
+        self._apart = np.zeros((len(kinds), inputs, inputs))
+        for k, (kind, machine) in enumerate(zip(kinds, tables, strict=True)):
+            s, x, y = machine.sends.shape
+            self._next[k, :s, :x] = machine.next
+            self._sends[k, :s, :x, :y] = machine.sends
+            self._delay[k, :s, :x, :y] = np.nan_to_num(known[kind].delay)
+            self._apart[k, :x, :x] = known[kind].apart
+        self._kind = np.array([kinds.index(i.kind) for i in netlist.instances], np.int64)
+        self._sent = np.full((len(netlist.instances), outputs), -1, np.int64)
+        self._load = np.full((len(self.nets), 2), -1, np.int64)
+        for n, i in enumerate(netlist.instances):
+            for y, port in enumerate(i.cell.outputs):
+                self._sent[n, y] = place[i.nets[port]]
+            for x, port in enumerate(i.cell.inputs):
+                self._load[place[i.nets[port]]] = n, x
+        self._place = place
+
+    def run(self, stimuli: Mapping[str, Iterable[float]]) -> Events:
+        """The pulses that those on input nets lead to, ``stimuli`` in s by the name of the net.
+
+        E1422 for a net that is no input, E1430 where a loop goes on without end.
+        """
+        nets, times = [], []
+        for name, when in stimuli.items():
+            if name not in self.netlist.inputs:
+                raise fail("E1422", f"the net '{name}' is no input")
+            at = np.asarray(list(when), np.float64)
+            times.append(at)
+            nets.append(np.full(at.size, self._place[name], np.int64))
+        time = np.concatenate(times) if times else np.zeros(0)
+        net = np.concatenate(nets) if nets else np.zeros(0, np.int64)
+        order = np.lexsort((net, time))
+        found_t, found_n, wrong_i, wrong_t = _run(
+            time[order], net[order], self._kind, self._next, self._sends, self._delay,
+            self._apart, self._sent, self._load, _MOST,
+        )  # fmt: skip
+        if len(found_t) >= _MOST:
+            raise fail(
+                "E1430", f"{_MOST:,} pulses and no end: a loop of cells feeds itself",
+                hint="a loop needs a cell with a clock in it",
+            )  # fmt: skip
+        return Events(self.nets, found_n, found_t, self._violations(wrong_i, wrong_t))
+
+    def _violations(self, places: Integers, times: Floats) -> tuple[Violation, ...]:
+        found = []
+        for (n, first, second), (time, apart) in zip(places.tolist(), times.tolist(), strict=True):
+            i = self.netlist.instances[n]
+            limit = float(self._apart[self._kind[n], first, second])
+            names = i.cell.inputs[first], i.cell.inputs[second]
+            found.append(Violation(i.name, i.kind, *names, time, apart, limit))
+        return tuple(found)
+
+
+@numba.njit(cache=True)
+def _run(
+    time: Any, net: Any, kind: Any, after: Any, sends: Any, delay: Any, apart: Any, sent: Any,
+    load: Any, most: Any,
+) -> Any:  # fmt: skip
+    """Pulses in the order of time, those at one time in the order of nets."""
+    cells, inputs, outputs = kind.size, after.shape[2], sent.shape[1]
+    state = np.zeros(cells, np.int64)
+    last = np.full((cells, inputs), -np.inf)
+    queue = [(time[k], net[k]) for k in range(time.size)]
+    heapq.heapify(queue)
+    out_t, out_n = [0.0 for _ in range(0)], [0 for _ in range(0)]
+    wrong_i, wrong_t = [(0, 0, 0) for _ in range(0)], [(0.0, 0.0) for _ in range(0)]
+    while queue and len(out_t) < most:
+        t, n = heapq.heappop(queue)
+        out_t.append(t)
+        out_n.append(n)
+        i, x = load[n]
+        if i < 0:
+            continue
+        k = kind[i]
+        for first in range(inputs):
+            if t - last[i, first] < apart[k, first, x] - _SLACK:
+                wrong_i.append((i, first, x))
+                wrong_t.append((t, t - last[i, first]))
+        last[i, x] = t
+        s = state[i]
+        for y in range(outputs):
+            if sends[k, s, x, y]:
+                heapq.heappush(queue, (t + delay[k, s, x, y], sent[i, y]))
+        state[i] = after[k, s, x]
+    places = np.zeros((len(wrong_i), 3), np.int64)
+    times = np.zeros((len(wrong_t), 2))
+    for w in range(len(wrong_i)):
+        places[w, 0], places[w, 1], places[w, 2] = wrong_i[w]
+        times[w, 0], times[w, 1] = wrong_t[w]
+    return np.array(out_t), np.array(out_n), places, times

@@ -1,0 +1,119 @@
+r"""A program's pulses for a stimulus, and spikes out of pulses.
+
+In step n of a run input pulses are at :math:`n T + t_0`, clocks at :math:`n T + t_c`. A pulse at t
+on the net of a neuron is its spike of the step n in whose window it falls,
+
+.. math:: n T + l - g \le t \le n T + h + g,
+
+[l, h] being the window and g half of what is left of the step at either side. Samples follow one
+another: what a step leaves in the cells is cleared in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...compiler.backend import Outcome, Run
+from ...ir.diagnostics import fail
+from ...ir.events import Events, Recording, Stimulus
+from .events import Machines
+from .files import read_program
+from .netlist import pulses
+from .simulate import Simulator, Transient
+from .synthesise import Program
+
+Floats = npt.NDArray[np.float64]
+EVENTS: Final = "events"
+CIRCUIT: Final = "circuit"
+# A transient of more steps than this is cut into pieces, each a run of its own.
+_STEPS: Final = 64
+_STEP: Final = 0.1e-12
+_TAIL: Final = 20e-12
+
+
+def drives(
+    program: Program, stimulus: Stimulus, first: int = 0, last: int | None = None
+) -> dict[str, Floats]:
+    """Times of the pulses on every input net and clock, s from the start of step ``first``.
+
+    Samples follow one another; steps from ``first`` on and before ``last``, to the end by default.
+    """
+    end = stimulus.samples * stimulus.steps if last is None else last
+    begin: Floats = program.period * np.arange(end - first, dtype=np.float64)
+    out: dict[str, Floats] = {}
+    for name, nets in program.inputs.items():
+        events = stimulus.inputs[name]
+        when = events.sample.astype(np.int64) * events.steps + events.step
+        here = (when >= first) & (when < end)
+        for i, net in enumerate(nets):
+            if net is not None:
+                chosen = when[here & (events.index == i)] - first
+                out[net] = np.asarray(begin[chosen] + program.start)
+    return out | {net: np.asarray(begin + time) for net, time in program.clocks.items()}
+
+
+def spikes(
+    program: Program, population: str, samples: int, steps: int, of: Callable[[str], Floats]
+) -> Events:
+    """The spikes of a population out of the pulses on its nets, ``of`` a net in s."""
+    nets = program.spikes[population]
+    found = np.zeros((samples * steps, len(nets)), np.int64)
+    for k, net in enumerate(nets):
+        if net is None:
+            found[:, k] = program.always[population][k]
+        else:
+            low, high = program.windows[net]
+            step = np.floor((of(net) - (low + high) / 2) / program.period + 0.5).astype(np.int64)
+            np.add.at(found[:, k], step[(step >= 0) & (step < len(found))], 1)
+    return Events.from_dense(found.reshape(samples, steps, len(nets)))
+
+
+def run(request: Run, rung: str) -> Outcome:
+    """Run a rung: `events` by machines and delays, `circuit` by the equations of junctions.
+
+    Neurons of cells have no state words to record. E1435 where pulses come too close.
+    """
+    program = read_program(request.artifact)
+    stimulus = request.stimulus
+    of = (_machines if rung == EVENTS else _circuit)(program, request)
+    found = {
+        name: spikes(program, name, stimulus.samples, stimulus.steps, of)
+        for name in request.populations
+    }
+    dt = float(request.artifact.manifest.get("dt", program.period))
+    return Outcome(Recording(rung, dt, found, {}))
+
+
+def _machines(program: Program, request: Run) -> Callable[[str], Floats]:
+    trace = Machines(program.netlist).run(drives(program, request.stimulus))
+    if trace.violations:
+        raise fail("E1435", str(trace.violations[0]))
+    return trace.of
+
+
+def _circuit(program: Program, request: Run) -> Callable[[str], Floats]:
+    """Pulses on the nets of neurons, of pieces of the run that begin with a step each."""
+    stimulus = request.stimulus
+    steps = stimulus.samples * stimulus.steps
+    watched = tuple(
+        net for name in request.populations for net in program.spikes[name] if net is not None
+    )
+    found: dict[str, list[Floats]] = {net: [] for net in watched}
+    for first in range(0, steps, _STEPS):
+        last = min(first + _STEPS, steps)
+        waves = {
+            net: pulses(times) for net, times in drives(program, stimulus, first, last).items()
+        }
+        # Steps overlap: what the last one sends may come when the next one would have begun.
+        duration = program.period * (last - first - 1) + program.latency + _TAIL
+        transient = Transient(duration, _STEP)
+        piece = Simulator(program.netlist.circuit(waves)).run(transient, watch=watched)
+        for net in watched:
+            found[net].append(piece.pulses.of(net) + program.period * first)
+        request.progress(CIRCUIT, last / steps)
+    joined = {net: np.concatenate(times) for net, times in found.items()}
+    return joined.__getitem__

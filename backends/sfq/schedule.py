@@ -1,0 +1,206 @@
+r"""When pulses may come in a step, and whether every cell has the time that it takes.
+
+A window :math:`[e, l]` is where a pulse is, if it is there at all. A cell that sends on input x
+makes of each window there one at its outputs,
+
+.. math:: [e + \min_s d_{sxy} - j, \; l + \max_s d_{sxy} + j],
+
+j its jitter. Two windows of one cell keep the least separation a where
+:math:`e_2 - l_1 \ge a_{x_1 x_2}`; those of one step and of the next where
+:math:`T \ge l_1 + a_{x_1 x_2} - e_2`. All delays are taken at corners, faster and slower together
+by a share: biases and temperature move all cells of a chip alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import networkx as nx
+import numpy as np
+
+from ...ir.diagnostics import fail
+from .netlist import Instance, Netlist
+from .timing import Timing, timing
+
+CORNERS: Final = (0.85, 1.0, 1.15)
+_SLACK: Final = 1e-16
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Where a pulse is, in s from the start of a step: from ``early`` to ``late``.
+
+    ``origin`` is the window of the pulse that it was a cell before, ``depth`` how many there are.
+    """
+
+    early: float
+    late: float
+    origin: Window | None = None
+    depth: int = 0
+
+    def moved(self, early: float, late: float) -> Window:
+        """The pulse behind a cell that takes from ``early`` to ``late`` s."""
+        return Window(self.early + early, self.late + late, self, self.depth + 1)
+
+    def beside(self, other: Window) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Both windows, in s behind the last place where the two were one pulse, if they were.
+
+        What that pulse was early or late by does not part them.
+        """
+        a: Window | None = self
+        b: Window | None = other
+        while a is not b and a is not None and b is not None:
+            if a.depth >= b.depth:
+                a = a.origin
+            else:
+                b = b.origin
+        if a is None or a is not b:
+            return (self.early, self.late), (other.early, other.late)
+        return (
+            (self.early - a.early, self.late - a.late),
+            (other.early - a.early, other.late - a.late),
+        )
+
+
+Windows = Mapping[str, tuple[Window, ...]]
+
+
+@dataclass(frozen=True)
+class Tight:
+    """Two pulses of a cell that are not sure to keep their separation: ``lacks`` s of it."""
+
+    instance: str
+    kind: str
+    first: str
+    second: str
+    lacks: float
+
+    def __str__(self) -> str:
+        return (
+            f"pulses at '{self.first}' and '{self.second}' of the {self.kind} '{self.instance}' "
+            f"lack {self.lacks * 1e12:.1f} ps"
+        )
+
+
+class Schedule:
+    """Windows of a netlist at one corner; E1431 for a loop in which no cell waits for a clock."""
+
+    def __init__(
+        self, netlist: Netlist, corner: float = 1.0, timings: Mapping[str, Timing] | None = None
+    ) -> None:
+        self.netlist, self.corner = netlist, corner
+        kinds = {i.kind for i in netlist.instances}
+        self._timing = {kind: (timings or {}).get(kind) or timing(kind) for kind in kinds}
+        self._order = _order(netlist)
+        self._shift = {kind: self._moves(kind) for kind in kinds}
+
+    def _moves(self, kind: str) -> list[tuple[int, int, float, float]]:
+        """Input, output, and how far the ends of a window move on the way."""
+        machine = next(i.cell.machine for i in self.netlist.instances if i.kind == kind)
+        assert machine is not None
+        known, out = self._timing[kind], []
+        for x in range(machine.sends.shape[1]):
+            for y in range(machine.sends.shape[2]):
+                sends = machine.sends[:, x, y]
+                if sends.any():
+                    delay = known.delay[sends, x, y] * self.corner
+                    out.append((x, y, delay.min() - known.jitter, delay.max() + known.jitter))
+        return out
+
+    def windows(self, stimuli: Windows) -> dict[str, tuple[Window, ...]]:
+        """Windows of all nets for those of the inputs; nets that no pulse reaches have none."""
+        found: dict[str, list[Window]] = {net: list(w) for net, w in stimuli.items()}
+        for i in self._order:
+            ports = i.cell.inputs, i.cell.outputs
+            for x, y, early, late in self._shift[i.kind]:
+                there = found.get(i.nets[ports[0][x]], ())
+                out = found.setdefault(i.nets[ports[1][y]], [])
+                out += [w.moved(early, late) for w in there]
+        return {net: tuple(w) for net, w in found.items()}
+
+    def tight(self, windows: Windows) -> list[Tight]:
+        """Pairs of pulses of one step that may come too close, the worst first."""
+        out = []
+        for i, x1, x2, w1, w2, apart in self._pairs(windows):
+            lacks = _lacks((w1.early, w1.late), (w2.early, w2.late), apart[x1][x2], apart[x2][x1])
+            if lacks > _SLACK:
+                lacks = _lacks(*w1.beside(w2), apart[x1][x2], apart[x2][x1])
+            if lacks > _SLACK:
+                out.append(Tight(i.name, i.kind, i.cell.inputs[x1], i.cell.inputs[x2], lacks))
+        return sorted(out, key=lambda tight: -tight.lacks)
+
+    def period(self, windows: Windows) -> float:
+        """The least time from a step to the next that keeps all separations between them, in s."""
+        least = 0.0
+        for i in self.netlist.instances:
+            apart = self._timing[i.kind].apart * self.corner
+            there = [windows.get(i.nets[port], ()) for port in i.cell.inputs]
+            for x1, one in enumerate(there):
+                for x2, two in enumerate(there):
+                    if one and two:
+                        late, early = max(w.late for w in one), min(w.early for w in two)
+                        least = max(least, late + float(apart[x1, x2]) - early)
+        return least
+
+    def after(self, windows: Windows, net: str, tree: Windows) -> float:
+        """The least time of a pulse on the input ``net`` that comes behind all of ``windows``.
+
+        ``tree`` are the windows of that pulse alone, at time 0: in every cell that it reaches it
+        has to keep its separation from what has been there.
+        """
+        least = 0.0
+        for i in self.netlist.instances:
+            apart = self._timing[i.kind].apart * self.corner
+            for x2, port in enumerate(i.cell.inputs):
+                for own in tree.get(i.nets[port], ()):
+                    for x1, other in enumerate(i.cell.inputs):
+                        for w in windows.get(i.nets[other], ()):
+                            least = max(least, w.late + float(apart[x1, x2]) - own.early)
+        return least
+
+    def _pairs(
+        self, windows: Windows
+    ) -> Iterable[tuple[Instance, int, int, Window, Window, list[list[float]]]]:
+        for i in self.netlist.instances:
+            apart = (self._timing[i.kind].apart * self.corner).tolist()
+            every = [
+                (x, w) for x, p in enumerate(i.cell.inputs) for w in windows.get(i.nets[p], ())
+            ]
+            for k, (x1, w1) in enumerate(every):
+                for x2, w2 in every[k + 1 :]:
+                    yield i, x1, x2, w1, w2, apart
+
+
+def _lacks(one: tuple[float, float], two: tuple[float, float], forth: float, back: float) -> float:
+    """What two windows lack of ``forth`` if the first is before the second, else of ``back``."""
+    if one[1] <= two[0]:
+        return forth - (two[0] - one[1])
+    if two[1] <= one[0]:
+        return back - (one[0] - two[1])
+    return max(forth, back) + min(one[1], two[1]) - max(one[0], two[0])
+
+
+def _order(netlist: Netlist) -> Sequence[Instance]:
+    """Instances so that each comes behind those whose pulses it passes on at once."""
+    driver = {i.nets[port]: i for i in netlist.instances for port in i.cell.outputs}
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(i.name for i in netlist.instances)
+    for i in netlist.instances:
+        machine = i.cell.machine
+        assert machine is not None
+        passes = np.any(machine.sends, axis=(0, 2)).tolist()
+        for x, port in enumerate(i.cell.inputs):
+            if passes[x] and i.nets[port] in driver:
+                graph.add_edge(driver[i.nets[port]].name, i.name)
+    by_name = {i.name: i for i in netlist.instances}
+    try:
+        return [by_name[name] for name in nx.topological_sort(graph)]
+    except nx.NetworkXUnfeasible:
+        loop = " -> ".join(edge[0] for edge in nx.find_cycle(graph))
+        raise fail(
+            "E1431",
+            f"the cells {loop} feed themselves",
+            hint="put a dff into the loop: it waits for a clock",
+        ) from None

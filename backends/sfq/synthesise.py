@@ -1,0 +1,316 @@
+r"""A quantised network of neurons without memory as a circuit of cells, and when its pulses come.
+
+All populations fire once in a step, one layer behind the other: a pulse on an input line is a spike
+at the beginning of a step, a clock reads each layer when everything that it waits for has come. The
+clocks are inputs of the circuit. Their times, and the least length of a step, follow from the
+windows of ``schedule``, at all corners of the delays.
+
+The same graph on the integer rung has the same spikes: `threshold.smallest` changes no output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from ...compiler.connectivity import delays, to_sparse
+from ...compiler.integer.population import integer_neuron
+from ...ir.diagnostics import Diagnostics, fail
+from ...ir.graph import Graph, Population
+from ...ir.records import Record
+from .netlist import Netlist
+from .neurons import HOLD, Builder, Plan, neuron
+from .schedule import CORNERS, Schedule, Tight, Window
+from .threshold import Unit, smallest
+from .timing import Timing
+
+Integers = npt.NDArray[np.int64]
+# Pulses that a neuron may be asked to count in a step: each is a slot of some 20 ps.
+MOST_PULSES: Final = 64
+# JTLs between the pulses of a line, the least that keeps all separations.
+_SLOTS: Final = range(HOLD, 17)
+# What an input may be early or late by, and a clock is later than it would have to be, in s.
+SKEW: Final = 5e-12
+_GUARD: Final = 3e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Program(Record):
+    """A circuit of cells that is a network, and its times, all in s from the start of a step.
+
+    ``inputs`` has the net of each line of each input, ``None`` where nothing takes it; ``clocks``
+    the time of each clock's pulse; ``spikes`` the net of each neuron of each population, and
+    ``windows`` when there is a pulse on it. A neuron that whatever comes fires in every step or in
+    none has no net; ``always`` says which it is. A step lasts ``period``; input pulses come at
+    ``start``, up to ``skew`` before or after.
+    """
+
+    netlist: Netlist
+    inputs: Mapping[str, tuple[str | None, ...]]
+    always: Mapping[str, tuple[bool, ...]]
+    clocks: Mapping[str, float]
+    spikes: Mapping[str, tuple[str | None, ...]]
+    windows: Mapping[str, tuple[float, float]]
+    period: float
+    start: float
+    skew: float
+    slot: int
+
+    @property
+    def latency(self) -> float:
+        """From the start of a step to the last pulse that its spikes may be, in s."""
+        return max([0.0, *(high for _, high in self.windows.values())])
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A population: ``lines`` that reach it, as node and place, and a plan of each neuron."""
+
+    lines: tuple[tuple[str, int], ...]
+    plans: tuple[Plan, ...]
+
+
+def planned(
+    graph: Graph,
+    population: Population,
+    depth: Mapping[str, int],
+    constant: Mapping[tuple[str, int], bool],
+) -> Planned:
+    r"""What each neuron of a population makes of its inputs.
+
+    It fires where :math:`\mathrm{acc}\,2^s + \mathrm{bias} > \theta`, so where acc is at least
+    :math:`\lfloor (\theta - \mathrm{bias}) / 2^s \rfloor + 1`. ``depth`` of each population: the
+    clocks that it takes; ``constant`` lines always or never have a pulse, and take no cell.
+    """
+    cell = integer_neuron(population)
+    lines: list[tuple[str, int]] = []
+    parts = [np.zeros((0, population.size), np.int64)]
+    for p in graph.incoming(population.name):
+        parts.append(np.asarray(to_sparse(p.connection).todense(), np.int64))
+        lines += [(p.pre, i) for i in range(len(parts[-1]))]
+    # A line that comes by two projections is one line; those of early layers come first.
+    every = sorted(dict.fromkeys(lines), key=lambda line: depth.get(line[0], 0))
+    total = np.zeros((len(every), population.size), np.int64)
+    np.add.at(total, [every.index(line) for line in lines], np.concatenate(parts))
+    least = ((cell.threshold - cell.bias) >> cell.shift) + 1
+    given = np.array([constant.get(line, False) for line in every], np.int64)
+    thresholds = (np.broadcast_to(np.ravel(least), population.size) - given @ total).tolist()
+    total[[line in constant for line in every]] = 0
+    ahead = np.array([depth.get(node, 0) for node, _ in every], np.int64)
+    units = [smallest(Unit(w, t)) for w, t in zip(total.T, thresholds, strict=True)]
+    return Planned(tuple(every), tuple(Plan(unit, ahead) for unit in units))
+
+
+def synthesise(
+    graph: Graph, *, skew: float = SKEW, timings: Mapping[str, Timing] | None = None
+) -> Program:
+    """The circuit of a quantised graph.
+
+    E1432 for neurons and connections that no such circuit has, E1433 where a neuron would count
+    more pulses than it can, E1434 where no slots keep the separations of the cells.
+    """
+    _check(graph)
+    layers = _layers(graph)
+    depth = {p.name: k for k, layer in enumerate(layers, 1) for p in layer}
+    plans: dict[str, Planned] = {}
+    constant: dict[tuple[str, int], bool] = {}
+    for p in (p for layer in layers for p in layer):
+        plans[p.name] = planned(graph, p, depth, constant)
+        for k, plan in enumerate(plans[p.name].plans):
+            if plan.constant:
+                constant[p.name, k] = plan.unit.always
+    _countable(graph, plans)
+    tight: list[Tight] = []
+    for slot in _SLOTS:
+        program, tight = _timed(graph, layers, plans, slot, skew, timings)
+        if not tight:
+            return program
+    raise fail(
+        "E1434",
+        f"{_SLOTS[-1]} JTLs between pulses are not enough: {tight[0]}",
+        hint="less skew of the inputs",
+    )
+
+
+def _check(graph: Graph) -> None:
+    found = Diagnostics()
+    for p in graph.populations:
+        cell = integer_neuron(p)
+        wrong = None
+        if cell.reset == "none":
+            wrong = "reads out its membrane, and a pulse has no size"
+        elif np.any(cell.decay_v) or cell.decay_u is not None or cell.leak is not None:
+            wrong = f"is {cell.source_model}, which remembers the step before"
+        elif cell.adapt_inc is not None or cell.refractory or cell.bias_first is not None:
+            wrong = "has a threshold, a refractory time or a bias that depends on the step"
+        elif cell.max_spikes != 1:
+            wrong = "sends several spikes in a step"
+        if wrong is not None:
+            found.add("E1432", f"'{p.name}' {wrong}", p.at, "a Threshold, or a decay of 0")
+    for q in graph.projections:
+        if q.plasticity is not None or q.tied is not None:
+            found.add("E1432", f"the weights of '{q.name}' learn, and those of cells cannot", q.at)
+        elif q.delay or any(d.any() for d in delays(q.connection, q.at)):
+            found.add("E1432", f"'{q.name}' has a delay of whole steps", q.at)
+    found.raise_errors()
+
+
+def _layers(graph: Graph) -> list[list[Population]]:
+    """Populations by how many clocks are ahead of them."""
+    names = {p.name for p in graph.populations}
+    order: nx.DiGraph[str] = nx.DiGraph()
+    order.add_nodes_from(names)
+    order.add_edges_from((q.pre, q.post) for q in graph.projections if q.pre in names)
+    return [
+        [p for p in graph.populations if p.name in layer]
+        for layer in nx.topological_generations(order)
+    ]
+
+
+def _countable(graph: Graph, plans: Mapping[str, Planned]) -> None:
+    found = Diagnostics()
+    for p in graph.populations:
+        for k, plan in enumerate(plans[p.name].plans):
+            if plan.unit.always and p.name in {o.source for o in graph.outputs}:
+                hint = "a threshold above what the bias alone reaches"
+                found.add("E1433", f"'{p.name}'[{k}] fires in every step", p.at, hint)
+            elif plan.pulses > MOST_PULSES:
+                found.add(
+                    "E1433",
+                    f"'{p.name}'[{k}] would count up to {plan.pulses} pulses in a step, "
+                    f"{MOST_PULSES} at most",
+                    p.at,
+                    "fewer inputs, or weights of fewer bits (--weight-bits)",
+                )
+    found.raise_errors()
+
+
+def _timed(
+    graph: Graph,
+    layers: Sequence[Sequence[Population]],
+    plans: Mapping[str, Planned],
+    slot: int,
+    skew: float,
+    timings: Mapping[str, Timing] | None,
+) -> tuple[Program, list[Tight]]:
+    """The circuit with so many JTLs between pulses, and what is tight in it."""
+    build = Builder()
+    taken = _taken(graph, plans)
+    lines: dict[tuple[str, int], list[str]] = {}
+    inputs: dict[str, tuple[str | None, ...]] = {}
+    for node in graph.inputs:
+        nets: list[str | None] = []
+        for i in range(int(np.prod(node.shape))):
+            name, ways = f"{node.name}[{i}]", taken.get((node.name, i), 0)
+            nets.append(name if ways else None)
+            if ways:
+                lines[node.name, i] = build.split(name, ways, f"{name}.s")
+        inputs[node.name] = tuple(nets)
+    outputs = {o.source for o in graph.outputs}
+    spikes: dict[str, tuple[str | None, ...]] = {}
+    phases: list[str] = []
+    for depth, layer in enumerate(layers, 1):
+        fires = [plan for p in layer for plan in plans[p.name].plans if not plan.constant]
+        inverts = _clock(build, f"invert{depth}", sum(plan.inverts for plan in fires), phases)
+        reads = _clock(build, f"clock{depth}", sum(plan.reads for plan in fires), phases)
+        for p in layer:
+            fired: list[str | None] = []
+            for k, plan in enumerate(plans[p.name].plans):
+                fired.append(None)
+                if plan.constant:
+                    continue
+                own = [
+                    [lines[line].pop(0) for _ in range(number)]
+                    for line, number in zip(plans[p.name].lines, plan.copies, strict=True)
+                ]
+                read = [reads.pop(0) for _ in range(plan.reads)]
+                ahead = [inverts.pop(0) for _ in range(plan.inverts)]
+                name = f"{p.name}[{k}]"
+                net = neuron(build, plan, own, read, ahead, slot, name)
+                ways = taken.get((p.name, k), 0) + (p.name in outputs)
+                lines[p.name, k] = build.split(net, ways, f"{name}.s") if ways else []
+                fired[-1] = net
+            spikes[p.name] = tuple(fired)
+    netlist = build.netlist()
+    always = {name: tuple(plan.unit.always for plan in p.plans) for name, p in plans.items()}
+    return _clocked(netlist, inputs, always, spikes, phases, slot, skew, timings)
+
+
+def _clock(build: Builder, name: str, ways: int, phases: list[str]) -> list[str]:
+    """Copies of a clock, if any are wanted; the clock is one of ``phases`` then."""
+    if not ways:
+        return []
+    phases.append(name)
+    return build.split(name, ways, f"{name}.s")
+
+
+def _taken(graph: Graph, plans: Mapping[str, Planned]) -> dict[tuple[str, int], int]:
+    """How many copies of each line all neurons take together."""
+    out: dict[tuple[str, int], int] = {}
+    for p in graph.populations:
+        for plan in plans[p.name].plans:
+            if not plan.constant:
+                for line, number in zip(plans[p.name].lines, plan.copies, strict=True):
+                    out[line] = out.get(line, 0) + number
+    return out
+
+
+def _clocked(
+    netlist: Netlist,
+    inputs: Mapping[str, tuple[str | None, ...]],
+    always: Mapping[str, tuple[bool, ...]],
+    spikes: Mapping[str, tuple[str | None, ...]],
+    phases: Sequence[str],
+    slot: int,
+    skew: float,
+    timings: Mapping[str, Timing] | None,
+) -> tuple[Program, list[Tight]]:
+    """Clocks one after the other, each as early as all corners let it be."""
+    schedules = [Schedule(netlist, corner, timings) for corner in CORNERS]
+    start = skew
+    stimuli = {
+        net: (Window(start - skew, start + skew),)
+        for nets in inputs.values()
+        for net in nets
+        if net is not None
+    }
+    clocks: dict[str, float] = {}
+    for net in phases:
+        least = 0.0
+        for schedule in schedules:
+            tree = schedule.windows({net: (Window(0.0, 0.0),)})
+            least = max(least, schedule.after(schedule.windows(stimuli), net, tree))
+        clocks[net] = least + _GUARD
+        stimuli[net] = (Window(clocks[net], clocks[net]),)
+    every = [schedule.windows(stimuli) for schedule in schedules]
+    tight = [
+        t for schedule, found in zip(schedules, every, strict=True) for t in schedule.tight(found)
+    ]
+    period = max(s.period(found) for s, found in zip(schedules, every, strict=True)) + _GUARD
+    windows = {
+        net: (
+            min(w.early for found in every for w in found[net]),
+            max(w.late for found in every for w in found[net]),
+        )
+        for nets in spikes.values()
+        for net in nets
+        if net is not None and all(found.get(net) for found in every)
+    }
+    program = Program(
+        netlist,
+        dict(inputs),
+        dict(always),
+        clocks,
+        dict(spikes),
+        windows,
+        period,
+        start,
+        skew,
+        slot,
+    )
+    return program, sorted(tight, key=lambda one: -one.lacks)

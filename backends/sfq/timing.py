@@ -1,0 +1,65 @@
+r"""When cells do what they do: delays, and how close pulses may come, measured by the simulator.
+
+``cells/timing.json`` has what ``characterise`` found of each cell between JTLs at its nominal bias;
+there it says what a delay and the other figures are.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...ir.diagnostics import fail
+from ...ir.records import Record, frozen_array
+from .cells import cell
+
+_FILE: Final = "timing.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Timing(Record):
+    """One cell: all in s.
+
+    ``delay`` (states, inputs, outputs) from a pulse at an input to the one it sends, NaN where it
+    sends none. ``apart`` (inputs, inputs) is the least time from a pulse at the first to one at the
+    second with which the cell is the machine that it is; what comes sooner may do anything.
+    ``jitter`` is how far a delay is from its table's, either way, over all that keeps ``apart``.
+    """
+
+    delay: npt.NDArray[np.float64]
+    apart: npt.NDArray[np.float64]
+    jitter: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "delay", frozen_array(self.delay, np.float64))
+        object.__setattr__(self, "apart", frozen_array(self.apart, np.float64))
+
+
+@cache
+def timing(name: str) -> Timing:
+    """The timing of a cell; E1423 where it has none, as what chance decides."""
+    found = known().get(name)
+    if found is None or "delay" not in found:
+        raise fail("E1423", f"the cell '{name}' has no delays of its own")
+    machine = cell(name).machine
+    assert machine is not None
+    return Timing(
+        np.array(found["delay"], np.float64).reshape(machine.sends.shape),
+        np.array(found["apart"], np.float64),
+        float(found["jitter"]),
+    )
+
+
+@cache
+def known() -> dict[str, Any]:
+    """All that was measured, by cell: JSON, times in s."""
+    file = resources.files(__package__) / "cells" / _FILE
+    cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return cells

@@ -1,0 +1,177 @@
+r"""What each cell of the library has to do while its values are varied: a `Trial` of each.
+
+A cell that is a machine has to be it on random pulses ``SPACING`` or more apart, with delays below
+``WITHIN``. `threshold` is tried as it is biased, to pass what comes at both inputs within 8 ps and
+nothing else; `dcsfq` sends one pulse for each rising edge of current, of 480 uA in 20 ps; `sfqdc`
+turns a voltage at 50 ohm on and off, by turns. `synapse` has none: what it does is a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...ir.diagnostics import fail
+from .cells import CELLS, cell
+from .circuit import Circuit, Resistor
+from .margins import Check, Margin, Tell, Trial, elements, kinds, margins
+from .netlist import Instance, Netlist, pulses
+from .simulate import Pulses, Simulator, Transient
+from .testbench import Bench, Stimuli, random_stimuli
+from .waves import Pulse, Wave
+
+Bools = npt.NDArray[np.bool_]
+
+SPACING: Final = 20e-12  # s
+WITHIN: Final = 20e-12  # s
+_CASES: Final = 8
+_EVENTS: Final = 12
+_SEED: Final = 3
+_STEP: Final = 0.1e-12
+
+_EDGES: Final = 8  # of dcsfq
+_AMPERE: Final = 480e-6
+_RISE: Final = 20e-12
+_PERIOD: Final = 80e-12
+_SLOW: Final = 150e-12  # s between pulses of sfqdc
+_LOAD: Final = 50.0  # ohm: the cable that it drives
+_RUNS: Final = 5  # turns of its junction in a period, at least, while there is a voltage
+_PAIRS: Final = 60e-12  # s from one try of threshold to the next
+
+
+def trial(kind: str) -> Trial:
+    """The trial of a cell; E1426 for one that has none."""
+    if kind in _OTHERS:
+        return _OTHERS[kind]()
+    bench = Bench(kind)
+    if bench.cell.machine is None:
+        raise fail("E1426", f"what the cell '{kind}' does is a probability, which has no margin")
+    inputs = len(bench.cell.inputs)
+    least = np.full((inputs, inputs), SPACING)
+    return bench.trial(random_stimuli(least, _CASES, _EVENTS, _SEED), WITHIN, _STEP)
+
+
+def cell_margins(kind: str, *, threads: int = 1, progress: Tell | None = None) -> dict[str, Margin]:
+    """Margins of the bias of cell and lines together, of each kind in the cell, of its elements.
+
+    Titles are ``bias``, ``areas``, ``inductances``, ``resistors``, and elements by their names in
+    the deck, which begin with capitals.
+    """
+    tried = trial(kind)
+    circuit = tried.simulator.circuit
+    own = [part.name for part in circuit.parts if part.name.endswith("|x")]
+    groups: dict[str, Sequence[str]] = {"bias": kinds(circuit)["bias"]}
+    groups |= {title: group for title, group in kinds(circuit, own).items() if title != "bias"}
+    groups |= {name.removesuffix("|x"): group for name, group in elements(circuit, own).items()}
+    return margins(tried, groups, threads=threads, progress=progress)
+
+
+def _threshold() -> Trial:
+    bench = Bench("threshold")
+    skews = (None, 0.0, 8e-12, -8e-12, None, 0.0)
+    events: list[tuple[int, float]] = []
+    starts = []
+    now = 40e-12
+    for number, skew in enumerate(skews):
+        starts.append(now)
+        if skew is None:
+            events.append((number % 2, now))
+            events.append((1 - number % 2, now + _PAIRS))
+            now += _PAIRS
+        else:
+            events += [(0, now + max(0.0, -skew)), (1, now + max(0.0, skew))]
+        now += _PAIRS
+    wanted = [skew is not None for skew in skews]
+    stimuli = Stimuli.of([sorted(events, key=lambda event: event[1])])
+    simulator, factors, delays = bench.driven(stimuli)
+    ends = np.append(starts, now)
+    many = (stimuli.port[0] == 0).sum()
+
+    def check(found: Pulses, sets: int) -> Bools:
+        right = _forward(found, sets)
+        for port in bench.cell.inputs:
+            right &= _counted(found, port, sets, np.array([0.0, ends[-1]]))[:, 0] == many
+        for probe in (*bench.cell.outputs, *bench.ends):
+            right &= (_counted(found, probe, sets, ends) == wanted).all(1)
+        return right
+
+    return Trial(simulator, Transient(now, _STEP), bench.watched, check, factors, delays)
+
+
+def _dcsfq() -> Trial:
+    wave = Pulse(0.0, _AMPERE, _RISE, _RISE, _RISE, _RISE, _PERIOD)
+    names = (("x", "dcsfq", "a", "q"), ("q0", "jtl", "q", "q0"), ("q1", "jtl", "q0", "q1"))
+    starts = np.asarray(_RISE + _PERIOD * np.arange(_EDGES + 1), np.float64)
+
+    def check(found: Pulses, sets: int) -> Bools:
+        right = _forward(found, sets)
+        for probe in ("q", "q1"):
+            right &= (_counted(found, probe, sets, starts) == 1).all(1)
+        return right
+
+    circuit = _chain(names, {"a": wave})
+    return _simple(circuit, float(starts[-1]), ("q", "q1"), check)
+
+
+def _sfqdc() -> Trial:
+    names = (("a0", "jtl", "a0", "a1"), ("a1", "jtl", "a1", "a"), ("x", "sfqdc", "a", "q"))
+    times = 60e-12 + _SLOW * np.arange(9)
+    circuit = _chain(names, {"a0": pulses(times)})
+    parts = [replace(p, ohm=_LOAD) if p.name == "R<q" and isinstance(p, Resistor) else p
+             for p in circuit.parts]  # fmt: skip
+    # A third of a period after each pulse, and until the next.
+    windows = np.append(times, times[-1] + _SLOW) + _SLOW / 3
+
+    def check(found: Pulses, sets: int) -> Bools:
+        right = _counted(found, "a", sets, np.array([0.0, windows[-1]]))[:, 0] == times.size
+        turns = np.stack(
+            [
+                _counted(found, "B8|x", sets, np.array([start, end - _SLOW / 3]))[:, 0]
+                for start, end in pairwise(windows.tolist())
+            ],
+            axis=1,
+        )
+        on = turns[:, 0::2] >= _RUNS
+        return np.asarray(right & on.all(1) & (turns[:, 1::2] == 0).all(1))
+
+    return _simple(Circuit(tuple(parts)), float(windows[-1]), ("a", "B8|x"), check)
+
+
+_OTHERS: Final = {"threshold": _threshold, "dcsfq": _dcsfq, "sfqdc": _sfqdc}
+
+
+def _chain(names: Sequence[tuple[str, str, str, str]], waves: Mapping[str, Wave]) -> Circuit:
+    instances = [Instance(name, kind, {"a": a, "q": q}) for name, kind, a, q in names]
+    return Netlist(tuple(instances)).circuit(waves)
+
+
+def _simple(circuit: Circuit, until: float, watch: tuple[str, ...], check: Check) -> Trial:
+    return Trial(Simulator(circuit), Transient(until, _STEP), watch, check)
+
+
+def _forward(found: Pulses, sets: int) -> Bools:
+    """Whether nothing went back, (sets,)."""
+    right = np.ones(sets, np.bool_)
+    right[found.set[(found.direction < 0) & (found.time >= 0)]] = False
+    return right
+
+
+def _counted(
+    found: Pulses, probe: str, sets: int, edges: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Pulses of a probe between each two ``edges`` s: (sets, edges - 1)."""
+    chosen = (found.probe == found.probes.index(probe)) & (found.direction > 0)
+    place = np.searchsorted(edges, found.time[chosen], "right") - 1
+    index = found.set[chosen]
+    kept = (place >= 0) & (place < len(edges) - 1)
+    out = np.zeros((sets, len(edges) - 1), np.int64)
+    np.add.at(out, (index[kept], place[kept]), 1)
+    return out
+
+
+TRIED: Final = tuple(k for k in CELLS if k in _OTHERS or cell(k).machine is not None)
