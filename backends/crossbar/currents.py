@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from . import kernels
 from .circuit import Crossbar
 from .curve import curve_of
 from .design import Electrics
@@ -54,12 +55,10 @@ def reaching(circuit: Crossbar) -> Floats:
 class _Products:
     """Currents of linear cells whose silent rows are held at 0 V, or that have no wires: V x T."""
 
-    BATCH: Final = 64
-
     def __init__(self, circuit: Crossbar, sigma: Floats, voltage: float) -> None:
         self._matrix = voltage * transfer(circuit)
         self._circuit, self._voltage = circuit, voltage
-        self._noise = sigma * reaching(circuit)
+        self._noise = (sigma * reaching(circuit)).astype(np.float32)
         self._known: npt.NDArray[np.float32] | None = None
 
     def __call__(self, pulses: Integers, noisy: bool) -> tuple[Floats, Floats]:
@@ -69,27 +68,21 @@ class _Products:
         return found, self._variance(pulses) if noisy else np.zeros(())
 
     def _variance(self, pulses: Integers) -> Floats:
-        shape = self._circuit.conductance.shape
-        found = np.empty((len(pulses), shape[1]))
-        for start in range(0, len(pulses), self.BATCH):
-            batch = pulses[start : start + self.BATCH]
-            seen = np.flatnonzero(batch.any(axis=0))
-            across = batch[:, seen].astype(np.float32) @ self._across[seen]
-            across = across.reshape(len(batch), *shape)
-            found[start : start + self.BATCH] = ((self._noise * across) ** 2).sum(axis=1)
+        found = np.empty((len(pulses), self._circuit.columns))
+        kernels.variances(self._across, self._noise, pulses, found)
         return found
 
     @property
     def _across(self) -> npt.NDArray[np.float32]:
-        """Voltages across the cells for a spike on each word line by itself, (rows, cells).
+        """Voltages across the cells for a spike on each word line, (lines, rows, columns).
 
         A standard deviation does not need more than seven digits.
         """
         if self._known is None:
             rows, solver = self._circuit.rows, Solver(self._circuit)
-            self._known = np.empty((rows, self._circuit.conductance.size), np.float32)
+            self._known = np.empty((rows, *self._circuit.conductance.shape), np.float32)
             for row, unit in enumerate(np.eye(rows)):
-                self._known[row] = solver.across(self._voltage * unit).ravel()
+                self._known[row] = solver.across(self._voltage * unit)
         return self._known
 
 

@@ -285,3 +285,27 @@ def admittance(siemens: Any, ohm: Any, first: Any, last: Any, kind: Any, out: An
             out[k, j] -= current
         t = left + siemens[j]
         left = t / (1.0 + ohm * t)
+
+
+@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+def variances(across: Any, share: Any, pulses: Any, out: Any) -> None:
+    """Into ``out`` (vectors, columns): over the rows, (share u)^2 with u the cells' voltages.
+
+    ``across`` (lines, rows, columns) are the voltages for a pulse on each word line by itself,
+    ``share`` (rows, columns), ``pulses`` (vectors, lines).
+    """
+    lines, rows, columns = across.shape
+    u = np.empty((rows, columns), across.dtype)
+    for v in range(pulses.shape[0]):
+        u[:] = 0
+        for line in range(lines):
+            x = across.dtype.type(pulses[v, line])
+            if x != 0:
+                for i in range(rows):
+                    for j in range(columns):
+                        u[i, j] += x * across[line, i, j]
+        out[v] = 0
+        for i in range(rows):
+            for j in range(columns):
+                noise = share[i, j] * u[i, j]
+                out[v, j] += noise * noise
