@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ..boards.board import Target
 from ..boards.table import BoardError
-from ..ir.diagnostics import Location, fail
+from ..ir.diagnostics import Diagnostic, Location, fail
 from ..ir.events import Recording, Stimulus
 from ..ir.graph import Graph
 from .artifact import Artifact
@@ -123,7 +123,8 @@ class Outcome:
     the clock they are counted in. ``pace``, where the rung was asked for it and knows it, has the
     cycles that they take if each step finds its events at hand, (samples, 1 + steps): the first
     step's events, then each step with the events of the next.
-    ``link_seconds`` is what the link to the hardware takes for all samples at least.
+    ``link_seconds`` is what the link to the hardware takes for all samples at least. ``told`` is
+    what there is to say of the hardware under the conditions of this run.
     """
 
     recording: Recording
@@ -131,6 +132,7 @@ class Outcome:
     clock_hz: float | None = None
     pace: npt.NDArray[np.int64] | None = None
     link_seconds: float | None = None
+    told: tuple[Diagnostic, ...] = ()
 
 
 @runtime_checkable

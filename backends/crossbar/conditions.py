@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from ...boards.table import did_you_mean
 from ...ir.diagnostics import fail
 from ...ir.records import Record
 from .layout import Signs
@@ -140,8 +141,11 @@ def _read(word: str) -> tuple[str, Any]:
     name, equals, text = (part.strip() for part in word.partition("="))
     name = name.replace("-", "_")
     if not equals or name not in hints:
+        close = f": '{name}' {did_you_mean(name, hints)}" if equals else ""
         raise fail(
-            "E1320", f"'{word}' is no condition", hint=f"KEY=VALUE with one of {', '.join(hints)}"
+            "E1320",
+            f"'{word}' is no condition{close}",
+            hint=f"KEY=VALUE with one of {', '.join(hints)}",
         )
     kinds = typing.get_args(hints[name]) or (hints[name],)
     low = text.lower()

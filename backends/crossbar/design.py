@@ -411,7 +411,11 @@ def _warn(found: Diagnostics, placed: list[Tile], residuals: list[float]) -> Non
         if residual > 0.01:
             found.add(
                 "W1322",
-                f"'{name}': no conductances of the device make up for the wires: products are up "
-                f"to {residual:.1%} of the largest weight off",
+                f"'{name}': no conductances that cells can have make up for the wires: what a "
+                f"weight adds is off by {_parts(residual)} the largest weight",
                 hint="smaller tiles, cells of less conductance or of more levels, or thicker wires",
             )
+
+
+def _parts(share: float) -> str:
+    return f"up to {share:.1%} of" if share < 1 else f"up to {share:,.0f} times"

@@ -14,6 +14,7 @@ from ...compiler.backend import Outcome, Progress, Run, no_progress
 from ...compiler.integer.executor import Executor
 from ...compiler.integer.population import spiking_populations
 from ...compiler.ladder import quantised
+from ...ir.diagnostics import Diagnostics
 from ...ir.events import Events, Recording, Stimulus
 from ...ir.graph import Graph
 from ..ngspice import needed
@@ -67,17 +68,18 @@ def run_circuit(run: Run, macro: Macro, rung: str = CIRCUIT) -> Outcome:
     spice = rung == NGSPICE
     if spice:
         needed()
-    graph, found = _brought(run, macro)
+    told = Diagnostics()
+    graph, found = _brought(run, macro, told)
     net = charged(graph, found.conditions, run.seed)
     chip = Chip(found, run.seed, run.progress, spice=spice, unconverted=net.units)
     if spice:
         with chip.rehearsal():
             execute(net.graph, chip, replace(run, record=()), CIRCUIT, net.units)
         chip.operate(run.progress)
-    return Outcome(execute(net.graph, chip, run, rung, net.units))
+    return Outcome(execute(net.graph, chip, run, rung, net.units), told=tuple(told))
 
 
-def _brought(run: Run, macro: Macro) -> tuple[Graph, Design]:
+def _brought(run: Run, macro: Macro, told: Diagnostics) -> tuple[Graph, Design]:
     """The network and its design under the conditions of a run, mapped unless it is kept."""
     memory: Any = {} if run.memory is None else run.memory
     if "read" not in memory:
@@ -90,7 +92,7 @@ def _brought(run: Run, macro: Macro) -> tuple[Graph, Design]:
     key = replace(conditions, **{name: getattr(usual, name) for name in _OF_RUN})
     designs = memory["designs"]
     if key not in designs:
-        designs[key] = under(read, graph, conditions, run.progress)
+        designs[key] = under(read, graph, conditions, run.progress, told)
         if len(designs) > _KEPT:
             designs.pop(next(iter(designs)))
     return graph, replace(designs[key], conditions=conditions)
@@ -114,13 +116,20 @@ def execute(
 
 
 def under(
-    found: Design, graph: Graph, conditions: Conditions, progress: Progress = no_progress
+    found: Design,
+    graph: Graph,
+    conditions: Conditions,
+    progress: Progress = no_progress,
+    told: Diagnostics | None = None,
 ) -> Design:
-    """A design under other conditions; mapped anew where they are what it was made for."""
+    """A design under other conditions; mapped anew where they are what it was made for.
+
+    ``told`` hears what ``design`` has to say of that.
+    """
     if all(getattr(conditions, name) == getattr(found.conditions, name) for name in _OF_DESIGN):
         return replace(found, conditions=conditions)
     probes = {name: layer.probes for name, layer in found.layers.items()}
-    return design(graph, found.macro, conditions, probes, progress=progress)
+    return design(graph, found.macro, conditions, probes, progress=progress, found=told)
 
 
 def probes_of(

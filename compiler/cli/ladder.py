@@ -121,6 +121,7 @@ def run(
             conditions=conditions,
             progress=progress,
         )
+    report.diagnostics(outcome.told)
     recording = outcome.recording
     if output is not None and write is not None:
         write_file(output, write(recording))

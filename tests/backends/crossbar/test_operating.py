@@ -125,6 +125,14 @@ def test_every_spike_is_that_of_the_circuit(macro: str, words: tuple[str, ...]) 
         assert np.array_equal(ngspice.states[key], states)
 
 
+def test_what_no_conductances_make_up_for_is_told_of_a_run() -> None:
+    """Wires that the design was not made for, asked for by a run."""
+    made = artifact("gated=off", "programming=off")
+    assert run_rung(made, "circuit", stimulus()).told == ()
+    (told,) = run_rung(made, "circuit", stimulus(), conditions=("wire=1e5", "wire=3e4")).told[:1]
+    assert told.code == "W1322" and "make up for the wires" in told.message
+
+
 def test_ngspice_is_started_once_a_tile(asked: list[int]) -> None:
     """What the rehearsal asks for is all that the run needs."""
     made = artifact()
