@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikec.backends.crossbar import lattice
 from spikec.backends.crossbar.circuit import Crossbar, Drive, Sense
 from spikec.backends.crossbar.compensate import compensate
 from spikec.backends.crossbar.conditions import Conditions
@@ -231,3 +232,38 @@ def test_digits_that_are_levels_stay_where_nothing_is_lost() -> None:
     digits = digits_from(target, scheme, electrics.low, electrics.high)
     assert (weights_of(tile, digits, scheme) == weight).all()
     assert (alpha == 1).all() and residual == 0
+
+
+@pytest.mark.parametrize("signs", Signs)
+def test_what_a_sweep_reckons_is_what_the_wires_do(signs: Signs) -> None:
+    """Its errors, kept up by derivatives, beside those of the transfer matrix; shared lines too."""
+    circuit, aim, table, alpha = case(3, Scheme(signs, 5, 2), 8, 3, 4, word=20.0, bit=30.0)
+    level = nearest(circuit.conductance, table)
+    siemens = table[level]
+    fitted, error = aim.fitted(replace(circuit, conductance=siemens), alpha)
+    word, bit = (circuit.word, *circuit.drive_ends), (circuit.bit, *circuit.sense_ends)
+    words, bits = np.empty((4, *siemens.shape)), np.empty((4, *siemens.T.shape))
+    lattice.chains(siemens, *word, words)
+    lattice.chains(np.ascontiguousarray(siemens.T), *bit, bits)
+    wrong = np.ascontiguousarray(error.T)
+    free, unit = np.ones(siemens.shape, np.bool_), 1 / (fitted * aim.unit)
+    moved = lattice.sweep(
+        level, siemens, table, free, aim.counts, aim.scheme.shared, unit, aim.rows, aim.groups,
+        np.ascontiguousarray(aim.metric), wrong, words, bits, word, bit, 1000,
+    )  # fmt: skip
+    assert moved > 3 and (siemens == table[level]).all()
+    there = aim.error(replace(circuit, conductance=siemens), fitted)
+    changed = np.abs(there - error).max()
+    # To first order: what a change does to what others do is left out.
+    assert np.abs(wrong.T - there).max() < 0.09 * changed
+
+
+def test_alpha_is_what_fits_best() -> None:
+    circuit, aim, table, alpha = case(1, Scheme(Signs.DIFFERENTIAL, 5, 2), 10, 3, 4, word=5.0)
+    trial = replace(circuit, conductance=table[nearest(circuit.conductance, table)])
+    best, error = aim.fitted(trial, 0.7 * alpha)
+    # In parts of what the sums are, as a factor divides them.
+    least = aim.cost(error * best)
+    for factor in (0.97, 1.03):
+        other = best * factor
+        assert aim.cost(aim.error(trial, other) * other) > least
