@@ -42,6 +42,6 @@ def test_ideal_ones_are_none() -> None:
 def test_channels_are_differences_of_pairs() -> None:
     scheme = Scheme(Signs.DIFFERENTIAL, 5, 2)
     tile = Tile("p", 0, np.arange(3), np.arange(2), np.zeros(2, np.bool_))
-    currents = np.arange(8.0)[None] ** 2
+    currents = np.square(np.arange(8, dtype=np.float64))[None]
     found = channels_of(currents, tile, scheme)
     assert found.tolist() == [[[-1.0, -5.0], [-9.0, -13.0]]]
