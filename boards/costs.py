@@ -47,6 +47,13 @@ TILE_COUNTS: Final[Mapping[str, str]] = {
     "update_additions": "additions and comparisons of neuron updates",
     "state_bits": "bits of neuron state, read or written",
 }
+# What cells of single flux quanta do, and what keeps them cold.
+CELL_COUNTS: Final[Mapping[str, str]] = {
+    "pulses": "pulses",
+    "bias": "bias",
+    "switched": "of the bias, what pulses take",
+    "cooling": "cooling",
+}
 # What takes power: it multiplies a power by a number of these, for as long as a run lasts.
 HOLDERS: Final[Mapping[str, str]] = {
     "machine": "the machine",

@@ -29,7 +29,18 @@ class Quantity:
         return f"{number} {self.unit} ({self.obtained}: {self.source})"
 
 
-_PREFIXES: Final = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+_PREFIXES: Final = {
+    -18: "a",
+    -15: "f",
+    -12: "p",
+    -9: "n",
+    -6: "u",
+    -3: "m",
+    0: "",
+    3: "k",
+    6: "M",
+    9: "G",
+}
 
 
 def engineering(value: float, unit: str) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
     from .mapping.axons import Axons
     from .mapping.map import Mapped
-    from .profile.crossbar import CrossbarProfile
+    from .profile.circuit import CircuitProfile
     from .profile.distortion import CoSimulated
     from .profile.profile import Profile
 
@@ -212,13 +212,15 @@ class ProfileRequest:
     """A request to say what a stimulus takes of the hardware, before there is any.
 
     ``model`` names one of the cost models of its chip, ``None`` the usual one. ``tick`` is the
-    length of a step in seconds where that is not the hardware's own.
+    length of a step in seconds where that is not the hardware's own. ``cooling`` is W at room
+    temperature for each W in the cold, where that is not the process's.
     """
 
     artifact: Artifact
     stimulus: Stimulus
     model: str | None = None
     tick: float | None = None
+    cooling: float | None = None
     progress: Progress = no_progress
 
 
@@ -245,7 +247,7 @@ class Profiler(Protocol):
     """A backend that knows what its targets' work costs.
 
     ``profile_options`` are those of the verb's options that mean something for its targets, of
-    ``--model``, ``--tick`` and ``--trace``.
+    ``--model``, ``--tick``, ``--cooling`` and ``--trace``.
     """
 
     @property
@@ -253,7 +255,7 @@ class Profiler(Protocol):
         """Options of ``spikec profile`` that only some targets take."""
         ...
 
-    def profile(self, request: ProfileRequest) -> Profile | CrossbarProfile:
+    def profile(self, request: ProfileRequest) -> Profile | CircuitProfile:
         """Counts, energy and time of every step; E0326 where the model is none of the chip's."""
         ...
 

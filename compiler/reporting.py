@@ -23,6 +23,7 @@ from .compile import Compilation
 from .integer.executor import Executor
 from .ladder import network, quantised
 from .passes.quantise import REFERENCE, LayerError
+from .profile.cells import cells_of
 from .report import render
 from .report.data import (
     Accuracy,
@@ -37,7 +38,7 @@ from .report.data import (
 from .stimulus import LabelledStimulus
 
 if TYPE_CHECKING:
-    from .profile.crossbar import CrossbarProfile
+    from .profile.circuit import CircuitProfile
     from .profile.distortion import CoSimulated
     from .profile.profile import Profile
 
@@ -210,8 +211,11 @@ def profile_report(artifact: Artifact, found: Profile) -> dict[str, bytes]:
     )
 
 
-def crossbar_report(artifact: Artifact, found: CrossbarProfile) -> dict[str, bytes]:
-    """``report.html`` and ``report.json`` of what a stimulus takes of crossbars."""
+def circuit_report(artifact: Artifact, found: CircuitProfile) -> dict[str, bytes]:
+    """``report.html`` and ``report.json`` of what a stimulus takes of crossbars or of cells."""
+    from .profile.crossbar import CrossbarProfile
+    from .profile.sfq import SfqProfile
+
     graph, target = network(artifact), _target(str(artifact.manifest["target"]))
     each = f"{engineering(found.latency, 's')} and {engineering(found.energy, 'J')} a sample"
     return render(
@@ -219,7 +223,8 @@ def crossbar_report(artifact: Artifact, found: CrossbarProfile) -> dict[str, byt
             verdict=f"forecast: {each}".replace(" u", " µ"),
             passed=None,
             graph=graph,
-            crossbar=found,
+            crossbar=found if isinstance(found, CrossbarProfile) else None,
+            sfq=found if isinstance(found, SfqProfile) else None,
             **_common(artifact.manifest, target, graph, compared=False, profiled=True),
         )
     )
@@ -316,6 +321,7 @@ def _common(
         "resources": _resources(emission, target),
         "choice": _choice(emission),
         "timing": _timing(emission, target),
+        "cells": cells_of(emission),
         "tools": tuple(sorted(emission.get("tools", {}).items())),
         "provenance": _provenance(emission, compared, mapped, profiled),
     }
@@ -392,7 +398,12 @@ def _provenance(
         found.append(Provenance("mapping", how, "spikec compile"))
     if profiled:
         how = "counts of the integer rung's spikes where they are mapped, times constants"
+        if "each" in emission:
+            how = "pulses of the rung events at every input of every cell, times constants"
         found.append(Provenance("latency and energy", how, "spikec profile"))
+    if "each" in emission:
+        how = "windows of all pulses at all corners of the delays that were measured of cells"
+        found.append(Provenance("clocks, period", how, "spikec compile"))
     if "core" in emission:
         core = emission["core"]
         found.append(Provenance("core", f"{core['kind']}: {core['why']}", "spikec compile"))

@@ -921,4 +921,14 @@ CODES: dict[str, Code] = {
         "The event-level model says what cells do as long as pulses keep the least separations "
         "that were measured of them. Input pulses may be no closer than the program says.",
     ),
+    "E1436": Code(
+        "these stimuli are not those of the program",
+        "Cases are arrays of cases, steps and lines of each input of the program, with a skew of "
+        "each pulse within the program's, and of cases, steps and neurons of what should fire.",
+    ),
+    "E1437": Code(
+        "a line of cells has one pulse in a step or none",
+        "Input lines of SFQ circuits carry spikes, not counts: a second pulse in a step would come "
+        "too close to the first, and no cell reads how large one is.",
+    ),
 }

@@ -54,12 +54,14 @@ class Violation:
 class Events(Record):
     """All pulses in the order of time: ``time`` in s, and ``net`` the place of its net in ``nets``.
 
+    ``state`` is that of the cell at the net's end when the pulse comes, -1 where there is none.
     ``violations`` are in the order of time, too.
     """
 
     nets: tuple[str, ...]
     net: Integers
     time: Floats
+    state: Integers
     violations: tuple[Violation, ...]
 
     def of(self, net: str) -> Floats:
@@ -121,7 +123,7 @@ class Machines:
         time = np.concatenate(times) if times else np.zeros(0)
         net = np.concatenate(nets) if nets else np.zeros(0, np.int64)
         order = np.lexsort((net, time))
-        found_t, found_n, wrong_i, wrong_t = _run(
+        found_t, found_n, found_s, wrong_i, wrong_t = _run(
             time[order], net[order], self._kind, self._next, self._sends, self._delay,
             self._apart, self._sent, self._load, _MOST,
         )  # fmt: skip
@@ -130,7 +132,7 @@ class Machines:
                 "E1430", f"{_MOST:,} pulses and no end: a loop of cells feeds itself",
                 hint="a loop needs a cell with a clock in it",
             )  # fmt: skip
-        return Events(self.nets, found_n, found_t, self._violations(wrong_i, wrong_t))
+        return Events(self.nets, found_n, found_t, found_s, self._violations(wrong_i, wrong_t))
 
     def _violations(self, places: Integers, times: Floats) -> tuple[Violation, ...]:
         found = []
@@ -154,6 +156,7 @@ def _run(
     queue = [(time[k], net[k]) for k in range(time.size)]
     heapq.heapify(queue)
     out_t, out_n = [0.0 for _ in range(0)], [0 for _ in range(0)]
+    out_s = [0 for _ in range(0)]
     wrong_i, wrong_t = [(0, 0, 0) for _ in range(0)], [(0.0, 0.0) for _ in range(0)]
     while queue and len(out_t) < most:
         t, n = heapq.heappop(queue)
@@ -161,6 +164,7 @@ def _run(
         out_n.append(n)
         i, x = load[n]
         if i < 0:
+            out_s.append(-1)
             continue
         k = kind[i]
         for first in range(inputs):
@@ -169,6 +173,7 @@ def _run(
                 wrong_t.append((t, t - last[i, first]))
         last[i, x] = t
         s = state[i]
+        out_s.append(s)
         for y in range(outputs):
             if sends[k, s, x, y]:
                 heapq.heappush(queue, (t + delay[k, s, x, y], sent[i, y]))
@@ -178,4 +183,4 @@ def _run(
     for w in range(len(wrong_i)):
         places[w, 0], places[w, 1], places[w, 2] = wrong_i[w]
         times[w, 0], times[w, 1] = wrong_t[w]
-    return np.array(out_t), np.array(out_n), places, times
+    return np.array(out_t), np.array(out_n), np.array(out_s), places, times

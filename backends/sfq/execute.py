@@ -41,12 +41,19 @@ def drives(
     """Times of the pulses on every input net and clock, s from the start of step ``first``.
 
     Samples follow one another; steps from ``first`` on and before ``last``, to the end by default.
+    E1437 for a line with more than one spike in a step, or part of one.
     """
     end = stimulus.samples * stimulus.steps if last is None else last
     begin: Floats = program.period * np.arange(end - first, dtype=np.float64)
     out: dict[str, Floats] = {}
     for name, nets in program.inputs.items():
         events = stimulus.inputs[name]
+        if (events.value != 1).any():
+            raise fail(
+                "E1437",
+                f"input '{name}' has a count of {events.value[events.value != 1][0]:g} in one step",
+                hint="compile and run with counts of 0 and 1 (--input-max 1)",
+            )
         when = events.sample.astype(np.int64) * events.steps + events.step
         here = (when >= first) & (when < end)
         for i, net in enumerate(nets):
@@ -66,10 +73,16 @@ def spikes(
         if net is None:
             found[:, k] = program.always[population][k]
         else:
-            low, high = program.windows[net]
-            step = np.floor((of(net) - (low + high) / 2) / program.period + 0.5).astype(np.int64)
+            step = steps_of(program, net, of(net))
             np.add.at(found[:, k], step[(step >= 0) & (step < len(found))], 1)
     return Events.from_dense(found.reshape(samples, steps, len(nets)))
+
+
+def steps_of(program: Program, net: str, times: Floats) -> npt.NDArray[np.int64]:
+    """The step of each pulse on the net of a neuron, times in s from the start of step 0."""
+    low, high = program.windows[net]
+    nearest = np.floor((times - (low + high) / 2) / program.period + 0.5)
+    return np.asarray(nearest, np.int64)
 
 
 def run(request: Run, rung: str) -> Outcome:
@@ -115,5 +128,5 @@ def _circuit(program: Program, request: Run) -> Callable[[str], Floats]:
         for net in watched:
             found[net].append(piece.pulses.of(net) + program.period * first)
         request.progress(CIRCUIT, last / steps)
-    joined = {net: np.concatenate(times) for net, times in found.items()}
+    joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
     return joined.__getitem__

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ...compiler.artifact import Artifact
 from ...ir.diagnostics import fail
+from .cells import cell
 from .netlist import Instance, Netlist
 from .synthesise import Program
 
@@ -38,9 +39,14 @@ def program_facts(program: Program) -> dict[str, Any]:
     return {
         "exact": True,
         "cells": dict(sorted(netlist.counts.items())),
+        "each": {
+            kind: {"junctions": cell(kind).junctions, "bias": cell(kind).bias}
+            for kind in sorted(netlist.counts)
+        },
         "junctions": netlist.junctions,
         "bias": netlist.bias,
         "period": program.period,
+        "latency": program.latency,
         "clocks": dict(program.clocks),
     }
 

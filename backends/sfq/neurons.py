@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .netlist import Instance, Netlist
+from .schedule import Order
 from .threshold import Unit
 
 Integers = npt.NDArray[np.int64]
@@ -39,9 +40,13 @@ HOLD: Final = 2
 
 @dataclass
 class Builder:
-    """Cells that are put together; each gets a name from what it is part of."""
+    """Cells that are put together; each gets a name from what it is part of.
+
+    ``orders`` are those of pulses that neurons rely on.
+    """
 
     instances: list[Instance] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
     _nets: int = 0
 
     def net(self) -> str:
@@ -91,6 +96,7 @@ class Builder:
         """
         read, late = self.split(line, 2, f"{name}.s")
         late = self.delay(late, HOLD, f"{name}.h")
+        self.orders.append(Order(name, "clk", "set", own=True))
         return self.one("ndro", name, set=late, reset=reset, clk=read)
 
     def netlist(self) -> Netlist:
@@ -177,6 +183,9 @@ def neuron(
         # What was read is cleared.
         clear = build.delay(reads[1], slot, f"{name}.c")
         reset = build.one("merger", f"{name}.r", a=others, b=clear)
+        # The others have the last word; the clock reads before it clears.
+        build.orders.append(Order(f"{name}.ndro", "set", "reset"))
+        build.orders.append(Order(f"{name}.ndro", "clk", "reset", own=True))
         return build.one("ndro", f"{name}.ndro", set=ones, reset=reset, clk=reads[0])
     for i, ((w, net), clock) in enumerate(zip(minus, inverts, strict=True)):
         without = build.one("not", f"{name}.not{i}", a=net, clk=clock)

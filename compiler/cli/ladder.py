@@ -67,7 +67,7 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
     show_default=True,
     metavar="RUNG",
     help="golden, integer, or a rung of the target: cores, rtl, lava, brian2, nest, spinnaker, "
-    "circuit, ngspice.",
+    "events, circuit, ngspice.",
 )
 @stimulus_option
 @output_option

@@ -31,9 +31,11 @@ from ..integer.executor import Executor
 from ..passes.base import run_pipeline
 from ..passes.legalise import Legalise
 from ..passes.quantise import REFERENCE, Quantise
+from ..profile.cells import cells_of
 from ..program import compile_program
 from ..reporting import Calibration, calibrate, compile_report
 from ..stimulus import LabelledStimulus, load_stimulus
+from .cells import tell_cells
 from .console import Report
 from .options import (
     conditions_option,
@@ -523,6 +525,9 @@ def _tell(
         report.line(f"{line}  estimate: {facts['estimate_source']}")
     if "tiles" in facts:
         _tell_tiles(report, facts)
+    circuit = cells_of(facts)
+    if circuit is not None:
+        tell_cells(report, circuit)
     if compilation.mapping is not None:
         _tell_mapping(report, artifact.manifest["mapping"], compilation.mapping.seconds)
     if "not_built" in facts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,17 +17,20 @@ from ..backend import Outcome, ProfileRequest, find_profiler, rungs_of
 from ..files import make_folder, write_file
 from ..ladder import check_stimulus, is_program, quantised, run_rung
 from ..report.style import clip
-from ..reporting import crossbar_report, ladder_report, profile_report
+from ..reporting import circuit_report, ladder_report, profile_report
 from ..stimulus import LabelledStimulus, load_stimulus
+from .cells import tell_cells
 from .console import Report, many
 from .ladder import folder_argument, write_report
 from .options import TICK, json_option, samples_option, steps_option, stimulus_option
 
 if TYPE_CHECKING:
     # The kernels that count are loaded where something is counted: not every verb waits for them.
+    from ..profile.circuit import CircuitProfile
     from ..profile.crossbar import CrossbarProfile
     from ..profile.ledger import Line
     from ..profile.profile import Profile
+    from ..profile.sfq import SfqProfile
 
 # Rungs that count no cycles.
 _COUNTLESS: Final = ("golden", "integer", "cores")
@@ -48,6 +50,12 @@ _SOURCE: Final = 40
     metavar="SECONDS",
     help="Chip that ticks: the length of a step; default: its own, or the network's dt.",
 )
+@click.option(
+    "--cooling",
+    type=click.FloatRange(0),
+    metavar="W/W",
+    help="SFQ circuit: W at room temperature for each W in the cold; default: the process's.",
+)
 @click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
 @click.option(
     "--trace",
@@ -65,6 +73,7 @@ def profile(
     stimulus: Path,
     model: str | None,
     tick: float | None,
+    cooling: float | None,
     page: Path | None,
     trace: Path | None,
     tables: Path | None,
@@ -78,34 +87,35 @@ def profile(
     labelled = load_stimulus(stimulus, quantised(artifact), steps).take(samples)
     profiler = find_profiler(artifact)
     if profiler is not None:
-        said = {"--model": model, "--tick": tick, "--trace": trace}
+        said = {"--model": model, "--tick": tick, "--cooling": cooling, "--trace": trace}
         _refuse(artifact, {o: v for o, v in said.items() if o not in profiler.profile_options})
         check_stimulus(artifact, labelled.stimulus)
         if tables is not None:
             make_folder(tables)
         with report.progress() as progress:
-            request = ProfileRequest(artifact, labelled.stimulus, model, tick, progress)
+            request = ProfileRequest(artifact, labelled.stimulus, model, tick, cooling, progress)
             found = profiler.profile(request)
-        from ..profile.crossbar import CrossbarProfile, crossbar_tables
+        from ..profile.circuit import CircuitProfile
         from ..profile.to_json import profile_tables
         from ..profile.trace import profile_trace
 
-        if isinstance(found, CrossbarProfile):
-            data, written = tell_crossbar(report, found), crossbar_tables(found)
+        if isinstance(found, CircuitProfile):
+            data, written = _tell_circuit(report, found)
         else:
             data, written = tell_profile(report, found), profile_tables(found)
         if tables is not None:
             for name, content in written.items():
                 write_file(tables / name, content)
             report.line(f"wrote {', '.join(written)} to {tables}")
-        if trace is not None and not isinstance(found, CrossbarProfile):
+        if trace is not None and not isinstance(found, CircuitProfile):
             write_file(trace, profile_trace(found))
         if page is not None:
-            if isinstance(found, CrossbarProfile):
-                write_report(report, page, crossbar_report(artifact, found))
+            if isinstance(found, CircuitProfile):
+                write_report(report, page, circuit_report(artifact, found))
             else:
                 write_report(report, page, profile_report(artifact, found))
     else:
+        _refuse(artifact, {"--cooling": cooling})
         data = _profile_board(report, artifact, labelled, model, tick, tables, page, trace)
     if trace is not None:
         report.line(f"wrote {trace}: open it at https://ui.perfetto.dev")
@@ -114,11 +124,12 @@ def profile(
 
 
 def _refuse(artifact: Artifact, options: dict[str, Any]) -> None:
-    """E0707 for an option that only chips take."""
+    """E0707 for an option that only targets of another kind take."""
     target = artifact.manifest["target"]
     for option, value in options.items():
         if value is not None:
-            raise fail("E0707", f"'{target}' is no chip: profile takes no {option} for it")
+            kind = "superconducting circuit" if option == "--cooling" else "chip"
+            raise fail("E0707", f"'{target}' is no {kind}: profile takes no {option} for it")
 
 
 # -- chips -----------------------------------------------------------------------------------------
@@ -223,13 +234,23 @@ def _shares(found: Profile) -> dict[str, float]:
     return {name: part / whole for name, part in parts.items() if part > 0}
 
 
-# -- crossbars -------------------------------------------------------------------------------------
+# -- circuits --------------------------------------------------------------------------------------
+
+
+def _tell_circuit(report: Report, found: CircuitProfile) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A screenful of a profile, its JSON form and its tables."""
+    from ..profile.crossbar import CrossbarProfile, crossbar_tables
+    from ..profile.sfq import SfqProfile, sfq_tables
+
+    if isinstance(found, CrossbarProfile):
+        return tell_crossbar(report, found), crossbar_tables(found)
+    assert isinstance(found, SfqProfile)
+    return tell_sfq(report, found), sfq_tables(found)
 
 
 def tell_crossbar(report: Report, found: CrossbarProfile) -> dict[str, Any]:
     """A screenful: latency, energy, its ledger and shares, and the layers."""
     from ..profile.crossbar import crossbar_facts
-    from ..profile.ledger import merged
 
     facts = crossbar_facts(found)
     latency, total = facts["latency"], found.energy or 1.0
@@ -247,11 +268,7 @@ def tell_crossbar(report: Report, found: CrossbarProfile) -> dict[str, Any]:
     report.line(f"energy {engineering(found.energy, 'J')} a sample")
     shares = sorted(found.by_component.items(), key=lambda each: -each[1])
     report.line("  of it " + ", ".join(f"{name} {joules / total:.1%}" for name, joules in shares))
-    report.table(
-        "energy a sample",
-        ("of", "formula", "how many x each", "energy", "share", "constant is"),
-        ledger_rows(merged(found.ledger), max(found.samples, 1), total),
-    )
+    _tell_ledger(report, found)
     longest = found.latency or 1.0
     report.table(
         "layers, a sample",
@@ -275,8 +292,100 @@ def tell_crossbar(report: Report, found: CrossbarProfile) -> dict[str, Any]:
             for stage, row in zip(found.stages, facts["layers"], strict=True)
         ],
     )
+    _tell_limits(report, found)
+    return facts
+
+
+def _tell_limits(report: Report, found: CircuitProfile) -> None:
     report.line("assumed: " + "; ".join(found.assumed))
     report.line("not in these sums, since no constant is known: " + "; ".join(found.unknown))
+
+
+def _tell_ledger(report: Report, found: CircuitProfile) -> None:
+    """The ledger of a sample; shares are of all but cooling."""
+    from ..profile.ledger import merged
+
+    report.table(
+        "energy a sample",
+        ("of", "formula", "how many x each", "energy", "share", "constant is"),
+        ledger_rows(merged(found.ledger), max(found.samples, 1), found.uncooled or 1.0),
+    )
+
+
+def tell_sfq(report: Report, found: SfqProfile) -> dict[str, Any]:
+    """A screenful: response and period, what sets them, energy with and without cooling."""
+    from ..profile.sfq import sfq_facts
+
+    facts = sfq_facts(found)
+    report.line(f"{found.title} ({found.process})")
+    tell_cells(report, found.cells)
+    report.line(
+        f"throughput: {engineering(found.latency, 's')} a sample "
+        f"({many(found.samples, 'sample')} of {many(found.steps, 'step')})"
+    )
+    if found.answers is not None:
+        low, mean, high = (engineering(seconds, "s") for seconds in found.answers)
+        answers = facts["latency"]["answers"]
+        report.line(
+            f"latency {mean} from the first input pulse to the last output spike of a step "
+            f"({low} to {high}; {answers} of {many(found.seconds.size, 'step')} have one)"
+        )
+    whole = sum(share.seconds for share in found.shares) or 1.0
+    report.table(
+        "the longest way from an input to a spike",
+        ("layer", "delay lines", "cells", "waiting for the clock", "in all", "share"),
+        [
+            (
+                share.layer,
+                *(engineering(t, "s") for t in (share.delays, share.cells, share.waiting)),
+                engineering(share.seconds, "s"),
+                f"{share.seconds / whole:.1%}",
+            )
+            for share in found.shares
+        ],
+    )
+    report.table(
+        "what sets the clocks and the period, at the corner that is worst",
+        ("sets", "least", "delays", "by", "way"),
+        [
+            (
+                path.name,
+                engineering(path.seconds, "s"),
+                f"x {path.corner:g}",
+                path.bound,
+                path.words,
+            )
+            for path in found.paths
+        ],
+    )
+    _tell_ledger(report, found)
+    report.line(
+        f"energy {engineering(found.uncooled, 'J')} a sample in the cold, of it switching "
+        f"{engineering(found.switched, 'J')}; with cooling ({found.factor.value:g} W/W, "
+        f"{found.factor.obtained}) {engineering(found.energy, 'J')}; shares are of the cold"
+    )
+    steps = max(found.steps, 1)
+    report.line(
+        f"a step: {engineering(found.uncooled / steps, 'J')} in the cold, "
+        f"{engineering(found.energy / steps, 'J')} with cooling"
+    )
+    report.table(
+        "layers, a sample",
+        ("layer", "cells", "junctions", "pulses", "switching", "with bias and cooling", "share"),
+        [
+            (
+                row["name"],
+                f"{row['cells']:,}",
+                f"{row['junctions']:,}",
+                f"{row['pulses_per_sample']:,.1f}",
+                engineering(row["switching_joules_per_sample"], "J"),
+                engineering(row["joules_per_sample"], "J"),
+                f"{row['joules_per_sample'] / (found.energy or 1.0):.1%}",
+            )
+            for row in facts["layers"]
+        ],
+    )
+    _tell_limits(report, found)
     return facts
 
 
@@ -286,12 +395,12 @@ def ledger_rows(lines: Iterable[Line], samples: int, total: float) -> list[tuple
         (
             line.words,
             line.symbols,
-            replace(line, amount=line.amount / samples).formula,
-            engineering(line.joules / samples, "J"),
-            f"{line.joules / samples / total:.1%}",
+            line.formula,
+            engineering(line.joules, "J"),
+            "" if line.kind == "cooling" else f"{line.joules / total:.1%}",
             _short(line),
         )
-        for line in lines
+        for line in (line.of_sample(samples) for line in lines)
     ]
 
 

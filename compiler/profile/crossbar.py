@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ...ir.records import Record
 from ..files import csv_bytes
-from .ledger import Line, Parts, joules
+from .circuit import CircuitProfile, energy_facts, latency_facts, ledger_facts, ledger_tables
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -64,48 +63,27 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class CrossbarProfile(Record):
+class CrossbarProfile(CircuitProfile):
     """What a stimulus takes of a network on the tiles of a macro.
 
-    ``seconds`` (samples, steps) is how long each step takes, ``busy`` (stages, samples, steps) how
-    long each layer works in it, ``critical`` of the same shape whether it is on the longest path,
-    ``reads`` (stages,) are those of all tiles and samples. ``timing`` are the constants of the
-    latency, ``assumed`` and ``unknown`` say in words what is taken for granted and what is in no
-    sum.
+    ``busy`` (stages, samples, steps) is how long each layer works in a step, ``critical`` of the
+    same shape whether it is on the longest path, ``reads`` (stages,) are those of all tiles and
+    samples.
     """
 
+    COMPONENTS: ClassVar[Mapping[str, str]] = COMPONENTS
+
     macro: str
-    title: str
     conditions: Mapping[str, Any]
     stages: tuple[Stage, ...]
-    seconds: Floats
     busy: Floats
     critical: npt.NDArray[np.bool_]
     reads: Integers
-    ledger: tuple[Line, ...]
-    timing: Parts
-    assumed: tuple[str, ...]
-    unknown: tuple[str, ...]
 
     @property
-    def samples(self) -> int:
-        """How many samples there are."""
-        return int(self.seconds.shape[0])
-
-    @property
-    def steps(self) -> int:
-        """Steps of the hardware in each sample."""
-        return int(self.seconds.shape[1])
-
-    @property
-    def latency(self) -> float:
-        """Seconds a sample, the mean."""
-        return float(self.seconds.sum()) / max(self.samples, 1)
-
-    @property
-    def energy(self) -> float:
-        """Joules a sample, the mean; of all that there is a constant for."""
-        return joules(self.ledger) / max(self.samples, 1)
+    def layer_names(self) -> tuple[str, ...]:
+        """The titles of ``stages``."""
+        return tuple(stage.title for stage in self.stages)
 
     @property
     def path(self) -> Floats:
@@ -121,28 +99,9 @@ class CrossbarProfile(Record):
         path = self.path
         return np.where(path.max(axis=0, initial=0.0) > 0, path.argmax(axis=0), -1)
 
-    @property
-    def by_component(self) -> dict[str, float]:
-        """Joules a sample of each component."""
-        return self._joules(lambda line: COMPONENTS[line.count])
-
-    @property
-    def by_layer(self) -> dict[str, float]:
-        """Joules a sample of each layer, by the titles of `stages`."""
-        found = self._joules(lambda line: line.layer)
-        return {stage.title: found.get(stage.title, 0.0) for stage in self.stages}
-
-    def _joules(self, of: Callable[[Line], str]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for line in self.ledger:
-            found[of(line)] = found.get(of(line), 0.0) + line.joules / max(self.samples, 1)
-        return found
-
 
 def crossbar_facts(profile: CrossbarProfile) -> dict[str, Any]:
     """All of a profile but its steps; seconds and joules a sample."""
-    samples = max(profile.samples, 1)
-    length = profile.seconds.sum(axis=1)
     return {
         "schema": SCHEMA,
         "macro": profile.macro,
@@ -150,33 +109,10 @@ def crossbar_facts(profile: CrossbarProfile) -> dict[str, Any]:
         "conditions": dict(profile.conditions),
         "samples": profile.samples,
         "steps": profile.steps,
-        "latency": {
-            "seconds_per_sample": profile.latency,
-            "least": float(length.min(initial=np.inf)) if length.size else 0.0,
-            "most": float(length.max(initial=0.0)),
-            "seconds_per_step": profile.latency / max(profile.steps, 1),
-            "longest_step": float(profile.seconds.max(initial=0.0)),
-            "constants": [{"name": name} | asdict(of) for name, of in profile.timing],
-        },
-        "energy": {
-            "joules_per_sample": profile.energy,
-            "joules_per_step": profile.energy / max(profile.steps, 1),
-            "by_component": profile.by_component,
-            "by_layer": profile.by_layer,
-            "unknown": list(profile.unknown),
-        },
+        "latency": latency_facts(profile),
+        "energy": energy_facts(profile),
         "layers": list(_layers(profile)),
-        "ledger": [
-            line.as_dict(samples)
-            | {
-                "component": COMPONENTS[line.count],
-                "layer": line.layer,
-                "unit": line.unit,
-                "symbols": line.symbols,
-                "parts": [{"name": name} | asdict(part) for name, part in line.parts],
-            }
-            for line in profile.ledger
-        ],
+        "ledger": ledger_facts(profile),
         "assumed": list(profile.assumed),
     }
 
@@ -208,9 +144,6 @@ def _layers(profile: CrossbarProfile) -> Iterator[dict[str, Any]]:
 def crossbar_tables(profile: CrossbarProfile) -> dict[str, bytes]:
     """``steps.csv``, ``layers.csv``, ``ledger.csv`` and ``constants.csv``."""
     names = [stage.title for stage in profile.stages]
-    constants = dict.fromkeys(
-        [*profile.timing, *(each for line in profile.ledger for each in line.constants)]
-    )
 
     def steps() -> Iterator[tuple[Any, ...]]:
         leader = profile.leader
@@ -240,22 +173,4 @@ def crossbar_tables(profile: CrossbarProfile) -> dict[str, bytes]:
             ),
             layers(),
         ),
-        "ledger.csv": csv_bytes(
-            (
-                *("layer", "component", "what", "symbols", "amount", "unit", "cost", "value"),
-                *("of", "joules", "obtained", "source"),
-            ),
-            (
-                (
-                    *(line.layer, COMPONENTS[line.count], line.words, line.symbols, line.amount),
-                    *(line.unit, line.cost, line.constant.value, line.constant.unit, line.joules),
-                    *(line.constant.obtained, line.constant.source),
-                )
-                for line in profile.ledger
-            ),
-        ),
-        "constants.csv": csv_bytes(
-            ("name", "value", "unit", "obtained", "source"),
-            ((name, q.value, q.unit, q.obtained, q.source) for name, q in constants),
-        ),
-    }
+    } | ledger_tables(profile)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from ...boards.costs import (
+    CELL_COUNTS,
     CORE_COUNTS,
     HOLDERS,
     MACHINE_COUNTS,
@@ -24,10 +25,10 @@ from ...boards.costs import (
 from ...boards.machine import Machine
 from ...boards.quantity import Quantity, engineering
 
-Kind = Literal["dynamic", "host", "static"]
+Kind = Literal["dynamic", "host", "static", "cooling"]
 
 _HOST: Final = ("host_packets",)
-_WORDS: Final = {**CORE_COUNTS, **MACHINE_COUNTS, **HOLDERS, **TILE_COUNTS}
+_WORDS: Final = {**CORE_COUNTS, **MACHINE_COUNTS, **HOLDERS, **TILE_COUNTS, **CELL_COUNTS}
 # The less is known of how a number was obtained, the later it stands.
 _TRUST: Final = ("measured", "simulated", "fitted", "stated", "recalled")
 
@@ -39,7 +40,9 @@ class Line:
     """One line of a ledger: ``joules`` = ``times`` x ``amount`` x ``constant`` (x seconds).
 
     ``kind`` is ``static`` for what is there whatever happens, ``host`` for what enters and leaves,
-    ``dynamic`` for the rest; ``seconds`` is how long a power was taken, ``None`` for energies.
+    ``cooling`` for what takes the heat of all others away, ``dynamic`` for the rest; ``seconds`` is
+    how long a power was taken, ``None`` for energies. ``of`` is whose count it is, if there are
+    several of a name.
     ``unit`` is that of the amount where it is no number of things. ``layer`` says of which layer it
     is, ``symbols`` the formula of the energy, and ``parts`` what a derived constant is made of.
     """
@@ -56,6 +59,7 @@ class Line:
     layer: str = ""
     symbols: str = ""
     parts: Parts = ()
+    of: str = ""
 
     @property
     def constants(self) -> Parts:
@@ -71,18 +75,28 @@ class Line:
     @property
     def words(self) -> str:
         """What is counted, in words."""
-        return _WORDS[self.count]
+        return f"{_WORDS[self.count]} {self.of}".rstrip()
 
     @property
     def formula(self) -> str:
         """``1,114,500 x 33.6 pJ``."""
-        factors = [engineering(self.amount, self.unit) if self.unit else f"{self.amount:,.0f}"]
+        # Of a sample there may be parts of a pulse.
+        digits = 1 if self.amount % 1 and self.amount < 1000 else 0
+        number = f"{self.amount:,.{digits}f}"
+        factors = [engineering(self.amount, self.unit) if self.unit else number]
         if self.times != 1:
             factors.append(f"{self.times:g}")
         factors.append(engineering(self.constant.value, self.constant.unit))
         if self.seconds is not None:
             factors.append(engineering(self.seconds, "s"))
         return " x ".join(factors)
+
+    def of_sample(self, samples: int) -> Line:
+        """What it is of one of so many samples, in the mean: what takes power does so shorter."""
+        joules = self.joules / samples
+        if self.seconds is not None:
+            return replace(self, seconds=self.seconds / samples, joules=joules)
+        return replace(self, amount=self.amount / samples, joules=joules)
 
     def as_dict(self, samples: int) -> dict[str, Any]:
         """The line with its formula, constant and source; joules of a sample and of all."""
@@ -110,9 +124,9 @@ def derived(value: float, unit: str, parts: Parts) -> Quantity:
 
 def merged(lines: Iterable[Line]) -> tuple[Line, ...]:
     """Lines of one count and one constant as one line, of all layers; in the order of counts."""
-    found: dict[tuple[str, float], Line] = {}
+    found: dict[tuple[str, str, float], Line] = {}
     for line in lines:
-        key = (line.count, line.constant.value)
+        key = (line.count, line.of, line.constant.value)
         if key in found:
             amount = found[key].amount + line.amount
             joules = found[key].joules + line.joules

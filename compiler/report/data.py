@@ -18,6 +18,7 @@ from ...ir.graph import Graph
 from ...ir.records import Record, frozen_array
 from ..comparison import Comparison
 from ..passes.quantise import LayerError
+from ..profile.cells import Cells
 from .cosim_data import CosimView, cosim_json
 from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     # The mapper is loaded where something is mapped.
     from ..mapping.mapping import EncodingUse
     from ..profile.crossbar import CrossbarProfile
+    from ..profile.sfq import SfqProfile
 
 SCHEMA = "spikec-report-1"
 
@@ -376,6 +378,8 @@ class ReportData(Record):
     latency: Latency | None = None
     profile: ProfileView | None = None
     crossbar: CrossbarProfile | None = None
+    sfq: SfqProfile | None = None
+    cells: Cells | None = None
     cosim: CosimView | None = None
     accuracies: tuple[Accuracy, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -426,6 +430,8 @@ class ReportData(Record):
             "latency": None if self.latency is None else _latency(self.latency, self),
             "profile": None if self.profile is None else profile_json(self.profile),
             "crossbar": None if self.crossbar is None else _crossbar(self.crossbar),
+            "sfq": None if self.sfq is None else _sfq(self.sfq),
+            "cells": None if self.cells is None else self.cells.as_dict(),
             "cosim": None if self.cosim is None else cosim_json(self.cosim),
             "accuracies": [asdict(a) | {"interval_95": list(a.interval)} for a in self.accuracies],
             "diagnostics": [
@@ -456,6 +462,12 @@ def _crossbar(profile: CrossbarProfile) -> dict[str, Any]:
     from ..profile.crossbar import crossbar_facts
 
     return crossbar_facts(profile)
+
+
+def _sfq(profile: SfqProfile) -> dict[str, Any]:
+    from ..profile.sfq import sfq_facts
+
+    return sfq_facts(profile)
 
 
 def _graph(graph: Graph) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -13,11 +13,13 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from ...boards.quantity import Quantity
+from ..profile.circuit import CircuitProfile
 from ..profile.crossbar import CrossbarProfile, crossbar_facts
 from ..profile.ledger import Line, merged
+from ..profile.sfq import SfqProfile, sfq_facts
 from . import placement, plots, profile_plots, style
+from .circuit_plots import crossbar_plots, sfq_plots
 from .cosim_plots import cosim_plots
-from .crossbar_plots import crossbar_plots
 from .data import Latency, MappingView, ReportData, Resource, microseconds, portable, spread
 from .profile_data import EnergyLine, ProfileView, Wait
 from .style import Plot
@@ -68,6 +70,7 @@ def to_html(data: ReportData) -> bytes:
         latency=None if data.latency is None else _latency(data.latency, data),
         profile=None if data.profile is None else _profile(data.profile),
         crossbar=None if data.crossbar is None else _crossbar(data.crossbar),
+        sfq=None if data.sfq is None else _sfq(data.sfq),
         rates=data.layer_rate_errors,
         differences=[
             (f"{c.rungs[0]} against {c.rungs[1]}", c.first.describe(c.rungs))
@@ -98,6 +101,7 @@ class _Figures:
     profile: tuple[Plot, ...] = ()
     energy: tuple[Plot, ...] = ()
     crossbar: tuple[Plot, ...] = ()
+    sfq: tuple[Plot, ...] = ()
     cosim: tuple[Plot, ...] = ()
     unshown: tuple[str, ...] = ()
 
@@ -124,6 +128,7 @@ class _Figures:
             profile=_profile_figures(profile_plots.LATENCY, data.profile),
             energy=_profile_figures(profile_plots.ENERGY, data.profile),
             crossbar=() if data.crossbar is None else crossbar_plots(data.crossbar),
+            sfq=() if data.sfq is None else sfq_plots(data.sfq),
             cosim=() if data.cosim is None else cosim_plots(data.cosim),
             unshown=tuple(names[_MOST_RASTERS:]),
         )
@@ -197,6 +202,15 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
         )
         if profile.ledger:
             cards.append((profile_plots.amount(profile.energy, "J"), "energy a sample", kinds))
+    if data.sfq is not None:
+        sfq = data.sfq
+        if sfq.answers is not None:
+            remark = f"a step every {profile_plots.amount(sfq.cells.period, 's')}"
+            cards.append((profile_plots.amount(sfq.answers[1], "s"), "from input to spike", remark))
+        remark = f"{profile_plots.amount(sfq.energy, 'J')} with cooling"
+        cards.append(
+            (profile_plots.amount(sfq.uncooled, "J"), "energy a sample, in the cold", remark)
+        )
     if data.crossbar is not None:
         found = data.crossbar
         each = profile_plots.amount(found.latency / max(found.steps, 1), "s")
@@ -306,22 +320,43 @@ def _profile(view: ProfileView) -> dict[str, Any]:
     }
 
 
-def _crossbar(found: CrossbarProfile) -> dict[str, Any]:
-    """Rows of the tables of layers and of the ledger, whose lines are of all layers; a sample."""
-    samples, total = max(found.samples, 1), found.energy or 1.0
+def _circuits(data: ReportData) -> list[CircuitProfile]:
+    return [found for found in (data.crossbar, data.sfq) if found is not None]
+
+
+def _ledger(found: CircuitProfile) -> list[tuple[Line, str, float, float]]:
+    """Rows of the ledger, whose lines are of all layers: formula, joules of a sample, share.
+
+    Shares are of all but cooling.
+    """
+    samples, total = max(found.samples, 1), found.uncooled or 1.0
 
     def energy(line: Line) -> tuple[Line, str, float, float]:
-        each = line.joules / samples
-        formula = replace(line, amount=line.amount / samples).formula
-        return line, formula.replace(" u", " µ"), each, each / total
+        each = line.of_sample(samples)
+        return line, each.formula.replace(" u", " µ"), each.joules, each.joules / total
 
+    return [energy(line) for line in merged(found.ledger)]
+
+
+def _crossbar(found: CrossbarProfile) -> dict[str, Any]:
+    """Rows of the tables of layers and of the ledger; a sample."""
     facts = crossbar_facts(found)
     return {
         "facts": facts,
         "layers": list(zip(found.stages, facts["layers"], strict=True)),
-        "ledger": [energy(line) for line in merged(found.ledger)],
-        "total": total,
+        "ledger": _ledger(found),
+        "total": found.energy or 1.0,
         "longest": found.latency or 1.0,
+    }
+
+
+def _sfq(found: SfqProfile) -> dict[str, Any]:
+    """Rows of the tables of ways, of layers and of the ledger; a sample."""
+    return {
+        "facts": sfq_facts(found),
+        "way": sum(share.seconds for share in found.shares) or 1.0,
+        "ledger": _ledger(found),
+        "total": found.energy or 1.0,
     }
 
 
@@ -346,9 +381,9 @@ def _recalled(data: ReportData) -> bool:
         found += [data.mapping.machine.obtained, *(u.bound.obtained for u in data.mapping.limits)]
     if data.profile is not None:
         found += [line.constant.obtained for line in data.profile.ledger]
-    if data.crossbar is not None:
-        found += [of.obtained for line in data.crossbar.ledger for _, of in line.constants]
-        found += [of.obtained for _, of in data.crossbar.timing]
+    for circuit in _circuits(data):
+        found += [of.obtained for line in circuit.ledger for _, of in line.constants]
+        found += [of.obtained for _, of in circuit.timing]
     if data.latency is not None:
         found.append(data.latency.obtained)
     return "recalled" in found
@@ -365,10 +400,9 @@ def _missing(data: ReportData) -> list[str]:
         "the choice of a core": data.choice is not None,
         "a mapping to cores": data.mapping is not None,
         "timing": data.timing is not None,
-        "latency": any(
-            one is not None for one in (data.latency, data.profile, data.crossbar, data.cosim)
-        ),
-        "energy": data.profile is not None or data.crossbar is not None,
+        "latency": bool(_circuits(data))
+        or any(one is not None for one in (data.latency, data.profile, data.cosim)),
+        "energy": data.profile is not None or bool(_circuits(data)),
         "accuracy": bool(data.accuracies),
         "tool versions": bool(data.tools),
     }

@@ -13,6 +13,7 @@ from ...boards.costs import REST, Pace
 from ...boards.machine import Machine
 from ...boards.quantity import Quantity
 from ...ir.records import Record, frozen_array
+from ..profile.ledger import Kind
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -31,7 +32,7 @@ class EnergyLine:
     ``what`` says what is counted, ``seconds`` how long a power was taken (``None``: an energy).
     """
 
-    kind: Literal["dynamic", "host", "static"]
+    kind: Kind
     what: str
     amount: float
     times: float

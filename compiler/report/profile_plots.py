@@ -233,10 +233,10 @@ def axes_at(figure: Figure, left: float, top: float, wide: float, tall: float) -
 
 def time_unit(most: float) -> tuple[float, str]:
     """How many of a unit of time are a second, and its name, so that ``most`` is 1 or more."""
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")):
         if most * factor >= 1:
             return factor, unit
-    return 1e9, "ns"
+    return 1e12, "ps"
 
 
 def _rest_drawn(view: ProfileView) -> bool:
@@ -509,8 +509,9 @@ def _histogram_figure(view: ProfileView, what: str, seconds: Array) -> Figure:
 
 def energy_unit(most: float) -> tuple[float, str]:
     """What joules up to ``most`` are multiplied with, and the unit that they then have."""
-    power = min((p for p in (0, 3, 6, 9, 12) if most * 10.0**p >= 1), default=12)
-    return 10.0**power, {0: "J", 3: "mJ", 6: "µJ", 9: "nJ", 12: "pJ"}[power]
+    units = {0: "J", 3: "mJ", 6: "µJ", 9: "nJ", 12: "pJ", 15: "fJ", 18: "aJ"}
+    power = min((p for p in units if most * 10.0**p >= 1), default=18)
+    return 10.0**power, units[power]
 
 
 def _energy_figure(view: ProfileView, lines: Sequence[EnergyLine]) -> Figure:

@@ -149,7 +149,8 @@ def test_josephson_circuits_measure_themselves_beside_ngspice() -> None:
     found = bench.measure(True)
     jsonschema.validate(found, SCHEMA)
     *beside, midpoint, bdf2 = found["results"]
-    assert [row["name"].rpartition(" ")[2] for row in beside] == ["ngspice", "josim-cli"]
+    assert [row["name"].rpartition(" ")[2] for row in beside] == 2 * ["ngspice", "josim-cli"]
+    assert [row["name"].startswith("XOR") for row in beside] == [False, False, True, True]
     for row in beside:
         assert (row["peer"] is None) == (row["ratio"] is None)
         if row["peer"]:

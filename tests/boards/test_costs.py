@@ -110,6 +110,7 @@ def test_numbers_are_said_with_the_prefix_that_suits_them() -> None:
         (0.0, "J"): "0 J",
         (123456, "packets"): "123,456 packets",
         (0.25, "cycles"): "0.25 cycles",
-        (1.5e-18, "J"): "0.0015 fJ",
+        (1.5e-18, "J"): "1.5 aJ",
+        (1.5e-21, "J"): "0.0015 aJ",
     }
     assert {key: engineering(*key) for key in said} == said

@@ -177,7 +177,9 @@ def build(graph: Graph, backend: Backend, target: Target, options: Quantise = OP
 
 
 def widest(target: Target) -> int:
-    """The most bits that a weight may have."""
+    """The most bits that a weight may have, or should where each unit of one is a pulse."""
+    if forgets(target):
+        return 2
     most = None if target.machine is None else target.machine.encoding.widest
     return 16 if most is None else int(most.value)
 
@@ -190,6 +192,24 @@ def quick(target: Target) -> dict[str, object]:
     if target.kind == "crossbar":
         found["conditions"] = ("compensate=off", "decks=off")
     return found
+
+
+def forgets(target: Target) -> bool:
+    """Whether neurons of a target are thresholds without a memory, as those that count pulses."""
+    return target.kind == "sfq"
+
+
+def thresholds(graph: Graph) -> Graph:
+    """The same populations and connections, of neurons without a memory."""
+    neuron = NEURONS["Threshold"]
+    return graph.with_(populations=tuple(replace(p, neuron=neuron) for p in graph.populations))
+
+
+def suited(name: str, target: str) -> Graph:
+    """A network of thresholds with few lines each where a target has no others."""
+    if not forgets(find_target(target)[1]):
+        return NETWORKS[name]
+    return thresholds(NETWORKS["Scale" if name == "Chain" else "OneToOne"])
 
 
 def built_or_refused(graph: Graph, target: str, options: Quantise = OPTIONS) -> Artifact | None:
@@ -277,6 +297,11 @@ def test_a_target_compiles_every_model_and_connection(name: str, target: str) ->
         with pytest.raises(SpikecError, match="E0307"):
             build(NETWORKS[name], *find_target(target))
         return
+    if forgets(find_target(target)[1]):
+        with pytest.raises(SpikecError) as caught:
+            build(NETWORKS[name], *find_target(target))
+        assert {d.code for d in caught.value.diagnostics} <= {"E0301", "E0303", "E1432"}
+        return
     artifact = built_or_refused(NETWORKS[name], target)
     assert artifact is not None
     if "cores" in rungs_of(str(artifact.manifest["backend"])):
@@ -284,6 +309,26 @@ def test_a_target_compiles_every_model_and_connection(name: str, target: str) ->
         whole, parted = (run_rung(artifact, rung, given).recording for rung in ("integer", "cores"))
         assert sum(e.value.size for e in whole.spikes.values()) > 0
         assert whole.spikes == parted.spikes
+
+
+@pytest.mark.parametrize("target", [t for _, t in TARGETS if forgets(find_target(t)[1])])
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ("Dense", "Delay") else pytest.param(n, marks=pytest.mark.slow) for n in joined()],
+)
+def test_thresholds_behind_every_connection(name: str, target: str) -> None:
+    """A target of neurons without a memory compiles them, and its first rung is the integers'."""
+    graph = thresholds(LINK_NETWORKS[name])
+    if name == "Delay":
+        with pytest.raises(SpikecError, match="E1432"):
+            build(graph, *find_target(target))
+        return
+    artifact = build(graph, *find_target(target))
+    rung = find_target(target)[0].rungs[0]
+    given = stimulus(graph)
+    wanted, found = (run_rung(artifact, r, given).recording for r in ("integer", rung))
+    assert sum(e.value.size for e in wanted.spikes.values()) > 0
+    assert wanted.spikes == found.spikes
 
 
 @pytest.mark.parametrize("target", PROGRAMS)
@@ -381,6 +426,11 @@ HARD: dict[str, tuple[Graph, Quantise, str, Callable[[Target], bool]]] = {
 def test_what_a_target_lacks_is_refused_with_its_code(what: str, target: str) -> None:
     graph, options, code, lacks = HARD[what]
     backend, machine = find_target(target)
+    if forgets(machine) and not lacks(machine):
+        # It has less than any of these networks: each is refused, if for another reason.
+        with pytest.raises(SpikecError, match="E1432"):
+            build(graph, backend, machine, options)
+        return
     if not lacks(machine):
         assert build(graph, backend, machine, options).files
         return
@@ -413,15 +463,16 @@ def test_every_dialect_compiles_or_is_refused(target: str, dialect: str) -> None
 def test_interleaved_compilations_do_not_meet(target: str) -> None:
     """One network is compiled whole between any two passes of the other."""
     backend, machine = find_target(target)
-    one, two = NETWORKS["CubaLIF"], NETWORKS["Chain"]
+    one, two = suited("CubaLIF", target), suited("Chain", target)
     alone = {g.name: build(g, backend, machine).digest for g in (one.with_(name="one"), two)}
     between: list[str] = []
 
     def compile_other(name: str, graph: Graph) -> None:
         between.append(build(two, backend, machine).digest)
 
+    fitting = replace(OPTIONS, weight_bits=min(OPTIONS.weight_bits, widest(machine)))
     mixed: Compilation = compile_graph(
-        one.with_(name="one"), backend, machine, OPTIONS, quick(machine), after=compile_other
+        one.with_(name="one"), backend, machine, fitting, quick(machine), after=compile_other
     )
     assert mixed.artifact().digest == alone["one"]
     assert len(between) == len(pipeline(OPTIONS))
@@ -442,7 +493,7 @@ def test_interleaved_runs_do_not_meet() -> None:
 @pytest.mark.parametrize("target", ONE_EACH)
 def test_an_artefact_comes_back_from_disk(target: str, tmp_path: Path) -> None:
     folder = tmp_path / "built"
-    artifact = build(NETWORKS["LIF"], *find_target(target))
+    artifact = build(suited("LIF", target), *find_target(target))
     artifact.write(folder)
     again = load_artifact(folder)
     assert again.digest == artifact.digest

@@ -1,4 +1,4 @@
-"""Figures of a profile of crossbars: where energy and time go, by component and by layer."""
+"""Figures of profiles of circuits: where energy and time go, by component and by layer."""
 
 from __future__ import annotations
 
@@ -22,26 +22,50 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..profile.crossbar import CrossbarProfile
+    from ..profile.sfq import SfqProfile
 
 _MOST = 30  # bars of a panel
 _CLIP = 38
 
 
 def crossbar_plots(profile: CrossbarProfile) -> tuple[Plot, ...]:
-    """All figures that a profile has something for, in the order of the page."""
+    """All figures of crossbars that a profile has something for, in the order of the page."""
     samples = max(profile.samples, 1)
     path = (profile.path.sum(axis=(1, 2)) / samples).tolist()
     times = {stage.title: seconds for stage, seconds in zip(profile.stages, path, strict=True)}
     panels = {"by component": _largest(profile.by_component), "by layer": profile.by_layer}
     waits = {"longest path, by layer": times}
-    return tuple(
-        plot
-        for plot in (
-            _bars("crossbar-energy", "Where energy goes", panels, "J"),
-            _bars("crossbar-latency", "What steps wait for", waits, "s"),
-        )
-        if plot is not None
+    return _drawn(
+        _bars("crossbar-energy", "Where energy goes", panels, "J"),
+        _bars("crossbar-latency", "What steps wait for", waits, "s"),
     )
+
+
+def sfq_plots(profile: SfqProfile) -> tuple[Plot, ...]:
+    """All figures of cells that a profile has something for, in the order of the page."""
+    samples = max(profile.samples, 1)
+    way = {
+        f"{share.layer}: {what}": seconds
+        for share in profile.shares
+        for what, seconds in (
+            ("delay lines", share.delays),
+            ("cells", share.cells),
+            ("waiting for the clock", share.waiting),
+        )
+        if seconds
+    }
+    pulses = profile.switching.sum(axis=(1, 2)) / samples
+    switching = dict(zip(profile.layers, pulses.tolist(), strict=True))
+    room = {"by component": _largest(profile.by_component)}
+    return _drawn(
+        _bars("sfq-latency", "From an input to a spike", {"by layer": way}, "s", "a step"),
+        _bars("sfq-energy", "Where energy goes, with cooling", room, "J"),
+        _bars("sfq-switching", "What pulses take in the cold", {"by layer": switching}, "J"),
+    )
+
+
+def _drawn(*plots: Plot | None) -> tuple[Plot, ...]:
+    return tuple(plot for plot in plots if plot is not None)
 
 
 def _largest(found: Mapping[str, float]) -> dict[str, float]:
@@ -49,25 +73,32 @@ def _largest(found: Mapping[str, float]) -> dict[str, float]:
 
 
 def _bars(
-    name: str, title: str, panels: Mapping[str, Mapping[str, float]], unit: str
+    name: str,
+    title: str,
+    panels: Mapping[str, Mapping[str, float]],
+    unit: str,
+    each: str = "a sample",
 ) -> Plot | None:
-    """Bars of values a sample, a panel for each; ``None`` where all are 0."""
+    """Bars of values of ``each``, a panel for each; ``None`` where all are 0."""
     if not any(any(values.values()) for values in panels.values()):
         return None
     shown = {head: dict(list(values.items())[:_MOST]) for head, values in panels.items()}
     with style(name):
-        svg = to_svg(_figure(shown, panels, unit), name)
+        svg = to_svg(_figure(shown, panels, unit, each), name)
     said = "; ".join(
         f"{head}: " + ", ".join(f"{what} {amount(v, unit)}" for what, v in values.items())
         for head, values in shown.items()
     )
     left = sum(len(values) for values in panels.values()) - sum(map(len, shown.values()))
     notes = (f"Not drawn: {left:,} more.",) if left else ()
-    return Plot(name, title, svg, f"{title}, a sample. {said}.", notes)
+    return Plot(name, title, svg, f"{title}, {each}. {said}.", notes)
 
 
 def _figure(
-    shown: Mapping[str, Mapping[str, float]], panels: Mapping[str, Mapping[str, float]], unit: str
+    shown: Mapping[str, Mapping[str, float]],
+    panels: Mapping[str, Mapping[str, float]],
+    unit: str,
+    each: str,
 ) -> Figure:
     from matplotlib.figure import Figure
 
@@ -87,7 +118,7 @@ def _figure(
         bar_axis(axis, list(values), most * factor, _CLIP)
         axis.set_title(head, fontweight="bold", fontsize=9.5)
         if k == len(shown) - 1:
-            axis.set_xlabel(f"{prefixed} a sample")
+            axis.set_xlabel(f"{prefixed} {each}")
         else:
             axis.tick_params(axis="x", labelbottom=False)
         y += row * len(values) + between

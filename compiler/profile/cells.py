@@ -1,0 +1,83 @@
+"""Circuits of cells of single flux quanta as the manifest states them: how many, how big, when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...boards.quantity import Quantity
+
+
+@dataclass(frozen=True)
+class CellKind:
+    """So many cells of a kind; ``junctions`` and ``bias`` (A) are those of one."""
+
+    name: str
+    number: int
+    junctions: int
+    bias: float
+
+
+@dataclass(frozen=True)
+class Cells:
+    """All cells of a circuit, and its times in s from the start of a step.
+
+    ``area`` is an estimate from junctions, without a placement; ``latency`` the latest that the
+    spikes of a step may be; a step follows another after ``period``.
+    """
+
+    kinds: tuple[CellKind, ...]
+    area: Quantity
+    clocks: tuple[tuple[str, float], ...]
+    period: float
+    latency: float
+
+    @property
+    def number(self) -> int:
+        """Cells."""
+        return sum(kind.number for kind in self.kinds)
+
+    @property
+    def junctions(self) -> int:
+        """Junctions of all cells."""
+        return sum(kind.number * kind.junctions for kind in self.kinds)
+
+    @property
+    def bias(self) -> float:
+        """Bias currents of all cells together, in A."""
+        return sum(kind.number * kind.bias for kind in self.kinds)
+
+    @property
+    def rate(self) -> float:
+        """Steps a second, in Hz."""
+        return 1.0 / self.period if self.period else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "kinds": [asdict(kind) for kind in self.kinds],
+            "cells": self.number,
+            "junctions": self.junctions,
+            "bias": self.bias,
+            "area": asdict(self.area),
+            "clocks": dict(self.clocks),
+            "period": self.period,
+            "latency": self.latency,
+            "rate": self.rate,
+        }
+
+
+def cells_of(emission: Mapping[str, Any]) -> Cells | None:
+    """Those of an artefact, out of what its manifest says of the emission; ``None`` of others."""
+    if "each" not in emission:
+        return None
+    each = emission["each"]
+    kinds = (CellKind(name, n, **each[name]) for name, n in sorted(emission["cells"].items()))
+    return Cells(
+        kinds=tuple(kinds),
+        area=Quantity(**emission["area"]),
+        clocks=tuple(sorted(emission["clocks"].items(), key=lambda clock: clock[1])),
+        period=emission["period"],
+        latency=emission["latency"],
+    )
