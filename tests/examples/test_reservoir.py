@@ -84,3 +84,17 @@ def test_recorded_samples_become_steps(reservoir: ModuleType, tmp_path: Path) ->
 def test_what_is_wrong_is_told(reservoir: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert reservoir.main(["--chips", "1", "--crossbar", "wire=thick"]) == 2
     assert "E1320" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ten_chips_are_within_two_points_of_ideal_weights(
+    reservoir: ModuleType,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SPIKEC_DATA", str(data_dir))
+    assert reservoir.main(["--chips", "10", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["data"] == "N-MNIST" and len(found["rows"]) == 10
+    assert found["holds"] and all(row["noiseless"] for row in found["rows"])
