@@ -47,7 +47,7 @@ def currents_of(circuit: Crossbar, sigma: Floats, electrics: Electrics) -> Curre
     return _Products(circuit, sigma, electrics.voltage)
 
 
-def reaching(circuit: Crossbar) -> Floats:
+def sensed_share(circuit: Crossbar) -> Floats:
     """The share w of a current beside each cell that its bit line leaves, (rows, columns)."""
     return np.ascontiguousarray(Solver(circuit.transposed()).drive.T)
 
@@ -58,7 +58,7 @@ class _Products:
     def __init__(self, circuit: Crossbar, sigma: Floats, voltage: float) -> None:
         self._matrix = voltage * transfer(circuit)
         self._circuit, self._voltage = circuit, voltage
-        self._noise = (sigma * reaching(circuit)).astype(np.float32)
+        self._noise = (sigma * sensed_share(circuit)).astype(np.float32)
         self._known: npt.NDArray[np.float32] | None = None
 
     def __call__(self, pulses: Integers, noisy: bool) -> tuple[Floats, Floats]:
@@ -126,5 +126,5 @@ class _Solved:
             cells, noise = cells * self._curve.slope(across), self._curve.current(across)
         if active is not None:
             cells = cells * active[:, None]
-        left = reaching(replace(self._circuit, conductance=cells))
+        left = sensed_share(replace(self._circuit, conductance=cells))
         return np.stack([current, ((self._sigma * noise * left) ** 2).sum(axis=0)])

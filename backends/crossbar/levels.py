@@ -177,7 +177,7 @@ def levelled(
     held = np.zeros(circuit.conductance.shape, np.bool_) if held is None else held
     inner = np.ascontiguousarray(aim.metric[np.ix_(aim.rows, aim.rows)])
     word, bit = (circuit.word, *circuit.drive_ends), (circuit.bit, *circuit.sense_ends)
-    level = nearest(circuit.conductance, table)
+    level = nearest_level(circuit.conductance, table)
     siemens = np.where(held, circuit.conductance, table[level])
     fitted, error = aim.fitted(replace(circuit, conductance=siemens), alpha)
     best, least = Levelled(level, fitted, error), aim.cost(error)
@@ -229,7 +229,7 @@ def rounded(circuit: Crossbar, aim: Aim, table: Floats, alpha: Floats, held: Mas
     own = siemens[:, shared:].reshape(*aim.weight.shape, scheme.slices, 1 + pairs)
     fixed = held[:, shared:].reshape(own.shape)
     offset = siemens[:, :shared]
-    offset[:] = np.where(held[:, :shared], offset, table[nearest(offset, table)])
+    offset[:] = np.where(held[:, :shared], offset, table[nearest_level(offset, table)])
     for k in range(scheme.slices - 1, -1, -1):
         part, stays = own[:, :, k], fixed[:, :, k]
         for _ in range(_REFINED if shared or k < scheme.slices - 1 else 0):
@@ -239,8 +239,8 @@ def rounded(circuit: Crossbar, aim: Aim, table: Floats, alpha: Floats, held: Mas
             lacks = -aim.error(trial, alpha) * alpha * aim.unit
             more = lacks / (scheme.significance[k] * steep)
             part[:] = np.where(stays, part, np.clip(_more(part, stays, more), table[0], table[-1]))
-        part[:] = np.where(stays, part, table[nearest(part, table)])
-    return nearest(siemens, table)
+        part[:] = np.where(stays, part, table[nearest_level(part, table)])
+    return nearest_level(siemens, table)
 
 
 def _more(part: Floats, stays: Mask, more: Floats) -> Floats:
@@ -258,6 +258,6 @@ def _more(part: Floats, stays: Mask, more: Floats) -> Floats:
     )
 
 
-def nearest(siemens: Floats, table: Floats) -> Integers:
+def nearest_level(siemens: Floats, table: Floats) -> Integers:
     """The places in ``table`` that are nearest to conductances."""
     return np.asarray(np.searchsorted((table[1:] + table[:-1]) / 2, siemens), np.int64)

@@ -32,7 +32,7 @@ from spikec.backends.crossbar.levels import (
     levelled,
     metric,
     multiplied,
-    nearest,
+    nearest_level,
     rounded,
 )
 from spikec.backends.crossbar.solve import transfer
@@ -111,7 +111,7 @@ def test_it_is_never_worse_than_rounding(
     at = np.where(rng.random(held.shape) < 0.5, table[0], table[-1])
     circuit = replace(circuit, conductance=np.where(held, at, circuit.conductance))
     found = levelled(circuit, aim, table, times, held)
-    plain = nearest(circuit.conductance, table)
+    plain = nearest_level(circuit.conductance, table)
     best = aim.cost(found.error)
     assert best <= cost(circuit, aim, table, plain, times) * (1 + 1e-9) + 1e-12
     assert found.level.min() >= 0 and found.level.max() < table.size
@@ -149,7 +149,7 @@ def test_slices_make_up_for_each_other(wires: dict[str, Any]) -> None:
     scheme = Scheme(Signs.DIFFERENTIAL, 8, 4)
     circuit, aim, table, times = case(3, scheme, 24, 6, 16, **wires)
     found = levelled(circuit, aim, table, times)
-    plain = cost(circuit, aim, table, nearest(circuit.conductance, table), times)
+    plain = cost(circuit, aim, table, nearest_level(circuit.conductance, table), times)
     one = cost(circuit, aim, table, still(circuit, aim, table, times), times)
     assert aim.cost(found.error) < 0.5 * one < 0.1 * plain
     assert np.sqrt((found.error**2).mean()) < 0.2
@@ -178,7 +178,7 @@ def test_spare_lines_stay_as_they_are() -> None:
     circuit, aim, table, times = case(5, scheme, 8, 4, 16, word=20.0, bit=20.0)
     spare = replace(aim, rows=np.arange(6), groups=np.arange(3))
     found = levelled(circuit, spare, table, times)
-    plain = nearest(circuit.conductance, table)
+    plain = nearest_level(circuit.conductance, table)
     assert (found.level[6:] == plain[6:]).all() and (found.level[:, 12:] == plain[:, 12:]).all()
     assert (found.level[:6, :12] != plain[:6, :12]).any()
     assert not found.error[6:].any() and not found.error[:, 3:].any()
@@ -238,7 +238,7 @@ def test_digits_that_are_levels_stay_where_nothing_is_lost() -> None:
 def test_what_a_sweep_reckons_is_what_the_wires_do(signs: Signs) -> None:
     """Its errors, kept up by derivatives, beside those of the transfer matrix; shared lines too."""
     circuit, aim, table, alpha = case(3, Scheme(signs, 5, 2), 8, 3, 4, word=20.0, bit=30.0)
-    level = nearest(circuit.conductance, table)
+    level = nearest_level(circuit.conductance, table)
     siemens = table[level]
     fitted, error = aim.fitted(replace(circuit, conductance=siemens), alpha)
     word, bit = (circuit.word, *circuit.drive_ends), (circuit.bit, *circuit.sense_ends)
@@ -260,7 +260,7 @@ def test_what_a_sweep_reckons_is_what_the_wires_do(signs: Signs) -> None:
 
 def test_alpha_is_what_fits_best() -> None:
     circuit, aim, table, alpha = case(1, Scheme(Signs.DIFFERENTIAL, 5, 2), 10, 3, 4, word=5.0)
-    trial = replace(circuit, conductance=table[nearest(circuit.conductance, table)])
+    trial = replace(circuit, conductance=table[nearest_level(circuit.conductance, table)])
     best, error = aim.fitted(trial, 0.7 * alpha)
     # In parts of what the sums are, as a factor divides them.
     least = aim.cost(error * best)
