@@ -54,12 +54,14 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "chip": {"effort": "--effort", "start": "--start"},
     "loihi": {"split_signs": "--split-signs", "chip": "--chip", "synapses": "--synapses"},
     "crossbar": {"conditions": "--crossbar"},
+    "sfq": {"release": "--release"},
 }
 _KINDS: Final = {
     "fpga": "board",
     "chip": "chip",
     "loihi": "target in Loihi's arithmetic",
     "crossbar": "crossbar",
+    "sfq": "SFQ process",
 }
 
 

@@ -12,7 +12,7 @@ from ..ir.events import Stimulus
 from ..ir.graph import Graph
 from ..ir.text import parse
 from .artifact import Artifact
-from .backend import Outcome, Progress, Run, backends, find_rung, no_progress
+from .backend import Analogue, Outcome, Progress, Run, backends, find_rung, no_progress
 from .compile import NETWORK, QUANTISED
 from .integer.executor import Executor
 
@@ -91,7 +91,8 @@ def run_rung(
         populations = list(dict.fromkeys(o.source for o in graph.outputs))
     check_populations(graph, populations)
     _check_lines(graph, stimulus)
-    if conditions and not is_analogue(artifact, rung):
+    owner: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    if conditions and not (isinstance(owner, Analogue) and is_analogue(artifact, rung)):
         raise fail(
             "E0707",
             f"the rung '{rung}' takes no --crossbar: it is the same under all conditions",
@@ -126,7 +127,7 @@ def run_rung(
 
 
 def is_analogue(artifact: Artifact, rung: str) -> bool:
-    """Whether a rung computes with currents, whose sums depend on conditions."""
+    """Whether a rung computes with currents, whose sums depend on conditions or on chance."""
     owner = backends().get(str(artifact.manifest.get("backend", "")))
     return rung in getattr(owner, "analogue", ())
 
@@ -141,7 +142,7 @@ def is_measured(artifact: Artifact, rung: str) -> bool:
     """Whether a rung is only measured against others, and need not equal them.
 
     Those with real numbers: the golden one, simulators that step in ways of their own, and currents
-    unless nothing about their hardware is other than ideal.
+    unless nothing about their hardware is other than ideal or left to chance.
     """
     if rung == "golden" or is_program(artifact):
         return True

@@ -931,4 +931,19 @@ CODES: dict[str, Code] = {
         "Input lines of SFQ circuits carry spikes, not counts: a second pulse in a step would come "
         "too close to the first, and no cell reads how large one is.",
     ),
+    "E1445": Code(
+        "no synapse of cells has that release probability",
+        "Noise decides at a junction whether a pulse passes, and its bias current how often. The "
+        "law p = Phi((Ib - I50) / sigma) was measured where p is neither tiny nor all but 1.",
+    ),
+    "E1446": Code(
+        "JoSIM is not there",
+        "The rung `josim` runs the circuit in josim-cli, which is neither part of spikec nor "
+        "installed by it; the rung `circuit` solves the same equations without it.",
+    ),
+    "E1447": Code(
+        "what --release says is no probability of a projection",
+        "`--release P` is for all projections, `--release NAME=P` for one, whatever the first "
+        "says. 1 leaves the synapses out. All lines from one node to another have one probability.",
+    ),
 }

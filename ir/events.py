@@ -97,6 +97,21 @@ class Events(Record):
         np.add.at(out, (self.sample, self.index), self.value)
         return out
 
+    def rates(self, window: int | None = None) -> npt.NDArray[np.float64]:
+        """Mean value a step over windows of so many steps: shape (samples, windows, lines).
+
+        One window of all steps by default; steps behind the last whole window are in none.
+        ``ValueError`` for a window of no step, or of more than there are.
+        """
+        length = self.steps if window is None else window
+        if not 1 <= length <= self.steps:
+            raise ValueError(f"a window of {length} steps of {self.steps}")
+        out = np.zeros((self.samples, self.steps // length, self.size))
+        place = self.step // length
+        kept = place < out.shape[1]
+        np.add.at(out, (self.sample[kept], place[kept], self.index[kept]), self.value[kept])
+        return out / length
+
     def shifted(self, steps: int, length: int) -> Events:
         """Moved ``steps`` earlier and cut to ``length`` steps."""
         moved = self.step - steps

@@ -1,7 +1,12 @@
-"""Superconducting circuits of single flux quanta: networks as cells of Josephson junctions."""
+"""Superconducting circuits of single flux quanta: networks as cells of Josephson junctions.
+
+All rungs are exact unless projections release by chance (``--release``): then the run's seed is
+what chance did, and they are measured.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +26,9 @@ class SfqBackend:
     """The processes of ``boards/processes``."""
 
     name: str = "sfq"
-    rungs: tuple[str, ...] = ("events", "circuit")
+    rungs: tuple[str, ...] = ("events", "circuit", "josim")
+    analogue: tuple[str, ...] = ("events", "circuit", "josim")
+    heavy: tuple[str, ...] = ("josim",)
     profile_options: tuple[str, ...] = ("--cooling",)
 
     def targets(self) -> Sequence[Target]:
@@ -29,8 +36,10 @@ class SfqBackend:
         return tuple(Target.sfq(load_process(name)) for name in process_names())
 
     def requirements(self) -> Sequence[Requirement]:
-        """Nothing."""
-        return ()
+        """Nothing, and JoSIM for the rung of that name."""
+        from .josim import MEND, PROGRAM
+
+        return (Requirement(PROGRAM, "rung josim", shutil.which(PROGRAM), MEND, optional=True),)
 
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
@@ -38,11 +47,13 @@ class SfqBackend:
         """Cells, nets, and the times of a step."""
         from .files import program_files
         from .profile import cell_facts
+        from .said import release_said
         from .synthesise import synthesise
 
         assert target.process is not None
-        program = synthesise(graph)
-        return Emission(program_files(program), cell_facts(program, target.process), {})
+        release = release_said(graph, options.get("release") or ())
+        program = synthesise(graph, release=release)
+        return Emission(program_files(program), cell_facts(program, target.process, release), {})
 
     def profile(self, request: ProfileRequest) -> SfqProfile:
         """What a stimulus takes of the cells: energy of pulses and biases, ways and clocks."""
@@ -51,7 +62,7 @@ class SfqBackend:
         return profile_artifact(request, load_process(str(request.artifact.manifest["target"])))
 
     def run(self, rung: str, run: Run) -> Outcome:
-        """The circuit as machines with delays, or as junctions."""
+        """The circuit as machines with delays, or as junctions by ours or by JoSIM."""
         from .execute import run as execute
 
         if rung not in self.rungs:

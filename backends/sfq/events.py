@@ -4,6 +4,10 @@ A pulse that reaches input x of a cell in state s at time t leaves its outputs a
 :math:`t + d_{sxy}`, and the cell is in state :math:`\mathrm{next}_{sx}`. This is what the circuit
 does as long as pulses keep the least separations of ``timing.Timing``. One that does not is a
 `Violation`: from there on a run says what the machine would do, not what the circuit does.
+
+A synapse sends with its probability p, where :math:`u < p`. The u of its n-th pulse is a word of
+the run's seed, of the synapse's place in the netlist and of n alone: whatever else there is, and in
+which order, it is the same.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import numpy.typing as npt
 
 from ...ir.diagnostics import fail
 from ...ir.records import Record
+from .chance import passes
 from .netlist import Netlist
 from .timing import Timing, timing
 
@@ -28,6 +33,7 @@ Integers = npt.NDArray[np.int64]
 _MOST: Final = 10_000_000
 # Of separations: what rounding makes of a pulse that is just in time.
 _SLACK: Final = 1e-18
+_DROPS: Final = 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Violation:
 class Events(Record):
     """All pulses in the order of time: ``time`` in s, and ``net`` the place of its net in ``nets``.
 
-    ``state`` is that of the cell at the net's end when the pulse comes, -1 where there is none.
+    ``state`` is that of the cell at the net's end when the pulse comes, -1 where there is none; of
+    a synapse 0 for a pulse that it passes, 1 for one that it drops.
     ``violations`` are in the order of time, too.
     """
 
@@ -81,7 +88,7 @@ class Machines:
         every = [i.nets[port] for i in netlist.instances for port in i.cell.ports]
         self.nets = tuple(dict.fromkeys(every))
         place = {net: k for k, net in enumerate(self.nets)}
-        machines = {i.kind: i.cell.machine for i in netlist.instances}
+        machines = {i.kind: i.cell.released for i in netlist.instances}
         tables = [m for m in (machines[kind] for kind in kinds) if m is not None]
         if len(tables) < len(kinds):
             missing = next(kind for kind in kinds if machines[kind] is None)
@@ -107,10 +114,12 @@ class Machines:
             for x, port in enumerate(i.cell.inputs):
                 self._load[place[i.nets[port]]] = n, x
         self._place = place
+        self._odds = np.array([passes(i.kind, i.factors) for i in netlist.instances])
 
-    def run(self, stimuli: Mapping[str, Iterable[float]]) -> Events:
+    def run(self, stimuli: Mapping[str, Iterable[float]], seed: int = 0) -> Events:
         """The pulses that those on input nets lead to, ``stimuli`` in s by the name of the net.
 
+        What synapses let pass is of ``seed``.
         E1422 for a net that is no input, E1430 where a loop goes on without end.
         """
         nets, times = [], []
@@ -125,7 +134,7 @@ class Machines:
         order = np.lexsort((net, time))
         found_t, found_n, found_s, wrong_i, wrong_t = _run(
             time[order], net[order], self._kind, self._next, self._sends, self._delay,
-            self._apart, self._sent, self._load, _MOST,
+            self._apart, self._sent, self._load, _MOST, self._odds, np.uint64(seed),
         )  # fmt: skip
         if len(found_t) >= _MOST:
             raise fail(
@@ -145,14 +154,27 @@ class Machines:
 
 
 @numba.njit(cache=True)
+def _chance(seed: Any, place: Any, count: Any) -> Any:
+    """A number from 0 to 1 of three words: Steele's splitmix64 of each and what was before."""
+    word = seed
+    for part in (np.uint64(place), np.uint64(count)):
+        word = (word ^ part) + np.uint64(0x9E3779B97F4A7C15)
+        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        word ^= word >> np.uint64(31)
+    return np.float64(word >> np.uint64(11)) * 2.0**-53
+
+
+@numba.njit(cache=True)
 def _run(
     time: Any, net: Any, kind: Any, after: Any, sends: Any, delay: Any, apart: Any, sent: Any,
-    load: Any, most: Any,
+    load: Any, most: Any, odds: Any, seed: Any,
 ) -> Any:  # fmt: skip
     """Pulses in the order of time, those at one time in the order of nets."""
     cells, inputs, outputs = kind.size, after.shape[2], sent.shape[1]
     state = np.zeros(cells, np.int64)
     last = np.full((cells, inputs), -np.inf)
+    seen = np.zeros(cells, np.int64)
     queue = [(time[k], net[k]) for k in range(time.size)]
     heapq.heapify(queue)
     out_t, out_n = [0.0 for _ in range(0)], [0 for _ in range(0)]
@@ -173,9 +195,13 @@ def _run(
                 wrong_t.append((t, t - last[i, first]))
         last[i, x] = t
         s = state[i]
-        out_s.append(s)
+        released = True
+        if odds[i] < 1.0:
+            released = _chance(seed, i, seen[i]) < odds[i]
+            seen[i] += 1
+        out_s.append(s if released else _DROPS)
         for y in range(outputs):
-            if sends[k, s, x, y]:
+            if sends[k, s, x, y] and released:
                 heapq.heappush(queue, (t + delay[k, s, x, y], sent[i, y]))
         state[i] = after[k, s, x]
     places = np.zeros((len(wrong_i), 3), np.int64)

@@ -7,19 +7,26 @@ on the net of a neuron is its spike of the step n in whose window it falls,
 
 [l, h] being the window and g half of what is left of the step at either side. Samples follow one
 another: what a step leaves in the cells is cleared in it.
+
+Where synapses release by chance, the run's seed is what they did: of machines it draws each
+release, of circuits the noise of all resistors at the temperature of the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from ...boards.process import load_process
 from ...compiler.backend import Outcome, Run
 from ...ir.diagnostics import fail
 from ...ir.events import Events, Recording, Stimulus
+from . import josim
+from .chance import KIND
+from .circuit import Circuit
 from .events import Machines
 from .files import read_program
 from .netlist import pulses
@@ -29,9 +36,10 @@ from .synthesise import Program
 Floats = npt.NDArray[np.float64]
 EVENTS: Final = "events"
 CIRCUIT: Final = "circuit"
+JOSIM: Final = "josim"
 # A transient of more steps than this is cut into pieces, each a run of its own.
 _STEPS: Final = 64
-_STEP: Final = 0.1e-12
+STEP: Final = 0.1e-12
 _TAIL: Final = 20e-12
 
 
@@ -88,11 +96,13 @@ def steps_of(program: Program, net: str, times: Floats) -> npt.NDArray[np.int64]
 def run(request: Run, rung: str) -> Outcome:
     """Run a rung: `events` by machines and delays, `circuit` by the equations of junctions.
 
-    Neurons of cells have no state words to record. E1435 where pulses come too close.
+    `josim` is the same circuit in JoSIM, whose noise has seeds of its own. Neurons of cells have no
+    state words to record. E1435 where pulses come too close.
     """
     program = read_program(request.artifact)
     stimulus = request.stimulus
-    of = (_machines if rung == EVENTS else _circuit)(program, request)
+    how = {EVENTS: _machines, CIRCUIT: _circuit, JOSIM: _josim}[rung]
+    of = how(program, request)
     found = {
         name: spikes(program, name, stimulus.samples, stimulus.steps, of)
         for name in request.populations
@@ -102,20 +112,55 @@ def run(request: Run, rung: str) -> Outcome:
 
 
 def _machines(program: Program, request: Run) -> Callable[[str], Floats]:
-    trace = Machines(program.netlist).run(drives(program, request.stimulus))
+    trace = Machines(program.netlist).run(drives(program, request.stimulus), request.seed)
     if trace.violations:
         raise fail("E1435", str(trace.violations[0]))
     return trace.of
 
 
 def _circuit(program: Program, request: Run) -> Callable[[str], Floats]:
-    """Pulses on the nets of neurons, of pieces of the run that begin with a step each."""
-    stimulus = request.stimulus
-    steps = stimulus.samples * stimulus.steps
-    watched = tuple(
+    """Pulses on the nets of neurons; noise where there are synapses."""
+    (found,) = pulses_of(
+        program,
+        request.stimulus,
+        _watched(program, request),
+        temperature=_temperature(program, request),
+        seed=request.seed,
+        progress=lambda share: request.progress(CIRCUIT, share),
+    )
+    return found.__getitem__
+
+
+def _josim(program: Program, request: Run) -> Callable[[str], Floats]:
+    """Pulses at the nets of neurons, by JoSIM."""
+    stimulus, nets = request.stimulus, _watched(program, request)
+    temperature = _temperature(program, request)
+    found: dict[str, list[Floats]] = {net: [] for net in nets}
+    for first, last, circuit, duration in _pieces(program, stimulus):
+        how = Transient(duration, STEP, temperature=temperature)
+        for net, times in josim.pulses(circuit, how, nets).items():
+            found[net].append(times + program.period * first)
+        request.progress(JOSIM, last / (stimulus.samples * stimulus.steps))
+    joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
+    return joined.__getitem__
+
+
+def _watched(program: Program, request: Run) -> tuple[str, ...]:
+    return tuple(
         net for name in request.populations for net in program.spikes[name] if net is not None
     )
-    found: dict[str, list[Floats]] = {net: [] for net in watched}
+
+
+def _temperature(program: Program, request: Run) -> float:
+    """That of the process where chance has a part, in K; 0 where noise decides nothing."""
+    if KIND not in program.netlist.counts:
+        return 0.0
+    return load_process(str(request.artifact.manifest["target"])).temperature.value
+
+
+def _pieces(program: Program, stimulus: Stimulus) -> Iterator[tuple[int, int, Circuit, float]]:
+    """Of each piece of a run its first step and the one behind it, its circuit, how long it is."""
+    steps = stimulus.samples * stimulus.steps
     for first in range(0, steps, _STEPS):
         last = min(first + _STEPS, steps)
         waves = {
@@ -123,10 +168,41 @@ def _circuit(program: Program, request: Run) -> Callable[[str], Floats]:
         }
         # Steps overlap: what the last one sends may come when the next one would have begun.
         duration = program.period * (last - first - 1) + program.latency + _TAIL
-        transient = Transient(duration, _STEP)
-        piece = Simulator(program.netlist.circuit(waves)).run(transient, watch=watched)
-        for net in watched:
-            found[net].append(piece.pulses.of(net) + program.period * first)
-        request.progress(CIRCUIT, last / steps)
-    joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
-    return joined.__getitem__
+        yield first, last, program.netlist.circuit(waves), duration
+
+
+def pulses_of(
+    program: Program,
+    stimulus: Stimulus,
+    nets: tuple[str, ...],
+    *,
+    factors: Mapping[str, npt.ArrayLike] | None = None,
+    step: float = STEP,
+    temperature: float = 0.0,
+    seed: int = 0,
+    threads: int = 1,
+    progress: Callable[[float], None] = lambda share: None,
+) -> list[dict[str, Floats]]:
+    """Times of the pulses on ``nets`` by the equations of junctions, in s; by parameter set.
+
+    ``factors`` are of elements, as `Simulator.run` has them, with a value for each set. The run is
+    cut into pieces that begin with a step each; the noise of each set and piece is its own.
+    """
+    given = {name: np.atleast_1d(np.asarray(f, np.float64)) for name, f in (factors or {}).items()}
+    sets = max([1, *(f.size for f in given.values())])
+    steps = stimulus.samples * stimulus.steps
+    found: list[dict[str, list[Floats]]] = [{net: [] for net in nets} for _ in range(sets)]
+    for first, last, circuit, duration in _pieces(program, stimulus):
+        transient = Transient(duration, step, temperature=temperature)
+        piece = Simulator(circuit).run(
+            transient,
+            factors=given,
+            watch=nets,
+            seeds=(seed * 1_000_003 + first // _STEPS) * 1_000_003 + np.arange(sets),
+            threads=threads,
+        )
+        for index, one in enumerate(found):
+            for net, times in one.items():
+                times.append(piece.pulses.of(net, index) + program.period * first)
+        progress(last / steps)
+    return [{net: np.concatenate([*t, np.zeros(0)]) for net, t in one.items()} for one in found]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ...compiler.artifact import Artifact
 from ...ir.diagnostics import fail
 from .cells import cell
+from .chance import KIND, law
 from .netlist import Instance, Netlist
 from .synthesise import Program
 
@@ -33,11 +34,17 @@ def program_files(program: Program) -> dict[str, bytes]:
     return {CELLS: (json.dumps(data, indent=1) + "\n").encode()}
 
 
-def program_facts(program: Program) -> dict[str, Any]:
-    """What the manifest says of it."""
+def program_facts(program: Program, release: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """What the manifest says of it; ``release`` of its projections is 1 where nothing is lost."""
     netlist = program.netlist
+    chances = {
+        name: {"probability": p, "bias": law().bias(p)}
+        for name, p in (release or {}).items()
+        if p < 1.0
+    }
     return {
-        "exact": True,
+        "exact": KIND not in netlist.counts,
+        **({"release": chances} if chances else {}),
         "cells": dict(sorted(netlist.counts.items())),
         "each": {
             kind: {"junctions": cell(kind).junctions, "bias": cell(kind).bias}

@@ -38,6 +38,7 @@ from ...compiler.profile.sfq import CriticalPath, Hop, SfqProfile, Share
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from .cells import cell
+from .chance import KIND
 from .events import Events, Machines
 from .execute import drives
 from .files import program_facts, read_program
@@ -66,6 +67,7 @@ UNKNOWN: Final = (
     "what a cryostat takes beside the circuit",
 )
 _MEASURED: Final = "python -m spikec.backends.sfq.characterise, cells/timing.json"
+_RELEASED: Final = "python -m spikec.backends.sfq.release, cells/release.json"
 _PERIOD: Final = "period"
 
 
@@ -138,11 +140,13 @@ def profile_program(
     )
 
 
-def cell_facts(program: Program, process: Process) -> dict[str, object]:
+def cell_facts(
+    program: Program, process: Process, release: Mapping[str, float] | None = None
+) -> dict[str, object]:
     """What the manifest says of cells, their area among it."""
     area = program_area(program, process)
     stated = {name: getattr(area, name) for name in ("value", "unit", "source", "obtained")}
-    return program_facts(program) | {"area": stated}
+    return program_facts(program, release) | {"area": stated}
 
 
 def layer_of(instance: Instance) -> str:
@@ -293,7 +297,12 @@ def _ledger(
 def _energy(kind: str, state: int, x: int) -> Quantity:
     value = float(known()[kind]["energy"][state][x])
     where = f"energy of {kind}, state {state}, input {cell(kind).inputs[x]}"
-    return Quantity(value, "J", f"{_MEASURED}: {where}", "simulated")
+    return Quantity(value, "J", f"{_by(kind)}: {where}", "simulated")
+
+
+def _by(kind: str) -> str:
+    """What measured a cell."""
+    return _RELEASED if kind == KIND else _MEASURED
 
 
 def _bias(kind: str, process: Process) -> Parts:
@@ -315,8 +324,8 @@ def _timing(program: Program, found: Cells) -> Iterator[tuple[str, Quantity]]:
                 name = f"delay {kind}.{this.inputs[x]}-{this.outputs[y]}"
                 if times.delay.shape[0] > 1:
                     name += f" in state {s}"
-                yield name, Quantity(float(delay), "s", f"{_MEASURED}: delay", "simulated")
-        yield f"jitter {kind}", Quantity(times.jitter, "s", f"{_MEASURED}: jitter", "simulated")
+                yield name, Quantity(float(delay), "s", f"{_by(kind)}: delay", "simulated")
+        yield f"jitter {kind}", Quantity(times.jitter, "s", f"{_by(kind)}: jitter", "simulated")
     corner = max(abs(corner - 1) for corner in CORNERS)
     yield from (
         (name, Quantity(value, unit, f"backends/sfq/{where}: an assumption", "recalled"))

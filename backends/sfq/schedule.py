@@ -155,7 +155,7 @@ class Schedule:
 
     def _moves(self, kind: str) -> list[tuple[int, int, float, float]]:
         """Input, output, and the least and most that it takes on the way, without jitter."""
-        machine = next(i.cell.machine for i in self.netlist.instances if i.kind == kind)
+        machine = next(i.cell.released for i in self.netlist.instances if i.kind == kind)
         assert machine is not None
         known, out = self._timing[kind], []
         for x in range(machine.sends.shape[1]):
@@ -309,7 +309,7 @@ def in_order(netlist: Netlist) -> Sequence[Instance]:
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(i.name for i in netlist.instances)
     for i in netlist.instances:
-        machine = i.cell.machine
+        machine = i.cell.released
         assert machine is not None
         passes = np.any(machine.sends, axis=(0, 2)).tolist()
         for x, port in enumerate(i.cell.inputs):

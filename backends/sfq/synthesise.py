@@ -6,6 +6,16 @@ clocks are inputs of the circuit. Their times, and the least length of a step, f
 windows of ``schedule``, at all corners of the delays.
 
 The same graph on the integer rung has the same spikes: `threshold.smallest` changes no output.
+
+Where a projection releases with a probability, each of its lines passes one synapse on its way to
+each neuron, in front of the copies that the weight asks for. A neuron then is the same function as
+ever, of what was released,
+
+.. math:: \sum_i w_i r_i x_i \ge \theta, \qquad r_i = 1 \text{ with probability } p_i,
+    \text{ else } 0,
+
+so that p does not depend on how weights were made smaller. Lines without a synapse that reach such
+a neuron wait as long as one takes.
 """
 
 from __future__ import annotations
@@ -23,11 +33,12 @@ from ...compiler.integer.population import integer_neuron
 from ...ir.diagnostics import Diagnostics, fail
 from ...ir.graph import Graph, Population
 from ...ir.records import Record
+from . import chance
 from .netlist import Netlist
 from .neurons import HOLD, Builder, Plan, neuron
 from .schedule import CORNERS, Schedule, Tight, Window
 from .threshold import Unit, smallest
-from .timing import Timing
+from .timing import Timing, timing
 
 Integers = npt.NDArray[np.int64]
 # Pulses that a neuron may be asked to count in a step: each is a slot of some 20 ps.
@@ -70,10 +81,14 @@ class Program(Record):
 
 @dataclass(frozen=True)
 class Planned:
-    """A population: ``lines`` that reach it, as node and place, and a plan of each neuron."""
+    """A population: ``lines`` that reach it, as node and place, and a plan of each neuron.
+
+    ``release`` is the probability of each line's synapses, 1 where it has none.
+    """
 
     lines: tuple[tuple[str, int], ...]
     plans: tuple[Plan, ...]
+    release: tuple[float, ...] = ()
 
 
 def planned(
@@ -81,12 +96,14 @@ def planned(
     population: Population,
     depth: Mapping[str, int],
     constant: Mapping[tuple[str, int], bool],
+    release: Mapping[str, float] | None = None,
 ) -> Planned:
     r"""What each neuron of a population makes of its inputs.
 
     It fires where :math:`\mathrm{acc}\,2^s + \mathrm{bias} > \theta`, so where acc is at least
     :math:`\lfloor (\theta - \mathrm{bias}) / 2^s \rfloor + 1`. ``depth`` of each population: the
-    clocks that it takes; ``constant`` lines always or never have a pulse, and take no cell.
+    clocks that it takes; ``constant`` lines always or never have a pulse, and take no cell;
+    ``release`` of projections. E1447 for a line of two probabilities, or one that is constant.
     """
     cell = integer_neuron(population)
     lines: list[tuple[str, int]] = []
@@ -104,24 +121,62 @@ def planned(
     total[[line in constant for line in every]] = 0
     ahead = np.array([depth.get(node, 0) for node, _ in every], np.int64)
     units = [smallest(Unit(w, t)) for w, t in zip(total.T, thresholds, strict=True)]
-    return Planned(tuple(every), tuple(Plan(unit, ahead) for unit in units))
+    released = _released(graph, population, every, constant, release or {})
+    return Planned(tuple(every), tuple(Plan(unit, ahead) for unit in units), released)
+
+
+def _released(
+    graph: Graph,
+    population: Population,
+    lines: Sequence[tuple[str, int]],
+    constant: Mapping[tuple[str, int], bool],
+    release: Mapping[str, float],
+) -> tuple[float, ...]:
+    """The probability of each line that reaches a population."""
+    of: dict[str, float] = {}
+    for p in graph.incoming(population.name):
+        here = release.get(p.name, 1.0)
+        if of.setdefault(p.pre, here) != here:
+            raise fail(
+                "E1447",
+                f"'{p.pre}' reaches '{population.name}' with {of[p.pre]:g} and with {here:g}",
+                p.at,
+                "one probability for all projections between two nodes",
+            )
+        always = [i for node, i in lines if node == p.pre and constant.get((node, i), False)]
+        if here < 1.0 and always:
+            raise fail(
+                "E1447",
+                f"'{p.pre}'[{always[0]}] fires in every step without a pulse that could be lost",
+                p.at,
+                f"--release {p.name}=1, or a threshold above what the bias alone reaches",
+            )
+    return tuple(of[node] for node, _ in lines)
 
 
 def synthesise(
-    graph: Graph, *, skew: float = SKEW, timings: Mapping[str, Timing] | None = None
+    graph: Graph,
+    *,
+    skew: float = SKEW,
+    timings: Mapping[str, Timing] | None = None,
+    release: Mapping[str, float] | None = None,
 ) -> Program:
-    """The circuit of a quantised graph.
+    """The circuit of a quantised graph, ``release`` being probabilities by projection.
 
     E1432 for neurons and connections that no such circuit has, E1433 where a neuron would count
-    more pulses than it can, E1434 where no slots keep the separations of the cells.
+    more pulses than it can, E1434 where no slots keep the separations of the cells. E1445 and E1447
+    for probabilities that no synapse has, or not one of these.
     """
     _check(graph)
+    for name, probability in (release or {}).items():
+        if probability != 1.0:
+            chance.factor(probability, f"'{name}'")
     layers = _layers(graph)
     depth = {p.name: k for k, layer in enumerate(layers, 1) for p in layer}
     plans: dict[str, Planned] = {}
     constant: dict[tuple[str, int], bool] = {}
     for p in (p for layer in layers for p in layer):
-        plans[p.name] = planned(graph, p, depth, constant)
+        plans[p.name] = planned(graph, p, depth, constant, release)
         for k, plan in enumerate(plans[p.name].plans):
             if plan.constant:
                 constant[p.name, k] = plan.unit.always
@@ -206,6 +261,7 @@ def _timed(
     """The circuit with so many JTLs between pulses, and what is tight in it."""
     build = Builder()
     taken = _taken(graph, plans)
+    by_chance = any(p < 1.0 for planned in plans.values() for p in planned.release)
     lines: dict[tuple[str, int], list[str]] = {}
     inputs: dict[str, tuple[str | None, ...]] = {}
     for node in graph.inputs:
@@ -214,7 +270,9 @@ def _timed(
             name, ways = f"{node.name}[{i}]", taken.get((node.name, i), 0)
             nets.append(name if ways else None)
             if ways:
-                lines[node.name, i] = build.split(name, ways, f"{name}.s")
+                # A synapse keeps its law behind a cell, not behind whatever drives an input.
+                front = build.delay(name, int(by_chance and ways == 1), f"{name}.j")
+                lines[node.name, i] = build.split(front, ways, f"{name}.s")
         inputs[node.name] = tuple(nets)
     outputs = {o.source for o in graph.outputs}
     spikes: dict[str, tuple[str | None, ...]] = {}
@@ -229,13 +287,10 @@ def _timed(
                 fired.append(None)
                 if plan.constant:
                     continue
-                own = [
-                    [lines[line].pop(0) for _ in range(number)]
-                    for line, number in zip(plans[p.name].lines, plan.copies, strict=True)
-                ]
                 read = [reads.pop(0) for _ in range(plan.reads)]
                 ahead = [inverts.pop(0) for _ in range(plan.inverts)]
                 name = f"{p.name}[{k}]"
+                own = _copies(build, plans[p.name], plan, lines, name)
                 net = neuron(build, plan, own, read, ahead, slot, name)
                 ways = taken.get((p.name, k), 0) + (p.name in outputs)
                 lines[p.name, k] = build.split(net, ways, f"{name}.s") if ways else []
@@ -243,6 +298,36 @@ def _timed(
             spikes[p.name] = tuple(fired)
     always = {name: tuple(plan.unit.always for plan in p.plans) for name, p in plans.items()}
     return _clocked(build, inputs, always, spikes, phases, slot, skew, timings)
+
+
+def _copies(
+    build: Builder,
+    planned: Planned,
+    plan: Plan,
+    lines: Mapping[tuple[str, int], list[str]],
+    name: str,
+) -> list[list[str]]:
+    """The copies of its input lines that a neuron takes, behind their synapses."""
+    every = list(zip(planned.lines, plan.copies, planned.release, strict=True))
+    waits = any(number and p < 1.0 for _, number, p in every)
+    out = []
+    for j, (line, number, p) in enumerate(every):
+        copies = [lines[line].pop(0) for _ in range(_ways(number, p))]
+        if number and p < 1.0:
+            net = build.net()
+            nets = {"a": copies[0], "q": net}
+            build.cell(chance.KIND, f"{name}.syn{j}", nets, **{chance.SOURCE: chance.factor(p)})
+            copies = build.split(net, number, f"{name}.syn{j}.s")
+        elif waits:
+            late = round(float(timing(chance.KIND).delay[0, 0, 0] / timing("jtl").delay[0, 0, 0]))
+            copies = [build.delay(net, late, f"{name}.wait{j}.{c}") for c, net in enumerate(copies)]
+        out.append(copies)
+    return out
+
+
+def _ways(number: int, release: float) -> int:
+    """Copies of a line that lead to a neuron which takes so many: one, where it has a synapse."""
+    return min(number, 1) if release < 1.0 else number
 
 
 def _clock(build: Builder, name: str, ways: int, phases: list[str]) -> list[str]:
@@ -259,8 +344,9 @@ def _taken(graph: Graph, plans: Mapping[str, Planned]) -> dict[tuple[str, int], 
     for p in graph.populations:
         for plan in plans[p.name].plans:
             if not plan.constant:
-                for line, number in zip(plans[p.name].lines, plan.copies, strict=True):
-                    out[line] = out.get(line, 0) + number
+                here = plans[p.name]
+                for line, number, p_line in zip(here.lines, plan.copies, here.release, strict=True):
+                    out[line] = out.get(line, 0) + _ways(number, p_line)
     return out
 
 

@@ -1,7 +1,8 @@
 r"""When cells do what they do: delays, and how close pulses may come, measured by the simulator.
 
 ``cells/timing.json`` has what ``characterise`` found of each cell between JTLs at its nominal bias;
-there it says what a delay and the other figures are.
+there it says what a delay and the other figures are. Those of the synapse, whose pulses noise
+moves, are what ``release`` found.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import numpy.typing as npt
 
 from ...ir.diagnostics import fail
 from ...ir.records import Record, frozen_array
+from . import chance
 from .cells import cell
 
 _FILE: Final = "timing.json"
+_OF_SYNAPSE: Final = ("delay", "apart", "jitter", "energy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +47,11 @@ class Timing(Record):
 
 @cache
 def timing(name: str) -> Timing:
-    """The timing of a cell; E1423 where it has none, as what chance decides."""
+    """The timing of a cell; E1423 where it has none, as those that no compiler places."""
     found = known().get(name)
     if found is None or "delay" not in found:
         raise fail("E1423", f"the cell '{name}' has no delays of its own")
-    machine = cell(name).machine
+    machine = cell(name).released
     assert machine is not None
     return Timing(
         np.array(found["delay"], np.float64).reshape(machine.sends.shape),
@@ -59,7 +62,11 @@ def timing(name: str) -> Timing:
 
 @cache
 def known() -> dict[str, Any]:
-    """All that was measured, by cell: JSON, times in s."""
+    """All that was measured, by cell: JSON, times in s.
+
+    A synapse has two energies, of a pulse that it passes and of one that it drops.
+    """
     file = resources.files(__package__) / "cells" / _FILE
     cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    cells.setdefault(chance.KIND, {}).update({k: chance.found()[k] for k in _OF_SYNAPSE})
     return cells

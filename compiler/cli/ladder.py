@@ -67,7 +67,7 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
     show_default=True,
     metavar="RUNG",
     help="golden, integer, or a rung of the target: cores, rtl, lava, brian2, nest, spinnaker, "
-    "events, circuit, ngspice.",
+    "events, circuit, josim, ngspice.",
 )
 @stimulus_option
 @output_option
@@ -78,7 +78,7 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
     type=click.IntRange(0, 2**32 - 1),
     default=1,
     show_default=True,
-    help="For stochastic rounding; of a crossbar, which chip.",
+    help="For stochastic rounding; of a crossbar, which chip; of SFQ circuits, what synapses pass.",
 )
 @conditions_option
 @learning_option

@@ -44,6 +44,7 @@ from .options import (
     pass_options,
     read_model,
     reading_options,
+    release_option,
     samples_option,
     start_option,
     steps_option,
@@ -332,6 +333,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     "runlength, convolution), in place of the one of the fewest bits.",
 )
 @conditions_option
+@release_option
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -362,6 +364,7 @@ def compile_(
     chip: str | None,
     synapses: str | None,
     conditions: tuple[str, ...],
+    release: tuple[str, ...],
     calibration: Path | None,
     dump_after: tuple[str, ...],
     as_json: bool,
@@ -409,6 +412,7 @@ def compile_(
         "chip": None if chip is None else _chip_of(chip),
         "synapses": synapses,
         "conditions": conditions or None,
+        "release": release or None,
     }
     try:
         with report.progress() as progress:

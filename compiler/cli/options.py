@@ -96,6 +96,13 @@ conditions_option = click.option(
     metavar="KEY=VALUE",
     help="Crossbar: one of its conditions, as in --crossbar wire=1 or --crossbar age=1day.",
 )
+release_option = click.option(
+    "--release",
+    multiple=True,
+    metavar="[PROJECTION=]P",
+    help="SFQ: with which probability a synapse passes a pulse, of all projections or of one; 1 "
+    "leaves synapses out.",
+)
 learning_option = click.option(
     "--learning/--no-learning",
     default=True,

@@ -51,7 +51,11 @@ class Machine(Record):
 
 @dataclass(frozen=True, eq=False)
 class Cell(Record):
-    """A cell of the library: ports by name, ``clock`` one of the inputs or ``None``."""
+    """A cell of the library: ports by name, ``clock`` one of the inputs or ``None``.
+
+    ``released`` is the machine that it is where chance lets it send all that it can; ``machine``
+    is the same, and ``None`` where chance has a part in it.
+    """
 
     name: str
     title: str
@@ -60,6 +64,7 @@ class Cell(Record):
     clock: str | None
     circuit: Circuit
     machine: Machine | None
+    released: Machine | None = None
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -93,6 +98,7 @@ class _Entry:
     outputs: str
     clock: str | None
     moves: tuple[_Move, ...] | None
+    chance: bool = False
 
 
 _PASS: Final = ((0, "a", 0, "q"),)
@@ -128,7 +134,7 @@ _ENTRIES: Final[Mapping[str, _Entry]] = {
             *((0, "clk", 0, ""), (1, "clk", 0, "q"), (2, "clk", 0, "q")),
         ),
     ),
-    "synapse": _Entry("a", "q", None, None),
+    "synapse": _Entry("a", "q", None, _PASS, chance=True),
     "threshold": _Entry("a b", "q", None, None),
     "dcsfq": _Entry("a", "q", None, None),
     "sfqdc": _Entry("a", "q", None, None),
@@ -147,6 +153,7 @@ def cell(name: str) -> Cell:
     # The body of its one subcircuit, so that its elements keep their names.
     lines = [line for line in text.splitlines() if not line.lower().startswith((".subckt", ".end"))]
     inputs, outputs = tuple(entry.inputs.split()), tuple(entry.outputs.split())
+    released = None if entry.moves is None else _machine(entry.moves, inputs, outputs)
     return Cell(
         name=name,
         title=text.splitlines()[0].lstrip("* ").rstrip("."),
@@ -154,7 +161,8 @@ def cell(name: str) -> Cell:
         outputs=outputs,
         clock=entry.clock,
         circuit=read("\n".join(lines), file).circuit,
-        machine=None if entry.moves is None else _machine(entry.moves, inputs, outputs),
+        machine=None if entry.chance else released,
+        released=released,
     )
 
 

@@ -25,7 +25,7 @@ def test_it_is_found_by_name() -> None:
     assert [t.name for t in backend.targets()] == [TARGET]
     assert backend.targets()[0].process is not None
     assert {"integer", "events", "circuit"} <= set(rungs_of("sfq"))
-    assert backend.requirements() == ()
+    assert all(tool.optional for tool in backend.requirements())
 
 
 def test_a_network_that_is_written_as_text() -> None:

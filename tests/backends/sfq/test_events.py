@@ -101,7 +101,7 @@ def test_what_is_no_net_and_no_machine() -> None:
     with pytest.raises(SpikecError, match="E1421"):
         machines.run({"in": [0.0]}).of("nowhere")
     with pytest.raises(SpikecError, match="E1423"):
-        Machines(net(("s", "synapse", {"a": "in", "q": "out"})))
+        Machines(net(("s", "dcsfq", {"a": "in", "q": "out"})))
 
 
 def test_a_loop_that_feeds_itself_ends(monkeypatch: pytest.MonkeyPatch) -> None:

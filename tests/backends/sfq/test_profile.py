@@ -11,6 +11,7 @@ import pytest
 from spikec.backends.sfq.netlist import Instance, Netlist
 from spikec.backends.sfq.profile import layer_of, profile_program, program_area
 from spikec.backends.sfq.synthesise import GUARD, Program, synthesise
+from spikec.backends.sfq.timing import timing
 from spikec.boards.board import Target
 from spikec.boards.process import Process, load_process
 from spikec.boards.quantity import Quantity
@@ -136,14 +137,15 @@ def test_the_times_of_two_cells_by_hand() -> None:
 
 def test_what_sets_the_clock_and_the_period_by_hand() -> None:
     clock, period = by_hand().paths
-    # 5 ps of start and 5 of skew, the JTL at its slowest, then 6.85 ps to the clock. The schedule
+    # 5 ps of start and 5 of skew, the JTL at its slowest, then its time to the clock. The schedule
     # adds jitter of the JTL, at most what was measured.
-    jitter = clock.seconds - (10 + 1.15 * 4.06 + 1.15 * 6.85) * PS
-    assert 0 < jitter <= 0.34 * PS * (1 + 1e-9)
+    ahead, back = timing("dff").apart[0, 1], timing("dff").apart[1, 0]
+    jitter = clock.seconds - (10 + 1.15 * 4.06) * PS - 1.15 * float(ahead)
+    assert 0 < jitter <= timing("jtl").jitter * (1 + 1e-9)
     assert (clock.corner, clock.bound) == (1.15, "dff post[0].dff: clk behind a")
     assert clock.words == "in[0] > jtl post[0].d.0" and clock.words_behind == "clock1"
     # The next pulse has to be behind this clock, soonest at the fastest corner.
-    least = (40 + 0.85 * 2.55 - 0.85 * 4.06) * PS + jitter
+    least = (40 - 0.85 * 4.06) * PS + 0.85 * float(back) + jitter
     assert period.seconds == pytest.approx(least, rel=1e-9, abs=0)
     assert (period.name, period.corner) == ("period", 0.85)
     assert period.bound == "dff post[0].dff: a behind clk"
