@@ -44,7 +44,8 @@ class SfqBackend:
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
-        """Cells, nets, and the times of a step."""
+        """Cells, nets, the times of a step, and decks of the whole."""
+        from .decks import program_decks
         from .files import program_files
         from .profile import cell_facts
         from .said import release_said
@@ -53,7 +54,9 @@ class SfqBackend:
         assert target.process is not None
         release = release_said(graph, options.get("release") or ())
         program = synthesise(graph, release=release)
-        return Emission(program_files(program), cell_facts(program, target.process, release), {})
+        noise = target.process.temperature.value if any(p < 1 for p in release.values()) else 0.0
+        files = program_files(program) | program_decks(program, noise)
+        return Emission(files, cell_facts(program, target.process, release), {})
 
     def profile(self, request: ProfileRequest) -> SfqProfile:
         """What a stimulus takes of the cells: energy of pulses and biases, ways and clocks."""

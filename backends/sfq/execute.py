@@ -40,7 +40,7 @@ JOSIM: Final = "josim"
 # A transient of more steps than this is cut into pieces, each a run of its own.
 _STEPS: Final = 64
 STEP: Final = 0.1e-12
-_TAIL: Final = 20e-12
+TAIL: Final = 20e-12
 
 
 def drives(
@@ -167,7 +167,7 @@ def _pieces(program: Program, stimulus: Stimulus) -> Iterator[tuple[int, int, Ci
             net: pulses(times) for net, times in drives(program, stimulus, first, last).items()
         }
         # Steps overlap: what the last one sends may come when the next one would have begun.
-        duration = program.period * (last - first - 1) + program.latency + _TAIL
+        duration = program.period * (last - first - 1) + program.latency + TAIL
         yield first, last, program.netlist.circuit(waves), duration
 
 

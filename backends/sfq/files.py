@@ -1,4 +1,4 @@
-"""A program as files of an artefact: cells and nets as JSON, and a deck in JoSIM's language."""
+"""A program as a file of an artefact: cells, nets, and when pulses come, as JSON."""
 
 from __future__ import annotations
 
