@@ -937,13 +937,13 @@ CODES: dict[str, Code] = {
         "law p = Phi((Ib - I50) / sigma) was measured where p is neither tiny nor all but 1.",
     ),
     "E1446": Code(
-        "JoSIM is not there",
+        "a simulator of Josephson circuits is not there",
         "The rung `josim` runs the circuit in josim-cli, which is neither part of spikec nor "
         "installed by it; the rung `circuit` solves the same equations without it.",
     ),
     "E1447": Code(
         "what --release says is no probability of a projection",
-        "`--release P` is for all projections, `--release NAME=P` for one, whatever the first "
+        "A probability `--release P` is for all projections, `--release NAME=P` for one, whatever the first "
         "says. 1 leaves the synapses out. All lines from one node to another have one probability.",
     ),
 }
