@@ -131,25 +131,25 @@ def test_converters_round_and_clip() -> None:
 def test_noise_of_reads_is_that_of_cells() -> None:
     """Beside fresh conductances in the exact circuit for every read: the same standard deviation.
 
-    Of 2,000 reads a standard deviation is within 7 % at 4.4 sigmas.
+    Of 1,000 reads a standard deviation is within 10 % at 4.4 sigmas.
     """
     words = ("programming=off", "drift=off", "adc_bits=none", "gated=off", "wire=5")
     found = made(DENSE, *words, "calibrate=off", "tile=32", macro="rram-wan")
     reader = Chip(found, 1).tiles[0]
     x = np.zeros((1, reader.tile.rows), np.int64)
     x[0, ::3] = 1
-    reads = np.array([reader.codes(x)[0, :, 0] for _ in range(2000)])
+    reads = np.array([reader.codes(x)[0, :, 0] for _ in range(1000)])
     sigma = noise(reader.made.cells)
     draw = np.random.default_rng(5)
     volt = found.electrics.voltage * x[0]
     fresh = []
-    for _ in range(2000):
+    for _ in range(1000):
         siemens = np.maximum(reader.siemens + sigma * draw.standard_normal(sigma.shape), 0)
         currents = volt @ transfer(replace(reader.circuit, conductance=siemens))
         fresh.append(currents[::2] - currents[1::2])
     used = reader.tile.column >= 0
     ours, theirs = reads.std(axis=0)[used], np.std(fresh, axis=0)[used]
-    assert np.allclose(ours, theirs, rtol=0.1)
+    assert np.allclose(ours, theirs, rtol=0.15)
     assert np.allclose(
         reads.mean(axis=0)[used], np.mean(fresh, axis=0)[used], atol=0.2 * ours.max()
     )

@@ -89,7 +89,7 @@ def test_digits_of_multiplied_weights(bits: int) -> None:
     assert sides[..., :-1, :].max(initial=0) <= (scheme.base + 1) // 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     signs=st.sampled_from(Signs),

@@ -163,7 +163,7 @@ def same_spikes(a: Recording, b: Recording) -> int:
     return sum(events.step.size for events in a.spikes.values())
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.integers(0, 2**20),
     st.sampled_from(["exponential", "delta", "current"]),
