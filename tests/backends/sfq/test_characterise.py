@@ -38,7 +38,7 @@ class TestTable:
         delay, energy = delays(Bench(name))
         known = timing.known()[name]
         assert np.array_equal(np.round(delay, 14), timing.timing(name).delay, equal_nan=True)
-        assert energy == pytest.approx(np.array(known["energy"]), rel=5e-3)
+        assert energy == pytest.approx(np.array(known["energy"]), rel=5e-3, abs=0)
 
     def test_a_cell_is_found_again_whole(self) -> None:
         found, _ = characterised("tff")
@@ -115,7 +115,7 @@ class TestNeighbours:
 class TestEnergy:
     def test_of_a_line_it_is_a_flux_quantum_times_its_bias(self) -> None:
         _, energy = delays(Bench("jtl"))
-        assert energy[0, 0] == pytest.approx(FLUX * cell("jtl").bias, rel=1e-6)
+        assert energy[0, 0] == pytest.approx(FLUX * cell("jtl").bias, rel=1e-6, abs=0)
 
     def test_of_all_cells_it_is_what_the_simulator_says_that_sources_gave(self) -> None:
         """Of lines and cell, with what drives them, from rest to rest."""

@@ -108,9 +108,11 @@ def test_bounds_add_up_along_a_path() -> None:
     out = build.one("dff", "f", a=build.delay("in", 3, "d"), clk=build.delay("clk", 1, "c"))
     found = bounds(build.netlist())
     jtl, dff = (timing(kind).jitter + differences.LOADED for kind in ("jtl", "dff"))
-    assert found["in"] == found["clk"] == 0 and found["n3"] == pytest.approx(3 * jtl)
+    assert found["in"] == found["clk"] == 0 and found["n3"] == pytest.approx(
+        3 * jtl, rel=1e-6, abs=0
+    )
     # The dff sends when its clock comes, whenever its other input did.
-    assert found[out] == pytest.approx(jtl + dff)
+    assert found[out] == pytest.approx(jtl + dff, rel=1e-6, abs=0)
 
 
 def test_the_first_pulse_that_differs_is_named() -> None:

@@ -44,7 +44,7 @@ def test_a_pulse_that_comes_too_soon_is_named() -> None:
     assert not machines.run({"in": [0.0, limit]}).violations
     (found,) = machines.run({"in": [0.0, limit - 0.2 * PS]}).violations
     assert (found.instance, found.kind, found.first, found.second) == ("j", "jtl", "a", "a")
-    assert found.limit == limit and found.apart == pytest.approx(limit - 0.2 * PS)
+    assert found.limit == limit and found.apart == pytest.approx(limit - 0.2 * PS, rel=1e-6, abs=0)
     assert str(found) == (
         f"at {(limit - 0.2 * PS) / PS:.2f} ps a pulse at 'a' of the jtl 'j' is "
         f"{(limit - 0.2 * PS) / PS:.2f} ps behind one at 'a'; it takes {limit / PS:.2f} ps"

@@ -54,7 +54,7 @@ def test_what_is_no_number(text: str) -> None:
     ],
 )  # fmt: skip
 def test_expressions(text: str, value: float) -> None:
-    assert evaluate(text, lookup) == pytest.approx(value, rel=1e-15)
+    assert evaluate(text, lookup) == pytest.approx(value, rel=1e-15, abs=0)
 
 
 @pytest.mark.parametrize(

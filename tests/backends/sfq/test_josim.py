@@ -82,7 +82,10 @@ def test_decks_have_noise_and_the_ramp() -> None:
     text = josim.deck(circuit, Transient(50e-12, temperature=4.2), ["B1|d.0"])
     deck = read(text)
     assert ".temp 4.2" in text and deck.transient is not None
-    assert deck.transient.duration == pytest.approx(70e-12) and deck.transient.ramp == 0
+    assert (
+        deck.transient.duration == pytest.approx(70e-12, rel=1e-6, abs=0)
+        and deck.transient.ramp == 0
+    )
     assert all(wave.wave.at(0.0) == 0 for wave in deck.circuit.parts if hasattr(wave, "wave"))
 
 

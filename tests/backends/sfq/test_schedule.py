@@ -78,10 +78,10 @@ def test_what_is_too_close_is_named() -> None:
     schedule = Schedule(merged(0), timings=TIMINGS)
     (tight,) = schedule.tight(windows_at(schedule, a=(0, 2), b=(5, 6)))
     assert (tight.instance, tight.first, tight.second) == ("m", "a", "b")
-    assert tight.lacks == pytest.approx(6 * PS)
+    assert tight.lacks == pytest.approx(6 * PS, rel=1e-6, abs=0)
     assert str(tight) == "pulses at 'a' and 'b' of the merger 'm' lack 6.0 ps"
     (over,) = schedule.tight(windows_at(schedule, a=(0, 4), b=(3, 6)))
-    assert over.lacks == pytest.approx(10 * PS)  # they overlap by 1
+    assert over.lacks == pytest.approx(10 * PS, rel=1e-6, abs=0)  # they overlap by 1
 
 
 def test_pulses_that_were_one_do_not_part_by_what_that_was_late() -> None:
@@ -105,10 +105,10 @@ def test_the_period_and_what_comes_after() -> None:
     before = windows_at(schedule, **{"in": (0, 2)})
     tree = windows_at(schedule, clk=(0, 0))
     # At a until 6.5, and 5 from there to a read.
-    assert schedule.after(before, "clk", tree) == pytest.approx(11.5 * PS)
+    assert schedule.after(before, "clk", tree) == pytest.approx(11.5 * PS, rel=1e-6, abs=0)
     both = windows_at(schedule, **{"in": (0, 2), "clk": (12, 12)})
     # From the read at 12 it takes 2 to the next pulse, which is there from 3.5 on.
-    assert schedule.period(both) == pytest.approx(10.5 * PS)
+    assert schedule.period(both) == pytest.approx(10.5 * PS, rel=1e-6, abs=0)
     assert schedule.period({}) == 0
 
 
@@ -143,7 +143,7 @@ def test_orders_of_all_pulses() -> None:
     assert not schedule.disordered(windows_at(schedule, s=(0, 5), r=(5, 6)), orders)
     (wrong,) = schedule.disordered(windows_at(schedule, s=(0, 5), r=(4, 6)), orders)
     assert (wrong.first, wrong.second) == ("set", "reset")
-    assert wrong.lacks == pytest.approx(1 * PS)
+    assert wrong.lacks == pytest.approx(1 * PS, rel=1e-6, abs=0)
     # A reset that has nothing to do with the clock is free of it.
     free = [Order("v", "clk", "reset", own=True)]
     assert not schedule.disordered(windows_at(schedule, c=(9, 9), r=(4, 6)), free)
@@ -174,7 +174,7 @@ def test_a_line_with_calm_pulses_keeps_them_apart() -> None:
     def of(apart: float, period: float) -> list[tuple[float, float]]:
         pulses = (Window(0.0, 0.0), Window(apart * PS, apart * PS))
         found = schedule.windows({"x": pulses})
-        assert schedule.period(found) == pytest.approx(period * PS)
+        assert schedule.period(found) == pytest.approx(period * PS, rel=1e-6, abs=0)
         return [ends(w) for w in found[out]]
 
     # At the last cell they are 49 cells' jitter early and late; 20 ps or 7 apart it takes.

@@ -225,9 +225,9 @@ class TestEnergy:
         )
         found = simulate(Circuit(parts), Transient(60 * PS, 0.01 * PS, 0.0))
         energy = dict(zip(ENERGIES, found.energies[0], strict=True))
-        assert energy["sources"] == pytest.approx(farad * volt**2, rel=5e-3)
-        assert energy["resistors"] == pytest.approx(farad * volt**2 / 2, rel=1e-2)
-        assert energy["capacitors"] == pytest.approx(farad * volt**2 / 2, rel=1e-9)
+        assert energy["sources"] == pytest.approx(farad * volt**2, rel=5e-3, abs=0)
+        assert energy["resistors"] == pytest.approx(farad * volt**2 / 2, rel=1e-2, abs=0)
+        assert energy["capacitors"] == pytest.approx(farad * volt**2 / 2, rel=1e-9, abs=0)
 
 
 class TestFlux:
@@ -308,7 +308,7 @@ class TestNoise:
         how = Transient(300 * PS, 0.1 * PS, 5 * PS, temperature=kelvin)
         found = simulate(circuit, how, record=("a",), seeds=np.arange(64))
         current = QUANTUM * found.phase("a")[:, 100:] / henry
-        assert current.var() == pytest.approx(BOLTZMANN * kelvin / henry, rel=0.03)
+        assert current.var() == pytest.approx(BOLTZMANN * kelvin / henry, rel=0.03, abs=0)
 
     @pytest.mark.parametrize("tilt", [0.6, 1.0])
     def test_an_overdamped_junction_diffuses_as_ambegaokar_and_halperin_say(
@@ -367,7 +367,7 @@ class TestLines:
         time, volt = measure.voltage(found, "a")
         _, there = measure.voltage(found, "b")
         # 2e-15 A s by half of 5 ohm
-        assert found.phase("b")[0, -1] * QUANTUM == pytest.approx(5e-15, rel=1e-9)
+        assert found.phase("b")[0, -1] * QUANTUM == pytest.approx(5e-15, rel=1e-9, abs=0)
         late = np.interp(time - delay * PS, time, volt[0])
         assert there[0] == pytest.approx(late, abs=2e-5 * volt.max())
         assert volt[0, time > 14 * PS] == pytest.approx(0, abs=1e-3 * volt.max())
@@ -473,7 +473,9 @@ class TestSets:
 
     def test_delays_move_what_comes_after_the_ramp(self) -> None:
         found = simulate(jtl(4), Transient(200 * PS), delays={"Iin": np.array([0, 7.5]) * PS})
-        assert found.pulses.of("B3", 1) == pytest.approx(found.pulses.of("B3", 0) + 7.5 * PS)
+        assert found.pulses.of("B3", 1) == pytest.approx(
+            found.pulses.of("B3", 0) + 7.5 * PS, rel=1e-6, abs=0
+        )
 
     @pytest.mark.parametrize(
         ("code", "words", "how"),
@@ -501,7 +503,7 @@ class TestSets:
         found = simulate(Circuit(held), Transient(10 * PS, ramp=20 * PS), record=("a",))
         # A third of the ramp's rise counts, all of what is after it.
         wanted = 1e-6 / 2 * (10 / 3 + 10 + 10) * PS
-        assert found.energies[0, :3] == pytest.approx([wanted, 0, wanted], rel=1e-5)
+        assert found.energies[0, :3] == pytest.approx([wanted, 0, wanted], rel=1e-5, abs=0)
         assert found.phase("a")[0, -1] == pytest.approx(1e-3 * 25 * PS / QUANTUM)
         nothing = simulate(Circuit(()), Transient(PS))
         assert nothing.nodes == ("0",) and not nothing.energies.any()
