@@ -943,7 +943,7 @@ CODES: dict[str, Code] = {
     ),
     "E1447": Code(
         "what --release says is no probability of a projection",
-        "A probability `--release P` is for all projections, `--release NAME=P` for one, whatever the first "
-        "says. 1 leaves the synapses out. All lines from one node to another have one probability.",
+        "A probability `--release P` is for all projections, `--release NAME=P` for one, whatever "
+        "the first says. 1 leaves the synapses out. All lines from one node to another have one.",
     ),
 }

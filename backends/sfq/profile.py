@@ -307,7 +307,7 @@ def _by(kind: str) -> str:
 
 def _bias(kind: str, process: Process) -> Parts:
     """The bias current of a cell of a kind, and the voltage that it falls through."""
-    source = f"backends/sfq/cells/{kind}.cir: its sources of current, a design of ours"
+    source = f"backends/sfq/cells/{kind}.cir: its sources of current"
     current = Quantity(cell(kind).bias, "A", source, "stated")
     return ((f"bias of {kind}", current), ("bias_voltage", process.bias_voltage))
 

@@ -70,3 +70,8 @@ def known() -> dict[str, Any]:
     cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["cells"]
     cells.setdefault(chance.KIND, {}).update({k: chance.found()[k] for k in _OF_SYNAPSE})
     return cells
+
+
+def beside(kind: str) -> float:
+    """How far delays of a cell and of what it drives are off where that is no JTL, s."""
+    return float(known()[kind]["beside"])

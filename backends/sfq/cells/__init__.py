@@ -1,4 +1,4 @@
-r"""Our cells of single-flux-quantum circuits: each a deck beside this file, and what it does.
+r"""Cells of single-flux-quantum circuits: each a deck beside this file, and what it does.
 
 A cell is a circuit between ports and, where chance has no part in it, a machine: in state s, a
 pulse at input x leads to
@@ -11,6 +11,11 @@ of :math:`I_c R` = 0.686 mV (a Stewart-McCumber parameter of 1). Sources whose n
 are biases; of `synapse` and `threshold` the one named Ib is what sets their function, and belongs
 to the bias of a chip as the others do. Every input is an inductor on a junction that a JTL drives,
 every output an inductor behind one that drives a JTL.
+
+Topologies are the usual ones. Values of `dff`, `ndro`, `not`, `xor` and `sfqdc` started from those
+of RSFQlib (sunmagnetics/RSFQlib 1.5 and 2.1, Stellenbosch University), of `tff`, `merger` and
+`splitter` from published ones of TU Ilmenau, and were moved until their margins were wide and even;
+`jtl` and `dcsfq` have RSFQlib's. `synapse`, `threshold` and how neurons are made of cells are ours.
 """
 
 from __future__ import annotations

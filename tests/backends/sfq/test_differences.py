@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikec.backends.sfq import differences
 from spikec.backends.sfq.differences import bounds, compared, first_difference
 from spikec.backends.sfq.events import Machines
 from spikec.backends.sfq.execute import drives
 from spikec.backends.sfq.netlist import Netlist
 from spikec.backends.sfq.neurons import Builder
 from spikec.backends.sfq.synthesise import synthesise
-from spikec.backends.sfq.timing import timing
+from spikec.backends.sfq.timing import beside, timing
 from spikec.ir.diagnostics import SpikecError
 
 from .networks import PS, combinations, exclusive, given, layered, quantised, skewed
@@ -107,7 +106,7 @@ def test_bounds_add_up_along_a_path() -> None:
     build = Builder()
     out = build.one("dff", "f", a=build.delay("in", 3, "d"), clk=build.delay("clk", 1, "c"))
     found = bounds(build.netlist())
-    jtl, dff = (timing(kind).jitter + differences.LOADED for kind in ("jtl", "dff"))
+    jtl, dff = (timing(kind).jitter + beside(kind) for kind in ("jtl", "dff"))
     assert found["in"] == found["clk"] == 0 and found["n3"] == pytest.approx(
         3 * jtl, rel=1e-6, abs=0
     )
@@ -150,3 +149,10 @@ def test_a_machine_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 def test_pulses_that_are_too_close_are_refused() -> None:
     with pytest.raises(SpikecError, match="E1435"):
         compared(line(), {"in": [10 * PS, 15.5 * PS]})
+
+
+def test_chance_has_no_bound() -> None:
+    build = Builder()
+    build.one("synapse", "s", a="in")
+    with pytest.raises(SpikecError, match="E1423"):
+        bounds(build.netlist())
