@@ -3,6 +3,7 @@ r"""What sources give over time: pieces of straight lines, and sines."""
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,15 +19,15 @@ FLUX: Final = 2.067833848461929e-15  # Wb, h / 2e of the SI of 2019
 
 
 @dataclass(frozen=True, eq=False)
-class Wave(Record):
+class Wave(Record, ABC):
     """What a source gives, in A or V, at each time, in s. A subclass says which shape it has."""
 
+    @abstractmethod
     def knots(self, until: float) -> tuple[Array, Array, Array]:
         """Pieces of straight lines: where they begin, and value and slope there.
 
         The first begins at minus infinity and is level; pieces behind ``until`` are left out.
         """
-        raise NotImplementedError
 
     @property
     def sine(self) -> tuple[float, float, float]:

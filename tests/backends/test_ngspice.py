@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,7 @@ import pytest
 from spikec.backends import ngspice
 from spikec.ir.diagnostics import SpikecError
 
-
-def program(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    path = folder / "ngspice"
-    path.write_text(f"#!{sys.executable}\n{script}\n")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+from .programs import ngspice_is
 
 
 def refused(folder: Path, seconds: float = 60.0) -> SpikecError:
@@ -27,7 +20,7 @@ def refused(folder: Path, seconds: float = 60.0) -> SpikecError:
 
 def test_what_it_prints_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = "import sys; print(sys.argv[1:], open(sys.argv[-1]).read())"
-    program(tmp_path, monkeypatch, script)
+    ngspice_is(tmp_path, monkeypatch, script)
     (tmp_path / ngspice.DECK).write_text("a deck")
     calls: list[int] = []
     printed = ngspice.run(tmp_path, 60.0, "nothing", lambda: calls.append(1))
@@ -42,7 +35,7 @@ def test_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(tmp_path, monkeypatch, "print('x' * 900, 'singular'); raise SystemExit(3)")
+    ngspice_is(tmp_path, monkeypatch, "print('x' * 900, 'singular'); raise SystemExit(3)")
     error = refused(tmp_path)
     assert error.diagnostics[0].code == "E0603"
     assert "exit status 3" in str(error) and "singular" in str(error)
@@ -50,7 +43,7 @@ def test_one_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_one_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(tmp_path, monkeypatch, "import time; time.sleep(600)")
+    ngspice_is(tmp_path, monkeypatch, "import time; time.sleep(600)")
     error = refused(tmp_path, 0.3)
     assert error.diagnostics[0].code == "E0605"
     assert error.diagnostics[0].hint == "give it more time, a shorter deck"

@@ -23,8 +23,9 @@ from spikec.compiler.artifact import Artifact
 from spikec.compiler.ladder import quantised
 from spikec.ir.diagnostics import Diagnostics
 
+from ..programs import needs_ngspice
 from .nodal import solved
-from .test_operating import artifact, needs_ngspice, one_layer
+from .test_operating import artifact, one_layer
 
 # Its own size, and faults off: decks are of what cells are meant to be.
 WAYS = [

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,10 +20,10 @@ from spikec.backends.crossbar.solve import Solver, transfer
 from spikec.backends.crossbar.spice import Neuron, deck, operating_points
 from spikec.ir.diagnostics import SpikecError
 
+from ..programs import needs_ngspice, ngspice_is
 from .nodal import solved
 
 Array = npt.NDArray[Any]
-needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not on PATH")
 CURVE = Curve(0.4, 5.0)
 
 
@@ -234,14 +231,6 @@ class TestPeriphery:
             assert 0.95 * ramp[j] < float(period[1]) < ramp[j] + 8 * step
 
 
-def program(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A program of Python in the place of ngspice."""
-    path = folder / "ngspice"
-    path.write_text(f"#!{sys.executable}\n{script}\n")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
-
 class TestProcess:
     def ask(self, **more: Any) -> SpikecError:
         with pytest.raises(SpikecError) as refused:
@@ -255,7 +244,7 @@ class TestProcess:
         assert "apt install ngspice" in str(error)
 
     def test_one_that_crashes(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        program(tmp_path, monkeypatch, "print('no such device'); raise SystemExit(7)")
+        ngspice_is(tmp_path, monkeypatch, "print('no such device'); raise SystemExit(7)")
         error = self.ask()
         assert error.diagnostics[0].code == "E0603"
         assert "exit status 7" in str(error) and "no such device" in str(error)
@@ -269,7 +258,7 @@ class TestProcess:
     ) -> None:
         lines = ["vector 0", "i(vs0) = 1e-6", "i(vs1) = 2e-6", "vector 1", "i(vs0) = 3e-6", last]
         script = f"open('currents', 'w').write({chr(10).join(lines)!r})"
-        program(tmp_path, monkeypatch, script)
+        ngspice_is(tmp_path, monkeypatch, script)
         error = self.ask()
         assert error.diagnostics[0].code == "E0603"
         assert "no current of column 1 for vector 1" in str(error)
@@ -279,7 +268,7 @@ class TestProcess:
         folder = tmp_path / "scratch"
         folder.mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(folder))
-        program(tmp_path, monkeypatch, "import time; time.sleep(600)")
+        ngspice_is(tmp_path, monkeypatch, "import time; time.sleep(600)")
         error = self.ask(timeout=0.5)
         assert error.diagnostics[0].code == "E0605" and error.exit_code == 3
         assert "longer than 0.5 s" in str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from spikec.backends.sfq.execute import drives
 from spikec.backends.sfq.simulate import Simulator
 from spikec.backends.sfq.synthesise import Program, synthesise
 
+from ..programs import needs_ngspice
 from .networks import exclusive, quantised
 
 
@@ -61,7 +61,7 @@ def test_josims_is_the_circuit(program: Program) -> None:
     assert counts == wanted(program)
 
 
-@pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not on PATH")
+@needs_ngspice
 @pytest.mark.slow
 def test_ngspice_runs_it(program: Program, tmp_path: Path) -> None:
     text = program_decks(program)[NGSPICE]

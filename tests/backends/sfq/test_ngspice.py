@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,24 +11,16 @@ import pytest
 
 from spikec.backends.sfq import measure, ngspice
 from spikec.backends.sfq.circuit import (
-    Capacitor,
     Circuit,
-    Coupling,
     CurrentSource,
-    Inductor,
-    Junction,
-    JunctionModel,
-    Line,
     Resistor,
-    VoltageSource,
 )
 from spikec.backends.sfq.simulate import Transient, simulate
-from spikec.backends.sfq.waves import Constant, Pulse, Pwl, Sine
+from spikec.backends.sfq.waves import Constant
 from spikec.ir.diagnostics import SpikecError
 
-from .jtl import PS, jtl
-
-needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="no ngspice on PATH")
+from ..programs import needs_ngspice
+from .jtl import PS, jtl, kinds
 
 
 @needs_ngspice
@@ -47,21 +38,8 @@ def test_pulses_of_a_transmission_line_arrive_together() -> None:
 @needs_ngspice
 def test_every_kind_of_element() -> None:
     """Above the gap, through a line, behind voltage sources, coupled, and with a ramp."""
-    low = JunctionModel("low", 0.1e-3, 0.07e-12, 160, 16, gap=0.4e-3, spread=0.1e-3)
     parts = (
-        VoltageSource("V1", "V", "0", Pwl(np.array([0, 20, 40]) * PS, [0, 1e-3, 0.0])),
-        VoltageSource("V2", "0", "w", Sine(0, 3e-4, 3e10)),
-        Junction("B1", "V", "a", low),
-        Resistor("R1", "V", "a", 5),
-        Capacitor("C1", "w", "a", 1e-14),
-        Inductor("L1", "a", "b", 4 * PS),
-        Inductor("L2", "w", "c", 6 * PS),
-        Coupling("K1", "L1", "L2", 0.5),
-        Resistor("R2", "c", "0", 3),
-        Junction("B2", "b", "0", low, 2),
-        Line("T1", "b", "0", "d", "0", 4, 1.23 * PS),
-        Resistor("R3", "d", "0", 7),
-        CurrentSource("I1", "c", "a", Pulse(0, 1e-4, 5 * PS, PS, PS, 3 * PS, 20 * PS)),
+        *kinds("V"),
         CurrentSource("I2", "0", "v", Constant(1e-4)),
         Resistor("R4", "v", "b", 4),
     )
