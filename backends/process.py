@@ -19,6 +19,7 @@ __all__ = [
     "background_stage",
     "run_stage",
     "termination_unwinds",
+    "undisturbed",
 ]
 
 _TAIL_CHARACTERS: Final = 4000
@@ -71,17 +72,28 @@ def termination_unwinds() -> Iterator[None]:
 def undisturbed() -> Iterator[None]:
     """Hold SIGINT and SIGTERM back inside the block: what is being undone is undone whole.
 
-    They arrive behind it. Does nothing where a system has no masks of signals.
+    They arrive behind it, each once. Does nothing outside the main thread, which alone is
+    interrupted by a signal.
     """
-    mask = getattr(signal, "pthread_sigmask", None)
-    if mask is None:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = mask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    # Not by a mask: it holds for one thread, and the system gives a signal to any other that
+    # does not block it (those of a linear algebra library, say), for which Python interrupts the
+    # main thread all the same.
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: held.append(number))
+        for number in (int(signal.SIGINT), int(signal.SIGTERM))
+    }
     try:
         yield
     finally:
-        mask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            # None is a handler not set from Python, which Python cannot set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in dict.fromkeys(held):
+            signal.raise_signal(number)
 
 
 def run_stage(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -127,15 +128,42 @@ def test_a_handler_of_the_program_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_undone_is_undone_whole(number: signal.Signals) -> None:
-    """A signal inside the block arrives behind it."""
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "another thread"])
+def test_what_is_undone_is_undone_whole(number: signal.Signals, elsewhere: bool) -> None:
+    """A signal inside the block arrives behind it, whichever thread the system gives it to."""
     undone = []
-    with pytest.raises((KeyboardInterrupt, SystemExit)), termination_unwinds():
-        with undisturbed():
-            os.kill(os.getpid(), number)
-            undone.append("first")
-            undone.append("second")
-        undone.append("never")  # pragma: no cover - the signal is here
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    ended = threading.Event()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+    try:
+        assert other.ident is not None
+        with pytest.raises((KeyboardInterrupt, SystemExit)), termination_unwinds():
+            with undisturbed():
+                signal.pthread_kill(
+                    other.ident if elsewhere else threading.get_ident(),
+                    number,
+                )
+                # A thread is given its signal at its next turn: the main one waits for that.
+                if elsewhere:
+                    other.join(0.05)
+                undone.append("first")
+                undone.append("second")
+            undone.append("never")  # pragma: no cover - the signal is here
+    finally:
+        ended.set()
+        other.join()
     assert undone == ["first", "second"]
-    # And the mask is what it was.
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_a_thread_beside_the_main_one_undoes_without_handlers() -> None:
+    def undo() -> None:
+        with undisturbed():
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    handlers: list[object] = []
+    other = threading.Thread(target=undo)
+    other.start()
+    other.join()
+    assert handlers == [signal.getsignal(signal.SIGTERM)]
