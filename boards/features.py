@@ -43,7 +43,7 @@ FPGA_CORE = Features(
 )
 # A crossbar multiplies; the neurons behind its converters are digital, and no cell learns.
 CROSSBAR = replace(INTEGER, learns=())
-# Cells count the pulses of a step, layer after layer, and forget them.
+# Cells count the pulses of a step or since a neuron's own spike, layer after layer.
 SFQ = replace(INTEGER, max_spikes=1, learns=(), adaptive=False)
 
 # The chips below take a step for every hop, from an input as from a neuron, and emit one spike a

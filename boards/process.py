@@ -1,8 +1,7 @@
 """Processes of superconducting circuits as data: the loader of ``boards/processes/*.toml``.
 
 A :class:`Process` has what a square metre of junction and of resistor is, how far one is from the
-next, what biasing, cooling and room cost, and cells that others published, to be set beside ours.
-Each number has its source and how it was obtained.
+next, and what biasing, cooling and room cost. Each number has its source and how it was obtained.
 """
 
 from __future__ import annotations
@@ -13,15 +12,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 from .quantity import Quantity
-from .table import Table, check_name, no_such, read_table
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A cell of someone's: ``delay`` in s, from its clock where it is clocked, and junctions."""
-
-    delay: Quantity
-    junctions: Quantity
+from .table import check_name, no_such, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,6 @@ class Process:
     bias_voltage: Quantity
     cooling: Quantity
     area: Quantity
-    published: dict[str, Published] = field(hash=False)
 
     def critical(self, area: float) -> float:
         """Critical current in A of a junction of ``area`` m^2."""
@@ -107,7 +97,6 @@ def parse_process(text: str, origin: str) -> Process:
         bias_voltage=costs.quantity("bias_voltage", unit="V"),
         cooling=costs.quantity("cooling", unit="W/W"),
         area=costs.quantity("area", unit="m2"),
-        published=_published(top.tables("published", required=False)),
     )
     if process.subgap.value < process.normal.value:
         raise junction.error("board-value", "subgap", "must be at least the resistance above it")
@@ -116,20 +105,6 @@ def parse_process(text: str, origin: str) -> Process:
     for table in (junction, shunt, costs, spread, top):
         table.finish()
     return process
-
-
-def _published(tables: list[Table]) -> dict[str, Published]:
-    found: dict[str, Published] = {}
-    for table in tables:
-        cell = table.text("cell")
-        if cell in found:
-            raise table.error("board-value", "cell", f"'{cell}' is there twice")
-        found[cell] = Published(
-            table.quantity("delay", unit="s"),
-            table.quantity("junctions", unit="junctions", whole=True),
-        )
-        table.finish()
-    return found
 
 
 def _folder() -> Traversable:

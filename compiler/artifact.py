@@ -158,9 +158,9 @@ def _inside(name: str) -> bool:
     return not odd and ".." not in path.parts
 
 
-def load_artifact(folder: Path) -> Artifact:
+def load_artifact(folder: Path | str) -> Artifact:
     """Read an artefact and check every file against the manifest: E0704, E0705."""
-    where = Location(str(folder))
+    where, folder = Location(str(folder)), Path(folder)
     facts, listing = _manifest(folder)
     digest, form = facts.pop("digest"), facts.pop("format")
     if form != FORMAT:

@@ -53,7 +53,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "chip": {"effort": "--effort", "start": "--start"},
     "loihi": {"split_signs": "--split-signs", "chip": "--chip", "synapses": "--synapses"},
-    "crossbar": {"conditions": "--crossbar"},
+    "crossbar": {"conditions": "--condition"},
     "sfq": {"release": "--release"},
 }
 _KINDS: Final = {
@@ -273,7 +273,7 @@ class CoSimulator(Protocol):
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition of analogue hardware, as words for programs and for people.
+    """One condition that hardware is run under, as words for programs and for people.
 
     ``name=text`` says it again, the same for the same value however it was said; ``shown`` is its
     value as a person reads it. ``number`` is what a figure draws it at, ``None`` where it is none,
@@ -298,30 +298,132 @@ class Analogue(Protocol):
     """A backend with rungs that are another chip with each seed, and depend on conditions."""
 
     @property
-    def analogue(self) -> tuple[str, ...]:
-        """Those of its rungs."""
+    def chips(self) -> tuple[str, ...]:
+        """Those of its rungs, the usual one first."""
+        ...
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Conditions that chips beside each other have unless said otherwise: they differ by it."""
         ...
 
     def conditions(self, artifact: Artifact, words: Sequence[str]) -> tuple[Condition, ...]:
         """What each of the words says, in their order.
 
-        E1320 for words that are none, E1310 where nothing is known of an artefact under all of
-        them together. Cheap: nothing is mapped.
+        E1320 or E1490 for words that are none, E1310 where nothing is known of an artefact under
+        all of them together. Cheap: nothing is mapped.
         """
         ...
 
 
+@runtime_checkable
+class Batched(Protocol):
+    """A backend that runs many chips of an artefact at once for less than one by one."""
+
+    def run_chips(self, rung: str, run: Run, seeds: Sequence[int]) -> Sequence[Outcome]:
+        """What `run` gives with each of the seeds, whatever the others are."""
+        ...
+
+
 def find_analogue(artifact: Artifact) -> tuple[Analogue, str]:
-    """The backend of an artefact and its analogue rung; E0306 where it has none."""
+    """The backend of an artefact and the rung of its chips; E0306 where it has none."""
     backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
-    if not isinstance(backend, Analogue) or not backend.analogue:
+    if not isinstance(backend, Analogue):
         raise fail(
             "E0306",
             f"'{artifact.manifest.get('target')}' is the same on every chip: nothing of it is "
             "drawn",
-            hint="compile for a crossbar ('spikec targets'), whose cells differ from chip to chip",
+            hint="compile for a crossbar or for SFQ circuits ('spikec targets'), whose elements "
+            "differ from chip to chip",
         )
-    return backend, backend.analogue[0]
+    return backend, backend.chips[0]
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How far a value may be off, parts of the nominal one: -0.2 and 0.3 for 80 to 130 %.
+
+    Values between ``low`` and ``high`` passed wherever they were tried, and beyond them fail within
+    the resolution; ``open_low`` and ``open_high`` say that nothing failed as far as was tried.
+    """
+
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+
+    @property
+    def least(self) -> float:
+        """The smaller of the two distances."""
+        return min(-self.low, self.high)
+
+
+@dataclass(frozen=True)
+class ToleranceRequest:
+    """A request to say how far a circuit's values may be off before its spikes are others.
+
+    ``wanted`` is the integer rung's recording of the stimulus. ``conditions`` and ``seed`` are as
+    `Run` has them: what is off besides.
+    """
+
+    artifact: Artifact
+    stimulus: Stimulus
+    wanted: Recording
+    conditions: tuple[str, ...] = ()
+    seed: int = 1
+
+
+class Tolerance(Protocol):
+    """A circuit under a stimulus; ``titles`` are of groups of elements that are off together."""
+
+    def margins(
+        self, titles: Sequence[str], reach: float, resolution: float
+    ) -> Sequence[tuple[Margin, str, str]]:
+        """The margin of each group, and which pulse goes wrong first below and above it.
+
+        E1424 where the circuit fails as it is.
+        """
+        ...
+
+    def right(self, corners: Sequence[Mapping[str, float]]) -> npt.NDArray[np.float64]:
+        """The share of samples whose spikes are all as wanted, at each corner.
+
+        A corner has factors by titles of groups, and values of conditions.
+        """
+        ...
+
+
+@runtime_checkable
+class Tolerant(Protocol):
+    """A backend whose hardware is circuits of elements with margins."""
+
+    def groups(self, artifact: Artifact, by: str) -> Mapping[str, int]:
+        """Elements in each group by its title; ``by`` is one of ``GROUPINGS``.
+
+        E1491 where chance has a part in what is right.
+        """
+        ...
+
+    def tolerance(self, request: ToleranceRequest) -> Tolerance:
+        """The circuit beside what it should send; E1491 as `groups`."""
+        ...
+
+
+# All of a kind on the chip; those of each kind of cell besides; each element of such a cell; each
+# element of each instance.
+GROUPINGS: Final = ("chip", "cell", "element", "instance")
+
+
+def find_tolerant(artifact: Artifact) -> Tolerant:
+    """The backend of an artefact, if its circuits have margins; E0306 otherwise."""
+    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    if not isinstance(backend, Tolerant):
+        raise fail(
+            "E0306",
+            f"'{artifact.manifest.get('target')}' has no circuits of elements with margins",
+            hint="compile for SFQ circuits ('spikec targets')",
+        )
+    return backend
 
 
 @runtime_checkable

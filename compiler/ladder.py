@@ -12,7 +12,7 @@ from ..ir.events import Stimulus
 from ..ir.graph import Graph
 from ..ir.text import parse
 from .artifact import Artifact
-from .backend import Analogue, Outcome, Progress, Run, backends, find_rung, no_progress
+from .backend import Analogue, Batched, Outcome, Progress, Run, backends, find_rung, no_progress
 from .compile import NETWORK, QUANTISED
 from .integer.executor import Executor
 
@@ -91,12 +91,12 @@ def run_rung(
         populations = list(dict.fromkeys(o.source for o in graph.outputs))
     check_populations(graph, populations)
     _check_lines(graph, stimulus)
-    owner: Any = backends().get(str(artifact.manifest.get("backend", "")))
-    if conditions and not (isinstance(owner, Analogue) and is_analogue(artifact, rung)):
+    if conditions and not takes_conditions(artifact, rung):
         raise fail(
             "E0707",
-            f"the rung '{rung}' takes no --crossbar: it is the same under all conditions",
-            hint="the rung 'circuit' of a network compiled for a crossbar depends on them",
+            f"the rung '{rung}' takes no --condition: it is the same under all conditions",
+            hint="the rung 'circuit' of a network compiled for a crossbar or for SFQ circuits "
+            "depends on them",
         )
     if rung == INTEGER and not is_program(artifact):
         _check_counts(artifact, graph, stimulus)
@@ -126,6 +126,42 @@ def run_rung(
     return backend.run(rung, run)
 
 
+def run_chips(
+    artifact: Artifact,
+    rung: str,
+    stimulus: Stimulus,
+    seeds: Sequence[int],
+    *,
+    populations: Sequence[str],
+    conditions: tuple[str, ...],
+    memory: MutableMapping[Any, Any],
+) -> Sequence[Outcome]:
+    """`run_rung` with each of the seeds, all at once where the backend does that for less."""
+    owner: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    if len(seeds) > 1 and isinstance(owner, Batched):
+        check_stimulus(artifact, stimulus)
+        run = Run(artifact, stimulus, tuple(populations), conditions=conditions, memory=memory)
+        outcomes: Sequence[Outcome] = owner.run_chips(rung, run, seeds)
+        return outcomes
+    return [
+        run_rung(
+            artifact,
+            rung,
+            stimulus,
+            populations=populations,
+            seed=seed,
+            conditions=conditions,
+            memory=memory,
+        )
+        for seed in seeds
+    ]
+
+
+def is_batched(artifact: Artifact) -> bool:
+    """Whether chips of an artefact take less together than one by one."""
+    return isinstance(backends().get(str(artifact.manifest.get("backend", ""))), Batched)
+
+
 def is_analogue(artifact: Artifact, rung: str) -> bool:
     """Whether a rung computes with currents, whose sums depend on conditions or on chance."""
     owner = backends().get(str(artifact.manifest.get("backend", "")))
@@ -138,13 +174,21 @@ def is_heavy(artifact: Artifact, rung: str) -> bool:
     return rung in getattr(owner, "heavy", ())
 
 
-def is_measured(artifact: Artifact, rung: str) -> bool:
+def takes_conditions(artifact: Artifact, rung: str) -> bool:
+    """Whether a rung is a chip under conditions."""
+    owner: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    return isinstance(owner, Analogue) and rung in owner.chips
+
+
+def is_measured(artifact: Artifact, rung: str, conditions: Sequence[str] = ()) -> bool:
     """Whether a rung is only measured against others, and need not equal them.
 
     Those with real numbers: the golden one, simulators that step in ways of their own, and currents
     unless nothing about their hardware is other than ideal or left to chance.
     """
     if rung == "golden" or is_program(artifact):
+        return True
+    if conditions and takes_conditions(artifact, rung):
         return True
     exact = artifact.manifest.get("emission", {}).get("exact", False)
     return is_analogue(artifact, rung) and not exact

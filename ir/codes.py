@@ -771,9 +771,9 @@ CODES: dict[str, Code] = {
     "E1320": Code(
         "no condition of a crossbar",
         "A crossbar is compiled and run under conditions that are said as KEY=VALUE, one for each "
-        "--crossbar: wire=1 (ohm a segment), age=1day, adc_bits=6, stuck=1%, drift=off and others. "
-        "docs/crossbar.md has all of them. Values outside of their range, and those that the macro "
-        "cannot have, are refused.",
+        "--condition: wire=1 (ohm a segment), age=1day, adc_bits=6, stuck=1%, drift=off and "
+        "others. docs/crossbar.md has all of them. Values outside of their range, and those that "
+        "the macro cannot have, are refused.",
     ),
     "E1321": Code(
         "the network does not fit on crossbars",
@@ -795,13 +795,14 @@ CODES: dict[str, Code] = {
         "grows with about the fifth power of a tile's side: 0.1 s an operating point of 32 x 32 "
         "cells, 3 s of 64 x 64, 20 s or more of 96 x 96. How many it takes is known beforehand, "
         "from a run with the solver's currents, which are the same to ten digits. "
-        "--crossbar ngspice_time=1h allows an hour; smaller tiles (--crossbar tile=32) take less.",
+        "--condition ngspice_time=1h allows an hour; smaller tiles (--condition tile=32) take "
+        "less.",
     ),
     "N1331": Code(
         "no SPICE decks of these tiles",
         "An artefact of a crossbar has a deck of each tile as it is meant to be, tiles/NAME-K.cir, "
         "which 'ngspice -b' runs. They take a hundred bytes or more a cell, so a large design has "
-        "none unless they are asked for: --crossbar decks=on. decks=off leaves them out, and with "
+        "none unless they are asked for: --condition decks=on. decks=off leaves them out, and with "
         "them this note.",
     ),
     "E1332": Code(
@@ -903,8 +904,8 @@ CODES: dict[str, Code] = {
     ),
     "E1432": Code(
         "a network has neurons or connections that no SFQ circuit has",
-        "Cells count the pulses of a step and forget them: neurons are thresholds of weighted "
-        "sums without memory, with fixed weights and no delays of whole steps.",
+        "Cells count pulses, of a step or of all steps since a neuron fired: neurons are "
+        "thresholds of weighted sums, without memory or without a leak, and weights are fixed.",
     ),
     "E1433": Code(
         "a neuron is too much for cells that count pulses",
@@ -945,5 +946,85 @@ CODES: dict[str, Code] = {
         "what --release says is no probability of a projection",
         "A probability `--release P` is for all projections, `--release NAME=P` for one, whatever "
         "the first says. 1 leaves the synapses out. All lines from one node to another have one.",
+    ),
+    "E1450": Code(
+        "a neuron adds up what cells cannot",
+        "A neuron without a leak holds its sum as stored flux quanta: each pulse stores one more, "
+        "none takes one away, and there are as many as its threshold. Its weights and its bias "
+        "are 0 or more, and its state is wide enough for all that a step brings.",
+    ),
+    "E1451": Code(
+        "a neuron's spike takes off what cells cannot",
+        "With a reset by subtraction a row of toggling cells counts: n of them fire after 2^n "
+        "pulses and keep what is left over. In units that all weights are multiples of, what a "
+        "spike takes off is a power of two, no more than what fires it, and no less than what a "
+        "step brings. A reset to 0 has none of these limits.",
+    ),
+    "W1452": Code(
+        "a step of the circuit is longer than one of the network",
+        "Clocks of a circuit of cells come as soon as all pulses are there, and a step lasts until "
+        "the next may begin. Where that is longer than dt the circuit has the same spikes, but "
+        "does not keep up with inputs that come in real time.",
+    ),
+    "E1460": Code(
+        "ngspice has no noise, and chance decides what the synapses release",
+        "A synapse passes a pulse where thermal noise says so. ngspice solves transients without "
+        "noise, and would pass all or none: not what the network does. `circuit` and `josim` have "
+        "the noise of all resistors.",
+    ),
+    "E1480": Code(
+        "a cell of the SFQ library has no such parameter",
+        "What may be changed of a cell are the `.param`s of its deck in backends/sfq/cells, and "
+        "`betac` of all its shunts; `docs/sfq-cells.md` has them. Values are in SI units, areas in "
+        "units of 0.1 mA.",
+    ),
+    "E1481": Code(
+        "no circuit near the rules of a cell works",
+        "Centring begins from circuits that are drawn around the values that a cell's rules give. "
+        "If none of them passes the cell's trial there is no direction to go. Draw more of them, "
+        "or mend the rules in the comments of the deck.",
+    ),
+    "E1486": Code(
+        "these counts are not those of the synapses",
+        "Bias currents of a chip are made of what each synapse of the artefact did: currents in A, "
+        "how many pulses passed at each, and of how many. There is one entry for each synapse, by "
+        "its name in cells.json.",
+    ),
+    "E1487": Code(
+        "counts do not say at which current a synapse passes a pulse",
+        "Its I50 follows from how many pulses passed at known currents. Where all passed, or none, "
+        "it is only known to be further down, or further up.",
+    ),
+    "W1485": Code(
+        "synapses of a chip release with another probability",
+        "Elements of a chip are off, and each moves the current at which a synapse passes every "
+        "second pulse. The manifest has the range in which 95 % of the synapses are. A chip's own "
+        "currents give each the probability again: measure and trim them.",
+    ),
+    "E1490": Code(
+        "no condition of SFQ circuits",
+        "Chips of SFQ circuits are run under conditions that are said as KEY=VALUE, one for each "
+        "--condition or --vary: bias=0.9 (of all biases together), areas, inductances and "
+        "resistors, spread=2% of every element, bias_spread, temperature=4.2K and skew=5ps of "
+        "input pulses. docs/sfq-margins.md has all of them.",
+    ),
+    "E1491": Code(
+        "a network that releases by chance has no margins",
+        "A margin is how far a value can go before a spike is another than the integer rung's. "
+        "Where noise decides which pulses pass, spikes differ from run to run with all values as "
+        "they are. Shares of chips and of spikes are what 'spikec montecarlo' gives.",
+    ),
+    "E1492": Code(
+        "nothing that corners are of",
+        "Corners are of two things against each other, 'spikec margins --corners X,Y': groups of "
+        "elements by their titles in the table, as bias or 'dff areas', as factors of their "
+        "values, or the temperature in K. Each may say its values, LOW:HIGH:STEP, as in "
+        "bias=0.8:1.2:0.05.",
+    ),
+    "N1493": Code(
+        "which pulse goes wrong first beyond a margin",
+        "Just below and just above its margin a group of elements was tried again, and the first "
+        "pulse was looked for that is missing, is one too many, comes in no step or goes back. "
+        "Steps and samples count from 0; layers of one step are looked at in their order.",
     ),
 }

@@ -38,6 +38,8 @@ class CrossbarBackend:
     name: str = "crossbar"
     rungs: tuple[str, ...] = ("circuit", "ngspice")
     analogue: tuple[str, ...] = ("circuit", "ngspice")
+    chips: tuple[str, ...] = ("circuit", "ngspice")
+    drawn: tuple[str, ...] = ()
     heavy: tuple[str, ...] = ("ngspice",)
     profile_options: tuple[str, ...] = ()
 

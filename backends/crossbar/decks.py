@@ -34,7 +34,7 @@ def wanted_decks(
             "N1331",
             f"the tiles have {found.cells:,} cells, and no decks: without being asked for they are "
             f"made for {FEW:,} at most",
-            hint="compile with --crossbar decks=on",
+            hint="compile with --condition decks=on",
         )
     return {}
 

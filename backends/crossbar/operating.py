@@ -126,8 +126,8 @@ def find_all(tiles: Iterable[Operated], most: float, progress: Progress) -> None
             f"ngspice takes about {_said(total)} for {points:,} operating points of "
             f"{len(asked)} tile(s), the largest {largest.rows} x {largest.columns}; the limit is "
             f"{most:g} s",
-            hint=f"--crossbar ngspice_time={np.ceil(total / 60):.0f}min, fewer samples or steps, "
-            "or smaller tiles: --crossbar tile=32",
+            hint=f"--condition ngspice_time={np.ceil(total / 60):.0f}min, fewer samples or steps, "
+            "or smaller tiles: --condition tile=32",
         )
     stage = f"ngspice, about {_said(total)}"
     for tile, own in zip(asked, takes, strict=True):

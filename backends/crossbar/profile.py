@@ -90,7 +90,7 @@ def profile_artifact(request: ProfileRequest, macro: Macro) -> CrossbarProfile:
             "E1332",
             "there are no constants for capacitors and comparators of analogue neurons: what they "
             "take is not known",
-            hint="compile without --crossbar neuron=analogue to see what all the rest takes",
+            hint="compile without --condition neuron=analogue to see what all the rest takes",
         )
     executor = Executor(graph)
     recording = executor.run(

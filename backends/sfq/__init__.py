@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from ...boards.board import Target
 from ...boards.process import load_process, process_names
-from ...compiler.backend import Emission, Outcome, ProfileRequest, Progress, Requirement, Run
+from ...compiler.artifact import Artifact
+from ...compiler.backend import (
+    Condition,
+    Emission,
+    Outcome,
+    ProfileRequest,
+    Progress,
+    Requirement,
+    Run,
+    ToleranceRequest,
+)
 from ...ir.diagnostics import fail
 from ...ir.graph import Graph
 
 if TYPE_CHECKING:
     from ...compiler.profile.sfq import SfqProfile
+    from .tolerance import ProgramTolerance
 
 
 @dataclass(frozen=True)
@@ -26,9 +37,11 @@ class SfqBackend:
     """The processes of ``boards/processes``."""
 
     name: str = "sfq"
-    rungs: tuple[str, ...] = ("events", "circuit", "josim")
-    analogue: tuple[str, ...] = ("events", "circuit", "josim")
-    heavy: tuple[str, ...] = ("josim",)
+    rungs: tuple[str, ...] = ("events", "circuit", "josim", "ngspice")
+    analogue: tuple[str, ...] = ("events", "circuit", "josim", "ngspice")
+    chips: tuple[str, ...] = ("circuit", "josim", "ngspice")
+    drawn: tuple[str, ...] = ("spread=process",)
+    heavy: tuple[str, ...] = ("josim", "ngspice")
     profile_options: tuple[str, ...] = ("--cooling",)
 
     def targets(self) -> Sequence[Target]:
@@ -36,10 +49,16 @@ class SfqBackend:
         return tuple(Target.sfq(load_process(name)) for name in process_names())
 
     def requirements(self) -> Sequence[Requirement]:
-        """Nothing, and JoSIM for the rung of that name."""
-        from .josim import MEND, PROGRAM
+        """Nothing, and JoSIM and ngspice for the rungs of their names."""
+        from .. import ngspice
+        from . import josim
 
-        return (Requirement(PROGRAM, "rung josim", shutil.which(PROGRAM), MEND, optional=True),)
+        return tuple(
+            Requirement(
+                one.PROGRAM, f"rung {rung}", shutil.which(one.PROGRAM), one.MEND, optional=True
+            )
+            for rung, one in (("josim", josim), ("ngspice", ngspice))
+        )
 
     def emit(
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
@@ -48,12 +67,16 @@ class SfqBackend:
         from .decks import program_decks
         from .files import program_files
         from .profile import cell_facts
-        from .said import release_said
+        from .said import release_said, tell_period, tell_spread
         from .synthesise import synthesise
 
         assert target.process is not None
         release = release_said(graph, options.get("release") or ())
         program = synthesise(graph, release=release)
+        told = options.get("found")
+        if told is not None:
+            tell_spread(graph, release, told)
+            tell_period(graph, program.period, told)
         noise = target.process.temperature.value if any(p < 1 for p in release.values()) else 0.0
         files = program_files(program) | program_decks(program, noise)
         return Emission(files, cell_facts(program, target.process, release), {})
@@ -65,12 +88,38 @@ class SfqBackend:
         return profile_artifact(request, load_process(str(request.artifact.manifest["target"])))
 
     def run(self, rung: str, run: Run) -> Outcome:
-        """The circuit as machines with delays, or as junctions by ours or by JoSIM."""
+        """The circuit as machines with delays, or as junctions by ours, JoSIM or ngspice."""
         from .execute import run as execute
 
         if rung not in self.rungs:
             raise fail("E0306", f"SFQ circuits have no rung '{rung}'")
         return execute(run, rung)
+
+    def run_chips(self, rung: str, run: Run, seeds: Sequence[int]) -> Sequence[Outcome]:
+        """Chips of the circuit in one batch of the simulator."""
+        from .execute import run_chips
+
+        return run_chips(run, rung, seeds)
+
+    def conditions(self, artifact: Artifact, words: Sequence[str]) -> tuple[Condition, ...]:
+        """The words as conditions of chips."""
+        from .conditions import conditions_said
+
+        return conditions_said(artifact, words)
+
+    def groups(self, artifact: Artifact, by: str) -> Mapping[str, int]:
+        """Elements of all cells together by kind, and as fine as is asked for."""
+        from .files import read_program
+        from .tolerance import groups
+
+        found = groups(read_program(artifact).netlist, by)
+        return {title: len(group) for title, group in found.items()}
+
+    def tolerance(self, request: ToleranceRequest) -> ProgramTolerance:
+        """The circuit beside the spikes that it should have."""
+        from .tolerance import ProgramTolerance
+
+        return ProgramTolerance(request, load_process(str(request.artifact.manifest["target"])))
 
 
 backend = SfqBackend()

@@ -8,6 +8,12 @@ at the node between them it does so with
 
 :math:`\Phi` the normal distribution, each pulse by itself. ``cells/release.json`` has what
 ``release`` found of the cell between JTLs, at its nominal bias and the temperature of the process.
+
+On a chip elements are off, which moves :math:`I_b - I_{50}` of each synapse by what has a standard
+deviation s. Of all synapses that were to release with p, 95 % do so with a probability from
+
+.. math:: \Phi\left(\Phi^{-1}(p) - 1.96\, s / \sigma\right)
+    \quad\text{to}\quad \Phi\left(\Phi^{-1}(p) + 1.96\, s / \sigma\right).
 """
 
 from __future__ import annotations
@@ -33,14 +39,16 @@ SOURCE: Final = "Ib"  # the element that sets the probability
 LEAST: Final = 0.01
 MOST: Final = 0.999
 _FILE: Final = "release.json"
+_MOST_OFF: Final = float(ndtri(0.975))  # standard deviations
 
 
 @dataclass(frozen=True)
 class Law:
-    """``middle`` is :math:`I_{50}` and ``sigma`` the spread of the noise, both in A."""
+    """``middle`` is :math:`I_{50}`, ``sigma`` the spread of the noise, ``spread`` s; all in A."""
 
     middle: float
     sigma: float
+    spread: float = 0.0
 
     def probability(self, bias: Any) -> Floats:
         """Of a pulse at a bias in A."""
@@ -56,6 +64,12 @@ class Law:
             )
         return self.middle + self.sigma * float(ndtri(probability))
 
+    def between(self, probability: float) -> tuple[float, float]:
+        """The probabilities between which 95 % of the synapses of chips are."""
+        off = _MOST_OFF * self.spread / self.sigma
+        low, high = ndtr(ndtri(probability) + np.array([-off, off])).tolist()
+        return low, high
+
 
 @cache
 def found() -> dict[str, Any]:
@@ -68,7 +82,7 @@ def found() -> dict[str, Any]:
 @cache
 def law() -> Law:
     """The law of the library's synapse at the temperature of the process."""
-    return Law(float(found()["middle"]), float(found()["sigma"]))
+    return Law(float(found()["middle"]), float(found()["sigma"]), float(found()["spread"][1]))
 
 
 @cache

@@ -15,15 +15,20 @@ two JTLs in front of each input and two behind each output, at its nominal bias,
   ``STIMULI`` of them hold.
 * **jitter** is the furthest that a delay was from its table's in these.
 * **beside** is the furthest that a delay is from its table's where the cell drives any cell of
-  the library directly and not a JTL: its own, or that of what it drives.
+  the library directly and not a JTL, its own, or that of what it drives, and **at_input** where a
+  source drives it; up to whole 0.1 ps.
 * **energy** (states, inputs) is the work of the cell's own bias currents, from rest to rest:
   :math:`\sum_k I_k (\Phi_0 / 2 \pi) \Delta\varphi_k`, :math:`\Phi_0 I_k` for each turn of the
   junction that a current biases. All of it becomes heat, there or in a neighbour. **static** is the
   power :math:`I_b V_b` of biases that come through resistors from the process's bias voltage,
   pulses or not; the work above is a part of it. Either is in the cold: at room temperature it is
   ``cooling`` times as much.
-* **margins** are those of `trials`: how far the bias of cell and lines together, each kind of the
-  cell's elements and its most critical element may go, ``reach`` where nothing failed.
+* **margins** are those of `trials`: how far the bias of cell and lines together and each kind of
+  the cell's elements may go, ``reach`` where nothing failed; **elements** and **parameters** are
+  those of each element of the deck and of each ``.param``, with all that it sets.
+* **decision** is what `decision` finds of `threshold`, **converts** what `converters` finds of
+  `dcsfq` and `sfqdc`: these are no machines.
+* **neurons** are the same of the neurons of `counter`.
 * **yield** is how many of how many circuits pass the same trial where every element, of the lines
   too, has four times the process's spread.
 """
@@ -32,7 +37,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,16 +46,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.process import Process, load_process
+from ...compiler.backend import Margin
 from ...compiler.progress import bars
 from ...ir.diagnostics import fail
-from .cells import CELLS, cell
-from .circuit import CurrentSource
-from .margins import REACH, RESOLUTION, Margin, Spread, critical, yields
+from . import converters, counter, decision
+from .cells import CELLS, Cell, cell
+from .margins import REACH, RESOLUTION, Spread, Trial, margins, yields
 from .netlist import Instance, Netlist, pulses
-from .simulate import QUANTUM, Found, Simulator, Transient
+from .simulate import Simulator, Transient
 from .testbench import FIRST, Bench, Stimuli, behind, front, random_stimuli, telling, ways
 from .timing import Timing
-from .trials import TRIED, cell_margins, trial
+from .trials import TRIED, cell_margins, spread_out, trial
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -65,10 +71,12 @@ _MOST: Final = 40e-12  # s: the longest time between pulses that is tried
 _COARSE: Final = 1e-12
 _FINE: Final = 0.25e-12
 _UNIT: Final = 0.05e-12  # of ``apart``
+_GUARD: Final = 0.1e-12  # of ``beside``: pulses that are close add a little to it
 _ROUNDING: Final = 1e-15
 _SOME: Final = 250  # stimuli in a turn of those that find who has to keep further apart
 _TURNS: Final = 100
 _SEED: Final = 14
+_GROUPS: Final = ("cells", "neurons")
 CHIPS: Final = 256
 _TIMES: Final = 4.0  # as wide as the process's spread, with which all work
 
@@ -96,23 +104,8 @@ def delays(bench: Bench, threads: int = 1) -> tuple[Floats, Floats]:
         raise fail("E1425", f"the cell '{bench.cell.name}' is not its machine between JTLs")
     last = np.array([max(len(w) - 1, 0) for w in words])
     alone = seen.delay[np.arange(len(words)), last].reshape(states, inputs + 1, outputs)
-    work = _work(bench, found).reshape(states, inputs + 1)
+    work = bench.work(found).reshape(states, inputs + 1)
     return alone[:, :inputs], work[:, :inputs] - work[:, inputs:]
-
-
-def _work(bench: Bench, found: Found) -> Floats:
-    """Work of the cell's own biases since all phases were 0, J; (sets,)."""
-    circuit = bench.simulator((0,) * len(bench.cell.inputs)).circuit
-    out = np.zeros(len(found.ends))
-    for name in bench.own:
-        source = circuit.part(name)
-        assert isinstance(source, CurrentSource)
-        phase = [
-            found.ends[:, found.nodes.index(node)] if node in found.nodes else 0.0
-            for node in source.nodes
-        ]
-        out += float(source.wave.at(0.0)) * QUANTUM * (phase[1] - phase[0])
-    return out
 
 
 def apart(
@@ -120,22 +113,29 @@ def apart(
     table: Floats,
     threads: int = 1,
     progress: Callable[[float], None] | None = None,
+    pairs: Collection[tuple[int, int]] | None = None,
 ) -> Floats:
-    """The least times between pulses, without a guard: (inputs, inputs) in s."""
-    coarse = np.arange(0, _MOST + _COARSE / 2, _COARSE).astype(np.float64)
+    """The least times between pulses, without a guard: (inputs, inputs) in s.
+
+    Of some ``pairs`` of inputs only, NaN for the others, or of all.
+    """
     inputs = len(bench.cell.inputs)
-    worst, best = _tried(bench, table, [coarse] * inputs**2, threads)
+    chosen = [pairs is None or pair in pairs for pair in np.ndindex(inputs, inputs)]
+    coarse = np.arange(0, _MOST + _COARSE / 2, _COARSE).astype(np.float64)
+    worst, best = _tried(bench, table, [coarse if c else coarse[:0] for c in chosen], threads)
     if progress is not None:
         progress(0.5)
     grids: list[Floats] = []
-    for low in worst.ravel():
+    for low, wanted in zip(worst.ravel(), chosen, strict=True):
         start = max(0.0, low - _COARSE)
-        grids.append(np.arange(start, start + 2 * _COARSE + _FINE / 2, _FINE).astype(np.float64))
+        grid = np.arange(start, start + 2 * _COARSE + _FINE / 2, _FINE).astype(np.float64)
+        grids.append(grid if wanted else grid[:0])
     again, closer = _tried(bench, table, grids, threads)
     worst = np.maximum(worst, again)
     # The least that worked above all that did not.
     both = np.concatenate([best, closer], axis=2)
-    return np.asarray(np.where(both > worst[:, :, None], both, np.inf).min(2))
+    least = np.where(both > worst[:, :, None], both, np.inf).min(2)
+    return np.asarray(np.where(np.reshape(chosen, least.shape), least, np.nan))
 
 
 def _tried(bench: Bench, table: Floats, grids: list[Floats], threads: int) -> tuple[Floats, Floats]:
@@ -226,11 +226,12 @@ def _judged(
 
 
 def characterised(
-    kind: str, threads: int = 1, progress: Callable[[float], None] | None = None
+    kind: str | Cell | Bench, threads: int = 1, progress: Callable[[float], None] | None = None
 ) -> tuple[Timing, Floats]:
     """A cell's timing and energy (states, inputs) in J; E1425 where it is not its machine."""
     tell = progress or (lambda share: None)
-    bench = Bench(kind)
+    bench = kind if isinstance(kind, Bench) else Bench(kind)
+    name = bench.cell.name
     table, energy = delays(bench, threads)
     tell(0.05)
     least = apart(bench, table, threads, lambda share: tell(0.05 + 0.35 * share))
@@ -247,7 +248,7 @@ def characterised(
         least = np.where(blamed, _up(least + _FINE, _UNIT), least)
         if (least > _MOST).any():
             break
-    raise fail("E1425", f"the cell '{kind}' is not its machine, whatever time lies between pulses")
+    raise fail("E1425", f"the cell '{name}' is not its machine, whatever time lies between pulses")
 
 
 def beside(tables: Mapping[str, Floats], driver: str, receiver: str, port: str) -> float:
@@ -302,6 +303,35 @@ def beside(tables: Mapping[str, Floats], driver: str, receiver: str, port: str) 
     return float(np.abs(off).max())
 
 
+def at_input(tables: Mapping[str, Floats], kind: str) -> float:
+    """How far the delay of a cell is from its table's where sources drive it and no JTL, in s.
+
+    Of the first output that a shortest way sends on; E1425 where a pulse is lost.
+    """
+    this = cell(kind)
+    machine = this.machine
+    assert machine is not None
+    state, x = (int(k) for k in np.argwhere(machine.sends[:, :, 0])[0])
+    word = [this.inputs[k] for k in (*ways(machine)[state], x)]
+    instances = [Instance("x", kind, {port: port for port in this.ports})]
+    # Behind it are the loads that make most of it: what splits again.
+    for port in this.outputs:
+        ends = {"a": port, "q": f"{port}0", "r": f"{port}1"}
+        instances += [Instance(port, "splitter", ends), *behind(f"{port}0"), *behind(f"{port}1")]
+    times: dict[str, list[float]] = {port: [] for port in this.inputs}
+    for k, port in enumerate(word):
+        times[port].append(FIRST + _APART * k)
+    circuit = Netlist(tuple(instances)).circuit({net: pulses(at) for net, at in times.items()})
+    probes = (word[-1], this.outputs[0])
+    how = Transient(FIRST + _APART * (len(word) + 1))
+    found = Simulator(circuit).run(how, watch=probes).pulses
+    came, sent = (np.append(np.nan, found.of(net, after=0.0))[-1] for net in probes)
+    shift = float(abs(sent - came - tables[kind][state, x, 0]))
+    if not np.isfinite(shift):
+        raise fail("E1425", f"the cell '{kind}' loses a pulse that a source brings")
+    return shift
+
+
 def _up(value: Any, unit: float) -> Any:
     """The next multiple of a unit, as the decimal number that it is."""
     return np.round(np.ceil(np.asarray(value) / unit - 1e-6) * unit, 15)
@@ -311,26 +341,73 @@ def measured(kind: str, process: Process, threads: int = 1, progress: Any = None
     """What ``timing.json`` says of a cell."""
     this = cell(kind)
     tell = progress or (lambda share: None)
-    out: dict[str, Any] = {
+    out = _costs(this, process)
+    if this.machine is not None:
+        out |= _times(Bench(kind), threads, lambda share: tell(share / 2))
+    if kind == decision.KIND:
+        out["decision"] = decision.measured(threads=threads)
+    if kind in converters.KINDS:
+        out["converts"] = converters.measured(kind)
+    if kind in TRIED:
+        found = cell_margins(kind, threads=threads, progress=lambda s: tell(0.5 + s / 2))
+        out |= _room(found, {
+            "elements": [part.name for part in this.circuit.parts],
+            "parameters": list(this.parameters),
+        })  # fmt: skip
+        out |= _good(trial(kind), process, threads)
+    return out
+
+
+def neuron(theta: int, process: Process, threads: int = 1, progress: Any = None) -> dict[str, Any]:
+    """What ``timing.json`` says of the neuron that counts to theta.
+
+    What grows with theta: junctions, energy and **setup**, from a pulse on the line to the clock as
+    `apart` finds it of this pair alone. Of the first of ``counter.THETAS`` all that a cell has.
+    """
+    tell = progress or (lambda share: None)
+    bench = counter.bench(theta)
+    table, energy = delays(bench, threads)
+    pair = bench.cell.inputs.index("line"), bench.cell.inputs.index("clk")
+    setup = apart(bench, table, threads, tell, [pair])[pair]
+    out = _costs(bench.cell, process) | {"setup": round(float(setup), 14)}
+    if theta != counter.THETAS[0]:
+        return out | {"energy": _listed(_rounded(energy))}
+    out |= _times(bench, threads, lambda share: tell(share / 2))
+    tried = counter.trial(theta)
+    # Without what holds its ports while nothing is joined to them.
+    own = [part.name for part in bench.cell.circuit.parts if "|" in part.name]
+    found = margins(tried, spread_out(tried, own), threads=threads, progress=tell)
+    return out | _room(found, {"elements": own}) | _good(tried, process, threads)
+
+
+def _costs(this: Cell, process: Process) -> dict[str, Any]:
+    return {
         "junctions": this.junctions,
         "bias": float(f"{this.bias:.6g}"),
         "static": float(f"{this.bias * process.bias_voltage.value:.4g}"),
     }
-    if this.machine is not None:
-        timing, energy = characterised(kind, threads, lambda share: tell(share / 2))
-        out["delay"] = _listed(timing.delay)
-        out["apart"] = _listed(timing.apart)
-        out["jitter"] = timing.jitter
-        out["energy"] = _listed(_rounded(energy))
-    if kind in TRIED:
-        found = cell_margins(kind, threads=threads, progress=lambda s: tell(0.5 + s / 2))
-        own = {name: margin for name, margin in found.items() if name[0].isupper()}
-        least = critical(own)
-        out["margins"] = {name: _range(margin) for name, margin in found.items() if name not in own}
-        out["critical"] = {least: _range(own[least])}
-        good = yields(trial(kind), Spread.of(process, _TIMES), CHIPS, seed=_SEED, threads=threads)
-        out["yield"] = [good.working, good.count]
-    return out
+
+
+def _times(bench: Bench, threads: int, progress: Callable[[float], None]) -> dict[str, Any]:
+    timing, energy = characterised(bench, threads, progress)
+    return {
+        "delay": _listed(timing.delay),
+        "apart": _listed(timing.apart),
+        "jitter": timing.jitter,
+        "energy": _listed(_rounded(energy)),
+    }
+
+
+def _room(found: Mapping[str, Margin], parts: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Margins by what they are of; those in none of ``parts`` are of all of a kind."""
+    ranges = {title: _range(margin) for title, margin in found.items()}
+    out: dict[str, Any] = {key: {n: ranges.pop(n) for n in names} for key, names in parts.items()}
+    return {"margins": ranges, **out}
+
+
+def _good(tried: Trial, process: Process, threads: int) -> dict[str, Any]:
+    good = yields(tried, Spread.of(process, _TIMES), CHIPS, seed=_SEED, threads=threads)
+    return {"yield": [good.working, good.count]}
 
 
 def _rounded(values: Floats) -> Floats:
@@ -370,7 +447,12 @@ def document(
     }
     for kind in tables:
         shifts = [beside(tables, kind, other, p) for other in tables for p in cell(other).inputs]
-        cells[kind]["beside"] = float(_up(max(shifts), 0.01e-12))
+        cells[kind]["beside"] = float(_up(max(shifts), _GUARD))
+        cells[kind]["at_input"] = float(_up(at_input(tables, kind), _GUARD))
+    neurons = {}
+    for theta in counter.THETAS:
+        tell = None if progress is None else (lambda s, t=theta: progress(f"neuron {t}", s))
+        neurons[str(theta)] = neuron(theta, process, threads, tell)
     return {
         "units": "s, A, J, W",
         "process": process.name,
@@ -379,19 +461,23 @@ def document(
         "reach": REACH,
         "spread": {k: _TIMES * v for k, v in Spread.of(process).element.items()},
         "cells": cells,
+        "neurons": neurons,
     }
 
 
 def text(found: dict[str, Any]) -> str:
     """The file: a line for each figure of a cell."""
     head = "".join(
-        f" {json.dumps(k)}: {json.dumps(v)},\n" for k, v in found.items() if k != "cells"
+        f" {json.dumps(k)}: {json.dumps(v)},\n" for k, v in found.items() if k not in _GROUPS
     )
-    cells = []
-    for name, figures in found["cells"].items():
-        lines = ",\n".join(f"   {json.dumps(k)}: {json.dumps(v)}" for k, v in figures.items())
-        cells.append(f"  {json.dumps(name)}: {{\n{lines}\n  }}")
-    return "{\n" + head + ' "cells": {\n' + ",\n".join(cells) + "\n }\n}\n"
+    groups = []
+    for group in _GROUPS:
+        cells = []
+        for name, figures in found[group].items():
+            lines = ",\n".join(f"   {json.dumps(k)}: {json.dumps(v)}" for k, v in figures.items())
+            cells.append(f"  {json.dumps(name)}: {{\n{lines}\n  }}")
+        groups.append(f' "{group}": {{\n' + ",\n".join(cells) + "\n }")
+    return "{\n" + head + ",\n".join(groups) + "\n}\n"
 
 
 @click.command()

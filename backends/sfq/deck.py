@@ -1,10 +1,12 @@
 r"""Circuits as decks, in what JoSIM and SPICE share of their language, and back.
 
 Read are B, R, L, C, K, I, V, T and X; ``.subckt``, ``.model`` of ``jj``, ``.param``, ``.tran``,
-``.print``, ``.temp`` and ``.end``. Comments begin with * or #, lines that go on with +. Large and
-small letters are the same; names keep those they are first written with. The first line is one as
-all others, as in JoSIM. All else is an error that names the line and the word: E1410, E1411 for
-numbers and expressions. Instances become elements: ``L1`` of ``X1`` is ``L1|X1``.
+``.print``, ``.plot``, ``.save``, ``.temp``, ``.neb`` and ``.end``. Comments begin with * or #, or
+with $ behind a space; lines that go on begin with +. ``UIC`` of ``.tran`` says what is so here:
+phases begin at 0. Large and small letters are the same; names keep those they are first written
+with. The first line is one as all others, as in JoSIM. All else is an error that names the line and
+the word: E1410, E1411 for numbers and expressions. Instances become elements: ``L1`` of ``X1`` is
+``L1|X1``.
 
 JoSIM's language: docs/syntax.md of JoeyDelp/JoSIM.
 """
@@ -45,20 +47,41 @@ _MODEL: Final = {
     "RTYPE": "rtype", "VG": "gap", "VGAP": "gap", "IC": "critical", "ICRIT": "critical",
     "RN": "normal", "R0": "subgap", "C": "capacitance", "CAP": "capacitance", "DELV": "spread",
 }  # fmt: skip
+_OF_NODES: Final = ("NODEV", "NODEP")
+_KINDS: Final = (*_OF_NODES, "DEVV", "DEVI", "DEVP", "PHASE")
+_NAME: Final = re.compile(r"[\w.|]+")
+_COMMENT: Final = re.compile(r"(?:^|\s)\$.*$")
 _GROUNDS: Final = ("0", "GND")
 _DEEPEST: Final = 20
+
+
+def _node(word: str) -> bool:
+    return _NAME.fullmatch(word) is not None and word.upper() not in _KINDS
 
 
 @dataclass(frozen=True, eq=False)
 class Deck(Record):
     """What a deck says: a circuit, the transient if it has one, and what it prints.
 
-    ``prints`` are pairs of a kind, as V, P or I, and a name, as of an element or node.
+    ``prints`` are pairs of a kind, as V, P or I, and a name, as of an element, a node or two nodes.
     """
 
     circuit: Circuit
     transient: Transient | None = None
     prints: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Subcircuit:
+    """A ``.subckt`` as it is written: parameters and the words of its elements, not their values.
+
+    ``parameters`` of the deck around it are among them, as it sees those.
+    """
+
+    name: str
+    ports: tuple[str, ...]
+    parameters: Mapping[str, str]
+    elements: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -128,12 +151,18 @@ def read(text: str, file: str | None = None) -> Deck:
     return _Reader(file).deck(text)
 
 
+def subcircuits(text: str, file: str | None = None) -> tuple[Subcircuit, ...]:
+    """The subcircuits of a deck, unevaluated; E1410 as `read`."""
+    return _Reader(file).subcircuits(text)
+
+
 class _Reader:
     def __init__(self, file: str | None) -> None:
         self._file = file
         self._blocks: dict[str, _Block] = {}
         self._tran: _Statement | None = None
         self._temp: _Statement | None = None
+        self._neb: _Statement | None = None
         self._prints: list[tuple[str, str]] = []
 
     def deck(self, text: str) -> Deck:
@@ -146,10 +175,27 @@ class _Reader:
         if self._tran is not None:
             kelvin = self._values(self._temp, scope)[0] if self._temp else 0.0
             transient = Transient(stop, self._step, 0.0, temperature=kelvin)
+            self._once_a_step(scope)
         known = {node.upper(): node for part in parts for node in part.nodes}
         known |= {part.name.upper(): part.name for part in parts}
         prints = tuple((kind, known.get(name.upper(), name)) for kind, name in self._prints)
         return Deck(Circuit(parts), transient, prints)
+
+    def subcircuits(self, text: str) -> tuple[Subcircuit, ...]:
+        main = self._sorted(text)
+        return tuple(
+            Subcircuit(
+                block.name,
+                block.ports,
+                {
+                    name: value
+                    for one in (main.parameters, block.defaults, block.parameters)
+                    for name, (value, _) in one.items()
+                },
+                tuple(element.words for element in block.elements),
+            )
+            for block in self._blocks.values()
+        )
 
     # -- lines ------------------------------------------------------------------------------------
 
@@ -177,7 +223,9 @@ class _Reader:
                 self._tran = statement
             elif word == ".TEMP":
                 self._temp = statement
-            elif word == ".PRINT":
+            elif word == ".NEB":
+                self._neb = statement
+            elif word in (".PRINT", ".PLOT", ".SAVE"):
                 self._prints += self._printed(statement)
             elif word[0] in "BRLCKIVTX":
                 block.elements.append(statement)
@@ -190,7 +238,7 @@ class _Reader:
     def _statements(self, text: str) -> Iterator[_Statement]:
         whole: list[tuple[int, str]] = []
         for number, raw in enumerate(text.splitlines(), 1):
-            line = raw.strip()
+            line = _COMMENT.sub("", raw).strip()
             if not line or line[0] in "*#":
                 continue
             if line[0] == "+":
@@ -267,28 +315,51 @@ class _Reader:
 
     def _printed(self, statement: _Statement) -> Iterator[tuple[str, str]]:
         words = list(statement.words[1:])
+        if words and words[0].upper() == "TRAN":
+            words.pop(0)
+        if not words:
+            raise self._wrong(statement, statement.words[0], "it prints nothing")
         while words:
             word = words.pop(0)
             found = re.fullmatch(r"(\w+)\((.*)\)", word)
-            if found is None:
-                if not words:
-                    raise self._wrong(statement, word, "it prints nothing")
-                found = re.fullmatch(r"(\w+) (.*)", f"{word} {words.pop(0)}")
-            if found is None:
-                raise self._wrong(statement, word, "KIND(NAME) is wanted")
+            stored = re.fullmatch(r"@(.+)\[(\w+)\]", word)
+            if found is not None:
+                kind, names = found[1], [name.strip() for name in found[2].split(",")]
+            elif stored is not None:
+                kind, names = stored[2], [stored[1]]
+            elif not re.fullmatch(r"\w+", word):
+                raise self._wrong(statement, word, "KIND(NAME) or KIND NAME is wanted")
+            elif not words:
+                raise self._wrong(statement, word, "it prints nothing")
+            else:
+                # A node's voltage or phase may be against another node.
+                kind, names = word, [words.pop(0)]
+                if kind.upper() in _OF_NODES and words and _node(words[0]):
+                    names.append(words.pop(0))
             # JoSIM's L1.X1 and L1|X1 are the same.
-            yield found[1].upper(), found[2].replace(".", "|")
+            yield kind.upper(), " ".join(name.replace(".", "|") for name in names)
 
     # -- elements ---------------------------------------------------------------------------------
 
     def _values(self, statement: _Statement | None, scope: _Scope) -> list[float]:
         assert statement is not None
-        values = [self._value(statement, word, scope) for word in statement.words[1:]]
+        words = [word for word in statement.words[1:] if word.upper() != "UIC"]
+        values = [self._value(statement, word, scope) for word in words]
         if statement.words[0].upper() == ".TRAN" and not 2 <= len(values) <= 4:
             raise self._wrong(statement, statement.words[0], "a step and a stop are wanted")
-        if statement.words[0].upper() == ".TEMP" and len(values) != 1:
-            raise self._wrong(statement, statement.words[0], "one temperature in K is wanted")
+        single = {".TEMP": "one temperature in K", ".NEB": "one bandwidth in Hz"}
+        wanted = single.get(statement.words[0].upper())
+        if wanted is not None and len(values) != 1:
+            raise self._wrong(statement, statement.words[0], f"{wanted} is wanted")
         return values
+
+    def _once_a_step(self, scope: _Scope) -> None:
+        """Noise of ours is drawn in every step: a bandwidth that says anything else is refused."""
+        if self._neb is not None:
+            (hertz,) = self._values(self._neb, scope)
+            if abs(hertz * self._step - 1) > 1e-9:
+                why = f"noise is drawn once a step, so that it is {1 / self._step:g}"
+                raise self._wrong(self._neb, self._neb.words[1], why)
 
     def _value(self, statement: _Statement, text: str, scope: _Scope) -> float:
         try:
@@ -460,35 +531,37 @@ def write(
     circuit: Circuit,
     transient: Transient | None = None,
     prints: Iterable[tuple[str, str]] = (),
-    *,
-    numbered: bool = False,
 ) -> str:
     """A deck of a circuit, from which ``read`` has the same circuit back.
 
-    With ``numbered`` nodes are numbers and elements their letter and a number, as JoSIM has no
-    names with a ``|``. A transient that has a ramp is refused, E1404, as decks begin at time 0;
-    names that differ by large and small letters only are, too, E1403.
+    A transient that has a ramp is refused, E1404, as decks begin at time 0; names that differ by
+    large and small letters only are, too, E1403. JoSIM takes no names with a ``|``: those of a
+    netlist of cells are written by ``hierarchy``.
     """
-    if transient is not None and transient.ramp:
-        raise fail("E1404", "a deck has no ramp", hint="ramp=0, and biases that rise")
-    node = {name: name for name in (GROUND, *circuit.nodes)}
-    names = {part.name: part.name for part in circuit.parts}
-    if numbered:
-        node = {name: str(k) for k, name in enumerate(node)}
-        names = {name: f"{name[0]}{k}" for k, name in enumerate(names, 1)}
+    _distinct((GROUND, *circuit.nodes))
+    _distinct(part.name for part in circuit.parts)
     models = {p.model.name: p.model for p in circuit.of(Junction)}
-    model = {n: f"jj{k}" if numbered else n for k, n in enumerate(models)}
-    for group in (node.values(), names.values(), model.values()):
-        _distinct(group)
+    _distinct(models)
     lines = ["* Josephson circuit, written by spikec"]
-    lines += [_model_line(model[name], found) for name, found in models.items()]
-    lines += [_element_line(part, node, names, model) for part in circuit.parts]
-    if transient is not None:
-        if transient.temperature:
-            lines.append(f".temp {transient.temperature!r}")
-        lines.append(f".tran {transient.step!r} {transient.duration!r}")
-    lines += [f".print {kind}({(names | node).get(name, name)})" for kind, name in prints]
+    lines += [model_line(found) for found in models.values()]
+    lines += [element_line(part) for part in circuit.parts]
+    lines += control_lines(transient, prints)
     return "\n".join([*lines, ".end", ""])
+
+
+def control_lines(transient: Transient | None, prints: Iterable[tuple[str, str]] = ()) -> list[str]:
+    """Temperature, step, end and what is printed; E1404 for a ramp.
+
+    JoSIM draws noise once in the inverse of ``.neb``, and interpolates: once a step is white.
+    """
+    lines = []
+    if transient is not None:
+        if transient.ramp:
+            raise fail("E1404", "a deck has no ramp", hint="ramp=0, and biases that rise")
+        if transient.temperature:
+            lines += [f".temp {transient.temperature!r}", f".neb {1 / transient.step!r}"]
+        lines.append(f".tran {transient.step!r} {transient.duration!r}")
+    return lines + [f".print {kind}({name})" for kind, name in prints]
 
 
 def _distinct(names: Iterable[str]) -> None:
@@ -501,29 +574,29 @@ def _distinct(names: Iterable[str]) -> None:
             raise fail("E1403", f"'{name}' cannot be a name in a deck")
 
 
-def _model_line(name: str, model: JunctionModel) -> str:
+def model_line(model: JunctionModel) -> str:
+    """The ``.model`` of a junction."""
     values = {
         "rtype": model.rtype, "vg": model.gap, "cap": model.capacitance, "r0": model.subgap,
         "rn": model.normal, "icrit": model.critical, "delv": model.spread,
     }  # fmt: skip
-    return f".model {name} jj({', '.join(f'{key}={value!r}' for key, value in values.items())})"
+    inside = ", ".join(f"{key}={value!r}" for key, value in values.items())
+    return f".model {model.name} jj({inside})"
 
 
-def _element_line(
-    part: Part, node: Mapping[str, str], names: Mapping[str, str], model: Mapping[str, str]
-) -> str:
-    name = names[part.name]
+def element_line(part: Part) -> str:
+    """An element with its values."""
     if isinstance(part, Coupling):
-        return f"{name} {names[part.first]} {names[part.second]} {part.k!r}"
-    ends = " ".join(node[end] for end in part.nodes)
+        return f"{part.name} {part.first} {part.second} {part.k!r}"
+    ends = " ".join(part.nodes)
     if isinstance(part, Junction):
-        return f"{name} {ends} {model[part.model.name]} area={part.area!r}"
+        return f"{part.name} {ends} {part.model.name} area={part.area!r}"
     if isinstance(part, Line):
-        return f"{name} {ends} z0={part.ohm!r} td={part.seconds!r}"
+        return f"{part.name} {ends} z0={part.ohm!r} td={part.seconds!r}"
     if isinstance(part, Source):
-        return f"{name} {ends} {_wave_text(part.wave)}"
+        return f"{part.name} {ends} {_wave_text(part.wave)}"
     value = next(getattr(part, key) for key in ("ohm", "henry", "farad") if hasattr(part, key))
-    return f"{name} {ends} {value!r}"
+    return f"{part.name} {ends} {value!r}"
 
 
 def _wave_text(wave: Wave) -> str:

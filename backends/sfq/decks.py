@@ -14,8 +14,8 @@ import numpy as np
 from ...ir.events import Events, Stimulus
 from . import josim, ngspice
 from .chance import KIND
-from .circuit import Circuit
 from .execute import STEP, TAIL, drives
+from .hierarchy import Names
 from .netlist import pulses
 from .simulate import Transient
 from .synthesise import Program
@@ -40,38 +40,42 @@ def program_decks(program: Program, temperature: float = 0.0) -> dict[str, bytes
 
     JoSIM has thermal noise of ``temperature`` K, ngspice none.
     """
-    stimulus = example(program)
-    circuit = program.netlist.circuit(
-        {net: pulses(times) for net, times in drives(program, stimulus).items()}
-    )
+    waves = {net: pulses(times) for net, times in drives(program, example(program)).items()}
+    circuit = program.netlist.circuit(waves)
     duration = program.period * (_STEPS - 1) + program.latency + TAIL
     how = Transient(duration, STEP, temperature=temperature)
-    spikes = {
-        f"{name}[{k}]": josim.junction_at(circuit, net)
-        for name, nets in program.spikes.items()
-        for k, net in enumerate(nets)
-        if net is not None
-    }
-    notes = _notes(program, circuit, spikes)
-    run = "* Run it with: josim-cli -m -o phases.csv FILE\n"
-    files = {JOSIM: run + notes + josim.deck(circuit, how, spikes.values())}
+    spikes = {neuron: josim.junction_at(circuit, net) for net, neuron in neurons(program).items()}
+    nets = neurons(program)
+    names = Names.of(program.netlist, nets)
+    head = [
+        "Superconducting cells, written by spikec.",
+        "Run it with: josim-cli -m -o phases.csv FILE",
+        *_notes(program, {neuron: names.element(junction) for neuron, junction in spikes.items()}),
+    ]
+    files = {JOSIM: josim.deck(program.netlist, waves, how, spikes.values(), nets, head)}
     if KIND not in program.netlist.counts:
         text = ngspice.deck(circuit, how, spikes.values())
         title, rest = text.split("\n", 1)
+        notes = "".join(f"* {note}\n" for note in _notes(program, spikes))
         files[NGSPICE] = f"{title}\n{notes}{rest}"
     return {name: text.encode() for name, text in files.items()}
 
 
-def _notes(program: Program, circuit: Circuit, spikes: dict[str, str]) -> str:
-    """What a reader of a deck has to know, as comments."""
-    number = {part.name: k for k, part in enumerate(circuit.parts, 1)}
-    lines = [
+def neurons(program: Program) -> dict[str, str]:
+    """What the nets of neurons are called in decks: as the neurons are."""
+    return {
+        net: f"{name}[{k}]"
+        for name, nets in program.spikes.items()
+        for k, net in enumerate(nets)
+        if net is not None
+    }
+
+
+def _notes(program: Program, spikes: dict[str, str]) -> list[str]:
+    """What a reader of a deck has to know."""
+    return [
         f"{len(program.netlist.instances)} cells, {program.netlist.junctions} junctions.",
         f"A step lasts {program.period * 1e12:.2f} ps; the first begins after a ramp of biases.",
         "Steps: no input, even lines, odd lines, all lines.",
+        *(f"{name} spikes where the phase of {j} turns by 2 pi." for name, j in spikes.items()),
     ]
-    lines += [
-        f"{name} spikes where the phase of B{number[junction]}, {junction}, turns by 2 pi."
-        for name, junction in spikes.items()
-    ]
-    return "".join(f"* {line}\n" for line in lines)

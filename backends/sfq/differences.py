@@ -6,14 +6,15 @@ greatest bound among the inputs it sends on,
 
 .. math:: b_\mathrm{out} = \max_x b_x + j + \ell,
 
-with b = 0 at inputs, j the cell's own jitter, and :math:`\ell` what neighbours make of delays,
-which are measured between JTLs: ``beside`` of ``cells/timing.json``, 0.4 to 1.4 ps. A clocked cell
-sends on its clock, so that the bound begins anew from there.
+j the cell's own jitter, and :math:`\ell` what neighbours make of delays, which are measured between
+JTLs: ``beside`` of ``cells/timing.json``. At an input b is what a source makes of the delay of the
+cell that it drives, ``at_input``. A clocked cell sends on its clock, so that the bound begins anew
+from there. Stimuli of a netlist are one batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,14 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.diagnostics import fail
-from .events import Events, Machines
+from .events import Events, Machines, Violation
 from .netlist import Netlist, pulses
 from .schedule import in_order
-from .simulate import Simulator, Transient
-from .timing import Timing, beside, timing
+from .simulate import Pulses, Simulator, Transient
+from .timing import Timing, at_input, beside, timing
+from .waves import Wave
 
 Floats = npt.NDArray[np.float64]
-# In a circuit: before the first pulse, and behind the last of the machines.
+# In a circuit: before time 0 of a stimulus, and behind the last of the machines.
 LEAD: Final = 20e-12
 TAIL: Final = 30e-12
 
@@ -62,6 +64,7 @@ def bounds(netlist: Netlist, timings: Mapping[str, Timing] | None = None) -> dic
 
     E1423 for a cell whose pulses chance decides.
     """
+    ends = set(netlist.inputs)
     out: dict[str, float] = dict.fromkeys(netlist.inputs, 0.0)
     for i in in_order(netlist):
         machine = i.cell.machine
@@ -70,7 +73,8 @@ def bounds(netlist: Netlist, timings: Mapping[str, Timing] | None = None) -> dic
         own = ((timings or {}).get(i.kind) or timing(i.kind)).jitter + beside(i.kind)
         for y, port in enumerate(i.cell.outputs):
             sends = np.flatnonzero(machine.sends[:, :, y].any(0)).tolist()
-            out[i.nets[port]] = own + max(out[i.nets[i.cell.inputs[x]]] for x in sends)
+            came = {i.nets[i.cell.inputs[x]] for x in sends}
+            out[i.nets[port]] = own + max(at_input(i.kind) if n in ends else out[n] for n in came)
     return out
 
 
@@ -106,22 +110,69 @@ def first_difference(
 
 
 def compared(
-    netlist: Netlist, stimuli: Mapping[str, Iterable[float]], step: float = 0.1e-12
-) -> Difference | None:
-    """Run both on pulses at input nets, s from 0 on, and compare all nets.
+    netlist: Netlist,
+    stimuli: Sequence[Mapping[str, Iterable[float]]],
+    step: float = 0.1e-12,
+    *,
+    threads: int = 1,
+) -> tuple[Difference | Violation | None, ...]:
+    """Run both on many stimuli at once, and compare all nets; ``None`` where nothing differs.
 
-    E1435 where pulses come closer than cells stand, as machines say nothing of those.
+    A stimulus has times at input nets, s from 0 on. Where pulses come closer than a cell stands, by
+    the machines or on the nets of the circuit, machines say nothing: then that is the answer. E1422
+    for nets that are no inputs.
     """
-    given = {
-        net: np.sort(np.asarray(list(times), np.float64)) + LEAD for net, times in stimuli.items()
-    }
-    machines = Machines(netlist)
-    last = machines.run(given).time.max(initial=LEAD)
-    waves = {net: pulses(times) for net, times in given.items()}
-    simulator = Simulator(netlist.circuit(waves))
-    seen = simulator.run(Transient(float(last) + TAIL, step), watch=machines.nets).pulses
-    circuit = {net: seen.of(net) for net in machines.nets}
-    trace = machines.run({net: circuit[net] for net in netlist.inputs})
-    if trace.violations:
-        raise fail("E1435", str(trace.violations[0]))
-    return first_difference(netlist, trace, circuit, bounds(netlist))
+    given = [
+        {net: np.sort(np.asarray(list(times), np.float64)) + LEAD for net, times in one.items()}
+        for one in stimuli
+    ]
+    machines, limits = Machines(netlist), bounds(netlist)
+    said = [machines.run(one) for one in given]
+    last = max((trace.time.max(initial=LEAD) for trace in said), default=LEAD)
+    waves, factors, delays = _driven(netlist, given)
+    found = Simulator(netlist.circuit(waves)).run(
+        Transient(float(last) + TAIL, step),
+        factors=factors,
+        delays=delays,
+        watch=machines.nets,
+        threads=threads,
+    )
+    out: list[Difference | Violation | None] = []
+    for trace, seen in zip(said, _each(found.pulses, len(given)), strict=True):
+        again = machines.run({net: seen[net] for net in netlist.inputs})
+        close = trace.violations or again.violations or machines.close(seen)
+        out.append(close[0] if close else first_difference(netlist, again, seen, limits))
+    return tuple(out)
+
+
+def _driven(
+    netlist: Netlist, given: Sequence[Mapping[str, Floats]]
+) -> tuple[dict[str, list[Wave]], dict[str, Floats], dict[str, Floats]]:
+    """Sources of one pulse each at all inputs, and factors and delays that make the stimuli."""
+    waves: dict[str, list[Wave]] = {}
+    factors, delays = dict[str, Floats](), dict[str, Floats]()
+    for net in netlist.inputs:
+        each = [one.get(net, np.zeros(0)) for one in given]
+        room = max((times.size for times in each), default=0)
+        table = np.full((len(each), room), np.nan)
+        for row, times in zip(table, each, strict=True):
+            row[: times.size] = times
+        waves[net] = [pulses([LEAD])] * room
+        for k in range(room):
+            name = f"I>{net}.{k}"
+            factors[name] = np.isfinite(table[:, k]).astype(np.float64)
+            delays[name] = np.nan_to_num(table[:, k] - LEAD)
+    return waves, factors, delays
+
+
+def _each(found: Pulses, sets: int) -> Iterator[dict[str, Floats]]:
+    """Of each set the times at which its pulses passed each probe, as ``Pulses.of``."""
+    kept = (found.direction > 0) & (found.time >= 0)
+    place = found.set[kept] * len(found.probes) + found.probe[kept]
+    order = np.lexsort((found.time[kept], place))
+    time = found.time[kept][order]
+    edges = np.searchsorted(place[order], np.arange(sets * len(found.probes) + 1))
+    parts = np.split(time, edges[1:-1])
+    for k in range(sets):
+        first = k * len(found.probes)
+        yield dict(zip(found.probes, parts[first : first + len(found.probes)], strict=True))

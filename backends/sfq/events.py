@@ -29,8 +29,9 @@ from .timing import Timing, timing
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-# Pulses without end mean a loop that feeds itself.
-_MOST: Final = 10_000_000
+Bools = npt.NDArray[np.bool_]
+# Pulses on their way at once, for each net, beyond which a loop makes more of each.
+_CROWD: Final = 64
 # Of separations: what rounding makes of a pulse that is just in time.
 _SLACK: Final = 1e-18
 _DROPS: Final = 1
@@ -116,32 +117,56 @@ class Machines:
         self._place = place
         self._odds = np.array([passes(i.kind, i.factors) for i in netlist.instances])
 
-    def run(self, stimuli: Mapping[str, Iterable[float]], seed: int = 0) -> Events:
+    def run(
+        self,
+        stimuli: Mapping[str, Iterable[float]],
+        seed: int = 0,
+        restarts: Iterable[float] = (),
+    ) -> Events:
         """The pulses that those on input nets lead to, ``stimuli`` in s by the name of the net.
 
-        What synapses let pass is of ``seed``.
+        What synapses let pass is of ``seed``. At ``restarts``, which rise, all cells are at rest
+        again: what was on its way goes on until it is over, and meets nothing that comes later.
         E1422 for a net that is no input, E1430 where a loop goes on without end.
         """
-        nets, times = [], []
-        for name, when in stimuli.items():
+        for name in stimuli:
             if name not in self.netlist.inputs:
                 raise fail("E1422", f"the net '{name}' is no input")
-            at = np.asarray(list(when), np.float64)
-            times.append(at)
-            nets.append(np.full(at.size, self._place[name], np.int64))
-        time = np.concatenate(times) if times else np.zeros(0)
-        net = np.concatenate(nets) if nets else np.zeros(0, np.int64)
-        order = np.lexsort((net, time))
-        found_t, found_n, found_s, wrong_i, wrong_t = _run(
-            time[order], net[order], self._kind, self._next, self._sends, self._delay,
-            self._apart, self._sent, self._load, _MOST, self._odds, np.uint64(seed),
-        )  # fmt: skip
-        if len(found_t) >= _MOST:
+        found_t, found_n, found_s, wrong_i, wrong_t = self._kernel(
+            stimuli, self._sends, seed, restarts
+        )
+        if found_n.size and found_n[-1] < 0:
+            after = f"{found_t[-1] * 1e12:.0f} ps after the start, {len(found_t) - 1:,} pulses on,"
             raise fail(
-                "E1430", f"{_MOST:,} pulses and no end: a loop of cells feeds itself",
+                "E1430",
+                f"{after} there is no end in sight: a loop of cells feeds itself",
                 hint="a loop needs a cell with a clock in it",
-            )  # fmt: skip
+            )
         return Events(self.nets, found_n, found_t, found_s, self._violations(wrong_i, wrong_t))
+
+    def close(self, pulses: Mapping[str, Iterable[float]]) -> tuple[Violation, ...]:
+        """Where pulses that came on any nets, s by net, are closer than a cell stands."""
+        *_, wrong_i, wrong_t = self._kernel(pulses, np.zeros_like(self._sends), 0)
+        return self._violations(wrong_i, wrong_t)
+
+    def _kernel(
+        self,
+        pulses: Mapping[str, Iterable[float]],
+        sends: Bools,
+        seed: int,
+        restarts: Iterable[float] = (),
+    ) -> Any:
+        times = [np.asarray(list(when), np.float64) for when in pulses.values()]
+        places = [self._place[name] for name in pulses]
+        time = np.concatenate([*times, np.zeros(0)])
+        net = np.repeat(np.array(places, np.int64), [at.size for at in times])
+        order = np.lexsort((net, time))
+        time, net = time[order], net[order]
+        parts = np.searchsorted(time, [-np.inf, *restarts, np.inf])
+        return _run(
+            time, net, parts, self._kind, self._next, sends, self._delay, self._apart,
+            self._sent, self._load, _CROWD, self._odds, np.uint64(seed),
+        )  # fmt: skip
 
     def _violations(self, places: Integers, times: Floats) -> tuple[Violation, ...]:
         found = []
@@ -166,47 +191,69 @@ def _chance(seed: Any, place: Any, count: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def _run(
-    time: Any, net: Any, kind: Any, after: Any, sends: Any, delay: Any, apart: Any, sent: Any,
-    load: Any, most: Any, odds: Any, seed: Any,
-) -> Any:  # fmt: skip
-    """Pulses in the order of time, those at one time in the order of nets."""
-    cells, inputs, outputs = kind.size, after.shape[2], sent.shape[1]
-    state = np.zeros(cells, np.int64)
-    last = np.full((cells, inputs), -np.inf)
-    seen = np.zeros(cells, np.int64)
-    queue = [(time[k], net[k]) for k in range(time.size)]
-    heapq.heapify(queue)
-    out_t, out_n = [0.0 for _ in range(0)], [0 for _ in range(0)]
-    out_s = [0 for _ in range(0)]
-    wrong_i, wrong_t = [(0, 0, 0) for _ in range(0)], [(0.0, 0.0) for _ in range(0)]
-    while queue and len(out_t) < most:
-        t, n = heapq.heappop(queue)
-        out_t.append(t)
-        out_n.append(n)
-        i, x = load[n]
-        if i < 0:
-            out_s.append(-1)
-            continue
-        k = kind[i]
-        for first in range(inputs):
-            if t - last[i, first] < apart[k, first, x] - _SLACK:
-                wrong_i.append((i, first, x))
-                wrong_t.append((t, t - last[i, first]))
-        last[i, x] = t
-        s = state[i]
-        released = True
-        if odds[i] < 1.0:
-            released = _chance(seed, i, seen[i]) < odds[i]
-            seen[i] += 1
-        out_s.append(s if released else _DROPS)
-        for y in range(outputs):
-            if sends[k, s, x, y] and released:
-                heapq.heappush(queue, (t + delay[k, s, x, y], sent[i, y]))
-        state[i] = after[k, s, x]
+def _found(out_t: Any, out_n: Any, out_s: Any, wrong_i: Any, wrong_t: Any) -> Any:
     places = np.zeros((len(wrong_i), 3), np.int64)
     times = np.zeros((len(wrong_t), 2))
     for w in range(len(wrong_i)):
         places[w, 0], places[w, 1], places[w, 2] = wrong_i[w]
         times[w, 0], times[w, 1] = wrong_t[w]
     return np.array(out_t), np.array(out_n), np.array(out_s), places, times
+
+
+@numba.njit(cache=True)
+def _run(
+    time: Any, net: Any, parts: Any, kind: Any, after: Any, sends: Any, delay: Any, apart: Any,
+    sent: Any, load: Any, crowd: Any, odds: Any, seed: Any,
+) -> Any:  # fmt: skip
+    """Pulses in the order of time, of nets where it is one; each part from rest.
+
+    The last is of no net where they do not end: more than ``crowd`` a net are on their way at once,
+    or some still are when all that came in would have passed every cell.
+    """
+    cells, inputs, outputs = kind.size, after.shape[2], sent.shape[1]
+    seen = np.zeros(cells, np.int64)
+    out_t, out_n = [0.0 for _ in range(0)], [0 for _ in range(0)]
+    out_s = [0 for _ in range(0)]
+    wrong_i, wrong_t = [(0, 0, 0) for _ in range(0)], [(0.0, 0.0) for _ in range(0)]
+    through = 0.0
+    for i in range(cells):
+        through += delay[kind[i]].max()
+    for part in range(parts.size - 1):
+        state = np.zeros(cells, np.int64)
+        last = np.full((cells, inputs), -np.inf)
+        queue = [(0.0, 0) for _ in range(0)]
+        here, end = parts[part], parts[part + 1]
+        while here < end or queue:
+            if here < end and (not queue or (time[here], net[here]) <= queue[0]):
+                t, n = time[here], net[here]
+                here += 1
+            else:
+                t, n = heapq.heappop(queue)
+            if len(queue) > crowd * len(load) or t > time[end - 1] + through + _SLACK:
+                out_t.append(t)
+                out_n.append(-1)
+                out_s.append(-1)
+                return _found(out_t, out_n, out_s, wrong_i, wrong_t)
+            out_t.append(t)
+            out_n.append(n)
+            i, x = load[n]
+            if i < 0:
+                out_s.append(-1)
+                continue
+            k = kind[i]
+            for first in range(inputs):
+                if t - last[i, first] < apart[k, first, x] - _SLACK:
+                    wrong_i.append((i, first, x))
+                    wrong_t.append((t, t - last[i, first]))
+            last[i, x] = t
+            s = state[i]
+            released = True
+            if odds[i] < 1.0:
+                released = _chance(seed, i, seen[i]) < odds[i]
+                seen[i] += 1
+            out_s.append(s if released else _DROPS)
+            for y in range(outputs):
+                if sends[k, s, x, y] and released:
+                    heapq.heappush(queue, (t + delay[k, s, x, y], sent[i, y]))
+            state[i] = after[k, s, x]
+    return _found(out_t, out_n, out_s, wrong_i, wrong_t)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ...compiler.artifact import Artifact
 from ...ir.diagnostics import fail
+from . import chance
 from .cells import cell
 from .chance import KIND, law
 from .netlist import Instance, Netlist
@@ -30,15 +31,25 @@ def program_files(program: Program) -> dict[str, bytes]:
         "start": program.start,
         "skew": program.skew,
         "slot": program.slot,
+        "remembers": program.remembers,
     }
     return {CELLS: (json.dumps(data, indent=1) + "\n").encode()}
 
 
 def program_facts(program: Program, release: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """What the manifest says of it; ``release`` of its projections is 1 where nothing is lost."""
+    """What the manifest says of it; ``release`` of its projections is 1 where nothing is lost.
+
+    Of each probability also the bias current in A, and between which 95 % of the synapses of chips
+    are at the ``spread`` of `chance.found`.
+    """
     netlist = program.netlist
     chances = {
-        name: {"probability": p, "bias": law().bias(p)}
+        name: {
+            "probability": p,
+            "bias": law().bias(p),
+            "between": list(law().between(p)),
+            "spread": chance.found()["spread"][0],
+        }
         for name, p in (release or {}).items()
         if p < 1.0
     }
@@ -75,6 +86,7 @@ def read_program(artifact: Artifact) -> Program:
             start=float(data["start"]),
             skew=float(data["skew"]),
             slot=int(data["slot"]),
+            remembers=bool(data["remembers"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise fail("E0705", f"{CELLS} is not a program: {error}", hint="compile again") from None

@@ -7,10 +7,10 @@ starts at time 0 with all phases at 0, and biases rise in its first steps as in 
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +19,12 @@ import numpy.typing as npt
 
 from ...ir.diagnostics import fail
 from ..process import StageFailed, StageTimedOut, run_stage
-from .circuit import GROUND, Circuit, CurrentSource, Inductor, Junction
-from .deck import write
+from .circuit import GROUND, Circuit, Inductor, Junction
+from .hierarchy import Names, write
 from .measure import crossings
+from .netlist import Netlist
 from .simulate import Transient
-from .waves import started
+from .waves import Wave
 
 Floats = npt.NDArray[np.float64]
 PROGRAM: Final = "josim-cli"
@@ -32,6 +33,9 @@ _SECONDS: Final = 3600.0
 _DECK: Final = "run.cir"
 _TABLE: Final = "phases.csv"
 _LOG_END: Final = 600
+# Lines that print, and what is printed, as in `.print p(B1.X1) v(2, 0)`.
+_PRINT: Final = re.compile(r"^\s*\.print\b(.*)$", re.I | re.M)
+_PRINTED: Final = re.compile(r"[a-z]+\s*\(|\b(?:phase|devp|devv|devi|nodep|nodev)\b", re.I)
 
 
 def needed() -> str:
@@ -57,27 +61,27 @@ def junction_at(circuit: Circuit, net: str) -> str:
     raise fail("E1403", f"there is no junction behind the net '{net}'")
 
 
-def deck(circuit: Circuit, how: Transient, junctions: Iterable[str]) -> str:
-    """A deck that prints phases of junctions; its times count from the start of the ramp."""
-    ramp = how.before * how.step
-    parts = tuple(
-        replace(p, wave=started(p.wave, ramp, how.duration)) if isinstance(p, CurrentSource) else p
-        for p in circuit.parts
-    )
-    whole = replace(how, duration=how.duration + ramp, ramp=0.0)
-    return write(Circuit(parts), whole, [("p", name) for name in junctions], numbered=True)
+def deck(
+    netlist: Netlist,
+    waves: Mapping[str, Wave],
+    how: Transient,
+    junctions: Iterable[str],
+    nets: Mapping[str, str] | None = None,
+    notes: Iterable[str] = (),
+) -> str:
+    """A deck of ``netlist.circuit(waves)`` that prints phases of junctions.
 
-
-def pulses(
-    circuit: Circuit, how: Transient, nets: Iterable[str], *, timeout: float = _SECONDS
-) -> dict[str, Floats]:
-    """When pulses passed the junctions at nets, in s from the end of the ramp.
-
-    E1446 without JoSIM; E0605 after ``timeout`` s; E0603 where it fails, or prints no phases.
+    Its times count from the start of the ramp. ``nets`` are names for people, ``notes`` comments.
     """
-    names = tuple(nets)
+    return write(netlist, waves, how, junctions, Names.of(netlist, nets), notes)
+
+
+def solved(text: str, *, timeout: float = _SECONDS) -> tuple[Floats, Floats]:
+    """JoSIM's times (frames,) in s, and what a deck prints (prints, frames).
+
+    E1446 without JoSIM; E0605 after ``timeout`` s; E0603 where it fails, or prints nothing.
+    """
     program = needed()
-    text = deck(circuit, how, [junction_at(circuit, net) for net in names])
     with tempfile.TemporaryDirectory(prefix="spikec-josim-") as folder:
         place = Path(folder)
         (place / _DECK).write_text(text, encoding="utf-8")
@@ -96,8 +100,30 @@ def pulses(
         except (OSError, ValueError):
             data = np.zeros((0, 0))
         printed = log.read_text(encoding="utf-8", errors="replace").strip()[-_LOG_END:]
-    if data.shape[1] != len(names) + 1 or not np.isfinite(data).all():
+    wanted = sum(len(_PRINTED.findall(line)) for line in _PRINT.findall(text))
+    if data.shape[1] != wanted + 1 or not np.isfinite(data).all():
         raise fail("E0603", f"{PROGRAM} gives no phases; it printed last:\n{printed}")
-    ramp = how.before * how.step
-    found = {net: crossings(data[:, 0], data[:, 1 + k]) - ramp for k, net in enumerate(names)}
-    return {net: times[times >= 0] for net, times in found.items()}
+    return data[:, 0], data[:, 1:].T
+
+
+def pulses(
+    netlist: Netlist,
+    waves: Mapping[str, Wave],
+    how: Transient,
+    nets: Iterable[str],
+    *,
+    timeout: float = _SECONDS,
+) -> dict[str, Floats]:
+    """When pulses passed the junctions at nets, in s from the end of the ramp; fails as `solved`.
+
+    E1403 for a net without a junction.
+    """
+    names = tuple(nets)
+    circuit = netlist.circuit(waves)
+    junctions = [junction_at(circuit, net) for net in names]
+    times, phases = solved(deck(netlist, waves, how, junctions), timeout=timeout)
+    found = {
+        net: crossings(times, phase) - how.before * how.step
+        for net, phase in zip(names, phases, strict=True)
+    }
+    return {net: passed[passed >= 0] for net, passed in found.items()}

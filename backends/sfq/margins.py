@@ -13,7 +13,7 @@ with the noise of all resistors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...boards.process import Process
+from ...compiler.backend import Margin
 from ...compiler.report.data import wilson
 from ...ir.diagnostics import fail
 from ...ir.records import Record
@@ -31,7 +32,11 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 # Pulses of so many sets, and which of them are right: (sets,).
 Check = Callable[[Pulses, int], Bools]
+# Of such sets what is wrong first, nothing where all is right.
+Fault = Callable[[Pulses, int], Sequence[str]]
 Tell = Callable[[float], None]
+# Names of elements that one factor is of, or by name the power of it that each goes with.
+Group = Iterable[str] | Mapping[str, float]
 
 REACH: Final = 0.6
 RESOLUTION: Final = 0.005
@@ -39,6 +44,7 @@ _COARSE: Final = (
     0.05  # first steps away from the nominal value, among which the failing one is sought
 )
 _KINDS: Final = {"areas": Junction, "inductances": Inductor, "resistors": Resistor}
+KINDS: Final = (*_KINDS, "bias")
 _SPREAD: Final = {"areas": "density", "inductances": "inductance", "resistors": "resistance"}
 _AT_ONCE: Final = 4096  # sets, so that their pulses are small beside what a machine has
 _LEAST: Final = 0.05  # of a value: no spread turns an element round
@@ -50,7 +56,8 @@ class Trial(Record):
 
     ``factors`` and ``delays`` are the stimulus, as `Simulator.run` has them, each one number or one
     for each of ``cases``: a circuit passes when all its cases do. The check is told the pulses of
-    circuits by cases, case by case: the case of set s is s mod ``cases``.
+    circuits by cases, case by case: the case of set s is s mod ``cases``. So is the fault, of a
+    trial that can name it.
     """
 
     simulator: Simulator
@@ -60,6 +67,7 @@ class Trial(Record):
     factors: Mapping[str, Any] = field(default_factory=dict)
     delays: Mapping[str, Any] = field(default_factory=dict)
     cases: int = 1
+    fault: Fault | None = None
 
     def passes(
         self,
@@ -67,22 +75,70 @@ class Trial(Record):
         circuits: int,
         *,
         seed: int = 0,
+        alike: bool = False,
         threads: int = 1,
         progress: Tell | None = None,
     ) -> Bools:
-        """Whether each circuit passes, (circuits,); ``factors`` are (circuits,) by element.
+        """Whether each circuit passes, (circuits,); the rest is as `right` has it."""
+        found = self.right(
+            factors, circuits, seed=seed, alike=alike, threads=threads, progress=progress
+        )
+        return np.asarray(found.all(1))
 
-        They multiply the elements' values. The noise of circuit c and case k is of ``seed`` and
-        its number, whatever is simulated with it.
+    def right(
+        self,
+        factors: Mapping[str, Floats],
+        circuits: int,
+        *,
+        seed: int = 0,
+        alike: bool = False,
+        threads: int = 1,
+        progress: Tell | None = None,
+    ) -> Bools:
+        """Which cases each circuit has right, (circuits, cases).
+
+        ``factors`` are (circuits,) by element, and multiply the elements' values. The noise of
+        circuit c and case k is of ``seed`` and its number, whatever is simulated with it; with
+        ``alike`` that of all circuits is the first one's.
         """
-        out = np.ones(circuits, np.bool_)
+        out = np.ones((circuits, self.cases), np.bool_)
+        ran = self._ran(factors, circuits, seed, alike, threads, progress)
+        for index, pulses in ran:
+            right = np.asarray(self.check(pulses, index.size * self.cases), np.bool_)
+            out[index] = right.reshape(index.size, self.cases)
+        return out
+
+    def faults(
+        self, factors: Mapping[str, Floats], circuits: int, *, seed: int = 0, threads: int = 1
+    ) -> list[str]:
+        """Of each circuit what its first case that fails has wrong first, with noise ``alike``.
+
+        Empty where none fails, or the trial names no faults.
+        """
+        if self.fault is None:
+            return [""] * circuits
+        out: list[str] = []
+        for index, pulses in self._ran(factors, circuits, seed, True, threads, None):
+            said = self.fault(pulses, index.size * self.cases)
+            for first in range(0, len(said), self.cases):
+                out.append(next(filter(None, said[first : first + self.cases]), ""))
+        return out
+
+    def _ran(
+        self,
+        factors: Mapping[str, Floats],
+        circuits: int,
+        seed: int,
+        alike: bool,
+        threads: int,
+        progress: Tell | None,
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Pulses]]:
+        """Circuits, so many at once, and their pulses."""
         at_once = max(_AT_ONCE // self.cases, 1)
         for first in range(0, circuits, at_once):
             index = np.arange(first, min(first + at_once, circuits))
-            sets = index.size * self.cases
-            number = np.repeat(index, self.cases) * self.cases + np.tile(
-                np.arange(self.cases), index.size
-            )
+            whose = np.repeat(index * (not alike), self.cases)
+            number = whose * self.cases + np.tile(np.arange(self.cases), index.size)
             given = {name: self._each(value, index.size) for name, value in self.factors.items()}
             for name, value in factors.items():
                 own = np.repeat(np.asarray(value, np.float64)[index], self.cases)
@@ -96,9 +152,7 @@ class Trial(Record):
                 threads=threads,
                 progress=_part(progress, first, index.size, circuits),
             )
-            right = np.asarray(self.check(found.pulses, sets), np.bool_)
-            out[index] = right.reshape(index.size, self.cases).all(1)
-        return out
+            yield index, found.pulses
 
     def _each(self, value: Any, circuits: int) -> Floats:
         array = np.atleast_1d(np.asarray(value, np.float64))
@@ -117,25 +171,6 @@ def _part(progress: Tell | None, first: int, size: int, whole: int) -> Tell | No
         progress((first + most * size) / whole)
 
     return tell
-
-
-@dataclass(frozen=True)
-class Margin:
-    """``low`` and ``high`` are parts of the nominal value, -0.2 and 0.3 for 80 to 130 %.
-
-    Values between them passed wherever they were tried, and beyond them fail within the
-    resolution; ``open_low`` and ``open_high`` say that nothing failed as far as was tried.
-    """
-
-    low: float
-    high: float
-    open_low: bool = False
-    open_high: bool = False
-
-    @property
-    def least(self) -> float:
-        """The smaller of the two distances."""
-        return min(-self.low, self.high)
 
 
 def elements(circuit: Circuit, of: Iterable[str] | None = None) -> dict[str, tuple[str, ...]]:
@@ -165,33 +200,39 @@ def _own(circuit: Circuit) -> set[str]:
 
 def margins(
     trial: Trial,
-    groups: Mapping[str, Iterable[str]],
+    groups: Mapping[str, Group],
     *,
     reach: float = REACH,
     resolution: float = RESOLUTION,
+    seed: int = 0,
     threads: int = 1,
     progress: Tell | None = None,
 ) -> dict[str, Margin]:
     """The margin of each group: steps of 5 % to the first that fails, then halves of that.
 
-    A range that begins again beyond a failing step is not in it. All groups and both sides are one
-    batch each time. E1424 where the check fails with all values nominal.
+    A range that begins again beyond a failing step is not in it. A group that is a mapping has the
+    power of the factor by which each element changes. All groups and both sides are one batch each
+    time, with the same noise, which is of ``seed``. E1424 where the check fails with all values
+    nominal.
     """
-    names = {title: tuple(group) for title, group in groups.items()}
-    if not trial.passes({}, 1, threads=threads).all():
-        raise fail("E1424", "the circuit fails its check with all values as they are")
+    names = _powers(groups)
+    if not trial.passes({}, 1, seed=seed, threads=threads).all():
+        (said,) = trial.faults({}, 1, seed=seed, threads=threads)
+        why = f": {said}" if said else ""
+        raise fail("E1424", f"the circuit fails its check with all values as they are{why}")
     side = np.repeat([[-1.0, 1.0]], len(names), 0)  # (groups, 2)
     steps = np.append(np.arange(1, int(np.ceil(reach / _COARSE - 1e-9))) * _COARSE, reach)
-    rounds = int(np.ceil(np.log2(max(_COARSE / resolution, 1.0))))
+    rounds = _rounds(resolution)
     share = steps.size / (steps.size + rounds)
 
     def tried(distance: Floats, tell: Tell | None) -> Bools:
         """(groups, 2, n) distances, each with its sign."""
         factor = 1 + side[:, :, None] * distance
         batch = _factors(names, factor)
-        return trial.passes(batch, factor.size, threads=threads, progress=tell).reshape(
-            factor.shape
+        passed = trial.passes(
+            batch, factor.size, seed=seed, alike=True, threads=threads, progress=tell
         )
+        return passed.reshape(factor.shape)
 
     right = tried(
         np.broadcast_to(steps, (*side.shape, steps.size)),
@@ -218,12 +259,50 @@ def margins(
     }
 
 
-def _factors(names: Mapping[str, tuple[str, ...]], factor: Floats) -> dict[str, Floats]:
+def _rounds(resolution: float) -> int:
+    return int(np.ceil(np.log2(max(_COARSE / resolution, 1.0))))
+
+
+def beyond(
+    trial: Trial,
+    groups: Mapping[str, Group],
+    found: Mapping[str, Margin],
+    *,
+    resolution: float = RESOLUTION,
+    seed: int = 0,
+    threads: int = 1,
+) -> dict[str, tuple[str, str]]:
+    """What goes wrong first just below and just above the margin of each group.
+
+    Empty on a side that is open. ``resolution`` and ``seed`` are those the margins were found with.
+    """
+    names = _powers(groups)
+    step = _COARSE / 2 ** _rounds(resolution)
+    ends = [(found[title].low - step, found[title].high + step) for title in names]
+    factor = 1 + np.array(ends, np.float64).reshape(len(names), 2)
+    said = trial.faults(_factors(names, factor), factor.size, seed=seed, threads=threads)
+    return {
+        title: (
+            "" if found[title].open_low else said[2 * g],
+            "" if found[title].open_high else said[2 * g + 1],
+        )
+        for g, title in enumerate(names)
+    }
+
+
+def _powers(groups: Mapping[str, Group]) -> dict[str, dict[str, float]]:
+    return {
+        title: dict(group) if isinstance(group, Mapping) else dict.fromkeys(group, 1.0)
+        for title, group in groups.items()
+    }
+
+
+def _factors(names: Mapping[str, Mapping[str, float]], factor: Floats) -> dict[str, Floats]:
     """Of each element its factor in each circuit of a batch, (circuits,)."""
     out: dict[str, Floats] = {}
     for g, group in enumerate(names.values()):
-        for element in group:
-            out.setdefault(element, np.ones(factor.shape))[g] *= factor[g]
+        for element, power in group.items():
+            out.setdefault(element, np.ones(factor.shape))[g] *= factor[g] ** power
     return {element: array.ravel() for element, array in out.items()}
 
 
@@ -247,15 +326,15 @@ class Spread:
         """A process's spread from element to element, ``times`` as much."""
         return cls({kind: times * process.spread[key].value for kind, key in _SPREAD.items()})
 
-    def draw(self, circuit: Circuit, count: int, seed: int) -> dict[str, Floats]:
-        """Factors of all elements of ``count`` circuits, (count,) each.
+    def draw(self, circuit: Circuit, numbers: Sequence[int], seed: int) -> dict[str, Floats]:
+        """Factors of all elements of the circuits of these numbers, (circuits,) each.
 
-        Circuit c's are of ``seed`` and c, whatever ``count`` is; normal, and at least 0.05.
+        Circuit c's are of ``seed`` and c, whoever is drawn with it; normal, and at least 0.05.
         """
         groups = kinds(circuit)
-        draws = [np.random.default_rng((seed, c)) for c in range(count)]
+        draws = [np.random.default_rng((seed, c)) for c in numbers]
         out: dict[str, Floats] = {}
-        for title in (*_KINDS, "bias"):
+        for title in KINDS:
             group = groups.get(title, ())
             wide, own = self.chip.get(title, 0.0), self.element.get(title, 0.0)
             normal = np.array([draw.standard_normal(1 + len(group)) for draw in draws])
@@ -307,7 +386,7 @@ def yields(
 ) -> Yield:
     """``count`` circuits drawn from ``spread``, their biases together times ``bias``."""
     circuit = trial.simulator.circuit
-    factors = spread.draw(circuit, count, seed)
+    factors = spread.draw(circuit, range(count), seed)
     for name in kinds(circuit).get("bias", ()):
         factors[name] = factors.get(name, np.ones(count)) * bias
     passed = trial.passes(factors, count, seed=seed, threads=threads, progress=progress)

@@ -7,7 +7,7 @@ merger. A net that nothing inside drives is an input, one that nothing takes an 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
@@ -106,11 +106,20 @@ class Netlist(Record):
         """Names, in ``circuit``, of all sources that bias cells: what a global bias scales."""
         return tuple(f"{name}|{i.name}" for i in self.instances for name in i.cell.biases)
 
-    def circuit(self, waves: Mapping[str, Wave]) -> Circuit:
+    def scaled(self, factors: Mapping[str, float]) -> Netlist:
+        """The same cells with elements, named as in ``circuit``, so many times their values."""
+        own: dict[str, dict[str, float]] = {i.name: dict(i.factors) for i in self.instances}
+        for name, factor in factors.items():
+            element, _, instance = name.partition("|")
+            own[instance][element] = own[instance].get(element, 1.0) * factor
+        return Netlist(tuple(replace(i, factors=own[i.name]) for i in self.instances))
+
+    def circuit(self, waves: Mapping[str, Wave | Sequence[Wave]]) -> Circuit:
         """All cells as one circuit; ``waves`` are currents into input nets, as `pulses` has them.
 
-        Elements are ``NAME|INSTANCE``, nets are nodes. An input without a wave is held by 2 ohm, as
-        outputs are. E1422 for a wave of a net that is no input.
+        Elements are ``NAME|INSTANCE``, nets are nodes. The source of a net is ``I>NET``, those of
+        several waves ``I>NET.0`` and so on. An input without a wave is held by 2 ohm, as outputs
+        are. E1422 for a wave of a net that is no input.
         """
         parts: list[Part] = []
         for i in self.instances:
@@ -120,8 +129,13 @@ class Netlist(Record):
             if net not in self.inputs:
                 raise fail("E1422", f"the net '{net}' is no input", hint=", ".join(self.inputs))
         for net in self.inputs:
-            if net in waves:
-                parts.append(CurrentSource(f"I>{net}", GROUND, net, waves[net]))
+            given = waves.get(net)
+            if isinstance(given, Wave):
+                parts.append(CurrentSource(f"I>{net}", GROUND, net, given))
+            elif given is not None:
+                parts += [
+                    CurrentSource(f"I>{net}.{k}", GROUND, net, wave) for k, wave in enumerate(given)
+                ]
             else:
                 parts.append(Resistor(f"R>{net}", net, GROUND, _SINK))
         parts += [Resistor(f"R<{net}", net, GROUND, _SINK) for net in self.outputs]
@@ -137,6 +151,7 @@ def pulses(times: Iterable[float]) -> Pwl:
 
 
 def _scaled(part: Part, factor: float) -> Part:
+    """The element with so many times its value."""
     if factor == 1.0:
         return part
     if isinstance(part, CurrentSource):

@@ -13,6 +13,13 @@ sends one where none came, and
 .. math:: \sum_i w_i x_i \ge \theta \iff
     \sum_{w_i > 0} w_i x_i + \sum_{w_i < 0} |w_i| (1 - x_i) \ge \theta + \sum_{w_i < 0} |w_i|.
 
+A neuron that adds up over steps (`Plan.taken`) keeps what its `ndro` hold: they are cleared by its
+own spike and not by the clock, so that it begins at 0, and pulses beyond the threshold are lost.
+One whose spike takes :math:`A = 2^n` off counts by n `tff` in a row, of which each lets every
+second pulse pass: what is left over stays. As it has to reach :math:`\theta \ge A` for its first
+spike, :math:`\theta - A` `ndro` ahead of them hold back the first pulses of all, and are never
+cleared.
+
 Where one pulse is enough to fire and one of any inhibitory line enough to keep it from that
 (``Plan.vetoed``) an `ndro` is the neuron: set by the ones, reset by the others, which come later. A
 flux quantum is stored, and no race decides.
@@ -21,7 +28,7 @@ flux quantum is stored, and no race decides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -33,7 +40,8 @@ from .schedule import Order
 from .threshold import Unit
 
 Integers = npt.NDArray[np.int64]
-# JTLs that last as long as a merger, at least, and those from a read to a set: fewer than a slot.
+# JTLs that last as long as a merger, at least, and those from a read to what is stored behind it:
+# fewer than a slot.
 _MERGER: Final = 3
 HOLD: Final = 2
 
@@ -42,17 +50,24 @@ HOLD: Final = 2
 class Builder:
     """Cells that are put together; each gets a name from what it is part of.
 
-    ``orders`` are those of pulses that neurons rely on.
+    ``orders`` are those of pulses that neurons rely on; ``holds`` the JTLs in front of each ``dff``
+    that makes a line a step late, by its name.
     """
 
     instances: list[Instance] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
+    holds: dict[str, int] = field(default_factory=dict)
+    _same: dict[str, str] = field(default_factory=dict)
     _nets: int = 0
 
     def net(self) -> str:
         """A new net."""
         self._nets += 1
         return f"n{self._nets}"
+
+    def join(self, taken: str, driven: str) -> None:
+        """Make one net of two: what a cell took before there was what drives it."""
+        self._same[taken] = driven
 
     def cell(self, kind: str, name: str, nets: Mapping[str, str], **factors: float) -> None:
         """One cell; ``nets`` by port."""
@@ -89,6 +104,17 @@ class Builder:
             line = self.one("merger", f"{name}.m{k}", a=lines[k], b=late)
         return line
 
+    def late(self, net: str, clock: str, ways: int, name: str) -> str:
+        """A line a step late: a ``dff`` that the clock reads once in a step, ahead of the pulse.
+
+        A pulse that the same clock has sent waits until the clock has been here, too: of so many
+        ``ways`` of it one is longer than another. ``holds`` may know better how long that is.
+        """
+        self.orders.append(Order(name, "clk", "a"))
+        hold = self.holds.setdefault(name, HOLD + ways.bit_length() // 2)
+        net = self.delay(net, hold, f"{name}.h")
+        return self.one("dff", name, a=net, clk=clock)
+
     def skip_one(self, line: str, reset: str, name: str) -> str:
         """All pulses of a line but the first since ``reset``.
 
@@ -101,15 +127,26 @@ class Builder:
 
     def netlist(self) -> Netlist:
         """What was put together."""
-        return Netlist(tuple(self.instances))
+        return Netlist(
+            tuple(
+                replace(i, nets={port: self._same.get(net, net) for port, net in i.nets.items()})
+                for i in self.instances
+            )
+        )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one neuron is made; ``depth`` (inputs,) is how many clocks are ahead of each line."""
+    """How one neuron is made; ``depth`` (inputs,) is how many clocks are ahead of each line.
+
+    ``taken`` is ``None`` where it forgets what a step brought. Else it adds up over steps, no
+    weight is below 0, and a spike takes so much off: 0 for all that there is, or a power of two
+    that is neither more than the threshold nor less than a step brings.
+    """
 
     unit: Unit
     depth: Integers
+    taken: int | None = None
 
     @cached_property
     def vetoed(self) -> bool:
@@ -117,6 +154,8 @@ class Plan:
 
         Negative lines must not be of an earlier layer than positive ones: they have the last word.
         """
+        if self.taken is not None:
+            return False
         plus, minus = self.unit.weight > 0, self.unit.weight < 0
         if not plus.any() or not minus.any() or self.unit.threshold != 1:
             return False
@@ -126,7 +165,7 @@ class Plan:
     @property
     def constant(self) -> bool:
         """Whether it always or never fires, whatever comes: it takes no cell."""
-        return self.unit.never or self.unit.always
+        return self.taken is None and (self.unit.never or self.unit.always)
 
     @property
     def count(self) -> int:
@@ -137,6 +176,8 @@ class Plan:
     @property
     def reads(self) -> int:
         """Clock lines that read and clear it."""
+        if self.taken is not None:
+            return 1
         return 2 if self.vetoed else self.count
 
     @property
@@ -153,7 +194,9 @@ class Plan:
 
     @property
     def pulses(self) -> int:
-        """Pulses that it may have to count in a step."""
+        """Pulses that it may have to count in a step, or to hold."""
+        if self.taken is not None:
+            return max(int(self.unit.weight.sum()), self.unit.threshold - self.taken)
         return sum(self.copies) if self.vetoed else int(np.abs(self.unit.weight).sum())
 
 
@@ -191,6 +234,30 @@ def neuron(
         without = build.one("not", f"{name}.not{i}", a=net, clk=clock)
         plus += build.split(without, w, f"{name}.not{i}.s")
     line = build.serial(plus, slot, f"{name}.in")
+    if plan.taken is not None:
+        return _adding_up(build, plan, line, reads[0], name)
     for k in range(plan.count - 1):
         line = build.skip_one(line, reads[k], f"{name}.skip{k}")
     return build.one("dff", f"{name}.dff", a=line, clk=reads[-1])
+
+
+def _adding_up(build: Builder, plan: Plan, line: str, read: str, name: str) -> str:
+    """A neuron that keeps what it counted until it fires; ``line`` has all its pulses."""
+    if plan.taken:
+        for k in range(plan.unit.threshold - plan.taken):
+            # Nothing drives its reset.
+            line = build.skip_one(line, build.net(), f"{name}.skip{k}")
+        for k in range(plan.taken.bit_length() - 1):
+            line = build.one("tff", f"{name}.tff{k}", a=line)
+        return build.one("dff", f"{name}.dff", a=line, clk=read)
+    held = plan.unit.threshold - 1
+    clear = build.net()
+    resets = build.split(clear, held, f"{name}.c") if held else []
+    for k, reset in enumerate(resets):
+        line = build.skip_one(line, reset, f"{name}.skip{k}")
+    fire = build.one("dff", f"{name}.dff", a=line, clk=read)
+    if not held:
+        return fire
+    out = build.net()
+    build.cell("splitter", f"{name}.f", {"a": fire, "q": out, "r": clear})
+    return out

@@ -8,7 +8,7 @@ ngspice chooses its steps, none longer than ``Transient.step``.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,8 @@ from .circuit import (
     Resistor,
     Source,
 )
+from .measure import crossings
+from .netlist import Netlist
 from .simulate import QUANTUM, Transient
 from .waves import Pulse, Sine, Wave, started
 
@@ -99,6 +101,24 @@ def transient(
     if data.shape[1] != len(names) + 1 or not np.isfinite(data).all():
         raise ngspice.failed("gives no phases", printed)
     return data[:, 0] - how.before * how.step, data[:, 1:].T
+
+
+def pulses(
+    netlist: Netlist,
+    waves: Mapping[str, Wave],
+    how: Transient,
+    nets: Iterable[str],
+    *,
+    timeout: float = _SECONDS,
+) -> dict[str, Floats]:
+    """When pulses passed nets of ``netlist.circuit(waves)``, in s from the end of the ramp.
+
+    Fails as `transient`, and with E1404 for a ``temperature``.
+    """
+    names = tuple(nets)
+    times, phases = transient(netlist.circuit(waves), how, names, timeout=timeout)
+    found = {net: crossings(times, phase) for net, phase in zip(names, phases, strict=True)}
+    return {net: passed[passed >= 0] for net, passed in found.items()}
 
 
 def _integrated(name: str, volt: str) -> Iterator[str]:

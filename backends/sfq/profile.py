@@ -15,14 +15,16 @@ part of it. The rest stays in the resistors, whose line the ledger lessens by it
 A step has the pulses whose nets' windows say so, whenever they come: steps overlap. The way from an
 input to a spike is followed backwards, at nominal delays: from the last spike to its clock, from
 that to the pulse that it had to wait for longest, at the worst corner of `schedule`, and so on. Of
-a layer's share what is neither delay lines nor cells is waiting, so that shares add up.
+a layer's share what is neither delay lines nor cells is waiting, so that shares add up. A clock may
+have to wait for a pulse that its own reaches late, by a delay line: what of the pulse's way is side
+by side with that is in no share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final
 
 import numpy as np
@@ -40,11 +42,11 @@ from ...ir.events import Stimulus
 from .cells import cell
 from .chance import KIND
 from .events import Events, Machines
-from .execute import drives
+from .execute import begins, drives, restarts, stride
 from .files import program_facts, read_program
 from .netlist import Instance
 from .schedule import CORNERS, Bound, Schedule, Window
-from .synthesise import GUARD, Program, arrivals
+from .synthesise import GUARD, LAUNCH, Program, arrivals
 from .timing import known, timing
 
 Floats = npt.NDArray[np.float64]
@@ -69,6 +71,7 @@ UNKNOWN: Final = (
 _MEASURED: Final = "python -m spikec.backends.sfq.characterise, cells/timing.json"
 _RELEASED: Final = "python -m spikec.backends.sfq.release, cells/release.json"
 _PERIOD: Final = "period"
+_START: Final = "inputs"
 
 
 def profile_artifact(request: ProfileRequest, process: Process) -> SfqProfile:
@@ -82,7 +85,9 @@ def profile_artifact(request: ProfileRequest, process: Process) -> SfqProfile:
     if request.cooling is not None:
         cooling = Quantity(request.cooling, cooling.unit, "given with --cooling", "stated")
     program = read_program(request.artifact)
-    return profile_program(program, process, outputs, request.stimulus, cooling)
+    chances = request.artifact.manifest["emission"].get("release", {})
+    release = {name: one["probability"] for name, one in chances.items()}
+    return profile_program(program, process, outputs, request.stimulus, cooling, release)
 
 
 def program_area(program: Program, process: Process) -> Quantity:
@@ -97,20 +102,24 @@ def profile_program(
     outputs: Sequence[str],
     stimulus: Stimulus,
     cooling: Quantity | None = None,
+    release: Mapping[str, float] | None = None,
 ) -> SfqProfile:
-    """The profile of a program whose spikes of the populations ``outputs`` are what it is for."""
+    """The profile of a program whose spikes of the populations ``outputs`` are what it is for.
+
+    ``release`` is of its projections, as `program_facts` has it.
+    """
     machines = Machines(program.netlist)
-    trace = machines.run(drives(program, stimulus))
+    trace = machines.run(drives(program, stimulus), restarts=restarts(program, stimulus))
     if trace.violations:
         raise fail("E1435", str(trace.violations[0]))
     shape = stimulus.samples, stimulus.steps
     corners = tuple(_Corner.of(program, corner) for corner in CORNERS)
     nominal = corners[CORNERS.index(1.0)]
-    step = _steps(program, trace, nominal, shape[0] * shape[1])
+    step = _steps(program, trace, nominal, *shape)
     layers = tuple(dict.fromkeys(map(layer_of, program.netlist.instances)))
     counts = _Counts.of(program, trace, step, layers, shape)
     factor = process.cooling if cooling is None else cooling
-    found = cells_of(cell_facts(program, process))
+    found = cells_of(cell_facts(program, process, release))
     assert found is not None
     seconds = np.full(shape, program.period)
     held: list[dict[str, int]] = [{} for _ in layers]
@@ -158,7 +167,7 @@ def layer_of(instance: Instance) -> str:
 # -- pulses ----------------------------------------------------------------------------------------
 
 
-def _steps(program: Program, trace: Events, nominal: _Corner, steps: int) -> Integers:
+def _steps(program: Program, trace: Events, nominal: _Corner, samples: int, steps: int) -> Integers:
     """The step that each pulse belongs to, (pulses,), as `execute.spikes` has those of neurons."""
     middle = np.zeros(len(trace.nets))
     for k, net in enumerate(trace.nets):
@@ -166,7 +175,9 @@ def _steps(program: Program, trace: Events, nominal: _Corner, steps: int) -> Int
         if there:
             middle[k] = (min(w.early for w in there) + max(w.late for w in there)) / 2
     after = (trace.time - middle[trace.net]) / program.period
-    return np.clip(np.floor(after + 0.5).astype(np.int64), 0, steps - 1)
+    every = stride(program, steps)
+    where = np.clip(np.floor(after + 0.5).astype(np.int64), 0, samples * every - 1)
+    return np.asarray(where // every * steps + np.minimum(where % every, steps - 1))
 
 
 @dataclass(frozen=True)
@@ -231,10 +242,10 @@ def _response(
     nets: Sequence[str],
     shape: tuple[int, int],
 ) -> Floats:
-    """From the inputs of a step to its last spike on ``nets``, (samples, steps); NaN: none."""
+    """From a step's first pulses to its last spike on ``nets``, (samples, steps); NaN: none."""
     wanted = np.array([net in set(nets) for net in trace.nets], np.bool_)[trace.net]
     out = np.full(shape[0] * shape[1], -np.inf)
-    begin = step[wanted] * program.period + program.start
+    begin = begins(program, *shape)[step[wanted]] + program.first
     np.maximum.at(out, step[wanted], trace.time[wanted] - begin)
     return np.where(np.isfinite(out), out, np.nan).reshape(shape)
 
@@ -350,15 +361,24 @@ class _Corner:
     @classmethod
     def of(cls, program: Program, corner: float) -> _Corner:
         schedule = Schedule(program.netlist, corner)
-        stimuli = arrivals(program.inputs, program.start, program.skew)
+        stimuli: dict[str, tuple[Window, ...]] = {}
         bounds: dict[str, tuple[Bound, Mapping[int, str]]] = {}
-        for clock, time in program.clocks.items():
-            tree = schedule.windows({clock: (Window(0.0, 0.0),)})
-            ahead = schedule.windows(stimuli)
+
+        def set_by(name: str, own: Mapping[str, tuple[Window, ...]]) -> None:
+            tree, ahead = schedule.windows(own), schedule.windows(stimuli)
             worst = max(schedule.behind(ahead, tree), key=lambda bound: bound.least, default=None)
             if worst is not None:
-                bounds[clock] = worst, _named(ahead) | _named(tree)
-            stimuli[clock] = (Window(time, time),)
+                bounds[name] = worst, _named(ahead) | _named(tree)
+
+        if LAUNCH in program.clocks:  # waits for nothing
+            stimuli[LAUNCH] = (Window(program.first, program.first),)
+            if program.start > program.skew:
+                set_by(_START, arrivals(program.inputs, 0.0, program.skew))
+        stimuli |= arrivals(program.inputs, program.start, program.skew)
+        for clock, time in program.clocks.items():
+            if clock != LAUNCH:
+                set_by(clock, {clock: (Window(0.0, 0.0),)})
+                stimuli[clock] = (Window(time, time),)
         windows = schedule.windows(stimuli)
         return cls(schedule, windows, _named(windows), bounds)
 
@@ -418,7 +438,7 @@ def _critical(
     """What the longest way from an input to a spike is made of, and what sets each clock."""
     worst: dict[str, tuple[Bound, Mapping[int, str]]] = {}
     paths = []
-    for clock in program.clocks:
+    for clock in (_START, *program.clocks):
         there = [(c.bounds[clock], c) for c in corners if clock in c.bounds]
         if there:
             (bound, net), corner = max(there, key=lambda one: one[0][0].least)
@@ -437,28 +457,34 @@ def _critical(
         ways.append(_nets(bound.window, net))
         waits.append((layer_of(bound.instance), program.clocks[clock]))
     took: dict[str, list[float]] = {}
-    clocks = set(program.clocks)
-    for way, wait in zip(reversed(ways), reversed(waits), strict=True):
-        hops = [(drivers[net], _delay(drivers[net], ahead, net)) for ahead, net in _pairs(way)]
-        tree = 0.0
-        for i, seconds in hops:
-            if layer_of(i) in clocks and way[0] in clocks:
-                tree += seconds
-                continue
-            mine = took.setdefault(layer_of(i), [0.0, 0.0, 0.0])
-            mine[0 if i.kind == "jtl" else 1] += seconds
-            mine[2] += tree
-            tree = 0.0
+    ways.reverse()
+    waits.reverse()
+    hops = [
+        [(drivers[net], _delay(drivers[net], ahead, net)) for ahead, net in pairwise(way)]
+        for way in ways
+    ]
+    trees = [_tree(of, way[0], program) for of, way in zip(hops, ways, strict=True)]
+    for k, (way, wait) in enumerate(zip(ways, waits, strict=True)):
+        begin = program.clocks.get(way[0], program.first)
+        room = np.inf if wait is None else wait[1] + sum(trees[k + 1]) - begin
+        lasted = 0.0
+        for n, (i, seconds) in enumerate(hops[k]):
+            # What it takes beyond that goes on beside the clock's own way to where they meet.
+            seconds = min(seconds, room - lasted)
+            lasted += seconds
+            if n >= len(trees[k]):
+                mine = took.setdefault(layer_of(i), [0.0, 0.0, 0.0])
+                mine[0 if i.kind == "jtl" else 1] += seconds
         if wait is not None:
-            layer, until = wait
-            begin = program.clocks.get(way[0], program.start)
-            lasted = sum(seconds for _, seconds in hops) - tree
-            took.setdefault(layer, [0.0, 0.0, 0.0])[2] += until - begin - lasted
+            took.setdefault(wait[0], [0.0, 0.0, 0.0])[2] += room - lasted
     return tuple(Share(layer, *parts) for layer, parts in took.items()), tuple(paths)
 
 
-def _pairs(way: Sequence[str]) -> list[tuple[str, str]]:
-    return list(pairwise(way))
+def _tree(hops: Sequence[tuple[Instance, float]], start: str, program: Program) -> list[float]:
+    """What a clock's own cells take at the beginning of its way, one by one in s."""
+    if start not in program.clocks:
+        return []
+    return [t for _, t in takewhile(lambda hop: layer_of(hop[0]) in program.clocks, hops)]
 
 
 def _delay(instance: Instance, before: str, net: str) -> float:

@@ -21,13 +21,18 @@ temperature of the process.
   between these ends. Noise moves pulses, and one near the middle takes longer to decide.
 * **energy** is the work of the cell's biases for a pulse that passes, and for one that does not,
   as in ``timing.json``.
+* **spread** is what every element of the bench, and all biases together once more, are off by, and
+  the standard deviation of what that moves :math:`I_b - I_{50}` by in A, of `CHIPS` circuits. I50
+  of each is found without noise, by halving a range of currents that ends in a pulse that passes
+  and one that does not. **moves** has the share of each of the cell's elements in it, A for a value
+  that is larger by the spread: coefficients of least squares of the same circuits.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,9 +50,11 @@ from ...compiler.progress import bars
 from ...ir.diagnostics import fail
 from ...ir.records import Record, frozen_array
 from . import testbench
+from .cells import cell
 from .chance import KIND, SOURCE, Law, nominal
 from .characterise import PROCESS
 from .circuit import CurrentSource
+from .margins import Spread, elements
 from .netlist import pulses
 from .simulate import QUANTUM, Simulator, Transient
 
@@ -56,17 +63,22 @@ Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Tell = Callable[[float], None]
 
-BIASES: Final[Floats] = 1e-6 * np.arange(-39, -18, dtype=np.float64)
+AWAY: Final[Floats] = 0.8e-6 * np.arange(-10, 11, dtype=np.float64)  # A from I50 without noise
 SPACING: Final = 40e-12  # s between pulses while the law is measured
 SPACINGS: Final[Floats] = 1e-12 * np.arange(14, 31, dtype=np.float64)
 PULSES: Final = 48  # of a set
 SETS: Final = 40  # at each bias
+CHIPS: Final = 512  # circuits, of which each element is off by chance
+SPREAD: Final = 0.02  # 1 sigma of each element, and of all biases together
+_REACH: Final = 30e-6  # A around the middle, in which I50 of each is
+_HALVES: Final = 12
 _PAIRS: Final = 96  # sets at each spacing, all at the middle
 _STEP: Final = 0.1e-12
 _SETTLED: Final = 60e-12
 _SEED: Final = 15
 _ALIKE: Final = 3.5  # standard deviations, of 17 comparisons
 _ENDS: Final = 1e-3
+_OWN: Final = f"{SOURCE}|x"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +107,8 @@ class Bench:
         self._bench = testbench.Bench(KIND)
         self._until = float(times.max(initial=testbench.FIRST)) + _SETTLED
         self._count = count
-        self._simulator = Simulator(self._bench.netlist.circuit({"a0": pulses(times)}))
+        self.circuit = self._bench.netlist.circuit({"a0": pulses(times)})
+        self._simulator = Simulator(self.circuit)
 
     def run(
         self,
@@ -104,19 +117,23 @@ class Bench:
         temperature: float,
         seed: int,
         scale: npt.ArrayLike = 1.0,
+        factors: Mapping[str, npt.ArrayLike] | None = None,
         threads: int = 1,
         progress: Tell | None = None,
     ) -> Released:
         """One set for each ``bias`` in A; ``scale`` multiplies all biases but that one.
 
+        ``factors`` multiply elements by their names in the bench's circuit, before the two.
         E1425 where a pulse got lost in front of the cell or behind it, or was thrown back.
         """
         given = np.atleast_1d(np.asarray(bias, np.float64))
-        rest = [n for n in self._bench.netlist.biases if n != f"{SOURCE}|x"]
+        rest = {n: np.asarray(scale) for n in self._bench.netlist.biases}
+        for name, factor in (factors or {}).items():
+            rest[name] = np.asarray(factor) * rest.get(name, 1.0)
         watch = ("a", "q", self._bench.ends[0])
         found = self._simulator.run(
             Transient(self._until, _STEP, temperature=temperature),
-            factors={f"{SOURCE}|x": given / nominal(), **dict.fromkeys(rest, scale)},
+            factors=rest | {_OWN: given / nominal()},
             watch=watch,
             seed=seed,
             threads=threads,
@@ -141,7 +158,7 @@ class Bench:
         for name in self._bench.own:
             source = self._simulator.circuit.part(name)
             assert isinstance(source, CurrentSource)
-            current = bias if name == f"{SOURCE}|x" else float(source.wave.at(0.0))
+            current = bias if name == _OWN else float(source.wave.at(0.0))
             out += current * QUANTUM * ends[:, nodes.index(source.b)]
         return out
 
@@ -232,13 +249,70 @@ def apart(law: Law, temperature: float, seed: int, threads: int, progress: Tell)
     return float(SPACINGS[np.flatnonzero(~alike)[-1] + 1 if (~alike).any() else 0])
 
 
+def middles(
+    around: float,
+    factors: Mapping[str, Floats] | None = None,
+    threads: int = 1,
+    progress: Tell | None = None,
+) -> Floats:
+    """I50 of circuits without noise, (circuits,) in A; each within 30 uA of ``around``.
+
+    ``factors`` (circuits,) are of elements of the bench. E1425 as `Bench.run`, and where an I50 is
+    further away.
+    """
+    bench = Bench(SPACING, 1)
+    count = max([1, *(np.size(f) for f in (factors or {}).values())])
+    low, high = np.full(count, around - _REACH), np.full(count, around + _REACH)
+
+    def passes(bias: Floats) -> Bools:
+        found = bench.run(bias, temperature=0.0, seed=0, factors=factors, threads=threads)
+        return np.asarray(found.passed[:, 0])
+
+    if passes(low).any() or not passes(high).all():
+        raise fail("E1425", "a synapse passes at a current at which none should, or the other way")
+    for k in range(_HALVES):
+        half = (low + high) / 2
+        right = passes(half)
+        low, high = np.where(right, low, half), np.where(right, half, high)
+        if progress is not None:
+            progress((k + 1) / _HALVES)
+    return np.asarray((low + high) / 2)
+
+
+def shifts(
+    bias: float, factors: Mapping[str, Floats], threads: int = 1, progress: Tell | None = None
+) -> Floats:
+    """Ib - I50 of circuits that give ``bias`` A where nothing is off, (circuits,) in A.
+
+    ``factors`` are of all elements, Ib among them; errors as `middles`.
+    """
+    others = {name: factor for name, factor in factors.items() if name != _OWN}
+    return bias * factors[_OWN] - middles(bias, others, threads, progress)
+
+
+def off(count: int, seed: int) -> dict[str, Floats]:
+    """Factors of all elements of the bench in ``count`` circuits with the spread."""
+    kinds = ("areas", "inductances", "resistors", "bias")
+    spread = Spread(dict.fromkeys(kinds, SPREAD), {"bias": SPREAD})
+    return spread.draw(Bench(SPACING, 1).circuit, range(count), seed)
+
+
+def moves(shift: Floats, factors: Mapping[str, Floats]) -> dict[str, float]:
+    """What each element moves Ib - I50 by, in A for a value that is larger by the spread."""
+    rows = np.stack(list(factors.values()), axis=1) - 1
+    design = np.column_stack([np.ones(len(rows)), rows])
+    found = np.linalg.lstsq(design, shift, rcond=None)[0][1:] * SPREAD
+    return dict(zip(factors, found.tolist(), strict=True))
+
+
 def document(threads: int = 1, progress: Callable[[str, float], None] | None = None) -> Any:
     """The whole of ``release.json``."""
     tell = progress or (lambda stage, share: None)
     temperature = load_process(PROCESS).temperature.value
+    biases = np.round(float(middles(nominal(), threads=threads)[0]), 7) + AWAY
     fit, released, which = fitted(
         Bench(SPACING),
-        BIASES,
+        biases,
         SETS,
         _SEED,
         temperature=temperature,
@@ -246,14 +320,20 @@ def document(threads: int = 1, progress: Callable[[str, float], None] | None = N
         progress=lambda share: tell("law", share),
     )
     law = fit.law
-    often = (law.probability(BIASES) >= 0.5)[which]
+    often = (law.probability(biases) >= 0.5)[which]
     delay = released.delay[often]
     low, high = np.quantile(delay[np.isfinite(delay)], [_ENDS, 1 - _ENDS])
-    # Work is a straight line of how many pulses passed.
-    each, none = np.polyfit(released.passed.sum(1), released.work, 1)
+    # Work is a straight line of how many pulses passed, at one current: Ib has a part in it.
+    near = np.abs(biases - law.middle)[which] < law.sigma / 2
+    pulse, none = np.polyfit(released.passed.sum(1)[near], released.work[near], 1)
     still = _resting(temperature=0.0, bias=law.middle)
     dropped = (none - still) / PULSES
     least = apart(law, temperature, _SEED + 1, threads, lambda share: tell("apart", share))
+    drawn = off(CHIPS, _SEED + 2)
+    shift = shifts(law.middle, drawn, threads, lambda share: tell("spread", share))
+    each = moves(shift, drawn)
+    own = {name: f"{name}|x" for name in elements(cell(KIND).circuit)}
+    most = sorted(own, key=lambda name: -abs(each[own[name]]))
     worst, chance = fit.worst
     return {
         "units": "s, A, J, K",
@@ -263,11 +343,13 @@ def document(threads: int = 1, progress: Callable[[str, float], None] | None = N
         "sigma": round(law.sigma, 9),
         "errors": [float(f"{error:.2g}") for error in fit.errors],
         "worst": [round(worst, 4), round(chance, 4)],
+        "spread": [SPREAD, round(float(shift.std()), 9)],
+        "moves": {name: round(each[own[name]], 9) for name in most},
         "delay": [[[round(float(low + high) / 2, 14)]]],
-        "apart": [[least]],
+        "apart": [[round(least, 14)]],
         "jitter": round(float(high - low) / 2, 14),
-        "energy": [[float(f"{dropped + each:.3g}")], [float(f"{dropped:.3g}")]],
-        "bias": [round(float(b), 9) for b in BIASES],
+        "energy": [[float(f"{dropped + pulse:.3g}")], [float(f"{dropped:.3g}")]],
+        "bias": [round(float(b), 9) for b in biases],
         "passed": fit.passed.tolist(),
         "tried": fit.tried.tolist(),
     }

@@ -7,15 +7,18 @@ makes of each window there one at its outputs,
 
 j its jitter, which is what pulses that are close do to each other: of a cell without a memory whose
 pulses are ``CALM`` apart it is ``STEADY``, or ``LINE`` of a JTL in front of a JTL, so that long
-lines keep their pulses apart. Two windows of one cell keep the least separation a where
-:math:`e_2 - l_1 \ge a_{x_1 x_2}`; those of one step and of the next where
-:math:`T \ge l_1 + a_{x_1 x_2} - e_2`. All delays are taken at corners, faster and slower together
-by a share: biases and temperature move all cells of a chip alike.
+lines keep their pulses apart. Delays were measured between JTLs: where a cell drives another one,
+both are off by up to ``timing.beside`` of the first, and one that a source drives by
+``timing.at_input``, to the early or to the late side, but for all pulses that take this way alike.
+What two pulses share parts them by nothing. Two windows of one cell keep the least separation a
+where :math:`e_2 - l_1 \ge a_{x_1 x_2}`; those of one step and of the next where :math:`T \ge l_1 +
+a_{x_1 x_2} - e_2`. All delays are taken at corners, faster and slower together by a share: biases
+and temperature move all cells of a chip alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -26,7 +29,7 @@ import numpy.typing as npt
 
 from ...ir.diagnostics import fail
 from .netlist import Instance, Netlist
-from .timing import Timing, timing
+from .timing import Timing, at_input, beside, timing
 
 Floats = npt.NDArray[np.float64]
 CORNERS: Final = (0.85, 1.0, 1.15)
@@ -38,34 +41,58 @@ LINE: Final = 0.02e-12
 CALM: Final = 20e-12
 
 
+Fixed = tuple[tuple[str, bool, float], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Window:
     """Where a pulse is, in s from the start of a step: from ``early`` to ``late``.
 
     ``origin`` is the window of the pulse that it was a cell before, ``depth`` how many there are.
+    ``fixed`` is by how much it is early or late behind that cell as every other pulse that comes
+    this way: the net of which it is so, at its end or at its beginning, and s. ``far`` is the last
+    window before this one of which anything is fixed.
     """
 
     early: float
     late: float
     origin: Window | None = None
     depth: int = 0
+    fixed: Fixed = ()
+    far: Window | None = None
 
-    def moved(self, early: float, late: float) -> Window:
-        """The pulse behind a cell that takes from ``early`` to ``late`` s."""
-        return Window(self.early + early, self.late + late, self, self.depth + 1)
+    def moved(self, early: float, late: float, fixed: Fixed = ()) -> Window:
+        """The pulse behind a cell that takes from ``early`` to ``late`` s, ``fixed`` left out."""
+        more = sum(seconds for _, _, seconds in fixed)
+        bounds = self.early + early - more, self.late + late + more
+        return Window(*bounds, self, self.depth + 1, fixed, self if self.fixed else self.far)
 
     def beside(self, other: Window) -> tuple[tuple[float, float], tuple[float, float]]:
         """Both windows, in s behind the last place where the two were one pulse, if they were.
 
-        What that pulse was early or late by does not part them.
+        What that pulse was early or late by does not part them, and neither does what is fixed of
+        ways that both take.
         """
         a = self._common(other)
-        if a is None:
-            return (self.early, self.late), (other.early, other.late)
+        early, late = (0.0, 0.0) if a is None else (a.early, a.late)
+        least = -1 if a is None else a.depth
+        shared = self.fixed_with(other, least)
         return (
-            (self.early - a.early, self.late - a.late),
-            (other.early - a.early, other.late - a.late),
+            (self.early - early + shared, self.late - late - shared),
+            (other.early - early + shared, other.late - late - shared),
         )
+
+    def fixed_with(self, other: Window, depth: int = -1) -> float:
+        """What is fixed of ways that both took, in s, behind so many cells of each."""
+        mine = set(self._off(depth))
+        return sum(part[2] for part in other._off(depth) if part in mine) if mine else 0.0
+
+    def _off(self, depth: int) -> Iterator[tuple[str, bool, float]]:
+        """What is fixed of its way, backwards to so many cells."""
+        w: Window | None = self
+        while w is not None and w.depth > depth:
+            yield from w.fixed
+            w = w.far
 
     def shared(self, other: Window) -> int:
         """How many cells had been passed where the two were one pulse last, -1 if never."""
@@ -147,11 +174,14 @@ class Schedule:
         self._order = in_order(netlist)
         self._shift = {kind: self._moves(kind) for kind in kinds}
         loads = {i.nets[port]: i.kind for i in netlist.instances for port in i.cell.inputs}
+        drivers = {i.nets[port]: i.kind for i in netlist.instances for port in i.cell.outputs}
         self._line = {
             i.name
             for i in netlist.instances
             if i.kind == loads.get(i.nets[i.cell.outputs[0]]) == "jtl"
         }
+        # By net: what the cell that drives it and the one that takes it are off by.
+        self._off = {net: _off(drivers.get(net), load) for net, load in loads.items()}
 
     def _moves(self, kind: str) -> list[tuple[int, int, float, float]]:
         """Input, output, and the least and most that it takes on the way, without jitter."""
@@ -195,8 +225,11 @@ class Schedule:
             jitter = self._jitter(i, found)
             for x, y, early, late in self._shift[i.kind]:
                 there = found.get(i.nets[ports[0][x]], ())
-                out = found.setdefault(i.nets[ports[1][y]], [])
-                out += [w.moved(early - jitter, late + jitter) for w in there]
+                ahead, net = i.nets[ports[0][x]], i.nets[ports[1][y]]
+                ends = (ahead, True, self._off[ahead]), (net, False, self._off.get(net, 0.0))
+                fixed = tuple(end for end in ends if end[2])
+                out = found.setdefault(net, [])
+                out += [w.moved(early - jitter, late + jitter, fixed) for w in there]
         return {net: tuple(w) for net, w in found.items()}
 
     def tight(self, windows: Windows) -> list[Tight]:
@@ -245,17 +278,16 @@ class Schedule:
             for x1, one in enumerate(there):
                 for x2, two in enumerate(there):
                     if one and two:
-                        late = max(one, key=lambda w: w.late)
-                        early = min(two, key=lambda w: w.early)
+                        late, early = _nearest(one, two)
                         wanted = float(apart[x1, x2])
-                        least = late.late + wanted - early.early
+                        least = late.late + wanted - early.early - 2 * late.fixed_with(early)
                         yield Bound(least, i, x1, x2, wanted, late, early)
 
-    def after(self, windows: Windows, net: str, tree: Windows) -> float:
-        """The least time of a pulse on the input ``net`` that comes behind all of ``windows``.
+    def after(self, windows: Windows, tree: Windows) -> float:
+        """The least time of pulses that come behind all of ``windows``.
 
-        ``tree`` are the windows of that pulse alone, at time 0: in every cell that it reaches it
-        has to keep its separation from what has been there.
+        ``tree`` are the windows of these alone, at time 0: in every cell that they reach they have
+        to keep their separation from what has been there.
         """
         return max([0.0, *(bound.least for bound in self.behind(windows, tree))])
 
@@ -286,6 +318,27 @@ class Schedule:
                     for x1, w1 in every[:k]:
                         yield i, x1, x2, w1, w2, apart
                 latest = max(latest, w2.late)
+
+
+def _off(driver: str | None, load: str) -> float:
+    """What delays are off by at a net between two kinds of cells, or behind a source, in s."""
+    if driver is None:
+        return at_input(load)
+    return 0.0 if "jtl" in (driver, load) else beside(driver)
+
+
+def _nearest(ahead: Sequence[Window], behind: Sequence[Window]) -> tuple[Window, Window]:
+    """Of pulses of a step and of the next the two that come closest."""
+    first = max(ahead, key=lambda w: w.late)
+    second = min(behind, key=lambda w: w.early)
+    least = first.late - second.early - 2 * first.fixed_with(second)
+    near = [
+        (a.late - b.early - 2 * a.fixed_with(b), a, b)
+        for a in ahead
+        for b in behind
+        if a.late - b.early >= least
+    ]
+    return max(near, key=lambda one: one[0])[1:]
 
 
 def _late(first: Window, second: Window) -> tuple[float, float]:

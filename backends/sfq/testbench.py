@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...ir.records import Record, frozen_array
-from .cells import Cell, Machine, cell
-from .circuit import GROUND, Circuit, CurrentSource
+from .cells import Cell, Machine, cell, value_of
+from .circuit import Circuit, CurrentSource
 from .margins import Trial
 from .netlist import Instance, Netlist, pulses
-from .simulate import Found, Pulses, Simulator, Transient
+from .simulate import QUANTUM, Found, Pulses, Simulator, Transient
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -105,11 +105,18 @@ class Seen(Record):
 
 
 class Bench:
-    """A cell between JTLs, whose inputs take pulses of their own in each parameter set."""
+    """A cell between JTLs, whose inputs take pulses of their own in each parameter set.
 
-    def __init__(self, kind: str) -> None:
-        self.cell: Cell = cell(kind)
-        instances = [Instance("x", kind, {port: port for port in self.cell.ports})]
+    By its name, as a cell with parameters of its own, or as one that is ``made_of`` others, whose
+    nets have the names of its ports.
+    """
+
+    def __init__(self, kind: str | Cell, made_of: Sequence[Instance] = ()) -> None:
+        this = cell(kind) if isinstance(kind, str) else kind
+        self.cell: Cell = this
+        one = Instance("x", this.name, {port: port for port in this.ports}, this.changed)
+        instances = list(made_of or [one])
+        self.own = tuple(f"{name}|{i.name}" for i in instances for name in i.cell.biases)
         for port in self.cell.inputs:
             instances += front(port)
         for port in self.cell.outputs:
@@ -117,24 +124,16 @@ class Bench:
         self.netlist = Netlist(tuple(instances))
         self.ends = tuple(f"{port}{_LINES - 1}" for port in self.cell.outputs)
         self.watched = (*self.cell.ports, *self.ends)
-        self.own = tuple(f"{name}|x" for name in self.cell.biases)
         self._simulators: dict[tuple[int, ...], Simulator] = {}
-
-    @cached_property
-    def elements(self) -> dict[str, str]:
-        """The cell's elements by the names they have in its deck; their names in the circuit."""
-        return {part.name: f"{part.name}|x" for part in self.cell.circuit.parts}
 
     def simulator(self, room: tuple[int, ...]) -> Simulator:
         """The circuit with so many sources at each input, a pulse each; ready once."""
         if room not in self._simulators:
-            still = {f"{port}0": pulses([]) for port in self.cell.inputs}
-            parts = [p for p in self.netlist.circuit(still).parts if not p.name.startswith("I>")]
             wave = pulses([_UNMOVED])
-            for port, many in zip(self.cell.inputs, room, strict=True):
-                for k in range(many):
-                    parts.append(CurrentSource(f"I>{port}.{k}", GROUND, f"{port}0", wave))
-            self._simulators[room] = Simulator(Circuit(tuple(parts)))
+            waves = {
+                f"{port}0": [wave] * many for port, many in zip(self.cell.inputs, room, strict=True)
+            }
+            self._simulators[room] = Simulator(self.netlist.circuit(waves))
         return self._simulators[room]
 
     def driven(self, stimuli: Stimuli) -> tuple[Simulator, dict[str, Floats], dict[str, Floats]]:
@@ -148,8 +147,8 @@ class Bench:
                 chosen = mine & (stimuli.rank == k)
                 there = chosen.any(1)
                 time = np.where(chosen, stimuli.time, 0.0).sum(1)
-                factors[f"I>{port}.{k}"] = there.astype(np.float64)
-                delays[f"I>{port}.{k}"] = np.where(there, time - _UNMOVED, 0.0)
+                factors[f"I>{port}0.{k}"] = there.astype(np.float64)
+                delays[f"I>{port}0.{k}"] = np.where(there, time - _UNMOVED, 0.0)
         return self.simulator(tuple(room)), factors, delays
 
     def run(
@@ -177,14 +176,39 @@ class Bench:
             progress=progress,
         )
 
-    def trial(self, stimuli: Stimuli, within: float, step: float = 0.1e-12) -> Trial:
-        """Whether the cell is its machine, every delay ``within`` s; a case for each stimulus."""
+    def work(self, found: Found) -> Floats:
+        """Work of the cell's own biases since all phases were 0, J; (sets,)."""
+        circuit = self.simulator((0,) * len(self.cell.inputs)).circuit
+        return work_of(circuit, self.own, found)
+
+    def trial(
+        self,
+        stimuli: Stimuli,
+        within: float,
+        step: float = 0.1e-12,
+        steady: float = np.inf,
+    ) -> Trial:
+        """Whether the cell is its machine; a case for each stimulus.
+
+        Every delay is ``within`` s, and those of one input in one state are ``steady`` s of one
+        another.
+        """
         simulator, factors, delays = self.driven(stimuli)
+        machine = self.cell.machine
+        assert machine is not None
+        sending = np.argwhere(machine.sends).tolist()
 
         def check(found: Pulses, sets: int) -> Bools:
             each = stimuli.taken(np.arange(sets) % stimuli.sets)
             seen = self.seen(each, found)
-            return np.asarray(seen.right & ~(seen.delay > within).any((1, 2)))
+            right = seen.right & ~(seen.delay > within).any((1, 2))
+            for state, x, y in sending:
+                delay, same = seen.delay[:, :, y], (seen.before == state) & (each.port == x)
+                most = np.fmax.reduce(np.where(same, delay, np.nan), 1)
+                least = np.fmin.reduce(np.where(same, delay, np.nan), 1)
+                # NaN where none was sent.
+                right &= ~(most - least > steady)
+            return np.asarray(right)
 
         how = Transient(float(np.nanmax(stimuli.time)) + _SETTLED, step)
         return Trial(simulator, how, self.watched, check, factors, delays, stimuli.sets)
@@ -215,6 +239,20 @@ class Bench:
         # What came before its cause is not what its cause sent.
         right &= ~(delay < 0).any((1, 2))
         return Seen(right, arrival, delay, before, sends)
+
+
+def work_of(circuit: Circuit, biases: Iterable[str], found: Found) -> Floats:
+    """Work of some sources of constant current since all phases were 0, J; (sets,)."""
+    out = np.zeros(len(found.ends))
+    for name in biases:
+        source = circuit.part(name)
+        assert isinstance(source, CurrentSource)
+        phase = [
+            found.ends[:, found.nodes.index(node)] if node in found.nodes else 0.0
+            for node in source.nodes
+        ]
+        out += value_of(source) * QUANTUM * (phase[1] - phase[0])
+    return out
 
 
 def front(net: str) -> list[Instance]:

@@ -11,6 +11,9 @@ the same for all w and theta that separate the same two sets of inputs, and the 
 
 of which the inputs that are least among those that fire and greatest among those that do not are
 enough (Muroga, Threshold Logic and Its Applications, 1971).
+
+A neuron that adds up over steps and begins at 0 when it has fired is a function of how often each
+input came since: the same program, with whole numbers for x and no weight below 0.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from ...ir.records import Record, frozen_array
 
 Integers = npt.NDArray[np.int64]
-# Inputs whose combinations are gone through one by one.
+# Inputs whose combinations are gone through one by one, and as many combinations of counts.
 MOST_EXACT: Final = 12
 
 
@@ -73,31 +76,59 @@ def smallest(unit: Unit) -> Unit:
     if theta <= 0 or theta > size.sum():
         return Unit(np.zeros_like(unit.weight), 0 if theta <= 0 else 1)
     if used.size <= MOST_EXACT:
-        size, theta = _exact(size, theta)
+        size, theta = _exact(size, theta, np.ones_like(size), 1e-3 / theta)
     else:
-        shared = reduce(gcd, size.tolist())
-        size, theta = size // shared, -(-theta // shared)
+        size, theta = _divided(size, theta)
     weight = np.zeros_like(unit.weight)
     weight[used] = sign * size
     return Unit(weight, theta - int(size[sign < 0].sum()))
 
 
-def _exact(size: Integers, theta: int) -> tuple[Integers, int]:
-    """The least weights, none negative, and the threshold of a function that only rises."""
+def fewest(unit: Unit) -> Unit:
+    """The same for inputs that are counted over steps, until they fire it: fewest pulses and cells.
+
+    ``unit`` has no weight below 0, some above, and a threshold above 0. Exact up to
+    ``2**MOST_EXACT`` combinations of counts; beyond, weights are divided by what they share.
+    """
+    used = np.flatnonzero(unit.weight)
+    # More than enough is no more than enough: the sum begins anew.
+    size, theta = np.minimum(unit.weight[used], unit.threshold), unit.threshold
+    most = -(-theta // size)
+    if np.prod(most + 1.0) <= 1 << MOST_EXACT:
+        size, theta = _exact(size, theta, most, 1.0)
+    else:
+        size, theta = _divided(size, theta)
+    weight = np.zeros_like(unit.weight)
+    weight[used] = size
+    return Unit(weight, theta)
+
+
+def _divided(size: Integers, theta: int) -> tuple[Integers, int]:
+    shared = reduce(gcd, size.tolist())
+    return size // shared, -(-theta // shared)
+
+
+def _exact(size: Integers, theta: int, most: Integers, dear: float) -> tuple[Integers, int]:
+    """The least weights, none negative, and the threshold of a function that only rises.
+
+    ``most`` (inputs,) is how often each input comes; a unit of the threshold costs ``dear`` times
+    one of a weight.
+    """
     n = size.size
-    x = (np.arange(1 << n)[:, None] >> np.arange(n)) & 1
+    x = np.indices((most + 1).tolist()).reshape(n, -1).T
     sums = x @ size
     fires = sums >= theta
     # Least: without any one of its inputs it does not fire; greatest: with any other it does.
     least = fires & ((sums - np.where(x > 0, size, sums[:, None] + 1).min(axis=1)) < theta)
-    greatest = ~fires & ((sums + np.where(x > 0, sums[:, None] + theta, size).min(axis=1)) >= theta)
+    more = np.where(x < most, size, sums[:, None] + theta).min(axis=1)
+    greatest = ~fires & ((sums + more) >= theta)
     rows = np.concatenate([x[least], -x[greatest]])
     bound = np.concatenate([np.full(least.sum(), -1.0), np.ones(greatest.sum())])
     # The unknowns are the weights and theta: w x - theta >= 0, and theta - w x >= 1.
     matrix = np.column_stack([rows, bound])
     low = np.concatenate([np.zeros(least.sum()), np.ones(greatest.sum())])
     found = milp(
-        np.append(np.ones(n), 1e-3 / max(theta, 1)),
+        np.append(np.ones(n), dear),
         constraints=LinearConstraint(matrix, low, np.inf),
         integrality=np.ones(n + 1),
         bounds=Bounds(0, np.append(size, theta)),

@@ -66,12 +66,40 @@ def known() -> dict[str, Any]:
 
     A synapse has two energies, of a pulse that it passes and of one that it drops.
     """
-    file = resources.files(__package__) / "cells" / _FILE
-    cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["cells"]
-    cells.setdefault(chance.KIND, {}).update({k: chance.found()[k] for k in _OF_SYNAPSE})
+    cells: dict[str, Any] = dict(_file()["cells"])
+    cells[chance.KIND] = cells[chance.KIND] | {k: chance.found()[k] for k in _OF_SYNAPSE}
     return cells
 
 
+def neurons() -> dict[str, Any]:
+    """The same of the neurons of `counter`, by how many pulses fire them."""
+    found: dict[str, Any] = _file()["neurons"]
+    return found
+
+
+@cache
+def _file() -> dict[str, Any]:
+    text = (resources.files(__package__) / "cells" / _FILE).read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
 def beside(kind: str) -> float:
-    """How far delays of a cell and of what it drives are off where that is no JTL, s."""
-    return float(known()[kind]["beside"])
+    """How far delays of a cell and of what it drives are off where that is no JTL, s.
+
+    Of a synapse, of which noise hides it, the largest that there is.
+    """
+    return _off(kind, "beside")
+
+
+def at_input(kind: str) -> float:
+    """How far delays of a cell are off where a source drives it and no cell, in s.
+
+    Of a synapse the largest that there is.
+    """
+    return _off(kind, "at_input")
+
+
+def _off(kind: str, what: str) -> float:
+    there = {name: float(found[what]) for name, found in known().items() if what in found}
+    return there.get(kind, max(there.values()))

@@ -16,10 +16,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ...compiler.backend import Margin
 from ...ir.diagnostics import fail
-from .cells import CELLS, cell
+from .cells import CELLS, Cell, cell, powers
 from .circuit import Circuit, Resistor
-from .margins import Check, Margin, Tell, Trial, elements, kinds, margins
+from .margins import Check, Group, Tell, Trial, elements, kinds, margins
 from .netlist import Instance, Netlist, pulses
 from .simulate import Pulses, Simulator, Transient
 from .testbench import Bench, Stimuli, random_stimuli
@@ -29,50 +30,76 @@ Bools = npt.NDArray[np.bool_]
 
 SPACING: Final = 20e-12  # s
 WITHIN: Final = 20e-12  # s
-_CASES: Final = 8
+CASES: Final = 8
 _EVENTS: Final = 12
 _SEED: Final = 3
 _STEP: Final = 0.1e-12
 
 _EDGES: Final = 8  # of dcsfq
 _AMPERE: Final = 480e-6
-_RISE: Final = 20e-12
-_PERIOD: Final = 80e-12
-_SLOW: Final = 150e-12  # s between pulses of sfqdc
+RISE: Final = 20e-12
+PERIOD: Final = 80e-12
+START: Final = 60e-12
+SLOW: Final = 150e-12  # s between pulses of sfqdc
 _LOAD: Final = 50.0  # ohm: the cable that it drives
 _RUNS: Final = 5  # turns of its junction in a period, at least, while there is a voltage
 _PAIRS: Final = 60e-12  # s from one try of threshold to the next
 
 
-def trial(kind: str) -> Trial:
-    """The trial of a cell; E1426 for one that has none."""
-    if kind in _OTHERS:
-        return _OTHERS[kind]()
-    bench = Bench(kind)
-    if bench.cell.machine is None:
-        raise fail("E1426", f"what the cell '{kind}' does is a probability, which has no margin")
-    inputs = len(bench.cell.inputs)
-    least = np.full((inputs, inputs), SPACING)
-    return bench.trial(random_stimuli(least, _CASES, _EVENTS, _SEED), WITHIN, _STEP)
+def trial(kind: str | Cell, cases: int = CASES) -> Trial:
+    """The trial of a cell, of a machine with so many random stimuli; E1426 if it has none."""
+    this = cell(kind) if isinstance(kind, str) else kind
+    if this.name in _OTHERS:
+        return _OTHERS[this.name](this)
+    if this.machine is None:
+        text = f"what the cell '{this.name}' does is a probability, which has no margin"
+        raise fail("E1426", text)
+    bench = Bench(this)
+    return machine_trial(bench, SPACING, cases)
 
 
-def cell_margins(kind: str, *, threads: int = 1, progress: Tell | None = None) -> dict[str, Margin]:
-    """Margins of the bias of cell and lines together, of each kind in the cell, of its elements.
+def machine_trial(
+    bench: Bench, spacing: float, cases: int = CASES, steady: float = np.inf
+) -> Trial:
+    """Whether a bench's cell is its machine on random pulses ``spacing`` s or more apart.
 
-    Titles are ``bias``, ``areas``, ``inductances``, ``resistors``, and elements by their names in
-    the deck, which begin with capitals.
+    Delays of one input in one state are to be ``steady`` s of one another.
     """
-    tried = trial(kind)
-    circuit = tried.simulator.circuit
-    own = [part.name for part in circuit.parts if part.name.endswith("|x")]
-    groups: dict[str, Sequence[str]] = {"bias": kinds(circuit)["bias"]}
-    groups |= {title: group for title, group in kinds(circuit, own).items() if title != "bias"}
-    groups |= {name.removesuffix("|x"): group for name, group in elements(circuit, own).items()}
+    inputs = len(bench.cell.inputs)
+    least = np.full((inputs, inputs), spacing)
+    return bench.trial(random_stimuli(least, cases, _EVENTS, _SEED), WITHIN, _STEP, steady)
+
+
+def cell_margins(
+    kind: str | Cell, *, threads: int = 1, progress: Tell | None = None
+) -> dict[str, Margin]:
+    """Margins of the bias of cell and lines together, and of what the cell is made of.
+
+    Titles are ``bias``, ``areas``, ``inductances``, ``resistors``, elements by their names in the
+    deck and behind them its parameters, with which all elements go that they set.
+    """
+    this = cell(kind) if isinstance(kind, str) else kind
+    tried = trial(this)
+    own = [f"{part.name}|x" for part in this.circuit.parts]
+    groups = spread_out(tried, own)
+    groups |= {
+        title: {f"{name}|x": power for name, power in group.items()}
+        for title, group in powers(this.name).items()
+    }
     return margins(tried, groups, threads=threads, progress=progress)
 
 
-def _threshold() -> Trial:
-    bench = Bench("threshold")
+def spread_out(tried: Trial, own: Sequence[str]) -> dict[str, Group]:
+    """Groups of all biases, of each kind of ``own`` elements, and of each of them."""
+    circuit = tried.simulator.circuit
+    groups: dict[str, Group] = {"bias": kinds(circuit)["bias"]}
+    groups |= {title: group for title, group in kinds(circuit, own).items() if title != "bias"}
+    groups |= {name.removesuffix("|x"): group for name, group in elements(circuit, own).items()}
+    return groups
+
+
+def _threshold(this: Cell) -> Trial:
+    bench = Bench(this)
     skews = (None, 0.0, 8e-12, -8e-12, None, 0.0)
     events: list[tuple[int, float]] = []
     starts = []
@@ -103,10 +130,10 @@ def _threshold() -> Trial:
     return Trial(simulator, Transient(now, _STEP), bench.watched, check, factors, delays)
 
 
-def _dcsfq() -> Trial:
-    wave = Pulse(0.0, _AMPERE, _RISE, _RISE, _RISE, _RISE, _PERIOD)
+def _dcsfq(this: Cell) -> Trial:
+    wave = Pulse(0.0, _AMPERE, RISE, RISE, RISE, RISE, PERIOD)
     names = (("x", "dcsfq", "a", "q"), ("q0", "jtl", "q", "q0"), ("q1", "jtl", "q0", "q1"))
-    starts = np.asarray(_RISE + _PERIOD * np.arange(_EDGES + 1), np.float64)
+    starts = np.asarray(RISE + PERIOD * np.arange(_EDGES + 1), np.float64)
 
     def check(found: Pulses, sets: int) -> Bools:
         right = _forward(found, sets)
@@ -114,24 +141,24 @@ def _dcsfq() -> Trial:
             right &= (_counted(found, probe, sets, starts) == 1).all(1)
         return right
 
-    circuit = _chain(names, {"a": wave})
+    circuit = _chain(this, names, {"a": wave})
     return _simple(circuit, float(starts[-1]), ("q", "q1"), check)
 
 
-def _sfqdc() -> Trial:
+def _sfqdc(this: Cell) -> Trial:
     names = (("a0", "jtl", "a0", "a1"), ("a1", "jtl", "a1", "a"), ("x", "sfqdc", "a", "q"))
-    times = 60e-12 + _SLOW * np.arange(9)
-    circuit = _chain(names, {"a0": pulses(times)})
+    times = START + SLOW * np.arange(9)
+    circuit = _chain(this, names, {"a0": pulses(times)})
     parts = [replace(p, ohm=_LOAD) if p.name == "R<q" and isinstance(p, Resistor) else p
              for p in circuit.parts]  # fmt: skip
     # A third of a period after each pulse, and until the next.
-    windows = np.append(times, times[-1] + _SLOW) + _SLOW / 3
+    windows = np.append(times, times[-1] + SLOW) + SLOW / 3
 
     def check(found: Pulses, sets: int) -> Bools:
         right = _counted(found, "a", sets, np.array([0.0, windows[-1]]))[:, 0] == times.size
         turns = np.stack(
             [
-                _counted(found, "B8|x", sets, np.array([start, end - _SLOW / 3]))[:, 0]
+                _counted(found, "B8|x", sets, np.array([start, end - SLOW / 3]))[:, 0]
                 for start, end in pairwise(windows.tolist())
             ],
             axis=1,
@@ -145,8 +172,13 @@ def _sfqdc() -> Trial:
 _OTHERS: Final = {"threshold": _threshold, "dcsfq": _dcsfq, "sfqdc": _sfqdc}
 
 
-def _chain(names: Sequence[tuple[str, str, str, str]], waves: Mapping[str, Wave]) -> Circuit:
-    instances = [Instance(name, kind, {"a": a, "q": q}) for name, kind, a, q in names]
+def _chain(
+    this: Cell, names: Sequence[tuple[str, str, str, str]], waves: Mapping[str, Wave]
+) -> Circuit:
+    instances = [
+        Instance(name, kind, {"a": a, "q": q}, this.changed if kind == this.name else {})
+        for name, kind, a, q in names
+    ]
     return Netlist(tuple(instances)).circuit(waves)
 
 

@@ -192,6 +192,8 @@ def started(wave: Wave, ramp: float, until: float) -> Wave:
     """
     if not ramp:
         return wave
+    if isinstance(wave, Constant):
+        return ramped(wave.value, ramp / 2)
     if isinstance(wave, Sine):
         if wave.offset:
             raise fail("E1404", "a sine with an offset has no ramp: make it two sources")

@@ -32,6 +32,12 @@ def tell_cells(report: Report, found: Cells) -> None:
         f"a step every {engineering(found.period, 's')} ({engineering(found.rate, 'Hz')}), its "
         f"spikes within {engineering(found.latency, 's')}" + (f"; {clocks}" if clocks else "")
     )
+    for chance in found.chances:
+        report.line(
+            f"release of {chance.projection}: p = {chance.probability:g} at "
+            f"{chance.bias * 1e6:.2f} uA; {chance.low:.3g} to {chance.high:.4g} of 95 % of a "
+            f"chip's synapses at {chance.spread:.0%} spread"
+        )
 
 
 def milliampere(ampere: float) -> str:

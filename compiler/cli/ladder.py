@@ -29,6 +29,7 @@ from ..ladder import (
     quantised,
     run_rung,
     state_words,
+    takes_conditions,
 )
 from ..reporting import ladder_report
 from ..stimulus import LabelledStimulus, load_stimulus, recording_writer
@@ -39,6 +40,7 @@ from .options import (
     learning_option,
     output_option,
     samples_option,
+    seed_option,
     steps_option,
     stimulus_option,
 )
@@ -73,13 +75,7 @@ def golden_recording(graph: Graph, stimulus: Stimulus, progress: Any) -> Recordi
 @output_option
 @click.option("--populations", help="Comma-separated; default: those of the outputs.")
 @click.option("--states", is_flag=True, help="Record every state variable in every step.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=1,
-    show_default=True,
-    help="For stochastic rounding; of a crossbar, which chip; of SFQ circuits, what synapses pass.",
-)
+@seed_option
 @conditions_option
 @learning_option
 @steps_option
@@ -190,6 +186,8 @@ def _tell_cycles(report: Report, data: dict[str, Any], outcome: Outcome) -> None
     help="Comma-separated, from the top; default: all of the target but those of minutes or more.",
 )
 @click.option("--report", "page", type=click.Path(path_type=Path), help="Write an HTML report.")
+@seed_option
+@conditions_option
 @learning_option
 @steps_option
 @samples_option
@@ -199,6 +197,8 @@ def verify(
     stimulus: Path,
     rungs: str | None,
     page: Path | None,
+    seed: int,
+    conditions: tuple[str, ...],
     learning: bool,
     steps: int | None,
     samples: int | None,
@@ -227,9 +227,23 @@ def verify(
     for name in names:
         if name not in rungs_of(owner):
             find_rung(name, owner)
+    if conditions and not any(takes_conditions(artifact, name) for name in names):
+        raise fail(
+            "E0707",
+            f"none of the rungs {','.join(names)} takes --condition: they are the same under all",
+            hint="the rung 'circuit' of a network compiled for a crossbar or for SFQ circuits "
+            "depends on them",
+        )
     labelled = load_stimulus(stimulus, graph, steps).take(samples)
     with report.progress() as progress:
-        outcomes = run_ladder(artifact, names, labelled.stimulus, progress, learning=learning)
+        outcomes = run_ladder(
+            *(artifact, names, labelled.stimulus, progress),
+            learning=learning,
+            seed=seed,
+            conditions=conditions,
+        )
+    for outcome in outcomes.values():
+        report.diagnostics(outcome.told)
     equal, data = judge(
         report,
         graph,
@@ -237,7 +251,7 @@ def verify(
         names,
         outcomes,
         labelled,
-        measured=[n for n in names if is_measured(artifact, n)],
+        measured=[n for n in names if is_measured(artifact, n, conditions)],
     )
     if page is not None:
         files = ladder_report(artifact, outcomes, labelled)
@@ -247,10 +261,17 @@ def verify(
 
 
 def run_ladder(
-    artifact: Artifact, names: list[str], stimulus: Stimulus, progress: Any, learning: bool = True
+    artifact: Artifact,
+    names: list[str],
+    stimulus: Stimulus,
+    progress: Any,
+    learning: bool = True,
+    seed: int = 1,
+    conditions: tuple[str, ...] = (),
 ) -> dict[str, Outcome]:
     """Run several rungs on one stimulus, with every population and every state word.
 
+    ``conditions`` are of those that take any.
     The golden rung has a synaptic current only where the model has one, and no relays.
     """
     graph, source = quantised(artifact), network(artifact)
@@ -266,7 +287,9 @@ def run_ladder(
             stimulus,
             populations=list(modelled) if name == "golden" else populations,
             record=real if name == "golden" else words,
+            seed=seed,
             learning=learning,
+            conditions=conditions if takes_conditions(artifact, name) else (),
             progress=progress,
         )
         for name in names

@@ -16,6 +16,7 @@ from .deploy import deploy
 from .explore import explore_
 from .info import doctor, explain, targets
 from .ladder import run, verify
+from .margins import margins
 from .model import compare, compile_, show
 from .montecarlo import montecarlo
 from .profile import profile
@@ -30,7 +31,7 @@ def spikec() -> None:
 
 _VERBS = (
     *(show, compile_, run, verify, profile, cosim, deploy),
-    *(montecarlo, compare, explore_, targets, explain, doctor, demo),
+    *(montecarlo, margins, compare, explore_, targets, explain, doctor, demo),
 )
 for verb in _VERBS:
     spikec.add_command(verb)

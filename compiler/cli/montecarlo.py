@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import math
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from ...ir.diagnostics import NOWHERE, Diagnostic, Diagnostics, Location, SpikecError, fail
-from ..artifact import MANIFEST, Artifact, load_artifact
-from ..backend import Analogue, find_analogue, need
+from ..artifact import Artifact, load_artifact
+from ..backend import Analogue, find_analogue
 from ..explore.journal import Journal, open_journal
 from ..explore.workers import start_workers
 from ..files import write_file
@@ -27,11 +24,21 @@ from ..stimulus import load_stimulus
 from .console import Report, many
 from .ladder import folder_argument
 from .options import conditions_option, json_option, samples_option, steps_option, stimulus_option
+from .studies import (
+    CLUSTER,
+    check_folder,
+    check_workers,
+    folder_option,
+    jobs_option,
+    place,
+    plot_form,
+    plot_option,
+    scheduler_option,
+    tell_stopped,
+)
 
 TABLE, DATA = "results.csv", "results.json"
 _SEEDS: Final = 1 << 32
-# A worker of a cluster answers a group at once: groups are as small as for so many of them.
-_CLUSTER: Final = 64
 # More are a slip of the keyboard.
 _MOST_COMBINATIONS: Final = 1000
 
@@ -57,28 +64,10 @@ _MOST_COMBINATIONS: Final = 1000
     help="A condition and its values; of several, all combinations.",
 )
 @conditions_option
-@click.option(
-    "--workers",
-    "--jobs",
-    "-j",
-    "jobs",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    help="Processes.",
-)
-@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, as in tcp://host:8786.")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="Folder; one that has a journal of the same network and stimulus is gone on with.",
-)
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    help="Draw what varies to this .svg or .png.",
-)
+@jobs_option
+@scheduler_option
+@folder_option
+@plot_option("what varies")
 @steps_option
 @samples_option
 @json_option
@@ -97,11 +86,16 @@ def montecarlo(
     samples: int | None,
     as_json: bool,
 ) -> int:
-    """Run many chips of a crossbar, under all conditions: accuracy from chip to chip."""
+    """Run many chips of a crossbar or an SFQ circuit, under all conditions: accuracy and yield."""
     report = Report(as_json)
-    form = None if plot is None else _form(plot, vary)
-    if scheduler is not None and jobs != 1:
-        raise fail("E0707", "--workers is for this computer, --scheduler for a cluster: give one")
+    form = None if plot is None else plot_form(plot)
+    if plot is not None and not vary:
+        raise fail(
+            "E0707",
+            "--plot draws chips against what varies, and nothing does",
+            hint="add --vary, as in --vary wire=0,1,2",
+        )
+    check_workers(jobs, scheduler)
     if first + chips > _SEEDS:
         raise fail("E0707", f"chips {first:,} to {first + chips - 1:,}; the last is {_SEEDS - 1:,}")
     artifact = load_artifact(folder)
@@ -117,16 +111,18 @@ def montecarlo(
         combinations,
         range(first, first + chips),
     )
-    if output is not None and (output / MANIFEST).exists():
-        raise fail("E0604", f"{output} is an artefact", hint="choose another -o")
+    check_folder(output)
     noticed = Diagnostics()
-    with _place(output) as where, open_journal(where, study.header(), noticed) as journal:
+    with place(output) as where, open_journal(where, study.header(), noticed) as journal:
         report.diagnostics(noticed)
         if journal.resumed:
             report.line(f"going on: {journal.resumed:,} results are known")
         try:
             with start_workers(study.job, jobs, scheduler) as workers, report.progress() as bar:
-                found = run_study(study, journal, workers, jobs, lambda n, of: bar("chips", n / of))
+                count = jobs if scheduler is None else CLUSTER
+                found = run_study(
+                    *(study, journal, workers, count), lambda n, of: bar("chips", n / of)
+                )
         except BaseException as error:
             if output is None:
                 raise
@@ -154,31 +150,6 @@ def montecarlo(
     return 0
 
 
-def _form(plot: Path, vary: Sequence[str]) -> Any:
-    """``svg`` or ``png``; E0707 for another suffix, or where there is nothing to draw against."""
-    form = plot.suffix.lower().removeprefix(".")
-    if form not in ("svg", "png"):
-        raise fail("E0707", f"--plot writes .svg or .png, not '{plot.name}'")
-    if not vary:
-        raise fail(
-            "E0707",
-            "--plot draws chips against what varies, and nothing does",
-            hint="add --vary, as in --vary wire=0,1,2",
-        )
-    need("matplotlib", "plot", "--plot")
-    return form
-
-
-@contextlib.contextmanager
-def _place(output: Path | None) -> Iterator[Path]:
-    """The folder of the journal; without -o one that is gone afterwards."""
-    if output is not None:
-        yield output
-        return
-    with tempfile.TemporaryDirectory(prefix="spikec-") as folder:
-        yield Path(folder)
-
-
 def _combinations(
     backend: Analogue, artifact: Artifact, vary: Sequence[str], fixed: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[Combination, ...]]:
@@ -187,6 +158,8 @@ def _combinations(
     All that is wrong is told at once, each fault with the first place that has it.
     """
     axes = [_axis(words) for words in vary]
+    named = {words.partition("=")[0].strip() for words in (*vary, *fixed)}
+    every = [*(w for w in backend.drawn if w.partition("=")[0] not in named), *fixed]
     number = math.prod(map(len, axes))
     if number > _MOST_COMBINATIONS:
         raise fail("E0707", f"--vary: {number:,} combinations; at most {_MOST_COMBINATIONS:,}")
@@ -194,9 +167,9 @@ def _combinations(
     found: list[Combination] = []
     for chosen in itertools.product(*axes):
         try:
-            found.append(backend.conditions(artifact, [*fixed, *chosen]))
+            found.append(backend.conditions(artifact, [*every, *chosen]))
         except SpikecError as error:
-            said = [f"--crossbar {word}" for word in fixed] + [f"--vary {word}" for word in chosen]
+            said = [f"--condition {word}" for word in fixed] + [f"--vary {word}" for word in chosen]
             for one in error.diagnostics:
                 placed = _placed(one, said)
                 faults.setdefault((one.code, one.message), placed)
@@ -211,7 +184,7 @@ def _combinations(
             hint="say it once: what varies has all its values in one --vary",
         )
     stride = len(found)
-    for words, axis, at in zip(vary, axes, range(len(fixed), len(names)), strict=True):
+    for words, axis, at in zip(vary, axes, range(len(every), len(names)), strict=True):
         stride //= len(axis)
         values = [found[k * stride][at] for k in range(len(axis))]
         twice = next((v for v in values if values.count(v) > 1), None)
@@ -222,7 +195,7 @@ def _combinations(
                 Location(f"--vary {words}"),
                 "give each value once",
             )
-    return tuple(names[len(fixed) :]), tuple(found)
+    return tuple(names[len(every) :]), tuple(found)
 
 
 def _axis(words: str) -> list[str]:
@@ -254,11 +227,7 @@ def _keep(study: Study, journal: Journal, output: Path, error: BaseException) ->
     """Write what there is, and say how to go on."""
     _write(output, found_in(study, journal.results))
     known = sum(p.digest in journal.results for group in study.groups(1) for p in group)
-    how = "interrupted" if isinstance(error, KeyboardInterrupt) else "stopped"
-    sys.stderr.write(
-        f"{how}; {known:,} of {study.size:,} results are kept in {journal.path}: the same command "
-        "goes on from there\n"
-    )
+    tell_stopped(journal, known, study.size, error)
 
 
 def _write(output: Path, found: Found) -> None:
@@ -272,13 +241,16 @@ def _tell(report: Report, found: Found) -> None:
     heads = [*found.study.varied, "chips", f"{what}: mean", "sd", "least", "most"]
     if labels:
         heads += ["integer", "spikes that differ"]
+    heads.append("yield")
     title = f"{found.study.name} on {found.study.target}"
     report.table(title, heads, [_cells(found, row) for row in found.rows])
     fixed = [c for c in found.study.combinations[0] if c.name not in found.study.varied]
     if fixed:
         report.line("all with " + ", ".join(f"{c.name} {c.shown}" for c in fixed))
+    report.line("yield: chips all of whose spikes are the integer rung's, with its 95 % interval")
     if not labels:
         report.line("no accuracy, since the stimulus has no labels")
+    report.diagnostics(dict.fromkeys(one for row in found.rows for one in row.told))
     reasons: dict[tuple[str, str], int] = {}
     for one in (one for row in found.rows for one in row.refused):
         reasons[one.code, one.message] = reasons.get((one.code, one.message), 0) + 1
@@ -290,13 +262,15 @@ def _cells(found: Found, row: Row) -> list[str]:
     words = [c.shown for c in row.combination if c.name in found.study.varied]
     statistics = row.statistics(found.measure)
     if statistics is None:
-        blanks = 7 if found.integer is not None else 5
+        blanks = 8 if found.integer is not None else 6
         return [*words, *(["-"] * blanks)]
     cells = [*words, f"{statistics.count:,}", *_numbers(statistics)]
     if found.integer is not None:
         differ = row.statistics("differ")
         cells += [_percent(found.integer), _percent(None if differ is None else differ.mean)]
-    return cells
+    low, high = (100 * end for end in row.interval)
+    chips = len(row.values("differ"))
+    return [*cells, f"{row.working:,} of {chips:,} ({low:.1f} to {high:.1f} %)"]
 
 
 def _numbers(one: Statistics) -> list[str]:

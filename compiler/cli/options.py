@@ -90,11 +90,20 @@ start_option = click.option(
     help="Chip: whose first partition is refined; METIS and mt-KaHyPar are extras.",
 )
 conditions_option = click.option(
-    "--crossbar",
+    "--condition",
     "conditions",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Crossbar: one of its conditions, as in --crossbar wire=1 or --crossbar age=1day.",
+    help="One of the conditions of a chip: of a crossbar as in wire=1 or age=1day; of an SFQ "
+    "circuit, where it runs and not where it is compiled, as in bias=0.9 or spread=2%.",
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="For stochastic rounding; of a crossbar or an SFQ circuit, which chip; of SFQ synapses, "
+    "what they pass.",
 )
 release_option = click.option(
     "--release",

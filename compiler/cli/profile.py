@@ -327,7 +327,7 @@ def tell_sfq(report: Report, found: SfqProfile) -> dict[str, Any]:
         low, mean, high = (engineering(seconds, "s") for seconds in found.answers)
         answers = facts["latency"]["answers"]
         report.line(
-            f"latency {mean} from the first input pulse to the last output spike of a step "
+            f"latency {mean} from the first pulse to the last output spike of a step "
             f"({low} to {high}; {answers} of {many(found.seconds.size, 'step')} have one)"
         )
     whole = sum(share.seconds for share in found.shares) or 1.0

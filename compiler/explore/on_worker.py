@@ -28,4 +28,4 @@ def evaluate_group(name: str, wanted: str, group: tuple[Point, ...]) -> list[Res
     check_version(version(), wanted, worker.address)
     plugin = worker.plugins[name]
     assert isinstance(plugin, JobPlugin) and plugin.evaluator is not None
-    return [plugin.evaluator(point) for point in group]
+    return list(plugin.evaluator.results(group))

@@ -10,11 +10,11 @@ import hashlib
 import importlib.metadata
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...ir.diagnostics import Diagnostic, Severity, SpikecError
+from ...ir.diagnostics import Diagnostic, Location, Severity, SpikecError
 
 Value = int | float | str
 
@@ -46,12 +46,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a point: ``values`` by objective, or the ``code`` and words of a refusal."""
+    """What became of a point: ``values`` by objective, or the ``code`` and words of a refusal.
+
+    ``told`` is what there is to say of it besides.
+    """
 
     point: Point
     values: tuple[tuple[str, float | None], ...] = ()
     code: str = ""
     message: str = ""
+    told: tuple[Diagnostic, ...] = ()
 
     @staticmethod
     def refusal(point: Point, error: SpikecError) -> Result:
@@ -71,7 +75,8 @@ class Result:
             return start | {"refused": {"code": self.code, "message": self.message}}
         # What is counted reads as a whole number, in whichever way it came here.
         values = {k: int(v) if k == "cores" and v is not None else v for k, v in self.values}
-        return start | {"values": values}
+        told = {"told": [one.as_dict() for one in self.told]} if self.told else {}
+        return start | {"values": values} | told
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Result:
@@ -85,7 +90,16 @@ class Result:
         if "refused" in data:
             return Result(point, (), str(data["refused"]["code"]), str(data["refused"]["message"]))
         values = data["values"].items()
-        return Result(point, tuple((str(k), None if v is None else float(v)) for k, v in values))
+        return Result(
+            point,
+            tuple((str(k), None if v is None else float(v)) for k, v in values),
+            told=tuple(map(_diagnostic, data.get("told", ()))),
+        )
+
+
+def _diagnostic(data: Mapping[str, Any]) -> Diagnostic:
+    where = Location(data["file"], data["node"], data["line"])
+    return Diagnostic(data["code"], data["message"], where, data["hint"])
 
 
 def first_error(error: SpikecError) -> Diagnostic:
@@ -95,30 +109,52 @@ def first_error(error: SpikecError) -> Diagnostic:
 
 
 class Evaluation(ABC):
-    """Evaluates points, and remembers what they have in common."""
+    """Evaluates points, and remembers what they have in common.
+
+    So many points are evaluated ``together``; what was not answered is evaluated again after a
+    kill.
+    """
+
+    together = 1
 
     def __init__(self) -> None:
         # A worker of Dask may have several threads; caches and compiler are for one.
         self._lock = threading.Lock()
 
     def __call__(self, point: Point) -> Result:
-        """The result of a point; raises only what is wrong with this computer (E06).
+        """The result of a point; raises only what is wrong with this computer (E06)."""
+        (result,) = self.results((point,))
+        return result
 
-        A fault of spikec itself is the refusal E0905 of this point, so that one point in a thousand
+    def results(self, group: Sequence[Point]) -> Iterator[Result]:
+        """The results of points in their order, as they come; raises as a call does.
+
+        A fault of spikec itself is the refusal E0905 of its point, so that one point in a thousand
         does not cost the others.
         """
-        with self._lock:
-            try:
-                return self.evaluate(point)
-            except SpikecError as error:
-                if error.exit_code == 3:
-                    raise
-                return Result.refusal(point, error)
-            except MemoryError:
+        for first in range(0, len(group), self.together):
+            yield from self._judged(group[first : first + self.together])
+
+    def _judged(self, points: Sequence[Point]) -> Sequence[Result]:
+        try:
+            with self._lock:
+                return self.evaluate_together(points)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if isinstance(error, SpikecError) and error.exit_code == 3:
                 raise
-            except Exception as error:
-                what = f"{type(error).__name__}: {error}"
-                return Result(point, (), "E0905", f"the evaluation failed: {what}")
+            if len(points) > 1:
+                # Who of them it was shows one by one.
+                return [result for point in points for result in self._judged((point,))]
+            if isinstance(error, SpikecError):
+                return [Result.refusal(points[0], error)]
+            what = f"{type(error).__name__}: {error}"
+            return [Result(points[0], (), "E0905", f"the evaluation failed: {what}")]
+
+    def evaluate_together(self, points: Sequence[Point]) -> Sequence[Result]:
+        """The results of some points in their order; errors become refusals."""
+        return [self.evaluate(point) for point in points]
 
     @abstractmethod
     def evaluate(self, point: Point) -> Result:

@@ -12,17 +12,19 @@ import multiprocessing
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Protocol
 
 from ...ir.diagnostics import SpikecError, fail
 from ..backend import need
+from .journal import Journal
 from .point import Point, Result, Work, version
 
 # Points of one group are compiled once, so one worker has all of them.
 Group = tuple[Point, ...]
+Watch = Callable[[int, int], None]
 
 _ATTEMPTS: Final = 3
 _REACH_SECONDS: Final = 5.0
@@ -39,7 +41,7 @@ class Workers(Protocol):
 
 
 class InProcess:
-    """Evaluates one point after the other, here."""
+    """Evaluates one group after the other, here."""
 
     def __init__(self, job: Work) -> None:
         self._evaluator = job.evaluator()
@@ -47,8 +49,7 @@ class InProcess:
     def evaluate(self, groups: Sequence[Group]) -> Iterator[Result]:
         """One after the other."""
         for group in groups:
-            for point in group:
-                yield self._evaluator(point)
+            yield from self._evaluator.results(group)
 
 
 class _Process:
@@ -80,12 +81,11 @@ def _serve(pipe: Connection, job: Work) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             group = pipe.recv()
-            for point in group:
-                try:
-                    pipe.send(evaluator(point))
-                except SpikecError as error:
-                    pipe.send(error)
-                    break
+            try:
+                for result in evaluator.results(group):
+                    pipe.send(result)
+            except SpikecError as error:
+                pipe.send(error)
             pipe.send(None)
 
 
@@ -310,3 +310,23 @@ def start_workers(job: Work, jobs: int, scheduler: str | None) -> Iterator[Worke
             processes.end()
     else:
         yield InProcess(job)
+
+
+def evaluate_missing(
+    groups: Sequence[Group], journal: Journal, workers: Workers, watch: Watch | None = None
+) -> None:
+    """Evaluate what the journal does not know; each result is kept at once.
+
+    ``watch`` is told how many points are known, and of how many.
+    """
+    size = sum(map(len, groups))
+    missing = [tuple(p for p in g if p.digest not in journal.results) for g in groups]
+    missing = [group for group in missing if group]
+    done = size - sum(map(len, missing))
+    if watch is not None:
+        watch(done, size)
+    for result in workers.evaluate(missing) if missing else ():
+        journal.add(result)
+        done += 1
+        if watch is not None:
+            watch(done, size)

@@ -13,6 +13,8 @@ same, 1 where none is.
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from ..compare import accuracy
 from ..compile import QUANTISED
 from ..explore.point import Evaluation, Point, Result
 from ..integer.population import spiking_populations
-from ..ladder import INTEGER, quantised, run_rung
+from ..ladder import INTEGER, is_batched, quantised, run_chips, run_rung
 from ..spike_distance import differing
 from ..stimulus import LabelledStimulus, stimulus_bytes, stimulus_of
 
@@ -33,6 +35,8 @@ CHIP: Final = "chip"
 RUNG: Final = "rung"
 # The integer rung is a point, too: what it gave is in the journal with the others.
 REFERENCE: Final = Point(((RUNG, INTEGER),))
+# Chips that a backend has at once: enough for its kernels, and not much is lost by a kill.
+_TOGETHER: Final = 32
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,12 @@ class ChipJob:
 
 
 class ChipEvaluator(Evaluation):
-    """Evaluates chips of one job; those under the same conditions share their mapping."""
+    """Evaluates chips of one job; those under the same conditions share what can be shared."""
 
     def __init__(self, job: ChipJob) -> None:
         super().__init__()
         self._job = job
+        self.together = _TOGETHER if is_batched(job.artifact) else 1
         graph = quantised(job.artifact)
         self._labelled = stimulus_of(job.stimulus, graph)
         self._source = graph.outputs[0].source if graph.outputs else None
@@ -79,28 +84,46 @@ class ChipEvaluator(Evaluation):
 
     def evaluate(self, point: Point) -> Result:
         """Accuracy and, of a chip, the spikes that differ."""
+        (result,) = self._evaluated((point,))
+        return result
+
+    def evaluate_together(self, points: Sequence[Point]) -> Sequence[Result]:
+        """The same of some chips, those under the same conditions at once."""
+        if self.together == 1:
+            return super().evaluate_together(points)
+        return self._evaluated(points)
+
+    def _evaluated(self, points: Sequence[Point]) -> list[Result]:
+        found: list[Result] = []
         # More threads round sums otherwise on a computer of other cores, and workers beside each
         # other would wait for each other's.
         with threadpool_limits(1):
-            return self._evaluate(point)
+            for conditions, some in itertools.groupby(points, _conditions):
+                if conditions is None:
+                    accurate = self._accuracy(self._reference(1))
+                    found += [Result(point, (("accuracy", accurate),)) for point in some]
+                else:
+                    found += self._chips(conditions, list(some))
+        return found
 
-    def _evaluate(self, point: Point) -> Result:
-        if point == REFERENCE:
-            return Result(point, (("accuracy", self._accuracy(self._reference(1))),))
-        said = point.as_dict()
-        seed = int(said.pop(CHIP))
-        found = run_rung(
+    def _chips(self, conditions: tuple[str, ...], points: Sequence[Point]) -> list[Result]:
+        seeds = [int(point.as_dict()[CHIP]) for point in points]
+        outcomes = run_chips(
             self._job.artifact,
             self._job.rung,
             self._labelled.stimulus,
+            seeds,
             populations=self._recorded,
-            seed=seed,
-            conditions=tuple(f"{name}={value}" for name, value in said.items()),
+            conditions=conditions,
             memory=self._memory,
-        ).recording
-        wanted = self._reference(seed if self._draws else 1)
-        share = differing_share(found, wanted, self._spiking)
-        return Result(point, (("accuracy", self._accuracy(found)), ("differ", share)))
+        )
+        found = []
+        for point, seed, outcome in zip(points, seeds, outcomes, strict=True):
+            wanted = self._reference(seed if self._draws else 1)
+            share = differing_share(outcome.recording, wanted, self._spiking)
+            values = (("accuracy", self._accuracy(outcome.recording)), ("differ", share))
+            found.append(Result(point, values, told=outcome.told))
+        return found
 
     def _reference(self, seed: int) -> Recording:
         if self._integer is None or self._integer[0] != seed:
@@ -119,6 +142,13 @@ class ChipEvaluator(Evaluation):
             return None
         right, total = accuracy(recording, self._source, self._labelled.labels)
         return right / max(total, 1)
+
+
+def _conditions(point: Point) -> tuple[str, ...] | None:
+    """The conditions of a chip; ``None`` of the integer rung."""
+    if point == REFERENCE:
+        return None
+    return tuple(f"{name}={value}" for name, value in point.values if name != CHIP)
 
 
 def differing_share(a: Recording, b: Recording, populations: list[str]) -> float:

@@ -11,17 +11,18 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...ir.diagnostics import Diagnostic
 from ..backend import Condition
 from ..explore.journal import Journal
 from ..explore.point import Point, Result, version
-from ..explore.workers import Workers
+from ..explore.workers import Watch, Workers, evaluate_missing
+from ..report.data import wilson
 from .chips import CHIP, REFERENCE, ChipJob
 
-Watch = Callable[[int, int], None]
 Combination = tuple[Condition, ...]
 FORMAT = 1
 MEASURES = ("accuracy", "differ")
@@ -124,6 +125,21 @@ class Row:
         return Statistics.of(list(self.values(measure).values()))
 
     @property
+    def working(self) -> int:
+        """Chips all of whose spikes are the integer rung's: over those there are, the yield."""
+        return sum(value == 0 for value in self.values("differ").values())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the yield."""
+        return wilson(self.working, len(self.values("differ")))
+
+    @property
+    def told(self) -> tuple[Diagnostic, ...]:
+        """What there is to say of these chips, once each."""
+        return tuple(dict.fromkeys(one for r in self.results.values() for one in r.told))
+
+    @property
     def refused(self) -> tuple[Result, ...]:
         """Chips that there are not."""
         return tuple(r for r in self.results.values() if r.refused)
@@ -169,6 +185,10 @@ class Found:
         for measure in MEASURES:
             statistics = row.statistics(measure)
             found[measure] = None if statistics is None else statistics.as_dict()
+        if row.values("differ"):
+            found["yield"] = {"working": row.working, "interval": list(row.interval)}
+        if row.told:
+            found["told"] = [one.as_dict() for one in row.told]
         if row.refused:
             first = row.refused[0]
             found["refused"] = {
@@ -204,17 +224,7 @@ def run_study(
 
     The same study gives the same, whoever evaluates what.
     """
-    groups = study.groups(count)
-    missing = [tuple(p for p in g if p.digest not in journal.results) for g in groups]
-    missing = [group for group in missing if group]
-    done = study.size - sum(map(len, missing))
-    if watch is not None:
-        watch(done, study.size)
-    for result in workers.evaluate(missing) if missing else ():
-        journal.add(result)
-        done += 1
-        if watch is not None:
-            watch(done, study.size)
+    evaluate_missing(study.groups(count), journal, workers, watch)
     return found_in(study, journal.results)
 
 

@@ -20,6 +20,21 @@ class CellKind:
 
 
 @dataclass(frozen=True)
+class Chance:
+    """A projection that releases with ``probability`` at ``bias`` A; on chips ``low`` to ``high``.
+
+    So do 95 % of its synapses where elements have the ``spread``.
+    """
+
+    projection: str
+    probability: float
+    bias: float
+    low: float
+    high: float
+    spread: float
+
+
+@dataclass(frozen=True)
 class Cells:
     """All cells of a circuit, and its times in s from the start of a step.
 
@@ -32,6 +47,7 @@ class Cells:
     clocks: tuple[tuple[str, float], ...]
     period: float
     latency: float
+    chances: tuple[Chance, ...] = ()
 
     @property
     def number(self) -> int:
@@ -65,6 +81,7 @@ class Cells:
             "period": self.period,
             "latency": self.latency,
             "rate": self.rate,
+            "release": [asdict(chance) for chance in self.chances],
         }
 
 
@@ -80,4 +97,15 @@ def cells_of(emission: Mapping[str, Any]) -> Cells | None:
         clocks=tuple(sorted(emission["clocks"].items(), key=lambda clock: clock[1])),
         period=emission["period"],
         latency=emission["latency"],
+        chances=tuple(
+            Chance(
+                name,
+                one["probability"],
+                one["bias"],
+                low=one["between"][0],
+                high=one["between"][1],
+                spread=one["spread"],
+            )
+            for name, one in emission.get("release", {}).items()
+        ),
     )

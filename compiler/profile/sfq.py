@@ -112,7 +112,7 @@ def told(start: str, way: tuple[Hop, ...]) -> str:
 class SfqProfile(CircuitProfile):
     """What a stimulus takes of a network of cells; a step takes the period.
 
-    ``response`` (samples, steps) is from the input pulses of a step to its last output spike in s,
+    ``response`` (samples, steps) is from the first pulses of a step to its last output spike in s,
     NaN where there is none; ``shares`` are what the longest of such ways is made of. ``pulses`` and
     ``switching`` (layers, samples, steps) are what each step's pulses are, whenever they come, and
     the energy of their switching in J, in the cold. ``factor`` is W at room temperature for each W

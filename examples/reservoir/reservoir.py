@@ -304,13 +304,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--samples", type=int, help="of the data; default: 100, or 300 digits")
     parser.add_argument("--macro", default="rram-wan", help="pcm, rram-wan, ...: 'spikec targets'")
-    parser.add_argument("--crossbar", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--condition", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--plot", type=Path, help="draw accuracies to this .svg or .png")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     try:
         name, stimulus, labels = load(os.environ.get("SPIKEC_DATA"), options.samples)
-        conditions = Conditions(calibrate=False, gated=False).but(options.crossbar)
+        conditions = Conditions(calibrate=False, gated=False).but(options.condition)
         quiet = options.json
         if not quiet:
             print(f"{name}, {len(labels)} samples; cells of {options.macro}")

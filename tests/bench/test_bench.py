@@ -14,6 +14,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from ..backends.programs import josim_is
+
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 SCRIPTS = sorted(p for p in BENCH.glob("*.py") if not p.name.startswith("_"))
 NUMBER = {"type": "number"}
@@ -143,6 +145,14 @@ def test_crossbars_measure_themselves_beside_sparse_factors() -> None:
         bench.agree("peer", right * (1 + 1e-8), right)
 
 
+def test_cells_that_remember_have_margins_on_either_side() -> None:
+    """Of five biases the middle ones are right in every network."""
+    found = module("sfq_memory").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    assert len(found["results"]) == 8 and all(row["meets"] for row in found["results"])
+    assert {row["ours"] for row in found["results"]} <= {20.0, 40.0}
+
+
 def test_josephson_circuits_measure_themselves_beside_ngspice() -> None:
     """Where a peer is not installed it is left out."""
     bench = module("sfq")
@@ -170,24 +180,11 @@ def test_josim_is_given_a_deck_and_its_table_read(
 ) -> None:
     """In its place a program that reads the deck and simulates it with our kernels."""
     bench = module("sfq")
-    program = tmp_path / "josim-cli"
-    program.write_text(
-        f"#!{sys.executable}\n"
-        "import sys, numpy as np\n"
-        "from spikec.backends.sfq.deck import read\n"
-        "from spikec.backends.sfq.simulate import simulate\n"
-        "assert sys.argv[1:3] == ['-m', '-o']\n"
-        "deck = read(open(sys.argv[4]).read())\n"
-        "names = [name for _, name in deck.prints]\n"
-        "found = simulate(deck.circuit, deck.transient, record=names)\n"
-        "table = np.column_stack([found.times, found.phases[0]])\n"
-        "np.savetxt(sys.argv[3], table, delimiter=',', header='time,' + ','.join(names))\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    josim_is(tmp_path, monkeypatch)
     junctions = bench.circuit()
     how = bench.Transient(80 * bench.PS, ramp=0.0)
-    found = bench.by_josim(junctions, how)()
+    deck = bench.write(junctions, how, [("p", probe) for probe in bench.PROBES])
+    found = bench.by_josim(deck)()
     pulses = bench.Simulator(junctions).run(how).pulses
     assert bench.agree("JoSIM", found[:1], [pulses.of("B5")]) < 1e-19
     assert found[1].size == 0 == pulses.of("B15").size

@@ -38,6 +38,7 @@ def test_written_and_read_back(tmp_path: Path) -> None:
     assert again.files == NEW.files
     assert again.manifest == NEW.manifest
     assert again.digest == NEW.digest
+    assert load_artifact(str(tmp_path / "deep" / "out")).digest == NEW.digest
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["out"]
 
 

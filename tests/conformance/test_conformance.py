@@ -178,7 +178,7 @@ def build(graph: Graph, backend: Backend, target: Target, options: Quantise = OP
 
 def widest(target: Target) -> int:
     """The most bits that a weight may have, or should where each unit of one is a pulse."""
-    if forgets(target):
+    if counts(target):
         return 2
     most = None if target.machine is None else target.machine.encoding.widest
     return 16 if most is None else int(most.value)
@@ -194,8 +194,8 @@ def quick(target: Target) -> dict[str, object]:
     return found
 
 
-def forgets(target: Target) -> bool:
-    """Whether neurons of a target are thresholds without a memory, as those that count pulses."""
+def counts(target: Target) -> bool:
+    """Whether neurons of a target only count pulses, of a step or until they fire."""
     return target.kind == "sfq"
 
 
@@ -207,7 +207,7 @@ def thresholds(graph: Graph) -> Graph:
 
 def suited(name: str, target: str) -> Graph:
     """A network of thresholds with few lines each where a target has no others."""
-    if not forgets(find_target(target)[1]):
+    if not counts(find_target(target)[1]):
         return NETWORKS[name]
     return thresholds(NETWORKS["Scale" if name == "Chain" else "OneToOne"])
 
@@ -297,10 +297,11 @@ def test_a_target_compiles_every_model_and_connection(name: str, target: str) ->
         with pytest.raises(SpikecError, match="E0307"):
             build(NETWORKS[name], *find_target(target))
         return
-    if forgets(find_target(target)[1]):
+    if counts(find_target(target)[1]):
         with pytest.raises(SpikecError) as caught:
             build(NETWORKS[name], *find_target(target))
-        assert {d.code for d in caught.value.diagnostics} <= {"E0301", "E0303", "E1432"}
+        known = {"E0301", "E0303", "E1432", "E1451"}
+        assert {d.code for d in caught.value.diagnostics} <= known
         return
     artifact = built_or_refused(NETWORKS[name], target)
     assert artifact is not None
@@ -311,18 +312,14 @@ def test_a_target_compiles_every_model_and_connection(name: str, target: str) ->
         assert whole.spikes == parted.spikes
 
 
-@pytest.mark.parametrize("target", [t for _, t in TARGETS if forgets(find_target(t)[1])])
+@pytest.mark.parametrize("target", [t for _, t in TARGETS if counts(find_target(t)[1])])
 @pytest.mark.parametrize(
     "name",
     [n if n in ("Dense", "Delay") else pytest.param(n, marks=pytest.mark.slow) for n in joined()],
 )
 def test_thresholds_behind_every_connection(name: str, target: str) -> None:
-    """A target of neurons without a memory compiles them, and its first rung is the integers'."""
+    """A target whose neurons count compiles them, and its first rung is the integers'."""
     graph = thresholds(LINK_NETWORKS[name])
-    if name == "Delay":
-        with pytest.raises(SpikecError, match="E1432"):
-            build(graph, *find_target(target))
-        return
     artifact = build(graph, *find_target(target))
     rung = find_target(target)[0].rungs[0]
     given = stimulus(graph)
@@ -426,7 +423,7 @@ HARD: dict[str, tuple[Graph, Quantise, str, Callable[[Target], bool]]] = {
 def test_what_a_target_lacks_is_refused_with_its_code(what: str, target: str) -> None:
     graph, options, code, lacks = HARD[what]
     backend, machine = find_target(target)
-    if forgets(machine) and not lacks(machine):
+    if counts(machine) and not lacks(machine):
         # It has less than any of these networks: each is refused, if for another reason.
         with pytest.raises(SpikecError, match="E1432"):
             build(graph, backend, machine, options)

@@ -82,7 +82,7 @@ def test_recorded_samples_become_steps(reservoir: ModuleType, tmp_path: Path) ->
 
 
 def test_what_is_wrong_is_told(reservoir: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert reservoir.main(["--chips", "1", "--crossbar", "wire=thick"]) == 2
+    assert reservoir.main(["--chips", "1", "--condition", "wire=thick"]) == 2
     assert "E1320" in capsys.readouterr().err
 
 

@@ -6,22 +6,29 @@ pulse at input x leads to
 .. math::
     s' = \mathrm{next}_{sx}, \qquad \text{pulses at all } y \text{ with } \mathrm{sends}_{sxy}.
 
-The decks are in JoSIM's language, one ``.subckt`` each, for junctions of 10 kA/cm^2 with shunts
-of :math:`I_c R` = 0.686 mV (a Stewart-McCumber parameter of 1). Sources whose names begin with I
-are biases; of `synapse` and `threshold` the one named Ib is what sets their function, and belongs
-to the bias of a chip as the others do. Every input is an inductor on a junction that a JTL drives,
-every output an inductor behind one that drives a JTL.
+The decks are in JoSIM's language, one ``.subckt`` each, for junctions of 10 kA/cm^2. Each value
+is a ``.param`` of its own with a comment that says what it sets and, where it was centred, the
+rule that centring began from; ``rules.cir``, which is read with each deck, has what rules are made
+of. Junctions but those of the pair of `synapse`, whose deck says why, have shunts R with
 
-Topologies are the usual ones. Values of `dff`, `ndro`, `not`, `xor` and `sfqdc` started from those
-of RSFQlib (sunmagnetics/RSFQlib 1.5 and 2.1, Stellenbosch University), of `tff`, `merger` and
-`splitter` from published ones of TU Ilmenau, and were moved until their margins were wide and even;
-`jtl` and `dcsfq` have RSFQlib's. `synapse`, `threshold` and how neurons are made of cells are ours.
+.. math:: \beta_c = 2 \pi I_c R^2 C / \Phi_0 = 1.
+
+Sources whose names begin with I are biases; of `synapse` and `threshold` the one named Ib is what
+sets their function, and belongs to the bias of a chip as the others do. Every input is an inductor
+on a junction that a JTL drives, every output an inductor behind one that drives a JTL.
+
+Topologies are textbook: Likharev and Semenov, IEEE Trans. Appl. Supercond. 1, 3 (1991), and
+Polonsky et al., ibid. 3, 2566 (1993). Where their form was learnt from RSFQlib (sunmagnetics/
+RSFQlib 1.5 and 2.1, Stellenbosch University) or from TU Ilmenau's cells, the deck says so.
+`synapse`, `threshold` and how neurons are made of cells are ours, and so are all values: ``centre``
+found them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Final
@@ -31,11 +38,31 @@ import numpy.typing as npt
 
 from ....ir.diagnostics import fail
 from ....ir.records import Record, frozen_array
-from ..circuit import Circuit, CurrentSource, Junction
+from ..circuit import Circuit, CurrentSource, Inductor, Junction, Part, Resistor
 from ..deck import read
+from ..expression import evaluate
 
 # State, input, state behind it and the outputs that it sends.
 _Move = tuple[int, str, int, str]
+_RULES: Final = "rules.cir"
+# Of the rules what may be another number for one cell: all else is the junctions' of a process.
+_SHARED: Final = ("betac",)
+_PARAM: Final = re.compile(r"\.param (\w+)=(\S+)")
+_RULE: Final = " Rule: "
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A ``.param`` of a deck: ``value`` in SI units or, of an area, of 0.1 mA.
+
+    ``what`` it sets, and the ``rule`` that its centring began from, an expression of `rules.cir`;
+    `None` where it was not centred.
+    """
+
+    name: str
+    value: float
+    what: str
+    rule: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +86,8 @@ class Cell(Record):
     """A cell of the library: ports by name, ``clock`` one of the inputs or ``None``.
 
     ``released`` is the machine that it is where chance lets it send all that it can; ``machine``
-    is the same, and ``None`` where chance has a part in it.
+    is the same, and ``None`` where chance has a part in it. ``parameters`` are its deck's, and
+    ``changed`` those elements whose value is not the library's, with the factor between the two.
     """
 
     name: str
@@ -70,6 +98,8 @@ class Cell(Record):
     circuit: Circuit
     machine: Machine | None
     released: Machine | None = None
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    changed: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -84,7 +114,7 @@ class Cell(Record):
     @property
     def bias(self) -> float:
         """What they give together, in A."""
-        return sum(float(s.wave.at(0.0)) for s in self.circuit.of(CurrentSource))
+        return sum(value_of(s) for s in self.circuit.of(CurrentSource))
 
     @property
     def junctions(self) -> int:
@@ -148,15 +178,25 @@ CELLS: Final = tuple(_ENTRIES)
 
 
 @cache
-def cell(name: str) -> Cell:
-    """The cell of this name, read once; E1420 where there is none."""
+def cell(name: str, **parameters: float) -> Cell:
+    """The cell of this name, with some ``parameters`` other than the library's, in SI units.
+
+    E1420 where there is none, E1480 for a parameter that it has not; E1401 for values that no
+    element can have.
+    """
     if name not in _ENTRIES:
         raise fail("E1420", f"no cell has the name '{name}'", hint=f"one of {', '.join(CELLS)}")
     entry = _ENTRIES[name]
-    file = f"{name}.cir"
-    text = (resources.files(__package__) / file).read_text(encoding="utf-8")
-    # The body of its one subcircuit, so that its elements keep their names.
-    lines = [line for line in text.splitlines() if not line.lower().startswith((".subckt", ".end"))]
+    text = deck(name)
+    known = _parameters(text)
+    for key in parameters:
+        if key not in known:
+            raise fail(
+                "E1480",
+                f"the cell '{name}' has no parameter '{key}'",
+                hint=f"one of {', '.join(known)}",
+            )
+    circuit = _circuit(name, text, parameters)
     inputs, outputs = tuple(entry.inputs.split()), tuple(entry.outputs.split())
     released = None if entry.moves is None else _machine(entry.moves, inputs, outputs)
     return Cell(
@@ -165,10 +205,93 @@ def cell(name: str) -> Cell:
         inputs=inputs,
         outputs=outputs,
         clock=entry.clock,
-        circuit=read("\n".join(lines), file).circuit,
+        circuit=circuit,
         machine=None if entry.chance else released,
         released=released,
+        parameters=known,
+        changed=_factors(cell(name).circuit, circuit) if parameters else {},
     )
+
+
+def deck(name: str) -> str:
+    """The text of a cell's deck; `rules.cir` is read with it."""
+    return (resources.files(__package__) / f"{name}.cir").read_text(encoding="utf-8")
+
+
+@cache
+def rules_deck() -> str:
+    """The text of ``rules.cir``."""
+    return (resources.files(__package__) / _RULES).read_text(encoding="utf-8")
+
+
+@cache
+def powers(name: str) -> Mapping[str, Mapping[str, float]]:
+    """Of each parameter of a cell the elements that go with a power of it, and that power."""
+    nominal = cell(name)
+    found: dict[str, dict[str, float]] = {}
+    for parameter in nominal.parameters.values():
+        doubled = cell(name, **{parameter.name: 2 * parameter.value})
+        found[parameter.name] = {
+            element: round(float(np.log2(factor)), 9) for element, factor in doubled.changed.items()
+        }
+    return found
+
+
+def _circuit(name: str, text: str, parameters: Mapping[str, float]) -> Circuit:
+    # The body of its one subcircuit, so that its elements keep their names, and what is said last
+    # of a parameter counts.
+    lines = [line for line in text.splitlines() if not line.lower().startswith((".subckt", ".end"))]
+    lines += [rules_deck(), *(f".param {key}={value!r}" for key, value in parameters.items())]
+    return read("\n".join(lines), f"{name}.cir").circuit
+
+
+@cache
+def rules() -> Mapping[str, float]:
+    """What ``rules.cir`` says, by name in upper case, as expressions have them."""
+    return {found.name.upper(): found.value for found in _said(rules_deck(), {})}
+
+
+def _parameters(text: str) -> dict[str, Parameter]:
+    """Those of a deck, in its order, and behind them those of the rules that may be changed."""
+    found = [
+        *_said(text, dict(rules())),
+        *(p for p in _said(rules_deck(), {}) if p.name in _SHARED),
+    ]
+    return {parameter.name: parameter for parameter in found}
+
+
+def _said(text: str, values: dict[str, float]) -> Iterator[Parameter]:
+    """Each ``.param`` of a text, of numbers, of those above it and of ``values``."""
+    comment = ""
+    for line in text.splitlines():
+        said = _PARAM.fullmatch(line)
+        if said is not None:
+            what, _, rule = comment.partition(_RULE)
+            value = evaluate(said[2], values.__getitem__)
+            values[said[1].upper()] = value
+            yield Parameter(said[1], value, what.rstrip("."), rule or None)
+        comment = f"{comment} {line[2:]}".strip() if line.startswith("* ") else ""
+
+
+def _factors(nominal: Circuit, changed: Circuit) -> dict[str, float]:
+    factors = {
+        part.name: value_of(changed.part(part.name)) / value_of(part) for part in nominal.parts
+    }
+    return {name: factor for name, factor in factors.items() if factor != 1.0}
+
+
+def value_of(part: Part) -> float:
+    """An element's area, or what it has in ohm, henry or ampere."""
+    match part:
+        case Junction():
+            return part.area
+        case Resistor():
+            return part.ohm
+        case Inductor():
+            return part.henry
+        case CurrentSource():
+            return float(part.wave.at(0.0))
+    raise TypeError(f"no cell has a {type(part).__name__}")
 
 
 def _machine(moves: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Machine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -17,7 +18,8 @@ from spikec.ir.connections import Dense
 from spikec.ir.diagnostics import Diagnostics
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
-from spikec.ir.neurons import Neuron, Threshold
+from spikec.ir.neurons import IF, Neuron, Threshold
+from spikec.ir.semantics import Comparison, Reset, Semantics
 
 TARGET = "mitll-sfq5ee"
 PS = 1e-12
@@ -68,6 +70,56 @@ def single(neuron: Neuron, weight: list[list[float]]) -> Graph:
         (Projection("w0", "in", "p0", Dense(array)),),
         (Output("result", "p0"),),
     )
+
+
+def ordered() -> Graph:
+    """Fires where a pulse of the first line was a step before one of the second."""
+    graph = layered([([[1, 0]], [1.5])], {0: [[0, 1]]})
+    first, second = graph.projections
+    return graph.with_(projections=(replace(first, delay=1), second))
+
+
+def latch() -> Graph:
+    """Fires from a pulse of the first line on, until one of the second: its own spike keeps it."""
+    graph = layered([([[2, -3]], [0.5])])
+    own = Projection("own", "p0", "p0", Dense(np.array([[2.0]])), 1)
+    return graph.with_(projections=(*graph.projections, own))
+
+
+def remembering(seed: int) -> Graph:
+    """A network by chance: delays, loops, neurons that add up, and some seen a step late."""
+    rng = np.random.default_rng(seed)
+    lines, count = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    populations, projections = list[Population](), list[Projection]()
+    sizes: dict[str, int] = {"in": lines}
+    adds: dict[str, bool] = {}
+    for k in range(count):
+        name, size = f"p{k}", int(rng.integers(1, 3))
+        adds[name] = bool(rng.random() < 0.5)
+        rules = Semantics(
+            reset=Reset.SUBTRACT if rng.random() < 0.4 else Reset.ZERO,
+            comparison=Comparison.GREATER if rng.random() < 0.6 else Comparison.GREATER_EQUAL,
+            registered=bool(rng.random() < 0.25),
+        )
+        theta = np.asarray(rng.integers(1, 4, size), np.float64) - (0.0 if adds[name] else 0.5)
+        if adds[name] and rules.reset is Reset.SUBTRACT:
+            theta = np.full(size, 2.0 ** rng.integers(2, 4))
+        neuron: Neuron = IF(np.ones(size), theta) if adds[name] else threshold(*theta)
+        populations.append(Population(name, (size,), neuron, rules))
+        sizes[name] = size
+    nodes = ["in", *(p.name for p in populations)]
+    for k, post in enumerate(nodes[1:], 1):
+        for j, pre in enumerate(nodes):
+            if j != k - 1 and rng.random() < 0.5:
+                continue
+            late = rng.integers(0, 3) if j < k else rng.integers(1, 3)
+            weight = rng.integers(0 if adds[post] else -2, 3, (sizes[post], sizes[pre]))
+            if adds[post]:
+                weight = np.minimum(weight, 1)
+            dense = Dense(weight.astype(np.float64))
+            projections.append(Projection(f"{pre}-{post}", pre, post, dense, int(late)))
+    inputs, outputs = (Input("in", (lines,)),), (Output("result", nodes[-1]),)
+    return Graph("net", 1e-9, inputs, tuple(populations), tuple(projections), outputs)
 
 
 def quantised(graph: Graph) -> Graph:

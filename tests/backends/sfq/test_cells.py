@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikec.backends.sfq.cells import CELLS, cell
+from spikec.backends.sfq.cells import CELLS, cell, powers, value_of
 from spikec.backends.sfq.characterise import gaps
 from spikec.backends.sfq.circuit import CurrentSource, Inductor, Junction, Resistor
 from spikec.backends.sfq.deck import read, write
 from spikec.backends.sfq.testbench import Bench, random_stimuli
 from spikec.backends.sfq.timing import timing
+from spikec.backends.sfq.waves import FLUX
 from spikec.ir.diagnostics import SpikecError
 
 MACHINES = tuple(name for name in CELLS if cell(name).machine is not None)
@@ -40,12 +41,20 @@ class TestDecks:
             assert [type(part) for part in parts] == [Inductor]
 
     def test_every_junction_has_a_shunt_of_the_same_quality(self, name: str) -> None:
+        """But for the pair of the synapse, whose shunts are chosen against spread."""
         circuit = cell(name).circuit
+        pair = ("B2", "B3") if name == "synapse" else ()
         for part in circuit.of(Junction):
             shunt = circuit.part("R" + part.name)
             assert isinstance(shunt, Resistor)
             assert (shunt.a, shunt.b) == (part.a, part.b)
-            assert shunt.ohm * part.area * part.model.critical == pytest.approx(0.686e-3, rel=1e-3)
+            critical = part.area * part.model.critical
+            farad = part.area * part.model.capacitance
+            damping = 2 * np.pi * critical * shunt.ohm**2 * farad / FLUX
+            if part.name in pair:
+                assert 0.2 < damping < 3
+            else:
+                assert damping == pytest.approx(1.0, rel=1e-6)
 
     def test_a_deck_is_the_same_when_written_and_read(self, name: str) -> None:
         circuit = cell(name).circuit
@@ -59,6 +68,60 @@ class TestDecks:
         biases = [this.circuit.part(source) for source in this.biases]
         assert len(biases) == len(this.circuit.of(CurrentSource)) > 0
         assert this.clock in (None, *this.inputs)
+
+    def test_each_parameter_says_what_it_sets_and_sets_something(self, name: str) -> None:
+        parameters = cell(name).parameters
+        assert list(parameters)[-1] == "betac"
+        for parameter in parameters.values():
+            assert len(parameter.what.split()) > 2, parameter.name
+            assert powers(name)[parameter.name], parameter.name
+        # Every element but shunts is set by one of them.
+        moved = {element for group in powers(name).values() for element in group}
+        assert moved == {part.name for part in cell(name).circuit.parts}
+
+    def test_elements_go_with_powers_of_parameters(self, name: str) -> None:
+        rng = np.random.default_rng(5)
+        nominal = cell(name)
+        factor = {key: float(rng.uniform(0.7, 1.4)) for key in nominal.parameters}
+        changed = cell(name, **{k: f * nominal.parameters[k].value for k, f in factor.items()})
+        wanted = dict.fromkeys((part.name for part in nominal.circuit.parts), 1.0)
+        for key, group in powers(name).items():
+            for element, power in group.items():
+                wanted[element] *= factor[key] ** power
+        assert dict(changed.changed) == pytest.approx(wanted, rel=1e-9)
+
+
+class TestParameters:
+    def test_a_changed_cell_has_other_elements_and_is_the_same_else(self) -> None:
+        this, that = cell("dff"), cell("dff", Lstore=9e-12)
+        assert value_of(that.circuit.part("L3")) == pytest.approx(9e-12, rel=1e-12, abs=0)
+        assert list(that.changed) == ["L3"]
+        assert this.changed == {}
+        others = [p for p in this.circuit.parts if p.name != "L3"]
+        assert others == [p for p in that.circuit.parts if p.name != "L3"]
+
+    def test_values_are_in_si_units_and_areas_of_a_tenth_of_a_milliampere(self) -> None:
+        known = cell("jtl").parameters
+        assert known["Ajtl"].value == 2.5
+        assert known["Ijtl"].value == pytest.approx(175e-6, rel=1e-9, abs=0)
+        # L Ic is half a flux quantum.
+        assert known["Ljtl"].value * 250e-6 == pytest.approx(FLUX / 2, rel=1e-6, abs=0)
+
+    def test_damping_is_a_parameter_of_all(self) -> None:
+        that = cell("merger", betac=4.0)
+        assert set(that.changed) == {"RB1", "RB2", "RB3", "RB4", "RB5"}
+        assert list(that.changed.values()) == pytest.approx([2.0] * 5)
+
+    def test_what_is_no_parameter_is_refused(self) -> None:
+        with pytest.raises(SpikecError, match="no parameter 'Lother'") as found:
+            cell("dff", Lother=1e-12)
+        assert found.value.diagnostics[0].code == "E1480"
+        assert "Lstore" in (found.value.diagnostics[0].hint or "")
+
+    def test_what_no_element_can_have_is_refused(self) -> None:
+        with pytest.raises(SpikecError) as found:
+            cell("dff", Lstore=-1e-12)
+        assert found.value.diagnostics[0].code == "E1401"
 
 
 class TestMachines:

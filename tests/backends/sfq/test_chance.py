@@ -30,6 +30,19 @@ def test_a_bias_gives_its_probability() -> None:
     assert (np.diff(law().probability(biases)) > 0).all()
 
 
+def test_spread_makes_a_range() -> None:
+    one = Law(-2e-5, 3e-6, 1.5e-6)
+    # 1.96 of half a standard deviation either way, of a normal distribution.
+    assert one.between(0.5) == pytest.approx((0.1635, 0.8365), abs=1e-4)
+    assert one.between(0.9772498680518208) == pytest.approx((0.8461, 0.99856), abs=1e-4)
+    assert Law(-2e-5, 3e-6).between(0.3) == pytest.approx((0.3, 0.3))
+    # Of chips that are drawn 95 % are in it.
+    shifts = np.random.default_rng(1).normal(0.0, one.spread, 20_000)
+    low, high = one.between(0.9)
+    p = one.probability(one.bias(0.9) + shifts)
+    assert ((p > low) & (p < high)).mean() == pytest.approx(0.95, abs=4 * 0.0016)
+
+
 @pytest.mark.parametrize("p", [0.0, LEAST - 1e-6, MOST + 1e-6, 1.0, float("nan")])
 def test_what_noise_does_not_give_is_refused(p: float) -> None:
     with pytest.raises(SpikecError, match="E1445") as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikec.backends.sfq import events
 from spikec.backends.sfq.events import Machines
 from spikec.backends.sfq.netlist import Instance, Netlist
 from spikec.backends.sfq.neurons import Builder
@@ -104,11 +103,43 @@ def test_what_is_no_net_and_no_machine() -> None:
         Machines(net(("s", "dcsfq", {"a": "in", "q": "out"})))
 
 
-def test_a_loop_that_feeds_itself_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_MOST", 1000)
-    loop = net(
-        ("m", "merger", {"a": "in", "b": "back", "q": "n"}),
+def test_cells_are_at_rest_again() -> None:
+    """What a dff has stored is gone, and a pulse on its way goes on and meets nothing."""
+    machines = Machines(net(("d", "dff", {"a": "in", "clk": "clk", "q": "q"})))
+    given = {"in": [0.0, 100 * PS], "clk": [50 * PS, 151 * PS]}
+    read = float(timing("dff").delay[1, 1, 0])
+    np.testing.assert_allclose(machines.run(given).of("q"), [50 * PS + read, 151 * PS + read])
+    found = machines.run(given, restarts=[49 * PS])
+    np.testing.assert_allclose(found.of("q"), [151 * PS + read])
+    assert found.time.size == 5 and not found.violations
+    # 2 ps after a read a pulse comes too close; not where cells are at rest in between.
+    close = {"in": [52 * PS], "clk": [50 * PS]}
+    assert len(machines.run(close).violations) == 1
+    assert not machines.run(close, restarts=[51 * PS]).violations
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["goes round", "becomes more"])
+def test_a_loop_that_feeds_itself_ends(twice: bool) -> None:
+    back = "two" if twice else "back"
+    cells = [
+        ("m", "merger", {"a": "in", "b": back, "q": "n"}),
         ("s", "splitter", {"a": "n", "q": "back", "r": "out"}),
-    )
-    with pytest.raises(SpikecError, match="E1430"):
-        Machines(loop).run({"in": [0.0]})
+    ]
+    if twice:
+        cells += [
+            ("t", "splitter", {"a": "back", "q": "x", "r": "y"}),
+            ("d", "jtl", {"a": "y", "q": "z"}),
+            ("u", "merger", {"a": "x", "b": "z", "q": "two"}),
+        ]
+    # However long it is driven, it is the loop that has no end.
+    for pulses in (1, 1000):
+        with pytest.raises(SpikecError, match="E1430") as found:
+            Machines(net(*cells)).run({"in": 200 * PS * np.arange(pulses)})
+        assert "a loop of cells feeds itself" in str(found.value)
+
+
+def test_what_is_long_has_an_end() -> None:
+    """A million pulses through a line that holds several at once."""
+    line = net(*((f"j{k}", "jtl", {"a": f"n{k}", "q": f"n{k + 1}"}) for k in range(12)))
+    found = Machines(line).run({"n0": 20 * PS * np.arange(1_000_000)})
+    assert found.of("n12").size == 1_000_000 and not found.violations

@@ -16,7 +16,7 @@ from spikec.compiler.compile import compile_graph
 from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.diagnostics import SpikecError
 
-from .networks import TARGET, exclusive, layered, quantised
+from .networks import TARGET, exclusive, latch, layered, quantised
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,15 @@ def with_cells(artifact: Artifact, data: bytes) -> Artifact:
 
 @pytest.mark.parametrize(
     "graph",
-    [exclusive(), layered([([[0, 0], [1, -1]], [-0.5, 0.5]), ([[1, 1]], [1.5])])],
-    ids=["xor", "constants"],
+    [exclusive(), layered([([[0, 0], [1, -1]], [-0.5, 0.5]), ([[1, 1]], [1.5])]), latch()],
+    ids=["xor", "constants", "latch"],
 )
 def test_it_comes_back(graph: Any, artifact: Artifact) -> None:
     program = synthesise(quantised(graph))
     files = program_files(program)
     assert files == program_files(program)
     assert read_program(with_cells(artifact, files[CELLS])) == program
+    assert program.remembers == any(p.delay for p in graph.projections)
 
 
 def test_what_is_written_is_in_the_artefact(artifact: Artifact) -> None:

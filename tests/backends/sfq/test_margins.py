@@ -22,9 +22,9 @@ from spikec.backends.sfq.circuit import (
     Resistor,
 )
 from spikec.backends.sfq.margins import (
-    Margin,
     Spread,
     Trial,
+    beyond,
     critical,
     elements,
     kinds,
@@ -34,6 +34,7 @@ from spikec.backends.sfq.margins import (
 from spikec.backends.sfq.simulate import Pulses, Simulator, Transient
 from spikec.backends.sfq.waves import Constant
 from spikec.boards.process import load_process
+from spikec.compiler.backend import Margin
 from spikec.ir.diagnostics import SpikecError
 
 PS = 1e-12
@@ -99,6 +100,14 @@ class TestMargins:
         assert both["both"] == Margin(-0.6, 0.6, True, True)
         assert both["bias"].high < 0.5
 
+    def test_elements_go_with_powers_of_the_factor(self) -> None:
+        ranges = known(B1=((-0.2, 0.3),), RB1=((-0.9, 0.9),), L1=((-0.9, 0.21),))
+        groups = {"area": {"B1": 1.0, "RB1": -1.0}, "square": {"L1": 2.0}}
+        found = margins(ranges, groups)
+        assert found["area"].low == pytest.approx(-0.2, abs=0.005)
+        assert found["area"].high == pytest.approx(0.3, abs=0.005)
+        assert found["square"].high == pytest.approx(0.1, abs=0.005)
+
     def test_ends_are_where_the_check_begins_to_fail(self) -> None:
         ranges = {"B1": (-0.237, 0.313), "I1": (-0.05, 0.004), "L1": (-0.9, 0.9)}
         found = margins(
@@ -142,6 +151,32 @@ class TestMargins:
             margins(junction(1.1), {"bias": ("I1",)})
         assert found.value.diagnostics[0].code == "E1424"
 
+    def test_what_is_wrong_is_asked_just_beyond(self) -> None:
+        """At the values that failed, on sides that are not open."""
+        asked: list[float] = []
+
+        class Named(Known):
+            def faults(
+                self, factors: Mapping[str, npt.NDArray[np.float64]], circuits: int, **how: Any
+            ) -> list[str]:
+                asked.extend((factors["B1"] - 1).round(6).tolist())
+                return ["" if ok else "wrong" for ok in self.passes(factors, circuits)]
+
+        plain = junction()
+        ranges = {"B1": ((-0.2372, 0.9),)}
+        trial = Named(plain.simulator, plain.transient, plain.watch, plain.check, ranges=ranges)
+        found = margins(trial, {"B1": ("B1",)}, resolution=0.01)
+        assert beyond(trial, {"B1": ("B1",)}, found, resolution=0.01) == {"B1": ("wrong", "")}
+        # Steps of 0.05, halved three times.
+        assert found["B1"].low == pytest.approx(-0.23125) and asked[0] == -0.2375
+
+    def test_all_circuits_of_a_search_have_the_same_noise(self) -> None:
+        trial = junction(0.995, temperature=4.2, duration=60 * PS)
+        apart = trial.passes({"L1": np.ones(40)}, 40, seed=2)
+        assert 5 < apart.sum() < 35
+        alike = trial.passes({"L1": np.ones(40)}, 40, seed=2, alike=True)
+        assert np.array_equal(alike, np.full(40, apart[0]))
+
     def test_groups_leave_the_stimulus_alone(self) -> None:
         circuit = junction().simulator.circuit
         assert elements(circuit) == {name: (name,) for name in ("B1", "RB1", "L1", "I1")}
@@ -171,10 +206,10 @@ class TestYield:
     def test_circuits_are_those_of_their_seed_however_many_there_are(self) -> None:
         circuit = junction().simulator.circuit
         spread = Spread({"areas": 0.1, "resistors": 0.1}, {"areas": 0.1, "bias": 0.1})
-        few, many = spread.draw(circuit, 3, 8), spread.draw(circuit, 7, 8)
+        few, many = spread.draw(circuit, range(3), 8), spread.draw(circuit, range(7), 8)
         assert set(few) == set(many) == {"B1", "RB1", "I1"}
         assert all(np.array_equal(few[name], many[name][:3]) for name in few)
-        assert not np.array_equal(few["B1"], spread.draw(circuit, 3, 9)["B1"])
+        assert not np.array_equal(few["B1"], spread.draw(circuit, range(3), 9)["B1"])
 
     def test_spreads_are_as_wide_as_asked_and_those_of_a_chip_are_shared(self) -> None:
         parts = tuple(
@@ -185,7 +220,7 @@ class TestYield:
                 Inductor(f"L{k}", f"n{k}", "0", PS),
             )
         )
-        draws = Spread({"areas": 0.02}, {"inductances": 0.05}).draw(Circuit(parts), 400, 1)
+        draws = Spread({"areas": 0.02}, {"inductances": 0.05}).draw(Circuit(parts), range(400), 1)
         areas = np.array([draws[f"B{k}"] for k in range(40)])
         assert areas.std() == pytest.approx(0.02, rel=0.03)
         assert abs(np.corrcoef(areas[0], areas[1])[0, 1]) < 0.15
@@ -194,7 +229,7 @@ class TestYield:
         assert (inductances == inductances[0]).all()
 
     def test_no_value_turns_round(self) -> None:
-        draws = Spread({"areas": 3.0}).draw(junction().simulator.circuit, 200, 1)
+        draws = Spread({"areas": 3.0}).draw(junction().simulator.circuit, range(200), 1)
         assert draws["B1"].min() == 0.05
 
     def test_a_process_says_how_far_elements_are_from_each_other(self) -> None:

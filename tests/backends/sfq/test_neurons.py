@@ -122,3 +122,50 @@ def test_all_but_the_first_pass() -> None:
     assert trace.of(out).size == 6 and not trace.violations
     assert [o.own for o in build.orders] == [True]
     assert sum(i.kind == "jtl" for i in build.instances) == HOLD
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=3).filter(any),
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.integers(0, 1000),
+)
+def test_it_adds_up_over_steps(weight: list[int], power: int, more: int, seed: int) -> None:
+    """Reset to 0 for ``power`` 0, else 2^power taken off; beside a sum by hand."""
+    taken = 1 << power if power else 0
+    if taken and sum(weight) > taken:
+        return
+    theta = taken + more if taken else 1 + more + seed % 3
+    made = Plan(Unit(np.array(weight), theta), np.zeros(len(weight), np.int64), taken)
+    assert made.reads == 1 and made.inverts == 0 and not made.constant and not made.vetoed
+    build = Builder()
+    lines = [build.split(f"x{i}", n, f"x{i}.s") if n else [] for i, n in enumerate(made.copies)]
+    out = neuron(build, made, lines, ["read"], [], SLOT, "n")
+    x = np.random.default_rng(seed).integers(0, 2, (12, len(weight)))
+    begin = STEP * np.arange(len(x))
+    pulses = {f"x{i}": begin[x[:, i] > 0] for i, n in enumerate(weight) if n}
+    trace = Machines(build.netlist()).run(pulses | {"read": begin + 2000 * PS})
+    assert not trace.violations
+    v, wanted = 0, []
+    for n, step in enumerate(x):
+        v += int(step @ weight)
+        if v >= theta:
+            v = v - taken if taken else 0
+            wanted.append(n)
+    assert np.floor(trace.of(out) / STEP).astype(int).tolist() == wanted
+
+
+def test_a_net_of_two_names() -> None:
+    """What takes a pulse may be there before what sends it: a loop of a dff."""
+    build = Builder()
+    back = build.net()
+    late = build.late(back, "clk", 1, "d")
+    out, again = build.split(build.one("merger", "m", a="in", b=late), 2, "s")
+    build.join(back, again)
+    netlist = build.netlist()
+    assert set(netlist.inputs) == {"in", "clk"}
+    begin = 500 * PS * np.arange(1, 5)
+    trace = Machines(netlist).run({"in": [0.0], "clk": begin})
+    assert trace.of(out).size == 5 and not trace.violations
+    assert [(o.instance, o.first, o.second) for o in build.orders] == [("d", "clk", "a")]

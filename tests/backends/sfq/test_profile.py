@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from spikec.backends.sfq.cells import cell
 from spikec.backends.sfq.netlist import Instance, Netlist
 from spikec.backends.sfq.profile import layer_of, profile_program, program_area
 from spikec.backends.sfq.synthesise import GUARD, Program, synthesise
-from spikec.backends.sfq.timing import timing
+from spikec.backends.sfq.timing import known, timing
 from spikec.boards.board import Target
 from spikec.boards.process import Process, load_process
 from spikec.boards.quantity import Quantity
@@ -26,7 +27,10 @@ from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import Threshold
 
 PROCESS = load_process("mitll-sfq5ee")
-PS, AJ, MA = 1e-12, 1e-18, 1e-3
+PS, MA = 1e-12, 1e-3
+# What a line and the read of a stored pulse take.
+LINE = float(timing("jtl").delay[0, 0, 0])
+READ = float(timing("dff").delay[1, 1, 0])
 
 
 def two_cells(period: float = 100 * PS) -> Program:
@@ -98,10 +102,10 @@ def test_the_ledger_of_two_cells_by_hand() -> None:
     found = by_hand()
     lines = {line.words: line for line in found.ledger}
     pulses = {
-        "pulses at a of jtl": (2, 0.724 * AJ),
-        "pulses at a of dff in state 0": (2, 0.523 * AJ),
-        "pulses at clk of dff in state 0": (1, 0.296 * AJ),
-        "pulses at clk of dff in state 1": (2, 0.641 * AJ),
+        "pulses at a of jtl": (2, known()["jtl"]["energy"][0][0]),
+        "pulses at a of dff in state 0": (2, known()["dff"]["energy"][0][0]),
+        "pulses at clk of dff in state 0": (1, known()["dff"]["energy"][0][1]),
+        "pulses at clk of dff in state 1": (2, known()["dff"]["energy"][1][1]),
     }
     for words, expected in pulses.items():
         each = lines[words].amount, lines[words].constant.value
@@ -109,7 +113,7 @@ def test_the_ledger_of_two_cells_by_hand() -> None:
     switching = sum(n * e for n, e in pulses.values())
     assert found.switched == pytest.approx(switching, rel=1e-12, abs=0)
     # Three steps of 100 ps at 2.6 mV.
-    bias = {"bias of jtl": 0.35 * MA, "bias of dff": 0.563 * MA}
+    bias = {"bias of jtl": 0.35 * MA, "bias of dff": cell("dff").bias}
     for words, ampere in bias.items():
         joules = ampere * 2.6e-3 * 300 * PS
         assert lines[words].joules == pytest.approx(joules, rel=1e-9, abs=0)
@@ -123,12 +127,12 @@ def test_the_ledger_of_two_cells_by_hand() -> None:
 def test_the_times_of_two_cells_by_hand() -> None:
     found = by_hand()
     # The clock, then the dff's delay; a step without a pulse has no spike.
-    answer = (40 - 5 + 6.78) * PS
+    answer = (40 - 5) * PS + READ
     assert found.response[0, [0, 2]] == pytest.approx(answer, rel=1e-9, abs=0)
     assert np.isnan(found.response[0, 1])
     assert found.answers == pytest.approx((answer,) * 3, rel=1e-9, abs=0)
     [share] = found.shares
-    parts = (4.06 * PS, 6.78 * PS, (40 - 5 - 4.06) * PS)
+    parts = (LINE, READ, (40 - 5) * PS - LINE)
     assert (share.delays, share.cells, share.waiting) == pytest.approx(parts, rel=1e-9, abs=0)
     assert share.layer == "post"
     assert found.pulses[0, 0].tolist() == [3, 1, 3]
@@ -140,12 +144,12 @@ def test_what_sets_the_clock_and_the_period_by_hand() -> None:
     # 5 ps of start and 5 of skew, the JTL at its slowest, then its time to the clock. The schedule
     # adds jitter of the JTL, at most what was measured.
     ahead, back = timing("dff").apart[0, 1], timing("dff").apart[1, 0]
-    jitter = clock.seconds - (10 + 1.15 * 4.06) * PS - 1.15 * float(ahead)
+    jitter = clock.seconds - 10 * PS - 1.15 * LINE - 1.15 * float(ahead)
     assert 0 < jitter <= timing("jtl").jitter * (1 + 1e-9)
     assert (clock.corner, clock.bound) == (1.15, "dff post[0].dff: clk behind a")
     assert clock.words == "in[0] > jtl post[0].d.0" and clock.words_behind == "clock1"
     # The next pulse has to be behind this clock, soonest at the fastest corner.
-    least = (40 - 0.85 * 4.06) * PS + 0.85 * float(back) + jitter
+    least = 40 * PS - 0.85 * LINE + 0.85 * float(back) + jitter
     assert period.seconds == pytest.approx(least, rel=1e-9, abs=0)
     assert (period.name, period.corner) == ("period", 0.85)
     assert period.bound == "dff post[0].dff: a behind clk"
@@ -155,9 +159,12 @@ def test_cells_junctions_and_area_by_hand() -> None:
     found = by_hand().cells
     kinds = {kind.name: (kind.number, kind.junctions) for kind in found.kinds}
     assert kinds == {"dff": (1, 7), "jtl": (1, 2)}
-    assert [kind.bias for kind in found.kinds] == pytest.approx([0.563 * MA, 0.35 * MA])
+    assert [kind.bias for kind in found.kinds] == pytest.approx(
+        [cell("dff").bias, 0.35 * MA], rel=1e-9, abs=0
+    )
     assert (found.number, found.junctions) == (2, 9)
-    assert found.bias == pytest.approx(0.913 * MA) and found.rate == pytest.approx(10e9)
+    assert found.bias == pytest.approx(cell("dff").bias + 0.35 * MA, rel=1e-9, abs=0)
+    assert found.rate == pytest.approx(10e9)
     assert (
         found.area.value == pytest.approx(9 * 480e-12, rel=1e-6, abs=0)
         and found.area.obtained == "fitted"
@@ -256,6 +263,44 @@ def test_all_that_holds_of_random_circuits(seed: int) -> None:
     for path in found.paths:
         assert path.seconds == pytest.approx(times[path.name] - GUARD, rel=1e-9, abs=0)
         _connected(path, program)
+
+
+@pytest.fixture(scope="module")
+def order() -> Program:
+    """Fires where a pulse of the first line was a step before one of the second."""
+    graph = layered([np.array([[1, 1]])], [np.array([1.5])])
+    (both,) = graph.projections
+    first, second = (
+        replace(both, name=name, connection=Dense(np.array([weight])))
+        for name, weight in (("a", [1.0, 0.0]), ("b", [0.0, 1.0]))
+    )
+    return made(graph.with_(projections=(replace(first, delay=1), second)))
+
+
+def test_what_holds_where_spikes_are_delayed(order: Program) -> None:
+    """A step begins with the clock that sends them, and inputs are behind that."""
+    x = np.array([[[1, 0], [0, 1], [0, 0], [1, 0]], [[0, 1], [1, 0], [1, 1], [0, 1]]])
+    given = Stimulus({"in": Events.from_dense(x)})
+    found = profile_program(order, PROCESS, ("layers.0",), given)
+    # Nothing of the sample before is left, whose last step had a pulse of the first line.
+    assert np.isfinite(found.response).tolist() == [
+        [False, True, False, False],
+        [False, False, True, True],
+    ]
+    assert found.answers is not None and all(share.waiting >= 0 for share in found.shares)
+    whole = sum(share.seconds for share in found.shares)
+    assert whole == pytest.approx(found.answers[2], rel=1e-9, abs=0)
+    times = {"inputs": order.start, **order.clocks, "period": order.period}
+    assert times.pop("launch") == order.first == 0
+    assert [path.name for path in found.paths] == list(times)
+    for path in found.paths:
+        assert path.seconds == pytest.approx(times[path.name] - GUARD, rel=1e-9, abs=0)
+        _connected(path, order)
+    # Two cells are read in each step of each sample, and none between samples.
+    assert found.seconds == pytest.approx(np.full((2, 4), order.period), rel=1e-12, abs=0)
+    cells = [line for line in found.ledger if line.words.startswith("pulses at clk of dff")]
+    reads = sum(line.amount for line in cells)
+    assert reads == 2 * x.shape[0] * x.shape[1]
 
 
 def _connected(path: CriticalPath, program: Program) -> None:

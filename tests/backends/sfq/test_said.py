@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from spikec.backends.sfq.said import release_said
+from spikec.backends.sfq.chance import law
+from spikec.backends.sfq.said import OFF, release_said, tell_period, tell_spread
 from spikec.compiler.backend import check_options, find_target
-from spikec.ir.diagnostics import SpikecError
+from spikec.ir.diagnostics import Diagnostics, SpikecError
 
 from .networks import exclusive, target
 
@@ -30,3 +31,25 @@ def test_other_targets_release_always() -> None:
     with pytest.raises(SpikecError, match="E0707") as error:
         check_options(find_target("pcm")[1], {"release": ("0.9",)})
     assert "no SFQ process" in str(error.value) and "--release" in str(error.value)
+
+
+def test_what_chips_make_of_it_is_told() -> None:
+    told = Diagnostics()
+    tell_spread(exclusive(), {"w0": 0.9, "w1": 1.0}, told)
+    (one,) = told
+    low, _ = law().between(0.9)
+    assert one.code == "W1485" and 0.9 - low > OFF
+    assert "'w0' releases with 0.9" in one.message and f"{low:.3g} to" in one.message
+    sure = Diagnostics()
+    tell_spread(exclusive(), {"w0": 0.999, "w1": 1.0}, sure)
+    assert not sure.found
+
+
+def test_a_circuit_that_does_not_keep_up_is_told() -> None:
+    told = Diagnostics()
+    tell_period(exclusive(), 1e-9, told)
+    assert not told.found
+    tell_period(exclusive(), 3e-9, told)
+    (one,) = told.found
+    assert one.code == "W1452"
+    assert "is 1000 ps, of its circuit 3000 ps: 3 times as long" in one.message

@@ -50,6 +50,13 @@ def ends(window: Window) -> tuple[float, float]:
     return round(window.early / PS, 6), round(window.late / PS, 6)
 
 
+@pytest.fixture(autouse=True)
+def alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells take as long beside one another, and behind sources, as beside JTLs."""
+    monkeypatch.setattr(schedule_room, "beside", lambda _: 0.0)
+    monkeypatch.setattr(schedule_room, "at_input", lambda _: 0.0)
+
+
 def merged(delay: int) -> Netlist:
     build = Builder()
     build.cell("merger", "m", {"a": "a", "b": build.delay("b", delay, "d"), "q": "q"})
@@ -105,7 +112,7 @@ def test_the_period_and_what_comes_after() -> None:
     before = windows_at(schedule, **{"in": (0, 2)})
     tree = windows_at(schedule, clk=(0, 0))
     # At a until 6.5, and 5 from there to a read.
-    assert schedule.after(before, "clk", tree) == pytest.approx(11.5 * PS, rel=1e-6, abs=0)
+    assert schedule.after(before, tree) == pytest.approx(11.5 * PS, rel=1e-6, abs=0)
     both = windows_at(schedule, **{"in": (0, 2), "clk": (12, 12)})
     # From the read at 12 it takes 2 to the next pulse, which is there from 3.5 on.
     assert schedule.period(both) == pytest.approx(10.5 * PS, rel=1e-6, abs=0)
@@ -233,3 +240,67 @@ def test_calm_pulses_take_the_same_time_in_the_circuit(kind: str) -> None:
         delay = left[np.searchsorted(left, arrived)] - arrived
         most = LINE if kind == "jtl" else STEADY[kind] / 10
         assert np.ptp(delay) / 2 < most / 2
+
+
+def beside_each_other() -> Builder:
+    """Two lines, b behind a, on one: a merger, which drives a splitter."""
+    build = Builder()
+    line = build.one("merger", "m", a="a", b="b")
+    q, r = build.split(line, 2, "s")
+    build.cell("dff", "d", {"a": build.delay(q, 2, "j"), "clk": "clk", "q": "q"})
+    build.cell("dff", "e", {"a": r, "clk": "other", "q": "qq"})
+    return build
+
+
+def test_beside_another_cell_delays_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 ps of either where the merger drives the splitter, and where that drives a dff."""
+    netlist = beside_each_other().netlist()
+    plain = Schedule(netlist, timings=TIMINGS)
+    monkeypatch.setattr(schedule_room, "beside", lambda _: 1.0 * PS)
+    wide = Schedule(netlist, timings=TIMINGS)
+    given = {"a": (0, 0), "b": (30, 30)}
+    before, behind = windows_at(plain, **given), windows_at(wide, **given)
+    q, r = (netlist.instances[1].nets[port] for port in "qr")
+    for net, off in ((netlist.instances[0].nets["q"], 1), (q, 2), (r, 3), ("a", 0)):
+        for one, two in zip(before[net], behind[net], strict=True):
+            assert (one.early - two.early) / PS == pytest.approx(off)
+            assert (two.late - one.late) / PS == pytest.approx(off)
+    # Both pulses take the same way, and are as far apart as ever.
+    for net in (q, r):
+        one, two = behind[net]
+        apart = [late[0] - early[1] for early, late in (one.beside(two),)]
+        one, two = before[net]
+        assert apart == [pytest.approx(two.early - one.late, rel=1e-9, abs=0)]
+        assert one.fixed_with(two) == 0
+    assert wide.period(behind) == pytest.approx(plain.period(before), rel=1e-9, abs=0)
+
+
+def test_behind_a_source_delays_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 ps of the merger, whichever source drives it."""
+    netlist = beside_each_other().netlist()
+    plain = Schedule(netlist, timings=TIMINGS)
+    off = {"merger": 1.0 * PS, "dff": 0.0}
+    monkeypatch.setattr(schedule_room, "at_input", off.__getitem__)
+    wide = Schedule(netlist, timings=TIMINGS)
+    net = netlist.instances[0].nets["q"]
+    given = {"a": (0, 0), "b": (30, 30)}
+    before, behind = windows_at(plain, **given)[net], windows_at(wide, **given)[net]
+    for one, two in zip(before, behind, strict=True):
+        assert (one.early - two.early) / PS == pytest.approx(1)
+        assert (two.late - one.late) / PS == pytest.approx(1)
+    # By its own input each: both may be off, either way.
+    first, last = behind[0].beside(behind[1])
+    apart = before[1].early - before[0].late
+    assert last[0] - first[1] == pytest.approx(apart - 2 * PS, rel=1e-9, abs=0)
+
+
+def test_what_is_off_parts_pulses_of_two_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pulse and its copy: of what the copy's way is off by both may be, either way."""
+    monkeypatch.setattr(schedule_room, "beside", lambda _: 1.0 * PS)
+    schedule = Schedule(beside_each_other().netlist(), timings=TIMINGS)
+    found = windows_at(schedule, a=(0, 0), b=(30, 30))
+    q, r = (schedule.netlist.instances[1].nets[port] for port in "qr")
+    (one, _), (two, _) = found[q], found[r]
+    # Behind the splitter: its own 1 ps at the merger is shared, that at the dff is not.
+    assert one.fixed_with(two) == pytest.approx(2 * PS, rel=1e-9, abs=0)
+    assert two.fixed_with(two) == pytest.approx(3 * PS, rel=1e-9, abs=0)

@@ -118,8 +118,36 @@ class TestBench:
         longer = Stimuli.of([[(0, 30 * PS), (0, 60 * PS), (0, 90 * PS), (0, 120 * PS)]])
         assert not bench.seen(longer, pulses).right.any()
 
+    def test_a_cell_with_other_values_is_another_circuit(self) -> None:
+        stimuli = Stimuli.of([[(0, 30 * PS)]])
+        sent = []
+        for kind in ("jtl", cell("jtl"), cell("jtl", Ijtl=150e-6)):
+            bench = Bench(kind)
+            sent.append(bench.seen(stimuli, bench.run(stimuli).pulses).delay[0, 0, 0])
+        assert sent[0] == sent[1]
+        # Less bias is slower, but not by much.
+        assert sent[1] < sent[2] < sent[1] + 1.5 * PS
+
     def test_a_trial_fails_where_delays_are_longer_than_it_allows(self) -> None:
         bench = Bench("jtl")
         stimuli = random_stimuli(np.full((1, 1), 20 * PS), 3, 4, seed=8)
         assert bench.trial(stimuli, 5 * PS).passes({}, 2).tolist() == [True, True]
         assert bench.trial(stimuli, 4 * PS).passes({}, 2).tolist() == [False, False]
+
+    def test_a_trial_fails_where_delays_differ_by_more_than_it_allows(self) -> None:
+        """A second read close behind the first is later, and what is in another set is alone."""
+        bench = Bench("ndro")
+        apart = (12 * PS, 50 * PS)
+        reads = [[(0, 30 * PS), (2, 80 * PS), (2, 80 * PS + gap)] for gap in apart]
+        stimuli = Stimuli.of(reads)
+        delay = bench.seen(stimuli, bench.run(stimuli).pulses).delay[:, 1:, 0]
+        close, far = abs(delay[:, 1] - delay[:, 0])
+        assert close > 0.2 * PS > 10 * far
+
+        def right(steady: float) -> list[bool]:
+            tried = bench.trial(stimuli, 20 * PS, 0.05 * PS, steady)
+            return [bool(good) for good in tried.right({}, 1)[0]]
+
+        assert right(1.01 * close) == [True, True]
+        assert right(0.99 * close) == [False, True]
+        assert right(0.5 * far) == [False, False]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikec.backends.sfq import threshold
-from spikec.backends.sfq.threshold import Unit, smallest
+from spikec.backends.sfq.threshold import Unit, fewest, smallest
 
 from .networks import combinations
 
@@ -105,3 +105,29 @@ def test_the_solver_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threshold, "milp", lambda *_, **__: Nothing())
     unit = Unit(np.array([30, -20, 10]), 15)
     assert smallest(unit) == unit
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=3).map(np.array).filter(np.any),
+    st.integers(1, 60),
+)
+def test_counts_over_steps_fire_it_where_they_did(weight: np.ndarray, theta: int) -> None:
+    unit = Unit(weight, theta)
+    found = fewest(unit)
+    counts = np.indices([min(-(-theta // w) + 2, 70) if w else 1 for w in weight.tolist()])
+    every = counts.reshape(weight.size, -1).T
+    np.testing.assert_array_equal(found(every), unit(every))
+    assert found.threshold <= theta and pulses(found) <= pulses(unit)
+
+
+def test_few_cells_are_enough_to_count_them() -> None:
+    found = fewest(Unit(np.array([127, 89, 0, 400]), 382))
+    assert (found.weight.tolist(), found.threshold) == ([4, 3, 0, 13], 13)
+    assert fewest(Unit(np.array([300]), 1)).threshold == 1
+
+
+def test_too_many_counts_are_divided_only() -> None:
+    unit = Unit(np.array([4, 6, 10]) * 2, 4000)
+    found = fewest(unit)
+    assert (found.weight.tolist(), found.threshold) == ([2, 3, 5], 1000)

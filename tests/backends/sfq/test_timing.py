@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikec.backends.sfq.cells import CELLS, cell
-from spikec.backends.sfq.timing import known, timing
+from spikec.backends.sfq.timing import at_input, beside, known, timing
 from spikec.ir.diagnostics import SpikecError
 
 MACHINES = tuple(name for name in CELLS if cell(name).machine is not None)
@@ -43,3 +43,10 @@ def test_a_cell_that_there_is_not_has_none() -> None:
     with pytest.raises(SpikecError) as found:
         timing("and")
     assert found.value.diagnostics[0].code == "E1423"
+
+
+def test_a_synapse_is_off_as_the_worst_of_the_others() -> None:
+    assert "beside" not in known()["synapse"]
+    assert beside("synapse") == max(map(beside, MACHINES)) == beside("ndro")
+    assert 0 < min(map(beside, MACHINES)) < 1e-12
+    assert at_input("synapse") == max(map(at_input, MACHINES)) > 0

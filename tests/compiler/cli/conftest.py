@@ -19,6 +19,10 @@ from spikec.ir.connections import Dense
 from spikec.ir.events import Events, Stimulus
 from spikec.ir.graph import Graph, Input, Output, Population, Projection
 from spikec.ir.neurons import LIF
+from spikec.ir.text import text
+
+from ..margins.conftest import TARGET, both
+from ..margins.conftest import make_stimulus as both_stimulus
 
 SAMPLES, STEPS = 4, 30
 OPTIONS = ("--dialect", "snntorch", "--dt", "0.001")
@@ -102,3 +106,19 @@ def stimulus(_home: Path, tmp_path: Path) -> Path:
 def built(_home: Path, tmp_path: Path) -> Path:
     """The network compiled for the null target, free to be damaged."""
     return Path(shutil.copytree(_home / "built", tmp_path / "built"))
+
+
+@pytest.fixture(scope="session")
+def _cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("sfq")
+    (home / "both.spk").write_text(text(both()), encoding="utf-8")
+    (home / "s.npz").write_bytes(stimulus_bytes(both_stimulus()))
+    words = ["compile", home / "both.spk", "-t", TARGET, "--input-max", 1, "-o", home / "built"]
+    assert invoke([str(word) for word in words]) == 0
+    return home
+
+
+@pytest.fixture
+def cells(_cells: Path) -> Path:
+    """A circuit of cells, ``built``, and a stimulus, ``s.npz``."""
+    return _cells

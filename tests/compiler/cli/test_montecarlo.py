@@ -47,7 +47,7 @@ def _made_up(_: ChipEvaluator, point: Point) -> Result:
 def test_the_table(spikec: Spikec, words: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChipEvaluator, "evaluate", _made_up)
     varied = ("--vary", "stuck=0,30%", "--vary", "age=1s,1day")
-    said = spikec(*words, *varied, "--crossbar", "compensate=off")
+    said = spikec(*words, *varied, "--condition", "compensate=off")
     assert said.code == 0, said.err
     assert said.out == GOLDEN.read_text(encoding="utf-8")
 
@@ -63,6 +63,8 @@ def test_json_is_the_file(spikec: Spikec, words: list[object], tmp_path: Path) -
     assert (
         (output / "results.csv").read_text().startswith("wire,chip,accuracy,differ,refused\n0,1,")
     )
+    rates = [one["yield"] for one in written["combinations"]]
+    assert all(0 <= one["working"] <= 3 and len(one["interval"]) == 2 for one in rates)
     assert "wire resistance (ohm a segment)" in figure.read_text()
 
 
@@ -89,8 +91,24 @@ def test_without_labels_spikes_are_the_measure(
     words[3] = events
     said = spikec(*words)
     assert said.code == 0, said.err
-    assert "spikes that differ: mean" in said.out and "integer" not in said.out
+    assert "spikes that differ: mean" in said.out and "integer ┃" not in said.out
     assert "no accuracy, since the stimulus has no labels" in said.out
+
+
+def test_what_a_design_has_to_say_is_told(
+    spikec: Spikec, words: list[object], tmp_path: Path
+) -> None:
+    """As `run` tells it, once, however many chips have it; and again out of the journal."""
+    more = ("--condition", "wire=2000")
+    run = spikec("run", words[1], "-s", words[3], "--on", "circuit", *more)
+    assert run.code == 0 and run.err.count("W1322") == 2
+    words += [*more, "-o", tmp_path / "out"]
+    said = spikec(*words)
+    assert said.code == 0 and said.err == run.err
+    again = spikec(*words, "--json")
+    assert again.err == run.err
+    (row,) = again.data["combinations"]
+    assert [one["code"] for one in row["told"]] == ["W1322"] * 2
 
 
 def test_combinations_that_are_none_are_told_with_the_others(
@@ -99,7 +117,7 @@ def test_combinations_that_are_none_are_told_with_the_others(
     said = spikec(*words, "--vary", "spares=0,4096")
     assert said.code == 0
     assert "refused 3 chips by E1321" in said.out
-    said = spikec(*words, "--crossbar", "spares=4096")
+    said = spikec(*words, "--condition", "spares=4096")
     assert said.code == 2 and "E0906: every chip is refused, the first by E1321" in said.err
 
 
@@ -108,11 +126,11 @@ def test_combinations_that_are_none_are_told_with_the_others(
     [
         (["--vary", "wire=0,x"], "E1320", "--vary wire=x", "it takes a number"),
         (["--vary", "ohm=1"], "E1320", "--vary ohm=1", "KEY=VALUE with one of"),
-        (["--crossbar", "stuck=2"], "E1320", "--crossbar stuck=2", "from 0 to 1"),
+        (["--condition", "stuck=2"], "E1320", "--condition stuck=2", "from 0 to 1"),
         (["--vary", "age=1s,1h"], "E1310", "--vary age=1h", "there are data at 1, 86400, 172800 s"),
         (["--vary", "wire"], "E0707", "--vary wire", "give KEY=VALUE,VALUE"),
         (["--vary", "wire=1,1.0"], "E0707", "--vary wire=1,1.0", "give each value once"),
-        (["--vary", "wire=1", "--crossbar", "wire=2"], "E0707", "", "say it once"),
+        (["--vary", "wire=1", "--condition", "wire=2"], "E0707", "", "say it once"),
         (["--plot", "x.pdf", "--vary", "wire=1,2"], "E0707", "", ".svg or .png"),
         (["--plot", "x.svg"], "E0707", "", "add --vary"),
         (["--workers", "2", "--scheduler", "tcp://x:1"], "E0707", "", "give one"),
@@ -146,6 +164,41 @@ def test_what_is_no_crossbar_is_refused(spikec: Spikec, built: Path, stimulus: P
     said = spikec("montecarlo", built, "-s", stimulus)
     assert said.code == 2
     assert "E0306: 'null' is the same on every chip" in said.err
+
+
+def test_chips_of_cells(spikec: Spikec, cells: Path, tmp_path: Path) -> None:
+    """With the process's spread where nothing is said, and how many of them work."""
+    pytest.importorskip("matplotlib")
+    words = ("montecarlo", cells / "built", "-s", cells / "s.npz")
+    said = spikec(*words, "-n", 4)
+    assert said.code == 0, said.err
+    assert "4 of 4 (51.0 to 100.0 %)" in said.out
+    assert "all with spread as the process" in said.out
+    figure = tmp_path / "spread.svg"
+    said = spikec(*words, "-n", 8, "--vary", "spread=1%,17%", "--plot", figure, "--json")
+    good, bad = said.data["combinations"]
+    assert good["yield"]["working"] == 8 and good["differ"]["mean"] == 0
+    assert bad["yield"]["working"] < 8 and bad["differ"]["mean"] > 0
+    assert "spread of every element (%)" in figure.read_text()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("wire=1", "no condition of SFQ circuits"),
+        ("spread=-2%", "spread is -2 %"),
+        ("temperature=-4", "temperature is -4 K"),
+        ("skew=20ps", "clocks of this network wait for 5 ps"),
+    ],
+)
+def test_what_is_no_condition_of_cells(
+    spikec: Spikec, cells: Path, tmp_path: Path, word: str, said: str
+) -> None:
+    words = ("montecarlo", cells / "built", "-s", cells / "s.npz", "-o", tmp_path / "out")
+    found = spikec(*words, "--vary", word)
+    assert found.code == 2 and "E1490" in found.err and said in found.err
+    assert f"at --vary {word}" in found.err and "help: " in found.err
+    assert not (tmp_path / "out").exists()
 
 
 def _start(words: list[object], output: Path, **streams: Any) -> subprocess.Popen[bytes]:

@@ -21,7 +21,7 @@ from .test_mapping import ok
 from .test_profile import profiled, rows
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "crossbar_ledger.txt"
-QUICK = ("--crossbar", "tile=16", "--crossbar", "compensate=off")
+QUICK = ("--condition", "tile=16", "--condition", "compensate=off")
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_analogue_neurons_have_no_ledger(
 ) -> None:
     """Rather none than one with converters that are not there."""
     folder = tmp_path / "analogue"
-    more = (*OPTIONS, *QUICK, "--crossbar", "neuron=analogue")
+    more = (*OPTIONS, *QUICK, "--condition", "neuron=analogue")
     ok(spikec("compile", _home / "small.nir", "-t", "rram-wan", "-o", folder, *more))
     said = spikec("profile", folder, "-s", stimulus)
     assert said.code == 2 and "error E1332: " in said.err and "not known" in said.err

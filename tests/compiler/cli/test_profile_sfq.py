@@ -83,7 +83,7 @@ def test_a_screenful_has_what_one_asks(spikec: Spikec, home: Path, given: Path) 
     for words in (
         "MIT Lincoln Laboratory SFQ5ee, 10 kA/cm2 (mitll-sfq5ee)",
         f"{SAMPLES} samples of {STEPS} steps",
-        "from the first input pulse to the last output spike of a step",
+        "from the first pulse to the last output spike of a step",
         "waiting for the clock",
         "hidden[1].dff",
         "pulses at clk of ndro in state 1",

@@ -57,10 +57,15 @@ def test_the_whole_path(spikec: Spikec, tmp_path: Path) -> None:
     assert said.code == 0 and "integer / events: measured" in said.out
     said = spikec("verify", sure, "-s", stimulus, "--rungs", "integer,events")
     assert said.code == 0 and "integer / events: equal" in said.out
-    said = spikec("run", built, "--on", "events", "-s", stimulus, "--crossbar", "wire=1")
+    said = spikec("run", built, "--on", "events", "-s", stimulus, "--condition", "wire=1")
     assert said.code == 2 and "E0707" in said.err
-    said = spikec("montecarlo", built, "-s", stimulus)
-    assert said.code == 2 and "E0306" in said.err
+    said = spikec("montecarlo", built, "-s", stimulus, "--steps", 10, "-n", 3, "--json")
+    assert said.code == 0, said.err
+    (row,) = said.data["combinations"]
+    assert said.data["rung"] == "circuit" and row["conditions"] == {"spread": "process"}
+    assert row["differ"]["chips"] == 3 and row["differ"]["mean"] > 0
+    said = spikec("margins", built, "-s", stimulus)
+    assert said.code == 2 and "E1491" in said.err and "montecarlo" in said.err
 
 
 def test_what_is_refused(spikec: Spikec, tmp_path: Path) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from spikec.backends.crossbar.design import design
+from spikec.backends.sfq import execute
+from spikec.backends.sfq.execute import run_chips
+from spikec.compiler.artifact import Artifact
+from spikec.compiler.backend import Outcome, Run, find_analogue, find_target
 from spikec.compiler.compare import accuracy
-from spikec.compiler.explore.point import Point
+from spikec.compiler.compile import compile_graph
+from spikec.compiler.explore.point import Point, Result
 from spikec.compiler.ladder import run_rung
-from spikec.compiler.montecarlo.chips import REFERENCE, differing_share
+from spikec.compiler.montecarlo.chips import REFERENCE, ChipJob, differing_share
+from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.events import Events, Recording
 
+from ..margins.conftest import both
+from ..margins.conftest import make_stimulus as given
 from .conftest import compiled, make_stimulus, make_study
 
 
@@ -119,3 +128,56 @@ def test_stochastic_rounding_is_compared_with_the_same_seed(
     for chip in (3, 4):
         evaluator(Point((("chip", chip),)))
     assert seeds == [3, 4]
+
+
+def cells() -> Artifact:
+    backend, target = find_target("mitll-sfq5ee")
+    return compile_graph(both(), backend, target, Quantise(input_max=1), {}).artifact()
+
+
+def test_chips_of_cells_are_run_together_and_are_those_that_run_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch for each combination, whichever chips are in it."""
+    artifact, labelled = cells(), given()
+    _, rung = find_analogue(artifact)
+    assert rung == "circuit"
+    job = ChipJob.of(artifact, rung, labelled)
+    spreads = [Point((("spread", s), ("chip", c))) for s in ("0.01", "0.17") for c in range(1, 9)]
+    asked: list[tuple[int, ...]] = []
+
+    def counted(run: Run, rung: str, seeds: Sequence[int]) -> list[Outcome]:
+        asked.append(tuple(seeds))
+        return run_chips(run, rung, seeds)
+
+    monkeypatch.setattr(execute, "run_chips", counted)
+    found = list(job.evaluator().results([REFERENCE, *spreads]))
+    assert asked == [tuple(range(1, 9))] * 2
+    assert found[0].values == (("accuracy", None),)
+    alone = job.evaluator()
+    assert [alone(point) for point in spreads[6:10]] == found[7:11]
+    differ = [dict(result.values)["differ"] for result in found[1:]]
+    assert differ[:8] == [0.0] * 8 and len(set(differ[8:])) > 1
+    wanted = run_rung(artifact, "integer", labelled.stimulus).recording
+    for chip in (1, 2):
+        words = ("spread=0.17",)
+        one = run_rung(artifact, rung, labelled.stimulus, seed=chip, conditions=words).recording
+        assert differing_share(one, wanted, ["out"]) == differ[7 + chip]
+
+
+def test_a_batch_that_fails_is_evaluated_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the chip that fails is refused."""
+    job = ChipJob.of(cells(), "circuit", given())
+    evaluator = job.evaluator()
+    whole = evaluator.evaluate_together
+
+    def picky(points: Sequence[Point]) -> Sequence[Result]:
+        if any(point.as_dict()["chip"] == 2 for point in points):
+            raise ValueError("not this one")
+        return whole(points)
+
+    monkeypatch.setattr(evaluator, "evaluate_together", picky)
+    points = [Point((("spread", "0.01"), ("chip", c))) for c in (1, 2, 3)]
+    found = list(evaluator.results(points))
+    assert [result.code for result in found] == ["", "E0905", ""]
+    assert found[1].message == "the evaluation failed: ValueError: not this one"

@@ -1,0 +1,88 @@
+"""What verbs with a journal and workers share: options, folders, an end that came early."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ...ir.diagnostics import fail
+from ..artifact import MANIFEST
+from ..backend import need
+from ..explore.journal import Journal
+from .options import Command
+
+# A worker of a cluster answers a group at once: groups are as small as for so many of them.
+CLUSTER: Final = 64
+
+jobs_option = click.option(
+    "--workers",
+    "--jobs",
+    "-j",
+    "jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes.",
+)
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask scheduler, as in tcp://host:8786."
+)
+folder_option = click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Folder; one that has a journal of the same network and stimulus is gone on with.",
+)
+
+
+def plot_option(what: str) -> Callable[[Command], Command]:
+    """``--plot`` of a verb that draws ``what``."""
+    return click.option(
+        "--plot", type=click.Path(path_type=Path), help=f"Draw {what} to this .svg or .png."
+    )
+
+
+def check_workers(jobs: int, scheduler: str | None) -> None:
+    """E0707 for processes here and a cluster besides."""
+    if scheduler is not None and jobs != 1:
+        raise fail("E0707", "--workers is for this computer, --scheduler for a cluster: give one")
+
+
+def check_folder(output: Path | None) -> None:
+    """E0604 for an artefact, in which no journal belongs."""
+    if output is not None and (output / MANIFEST).exists():
+        raise fail("E0604", f"{output} is an artefact", hint="choose another -o")
+
+
+def plot_form(plot: Path) -> Any:
+    """``svg`` or ``png``; E0707 for another suffix, E0601 without matplotlib."""
+    form = plot.suffix.lower().removeprefix(".")
+    if form not in ("svg", "png"):
+        raise fail("E0707", f"--plot writes .svg or .png, not '{plot.name}'")
+    need("matplotlib", "plot", "--plot")
+    return form
+
+
+@contextlib.contextmanager
+def place(output: Path | None) -> Iterator[Path]:
+    """The folder of the journal; without -o one that is gone afterwards."""
+    if output is not None:
+        yield output
+        return
+    with tempfile.TemporaryDirectory(prefix="spikec-") as folder:
+        yield Path(folder)
+
+
+def tell_stopped(journal: Journal, known: int, size: int, error: BaseException) -> None:
+    """How much there is after an end that came early, and how to go on."""
+    how = "interrupted" if isinstance(error, KeyboardInterrupt) else "stopped"
+    sys.stderr.write(
+        f"{how}; {known:,} of {size:,} results are kept in {journal.path}: the same command "
+        "goes on from there\n"
+    )
