@@ -36,7 +36,7 @@ from spikec.backends.sfq import josim, ngspice, stress
 from spikec.backends.sfq import measure as read
 from spikec.backends.sfq.circuit import Circuit, Junction
 from spikec.backends.sfq.deck import write
-from spikec.backends.sfq.execute import drives
+from spikec.backends.sfq.execute import LEAD, drives
 from spikec.backends.sfq.margins import Spread
 from spikec.backends.sfq.netlist import pulses
 from spikec.backends.sfq.simulate import Method, Simulator, Transient
@@ -172,9 +172,7 @@ def exclusive(quick: bool) -> list[dict[str, Any]]:
         best = min(best, time.process_time() - start)
     # The nominal circuit by a process of a peer: behind each neuron the junction that sends its
     # pulse is watched.
-    waves = {
-        net: pulses(times + stress.LEAD) for net, times in drives(program, given_as(steps)).items()
-    }
+    waves = {net: pulses(times + LEAD) for net, times in drives(program, given_as(steps)).items()}
     nominal = program.netlist.circuit(waves)
     nets = {net for name in ("hidden", "out") for net in program.spikes[name]}
     probes = tuple(

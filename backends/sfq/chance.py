@@ -26,13 +26,15 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from ...ir.diagnostics import fail
+from ...ir.records import Record, frozen_array
 from .cells import cell
 from .circuit import CurrentSource
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 KIND: Final = "synapse"
 SOURCE: Final = "Ib"  # the element that sets the probability
 # What is asked of noise: beyond, the tails of the law were not measured.
@@ -40,6 +42,26 @@ LEAST: Final = 0.01
 MOST: Final = 0.999
 _FILE: Final = "release.json"
 _MOST_OFF: Final = float(ndtri(0.975))  # standard deviations
+
+
+@dataclass(frozen=True, eq=False)
+class Passed(Record):
+    """``passed`` of ``tried`` pulses at each ``bias`` in A, (biases,) each."""
+
+    bias: Floats
+    passed: Integers
+    tried: Integers
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "bias", frozen_array(self.bias, np.float64))
+        object.__setattr__(self, "passed", frozen_array(self.passed, np.int64))
+        object.__setattr__(self, "tried", frozen_array(self.tried, np.int64))
+
+    def unlikely(self, z: Floats) -> float:
+        """Less the logarithm of how likely this is, each pulse passing with Phi(z)."""
+        here = self.passed * log_ndtr(z) + (self.tried - self.passed) * log_ndtr(-z)
+        return -float(here.sum())
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ _AT_ONCE: Final = 4096
 # A transient of more steps is cut into pieces, each a run of its own, if nothing is remembered.
 _STEPS: Final = 64
 STEP: Final = 0.1e-12
+# Before the first step, so that a pulse that is early is not before time 0; and behind the last.
 LEAD: Final = 20e-12
 TAIL: Final = 20e-12
 

@@ -42,7 +42,6 @@ import click
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import log_ndtr
 from scipy.stats import norm
 
 from ...boards.process import load_process
@@ -51,7 +50,7 @@ from ...ir.diagnostics import fail
 from ...ir.records import Record, frozen_array
 from . import testbench
 from .cells import cell
-from .chance import KIND, SOURCE, Law, nominal
+from .chance import KIND, SOURCE, Law, Passed, nominal
 from .characterise import PROCESS
 from .circuit import CurrentSource
 from .margins import Spread, elements
@@ -164,18 +163,8 @@ class Bench:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit(Record):
-    """A law out of ``passed`` of ``tried`` pulses at each ``bias``, (biases,) each."""
-
-    bias: Floats
-    passed: Integers
-    tried: Integers
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "bias", frozen_array(self.bias, np.float64))
-        object.__setattr__(self, "passed", frozen_array(self.passed, np.int64))
-        object.__setattr__(self, "tried", frozen_array(self.tried, np.int64))
+class Fit(Passed):
+    """A law out of what passed."""
 
     @cached_property
     def law(self) -> Law:
@@ -184,9 +173,7 @@ class Fit(Record):
         slope, zero = np.polyfit(self.bias * 1e6, norm.ppf(share), 1)
 
         def unlikely(x: Floats) -> float:
-            z = (self.bias * 1e6 - x[0]) / np.exp(x[1])
-            here = self.passed * log_ndtr(z) + (self.tried - self.passed) * log_ndtr(-z)
-            return float(-here.sum())
+            return self.unlikely((self.bias * 1e6 - x[0]) / np.exp(x[1]))
 
         start = np.array([-zero / slope, -np.log(slope)])
         best = minimize(unlikely, start, method="Nelder-Mead", options={"xatol": 1e-6}).x

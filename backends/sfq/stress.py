@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ...ir.diagnostics import fail
 from ...ir.records import Record
-from .execute import steps_of
+from .execute import LEAD, STEP, TAIL, steps_of
 from .margins import Tell, Trial
 from .netlist import pulses
 from .simulate import Pulses, Simulator, Transient
@@ -30,10 +29,6 @@ from .waves import Wave
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-# Before the first step, so that a pulse that is early is not before time 0; and behind the last.
-LEAD: Final = 20e-12
-TAIL: Final = 20e-12
-STEP: Final = 0.1e-12
 
 
 def orders(lines: int, cases: int, seed: int) -> Bools:

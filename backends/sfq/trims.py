@@ -28,18 +28,18 @@ import click
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from ...compiler.artifact import load_artifact
 from ...compiler.files import write_file
 from ...ir.diagnostics import Diagnostics, Location, SpikecError, fail
-from ...ir.records import Record, frozen_array
-from .chance import KIND, SOURCE, law, nominal, passes
+from .chance import KIND, SOURCE, Passed, law, nominal, passes
+from .execute import LEAD, STEP
 from .files import read_program
 from .margins import Tell
 from .netlist import Instance
 from .simulate import Transient
-from .stress import LEAD, STEP, driven
+from .stress import driven
 from .synthesise import Program
 
 Floats = npt.NDArray[np.float64]
@@ -50,27 +50,16 @@ _FAR: Final = 8.0  # sigmas beyond the currents that were tried
 
 
 @dataclass(frozen=True, eq=False)
-class Counts(Record):
-    """``passed`` of ``tried`` pulses at each ``bias`` in A, (currents,) each."""
-
-    bias: Floats
-    passed: Integers
-    tried: Integers
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "bias", frozen_array(self.bias, np.float64))
-        object.__setattr__(self, "passed", frozen_array(self.passed, np.int64))
-        object.__setattr__(self, "tried", frozen_array(self.tried, np.int64))
+class Counts(Passed):
+    """What one synapse did at currents that it was given."""
 
     @property
     def middle(self) -> tuple[float, float]:
         """I50 in A, the most likely one, and its standard error."""
-        sigma, lost = law().sigma, self.tried - self.passed
+        sigma = law().sigma
 
         def unlikely(x: float) -> float:
-            z = self.bias / sigma - x
-            return -float((self.passed * log_ndtr(z) + lost * log_ndtr(-z)).sum())
+            return self.unlikely(self.bias / sigma - x)
 
         # Of a normal distribution this has one least value; all or none has it at infinity.
         ends = float(self.bias.min()) / sigma - _FAR, float(self.bias.max()) / sigma + _FAR

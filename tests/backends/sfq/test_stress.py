@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikec.backends.sfq import stress
+from spikec.backends.sfq.execute import LEAD
 from spikec.backends.sfq.simulate import Pulses
 from spikec.backends.sfq.stress import driven, orders, responses, skews, trial
 from spikec.backends.sfq.synthesise import Program, synthesise
@@ -74,13 +74,11 @@ def test_the_first_fault_has_a_name(both: Program) -> None:
         return asked.fault(found, 3)[case]
 
     low, high = both.windows[net]
-    middle = stress.LEAD + (low + high) / 2
+    middle = LEAD + (low + high) / 2
     twice = [(middle + both.period, 1), (middle + both.period + PS, 1)]
     assert said(2, twice[0]) == f"{name} has a pulse instead of none in step 1 of sample 2"
     assert said(2, *twice) == f"{name} has 2 pulses instead of none in step 1 of sample 2"
-    assert said(2, (stress.LEAD + 3 * PS, -1)) == (
-        f"a pulse of {name} goes back 3.0 ps into sample 2"
-    )
+    assert said(2, (LEAD + 3 * PS, -1)) == (f"a pulse of {name} goes back 3.0 ps into sample 2")
     late = middle + 9 * both.period
     assert "belongs to no step" in said(2, (late, 1)) and said(2) == ""
     # What is wrong in an earlier step comes first.
@@ -129,7 +127,7 @@ def test_pulses_come_when_they_should(both: Program) -> None:
     times = np.array([found.of("in[0]", case) for case in range(3)])
     assert times.shape == (3, 1)
     np.testing.assert_allclose(times[1:] - times[0], [[-5 * PS], [5 * PS]], atol=0.01 * PS)
-    begin = stress.LEAD + both.start
+    begin = LEAD + both.start
     assert abs(times[0, 0] - begin) < 2 * PS
     assert found.of("in[1]").size == 2
 
