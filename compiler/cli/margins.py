@@ -12,11 +12,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from ...ir.diagnostics import Diagnostics, Location, SpikecError, fail
+from ...ir.diagnostics import Location, SpikecError, fail
 from ..artifact import load_artifact
 from ..backend import GROUPINGS, find_analogue, find_tolerant
-from ..explore.journal import Journal, open_journal
-from ..explore.workers import start_workers
+from ..explore.journal import Journal
 from ..files import write_file
 from ..ladder import check_stimulus, quantised
 from ..margins.job import MarginJob
@@ -34,12 +33,11 @@ from .options import (
     stimulus_option,
 )
 from .studies import (
-    CLUSTER,
+    carry_out,
     check_folder,
     check_workers,
     folder_option,
     jobs_option,
-    place,
     plot_form,
     plot_option,
     scheduler_option,
@@ -135,24 +133,18 @@ def margins(
         elements,
         asked,
     )
-    noticed = Diagnostics()
-    with place(output) as where, open_journal(where, study.header(), noticed) as journal:
-        report.diagnostics(noticed)
-        if journal.resumed:
-            report.line(f"going on: {journal.resumed:,} results are known")
-        try:
-            with start_workers(study.job, jobs, scheduler) as workers, report.progress() as bar:
-                count = jobs if scheduler is None else CLUSTER
-                found = run_margins(
-                    *(study, journal, workers, count), lambda n, of: bar("margins", n / of)
-                )
-        except BaseException as error:
-            if output is None:
-                raise
-            _keep(study, journal, output, error)
-            if isinstance(error, KeyboardInterrupt):
-                return 130
-            raise
+    found = carry_out(
+        report,
+        study,
+        "margins",
+        lambda *how: run_margins(study, *how),
+        lambda *how: _keep(study, *how),
+        jobs=jobs,
+        scheduler=scheduler,
+        output=output,
+    )
+    if found is None:
+        return 130
     if found.refused:
         first = found.refused[0]
         raise fail(first.code, first.message)

@@ -11,11 +11,10 @@ from typing import Final
 
 import click
 
-from ...ir.diagnostics import NOWHERE, Diagnostic, Diagnostics, Location, SpikecError, fail
+from ...ir.diagnostics import NOWHERE, Diagnostic, Location, SpikecError, fail
 from ..artifact import Artifact, load_artifact
 from ..backend import Analogue, find_analogue
-from ..explore.journal import Journal, open_journal
-from ..explore.workers import start_workers
+from ..explore.journal import Journal
 from ..files import write_file
 from ..ladder import check_stimulus, quantised
 from ..montecarlo.chips import ChipJob
@@ -25,12 +24,11 @@ from .console import Report, many
 from .ladder import folder_argument
 from .options import conditions_option, json_option, samples_option, steps_option, stimulus_option
 from .studies import (
-    CLUSTER,
+    carry_out,
     check_folder,
     check_workers,
     folder_option,
     jobs_option,
-    place,
     plot_form,
     plot_option,
     scheduler_option,
@@ -112,24 +110,18 @@ def montecarlo(
         range(first, first + chips),
     )
     check_folder(output)
-    noticed = Diagnostics()
-    with place(output) as where, open_journal(where, study.header(), noticed) as journal:
-        report.diagnostics(noticed)
-        if journal.resumed:
-            report.line(f"going on: {journal.resumed:,} results are known")
-        try:
-            with start_workers(study.job, jobs, scheduler) as workers, report.progress() as bar:
-                count = jobs if scheduler is None else CLUSTER
-                found = run_study(
-                    *(study, journal, workers, count), lambda n, of: bar("chips", n / of)
-                )
-        except BaseException as error:
-            if output is None:
-                raise
-            _keep(study, journal, output, error)
-            if isinstance(error, KeyboardInterrupt):
-                return 130
-            raise
+    found = carry_out(
+        report,
+        study,
+        "chips",
+        lambda *how: run_study(study, *how),
+        lambda *how: _keep(study, *how),
+        jobs=jobs,
+        scheduler=scheduler,
+        output=output,
+    )
+    if found is None:
+        return 130
     if output is not None:
         _write(output, found)
     if not any(row.values(found.measure) for row in found.rows):

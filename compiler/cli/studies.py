@@ -7,15 +7,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import click
 
-from ...ir.diagnostics import fail
+from ...ir.diagnostics import Diagnostics, fail
 from ..artifact import MANIFEST
 from ..backend import need
-from ..explore.journal import Journal
+from ..explore.journal import Journal, open_journal
+from ..explore.workers import start_workers
+from .console import Report
 from .options import Command
+
+Result = TypeVar("Result")
 
 # A worker of a cluster answers a group at once: groups are as small as for so many of them.
 CLUSTER: Final = 64
@@ -77,6 +81,53 @@ def place(output: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="spikec-") as folder:
         yield Path(folder)
+
+
+class Carried(Protocol):
+    """A study, of margins or of chips: its journal's header, and the job of its workers."""
+
+    @property
+    def job(self) -> Any:
+        """What its workers do."""
+        ...
+
+    def header(self) -> Any:
+        """What its journal begins with."""
+        ...
+
+
+def carry_out(
+    report: Report,
+    study: Carried,
+    what: str,
+    run: Callable[[Journal, Any, int, Callable[[int, int], None]], Result],
+    kept: Callable[[Journal, Path, BaseException], None],
+    *,
+    jobs: int,
+    scheduler: str | None,
+    output: Path | None,
+) -> Result | None:
+    """What ``run`` finds with a journal, workers, how many and a bar for ``what``.
+
+    After an end that came early ``kept`` writes what there is, if there is a folder, and the error
+    goes on; `None` after an interruption.
+    """
+    noticed = Diagnostics()
+    with place(output) as where, open_journal(where, study.header(), noticed) as journal:
+        report.diagnostics(noticed)
+        if journal.resumed:
+            report.line(f"going on: {journal.resumed:,} results are known")
+        try:
+            with start_workers(study.job, jobs, scheduler) as workers, report.progress() as bar:
+                count = jobs if scheduler is None else CLUSTER
+                return run(journal, workers, count, lambda n, of: bar(what, n / of))
+        except BaseException as error:
+            if output is None:
+                raise
+            kept(journal, output, error)
+            if isinstance(error, KeyboardInterrupt):
+                return None
+            raise
 
 
 def tell_stopped(journal: Journal, known: int, size: int, error: BaseException) -> None:
