@@ -32,15 +32,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from _measured import main, measured
 
-from spikec.backends.sfq import josim, ngspice, stress
-from spikec.backends.sfq import measure as read
-from spikec.backends.sfq.circuit import Circuit, Junction
-from spikec.backends.sfq.deck import write
-from spikec.backends.sfq.execute import LEAD, drives
-from spikec.backends.sfq.margins import Spread
-from spikec.backends.sfq.netlist import pulses
-from spikec.backends.sfq.simulate import Method, Simulator, Transient
-from spikec.backends.sfq.synthesise import synthesise
+from spikec.backends.sfq.cells.netlist import pulses
+from spikec.backends.sfq.josephson import measure as read
+from spikec.backends.sfq.josephson.circuit import Circuit, Junction
+from spikec.backends.sfq.josephson.deck import write
+from spikec.backends.sfq.josephson.margins import Spread
+from spikec.backends.sfq.josephson.simulate import Method, Simulator, Transient
+from spikec.backends.sfq.rungs import josim, ngspice
+from spikec.backends.sfq.rungs.execute import LEAD, drives
+from spikec.backends.sfq.synthesis.synthesise import synthesise
+from spikec.backends.sfq.tolerance import stress
 from spikec.compiler.backend import find_target
 from spikec.compiler.compile import pipeline
 from spikec.compiler.passes.base import run_pipeline

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from _measured import main, measured
 
-from spikec.backends.sfq import stress
-from spikec.backends.sfq.synthesise import synthesise
+from spikec.backends.sfq.synthesis.synthesise import synthesise
+from spikec.backends.sfq.tolerance import stress
 from spikec.compiler.backend import find_target
 from spikec.compiler.compile import pipeline
 from spikec.compiler.integer.executor import Executor

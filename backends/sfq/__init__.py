@@ -29,7 +29,7 @@ from ...ir.graph import Graph
 
 if TYPE_CHECKING:
     from ...compiler.profile.sfq import SfqProfile
-    from .tolerance import ProgramTolerance
+    from .tolerance.study import ProgramTolerance
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class SfqBackend:
     def requirements(self) -> Sequence[Requirement]:
         """Nothing, and JoSIM and ngspice for the rungs of their names."""
         from .. import ngspice
-        from . import josim
+        from .rungs import josim
 
         return tuple(
             Requirement(
@@ -64,11 +64,11 @@ class SfqBackend:
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
         """Cells, nets, the times of a step, and decks of the whole."""
-        from .decks import program_decks
-        from .files import program_files
         from .profile import cell_facts
-        from .said import release_said, tell_period, tell_spread
-        from .synthesise import synthesise
+        from .rungs.decks import program_decks
+        from .synthesis.files import program_files
+        from .synthesis.said import release_said, tell_period, tell_spread
+        from .synthesis.synthesise import synthesise
 
         assert target.process is not None
         release = release_said(graph, options.get("release") or ())
@@ -89,7 +89,7 @@ class SfqBackend:
 
     def run(self, rung: str, run: Run) -> Outcome:
         """The circuit as machines with delays, or as junctions by ours, JoSIM or ngspice."""
-        from .execute import run as execute
+        from .rungs.execute import run as execute
 
         if rung not in self.rungs:
             raise fail("E0306", f"SFQ circuits have no rung '{rung}'")
@@ -97,27 +97,27 @@ class SfqBackend:
 
     def run_chips(self, rung: str, run: Run, seeds: Sequence[int]) -> Sequence[Outcome]:
         """Chips of the circuit in one batch of the simulator."""
-        from .execute import run_chips
+        from .rungs.execute import run_chips
 
         return run_chips(run, rung, seeds)
 
     def conditions(self, artifact: Artifact, words: Sequence[str]) -> tuple[Condition, ...]:
         """The words as conditions of chips."""
-        from .conditions import conditions_said
+        from .rungs.conditions import conditions_said
 
         return conditions_said(artifact, words)
 
     def groups(self, artifact: Artifact, by: str) -> Mapping[str, int]:
         """Elements of all cells together by kind, and as fine as is asked for."""
-        from .files import read_program
-        from .tolerance import groups
+        from .synthesis.files import read_program
+        from .tolerance.study import groups
 
         found = groups(read_program(artifact).netlist, by)
         return {title: len(group) for title, group in found.items()}
 
     def tolerance(self, request: ToleranceRequest) -> ProgramTolerance:
         """The circuit beside the spikes that it should have."""
-        from .tolerance import ProgramTolerance
+        from .tolerance.study import ProgramTolerance
 
         return ProgramTolerance(request, load_process(str(request.artifact.manifest["target"])))
 

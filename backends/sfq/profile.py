@@ -40,14 +40,14 @@ from ...compiler.profile.sfq import CriticalPath, Hop, SfqProfile, Share
 from ...ir.diagnostics import fail
 from ...ir.events import Stimulus
 from .cells import cell
-from .chance import KIND
-from .events import Events, Machines
-from .execute import begins, drives, restarts, stride
-from .files import program_facts, read_program
-from .netlist import Instance
-from .schedule import CORNERS, Bound, Schedule, Window
-from .synthesise import GUARD, LAUNCH, Program, arrivals
-from .timing import known, timing
+from .cells.chance import KIND
+from .cells.netlist import Instance
+from .cells.timing import known, timing
+from .rungs.events import Events, Machines
+from .rungs.execute import begins, drives, restarts, stride
+from .synthesis.files import program_facts, read_program
+from .synthesis.schedule import CORNERS, Bound, Schedule, Window
+from .synthesis.synthesise import GUARD, LAUNCH, Program, arrivals
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -68,8 +68,8 @@ UNKNOWN: Final = (
     "the link and the amplifiers at room temperature, and heat through cables",
     "what a cryostat takes beside the circuit",
 )
-_MEASURED: Final = "python -m spikec.backends.sfq.characterise, cells/timing.json"
-_RELEASED: Final = "python -m spikec.backends.sfq.release, cells/release.json"
+_MEASURED: Final = "python -m spikec.backends.sfq.library.characterise, cells/timing.json"
+_RELEASED: Final = "python -m spikec.backends.sfq.library.release, cells/release.json"
 _PERIOD: Final = "period"
 _START: Final = "inputs"
 
@@ -265,7 +265,8 @@ def _ledger(
     paid = Quantity(
         1.0,
         "J/J",
-        "backends/sfq/characterise.py: the energy of a pulse is the work of the cell's own biases",
+        "backends/sfq/library/characterise.py: the energy of a pulse is the work of the cell's own "
+        "biases",
         "stated",
     )
     for k, layer in enumerate(layers):

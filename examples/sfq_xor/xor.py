@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spikec.backends.sfq import stress
+from spikec.backends.sfq.tolerance import stress
 from spikec.compiler.files import make_folder, write_file
 from spikec.compiler.stimulus import LabelledStimulus, stimulus_bytes
 from spikec.ir.connections import Dense

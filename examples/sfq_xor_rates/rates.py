@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikec.backends.sfq import trims
-from spikec.backends.sfq.chance import SOURCE
-from spikec.backends.sfq.files import read_program
-from spikec.backends.sfq.margins import Spread
-from spikec.backends.sfq.stress import orders, responses, skews
-from spikec.backends.sfq.synthesise import Program
+from spikec.backends.sfq.cells.chance import SOURCE
+from spikec.backends.sfq.josephson.margins import Spread
+from spikec.backends.sfq.synthesis.files import read_program
+from spikec.backends.sfq.synthesis.synthesise import Program
+from spikec.backends.sfq.tolerance import trims
+from spikec.backends.sfq.tolerance.stress import orders, responses, skews
 from spikec.boards.process import load_process
 from spikec.compiler.artifact import Artifact, load_artifact
 from spikec.compiler.files import make_folder, write_file

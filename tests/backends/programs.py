@@ -16,8 +16,8 @@ needs_josim = pytest.mark.skipif(
 # In the place of JoSIM: it reads a deck, solves it with our kernels and writes its table.
 SOLVES = """
 import sys, numpy as np
-from spikec.backends.sfq.deck import read
-from spikec.backends.sfq.simulate import simulate
+from spikec.backends.sfq.josephson.deck import read
+from spikec.backends.sfq.josephson.simulate import simulate
 assert sys.argv[1:3] == ['-m', '-o']
 deck = read(open(sys.argv[4]).read())
 names = [name for _, name in deck.prints]

@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from spikec.backends.sfq import stress
-from spikec.backends.sfq.files import read_program
+from spikec.backends.sfq.synthesis.files import read_program
+from spikec.backends.sfq.tolerance import stress
 from spikec.compiler.artifact import load_artifact
 from spikec.compiler.cli.main import invoke
 

@@ -38,9 +38,9 @@ import numpy.typing as npt
 
 from ....ir.diagnostics import fail
 from ....ir.records import Record, frozen_array
-from ..circuit import Circuit, CurrentSource, Inductor, Junction, Part, Resistor
-from ..deck import read
-from ..expression import evaluate
+from ..josephson.circuit import Circuit, CurrentSource, Inductor, Junction, Part, Resistor
+from ..josephson.deck import read
+from ..josephson.expression import evaluate
 
 # State, input, state behind it and the outputs that it sends.
 _Move = tuple[int, str, int, str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikec.backends.sfq.circuit import (
+from spikec.backends.sfq.josephson.circuit import (
     Capacitor,
     Circuit,
     Coupling,
@@ -22,7 +22,7 @@ from spikec.backends.sfq.circuit import (
     Resistor,
     VoltageSource,
 )
-from spikec.backends.sfq.waves import Pulse, Pwl, Sine, ramped
+from spikec.backends.sfq.josephson.waves import Pulse, Pwl, Sine, ramped
 
 PS = 1e-12
 MIT = JunctionModel("jjmit", 0.1e-3, 0.07e-12, 160.0, 16.0)

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from spikec.backends.sfq.synthesise import Program
+from spikec.backends.sfq.synthesis.synthesise import Program
 from spikec.boards.board import Target
 from spikec.compiler.backend import find_target
 from spikec.compiler.compile import pipeline

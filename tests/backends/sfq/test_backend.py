@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikec.backends.sfq import backend
-from spikec.backends.sfq.files import CELLS
+from spikec.backends.sfq.synthesis.files import CELLS
 from spikec.compiler.backend import Run, backends, find_target, no_progress, rungs_of
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.ladder import run_rung

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from spikec.backends.sfq.cells import cell
-from spikec.backends.sfq.netlist import Instance, Netlist
+from spikec.backends.sfq.cells.netlist import Instance, Netlist
+from spikec.backends.sfq.cells.timing import at_input, known, timing
 from spikec.backends.sfq.profile import layer_of, profile_program, program_area
-from spikec.backends.sfq.synthesise import GUARD, Program, synthesise
-from spikec.backends.sfq.timing import at_input, known, timing
+from spikec.backends.sfq.synthesis.synthesise import GUARD, Program, synthesise
 from spikec.boards.board import Target
 from spikec.boards.process import Process, load_process
 from spikec.boards.quantity import Quantity
@@ -363,7 +363,7 @@ def test_every_constant_has_a_source(program: Program) -> None:
         product = line.times * line.amount * line.constant.value * (line.seconds or 1.0)
         assert line.joules == pytest.approx(product, rel=1e-12, abs=0) and line.symbols
         if line.count == "pulses":
-            assert "spikec.backends.sfq.characterise" in line.constant.source
+            assert "spikec.backends.sfq.library.characterise" in line.constant.source
             assert line.constant.obtained == "simulated"
         assert all(part.source in line.constant.source for _, part in line.parts)
     assert found.assumed and found.unknown

@@ -12,11 +12,11 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from spikec.backends.sfq.chance import SOURCE, factor, law
-from spikec.backends.sfq.events import Machines
-from spikec.backends.sfq.execute import drives, pulses_of, spikes
-from spikec.backends.sfq.synthesise import Program, synthesise
-from spikec.backends.sfq.trims import Counts, counted, synapses
+from spikec.backends.sfq.cells.chance import SOURCE, factor, law
+from spikec.backends.sfq.rungs.events import Machines
+from spikec.backends.sfq.rungs.execute import drives, pulses_of, spikes
+from spikec.backends.sfq.synthesis.synthesise import Program, synthesise
+from spikec.backends.sfq.tolerance.trims import Counts, counted, synapses
 from spikec.compiler.artifact import Artifact, load_artifact
 from spikec.compiler.backend import find_target
 from spikec.compiler.compile import compile_graph

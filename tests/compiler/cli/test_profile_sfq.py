@@ -161,7 +161,7 @@ def test_a_page_shows_the_ledger_and_the_ways(
         "Where energy goes, with cooling",
         "Energy of a sample, line by line",
         "ndro hidden[1].skip0",
-        "python -m spikec.backends.sfq.characterise",
+        "python -m spikec.backends.sfq.library.characterise",
         "Holmes, Ripple, Manheimer",
     ):
         assert words in page, words

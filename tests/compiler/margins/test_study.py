@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from spikec.backends.sfq.files import read_program
-from spikec.backends.sfq.margins import kinds, margins
-from spikec.backends.sfq.stress import trial
+from spikec.backends.sfq.josephson.margins import kinds, margins
+from spikec.backends.sfq.synthesis.files import read_program
+from spikec.backends.sfq.tolerance.stress import trial
 from spikec.compiler.explore.journal import JOURNAL, open_journal
 from spikec.compiler.explore.point import Point, Result
 from spikec.compiler.explore.workers import Group, InProcess, Processes, start_workers

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from spikec.backends.crossbar.design import design
-from spikec.backends.sfq import execute
-from spikec.backends.sfq.execute import run_chips
+from spikec.backends.sfq.rungs import execute
+from spikec.backends.sfq.rungs.execute import run_chips
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import Outcome, Run, find_analogue, find_target
 from spikec.compiler.compare import accuracy

@@ -1,0 +1,1 @@
+"""Circuits of Josephson junctions: their elements, decks, batched simulation and margins."""

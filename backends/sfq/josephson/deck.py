@@ -1,0 +1,613 @@
+r"""Circuits as decks, in what JoSIM and SPICE share of their language, and back.
+
+Read are B, R, L, C, K, I, V, T and X; ``.subckt``, ``.model`` of ``jj``, ``.param``, ``.tran``,
+``.print``, ``.plot``, ``.save``, ``.temp``, ``.neb`` and ``.end``. Comments begin with * or #, or
+with $ behind a space; lines that go on begin with +. ``UIC`` of ``.tran`` says what is so here:
+phases begin at 0. Large and small letters are the same; names keep those they are first written
+with. The first line is one as all others, as in JoSIM. All else is an error that names the line and
+the word: E1410, E1411 for numbers and expressions. Instances become elements: ``L1`` of ``X1`` is
+``L1|X1``.
+
+JoSIM's language: docs/syntax.md of JoeyDelp/JoSIM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from ....ir.diagnostics import Location, SpikecError, fail
+from ....ir.records import Record
+from .circuit import (
+    GROUND,
+    Capacitor,
+    Circuit,
+    Coupling,
+    CurrentSource,
+    Inductor,
+    Junction,
+    JunctionModel,
+    Line,
+    Part,
+    Resistor,
+    Source,
+    VoltageSource,
+    placed,
+)
+from .expression import ExpressionError, evaluate
+from .simulate import Transient
+from .waves import Constant, Pulse, Pwl, Sine, Wave
+
+# Parameters of a model jj: ours, and JoSIM's words for them.
+_MODEL: Final = {
+    "RTYPE": "rtype", "VG": "gap", "VGAP": "gap", "IC": "critical", "ICRIT": "critical",
+    "RN": "normal", "R0": "subgap", "C": "capacitance", "CAP": "capacitance", "DELV": "spread",
+}  # fmt: skip
+_OF_NODES: Final = ("NODEV", "NODEP")
+_KINDS: Final = (*_OF_NODES, "DEVV", "DEVI", "DEVP", "PHASE")
+_NAME: Final = re.compile(r"[\w.|]+")
+_COMMENT: Final = re.compile(r"(?:^|\s)\$.*$")
+_GROUNDS: Final = ("0", "GND")
+_DEEPEST: Final = 20
+
+
+def _node(word: str) -> bool:
+    return _NAME.fullmatch(word) is not None and word.upper() not in _KINDS
+
+
+@dataclass(frozen=True, eq=False)
+class Deck(Record):
+    """What a deck says: a circuit, the transient if it has one, and what it prints.
+
+    ``prints`` are pairs of a kind, as V, P or I, and a name, as of an element, a node or two nodes.
+    """
+
+    circuit: Circuit
+    transient: Transient | None = None
+    prints: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Subcircuit:
+    """A ``.subckt`` as it is written: parameters and the words of its elements, not their values.
+
+    ``parameters`` of the deck around it are among them, as it sees those.
+    """
+
+    name: str
+    ports: tuple[str, ...]
+    parameters: Mapping[str, str]
+    elements: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class _Statement:
+    line: int
+    words: tuple[str, ...]
+
+
+@dataclass
+class _Block:
+    """The deck itself, or a subcircuit of it."""
+
+    name: str = ""
+    ports: tuple[str, ...] = ()
+    defaults: dict[str, tuple[str, int]] = field(default_factory=dict)
+    elements: list[_Statement] = field(default_factory=list)
+    parameters: dict[str, tuple[str, int]] = field(default_factory=dict)
+    models: dict[str, tuple[str, dict[str, str], int]] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def node(self, name: str) -> str:
+        """A node as it was first written in this block."""
+        return GROUND if name.upper() in _GROUNDS else self.nodes.setdefault(name.upper(), name)
+
+    def named(self, name: str) -> str:
+        """An element as it was first written in this block."""
+        return self.names.setdefault(name.upper(), name)
+
+
+class _Scope:
+    """Values of names: those of a block, above those of what holds it, found when they are asked.
+
+    So a parameter may stand before what it is made of.
+    """
+
+    def __init__(
+        self, texts: Mapping[str, tuple[str, int]], outer: _Scope | None, fixed: dict[str, float]
+    ) -> None:
+        self._texts, self._outer, self._known = texts, outer, dict(fixed)
+        self._asked: set[str] = set()
+
+    @property
+    def outermost(self) -> _Scope:
+        """What a subcircuit sees: the deck's own parameters, not those of where it is used."""
+        return self if self._outer is None else self._outer.outermost
+
+    def __call__(self, name: str) -> float:
+        if name in self._known:
+            return self._known[name]
+        if name not in self._texts:
+            if self._outer is None:
+                raise ExpressionError(f"'{name}' is no parameter")
+            return self._outer(name)
+        if name in self._asked:
+            raise ExpressionError(f"'{name}' is made of itself")
+        self._asked.add(name)
+        self._known[name] = evaluate(self._texts[name][0], self)
+        return self._known[name]
+
+
+def read(text: str, file: str | None = None) -> Deck:
+    """The deck that ``text`` is; ``file`` is what errors call it.
+
+    E1410 and E1411 for what is not understood, and what ``Circuit`` and ``Transient`` refuse.
+    """
+    return _Reader(file).deck(text)
+
+
+def subcircuits(text: str, file: str | None = None) -> tuple[Subcircuit, ...]:
+    """The subcircuits of a deck, unevaluated; E1410 as `read`."""
+    return _Reader(file).subcircuits(text)
+
+
+class _Reader:
+    def __init__(self, file: str | None) -> None:
+        self._file = file
+        self._blocks: dict[str, _Block] = {}
+        self._tran: _Statement | None = None
+        self._temp: _Statement | None = None
+        self._neb: _Statement | None = None
+        self._prints: list[tuple[str, str]] = []
+
+    def deck(self, text: str) -> Deck:
+        main = self._sorted(text)
+        scope = _Scope(main.parameters, None, {})
+        stop = self._values(self._tran, scope)[1] if self._tran else 0.0
+        self._stop, self._step = stop, self._values(self._tran, scope)[0] if self._tran else 0.0
+        parts = tuple(self._parts(main, scope, [main], ()))
+        transient = None
+        if self._tran is not None:
+            kelvin = self._values(self._temp, scope)[0] if self._temp else 0.0
+            transient = Transient(stop, self._step, 0.0, temperature=kelvin)
+            self._once_a_step(scope)
+        known = {node.upper(): node for part in parts for node in part.nodes}
+        known |= {part.name.upper(): part.name for part in parts}
+        prints = tuple((kind, known.get(name.upper(), name)) for kind, name in self._prints)
+        return Deck(Circuit(parts), transient, prints)
+
+    def subcircuits(self, text: str) -> tuple[Subcircuit, ...]:
+        main = self._sorted(text)
+        return tuple(
+            Subcircuit(
+                block.name,
+                block.ports,
+                {
+                    name: value
+                    for one in (main.parameters, block.defaults, block.parameters)
+                    for name, (value, _) in one.items()
+                },
+                tuple(element.words for element in block.elements),
+            )
+            for block in self._blocks.values()
+        )
+
+    # -- lines ------------------------------------------------------------------------------------
+
+    def _sorted(self, text: str) -> _Block:
+        """The statements of each block."""
+        main = block = _Block()
+        for statement in self._statements(text):
+            word = statement.words[0].upper()
+            if word == ".END":
+                break
+            if word == ".SUBCKT":
+                if block is not main:
+                    raise self._wrong(statement, word, "a subcircuit within a subcircuit")
+                block = self._opened(statement)
+            elif word == ".ENDS":
+                if block is main:
+                    raise self._wrong(statement, word, "it ends nothing")
+                block = main
+            elif word == ".PARAM":
+                pairs = self._pairs(statement, statement.words[1:])
+                block.parameters |= {k: (v, statement.line) for k, v in pairs.items()}
+            elif word == ".MODEL":
+                self._model(statement, block)
+            elif word == ".TRAN":
+                self._tran = statement
+            elif word == ".TEMP":
+                self._temp = statement
+            elif word == ".NEB":
+                self._neb = statement
+            elif word in (".PRINT", ".PLOT", ".SAVE"):
+                self._prints += self._printed(statement)
+            elif word[0] in "BRLCKIVTX":
+                block.elements.append(statement)
+            else:
+                raise self._wrong(statement, statement.words[0], "no such statement is read")
+        if block is not main:
+            raise fail("E1410", f"the subcircuit '{block.name}' has no .ends", Location(self._file))
+        return main
+
+    def _statements(self, text: str) -> Iterator[_Statement]:
+        whole: list[tuple[int, str]] = []
+        for number, raw in enumerate(text.splitlines(), 1):
+            line = _COMMENT.sub("", raw).strip()
+            if not line or line[0] in "*#":
+                continue
+            if line[0] == "+":
+                if not whole:
+                    raise self._wrong(_Statement(number, ("+",)), "+", "it goes on from nothing")
+                whole[-1] = (whole[-1][0], f"{whole[-1][1]} {line[1:]}")
+            else:
+                whole.append((number, line))
+        for number, line in whole:
+            yield _Statement(number, tuple(self._words(number, line)))
+
+    def _words(self, number: int, line: str) -> Iterator[str]:
+        """Words, with what is in parentheses or braces in one with what is before."""
+        tight = re.sub(r"\b(jj|pwl|pulse|sin)\s+\(", r"\1(", line, flags=re.I)
+        tight = re.sub(r"\s*=\s*", "=", tight)
+        word, depth = "", 0
+        for letter in tight:
+            depth += (letter in "({") - (letter in ")}")
+            if depth < 0:
+                break
+            if (letter.isspace() or letter == ",") and not depth:
+                if word:
+                    yield word
+                word = ""
+            else:
+                word += letter
+        if depth:
+            raise self._wrong(_Statement(number, (line,)), word or line, "parentheses do not match")
+        if word:
+            yield word
+
+    def _wrong(self, statement: _Statement, word: str, why: str) -> SpikecError:
+        return fail("E1410", f"'{word}': {why}", Location(self._file, line=statement.line))
+
+    def _pairs(self, statement: _Statement, words: Iterable[str]) -> dict[str, str]:
+        out = {}
+        for word in words:
+            name, sign, value = word.partition("=")
+            if not (sign and name and value):
+                raise self._wrong(statement, word, "NAME=VALUE is wanted")
+            out[name.upper()] = value
+        return out
+
+    def _opened(self, statement: _Statement) -> _Block:
+        words = statement.words[1:]
+        ports = [word for word in words if "=" not in word]
+        if not ports:
+            raise self._wrong(statement, statement.words[0], "a subcircuit needs a name")
+        name = ports.pop(0)
+        if name.upper() in self._blocks:
+            raise self._wrong(statement, name, "this subcircuit is there already")
+        defaults = self._pairs(statement, words[len(ports) + 1 :])
+        block = _Block(
+            name,
+            tuple(ports),
+            {k: (v, statement.line) for k, v in defaults.items()},
+        )
+        self._blocks[name.upper()] = block
+        block.ports = tuple(block.node(port) for port in ports)
+        return block
+
+    def _model(self, statement: _Statement, block: _Block) -> None:
+        words = statement.words
+        found = re.fullmatch(r"jj\s*\((.*)\)", words[2], re.I | re.S) if len(words) == 3 else None
+        if found is None:
+            last = words[min(2, len(words) - 1)]
+            raise self._wrong(statement, last, ".model NAME jj(PARAMETERS) is wanted")
+        inside = [word for word in re.split(r"[\s,]+", found[1]) if word]
+        pairs = self._pairs(statement, inside)
+        for name in pairs:
+            if name not in _MODEL:
+                raise self._wrong(statement, name, "no parameter of a model jj that is read")
+        block.models[words[1].upper()] = (words[1], pairs, statement.line)
+
+    def _printed(self, statement: _Statement) -> Iterator[tuple[str, str]]:
+        words = list(statement.words[1:])
+        if words and words[0].upper() == "TRAN":
+            words.pop(0)
+        if not words:
+            raise self._wrong(statement, statement.words[0], "it prints nothing")
+        while words:
+            word = words.pop(0)
+            found = re.fullmatch(r"(\w+)\((.*)\)", word)
+            stored = re.fullmatch(r"@(.+)\[(\w+)\]", word)
+            if found is not None:
+                kind, names = found[1], [name.strip() for name in found[2].split(",")]
+            elif stored is not None:
+                kind, names = stored[2], [stored[1]]
+            elif not re.fullmatch(r"\w+", word):
+                raise self._wrong(statement, word, "KIND(NAME) or KIND NAME is wanted")
+            elif not words:
+                raise self._wrong(statement, word, "it prints nothing")
+            else:
+                # A node's voltage or phase may be against another node.
+                kind, names = word, [words.pop(0)]
+                if kind.upper() in _OF_NODES and words and _node(words[0]):
+                    names.append(words.pop(0))
+            # JoSIM's L1.X1 and L1|X1 are the same.
+            yield kind.upper(), " ".join(name.replace(".", "|") for name in names)
+
+    # -- elements ---------------------------------------------------------------------------------
+
+    def _values(self, statement: _Statement | None, scope: _Scope) -> list[float]:
+        assert statement is not None
+        words = [word for word in statement.words[1:] if word.upper() != "UIC"]
+        values = [self._value(statement, word, scope) for word in words]
+        if statement.words[0].upper() == ".TRAN" and not 2 <= len(values) <= 4:
+            raise self._wrong(statement, statement.words[0], "a step and a stop are wanted")
+        single = {".TEMP": "one temperature in K", ".NEB": "one bandwidth in Hz"}
+        wanted = single.get(statement.words[0].upper())
+        if wanted is not None and len(values) != 1:
+            raise self._wrong(statement, statement.words[0], f"{wanted} is wanted")
+        return values
+
+    def _once_a_step(self, scope: _Scope) -> None:
+        """Noise of ours is drawn in every step: a bandwidth that says anything else is refused."""
+        if self._neb is not None:
+            (hertz,) = self._values(self._neb, scope)
+            if abs(hertz * self._step - 1) > 1e-9:
+                why = f"noise is drawn once a step, so that it is {1 / self._step:g}"
+                raise self._wrong(self._neb, self._neb.words[1], why)
+
+    def _value(self, statement: _Statement, text: str, scope: _Scope) -> float:
+        try:
+            return evaluate(text, scope)
+        except ExpressionError as error:
+            place = Location(self._file, line=statement.line)
+            raise fail("E1411", f"'{text}': {error}", place) from None
+
+    def _parts(
+        self, block: _Block, scope: _Scope, blocks: list[_Block], above: tuple[str, ...],
+        replaced: Mapping[str, float] | None = None,
+    ) -> Iterator[Part]:  # fmt: skip
+        for statement in block.elements:
+            letter = statement.words[0][0].upper()
+            if letter == "X":
+                yield from self._instance(statement, scope, blocks, above)
+            else:
+                own = (replaced or {}).get(statement.words[0].upper())
+                yield self._element(statement, letter, scope, blocks, own)
+
+    def _instance(
+        self, statement: _Statement, scope: _Scope, blocks: list[_Block], above: tuple[str, ...]
+    ) -> tuple[Part, ...]:
+        name = statement.words[0]
+        nodes = [word for word in statement.words[1:] if "=" not in word]
+        given = self._pairs(statement, [word for word in statement.words[1:] if "=" in word])
+        # SPICE has the subcircuit's name behind the nodes, JSIM before them.
+        kind = next((k for k in (-1, 0) if nodes and nodes[k].upper() in self._blocks), None)
+        if kind is None:
+            raise self._wrong(statement, nodes[-1] if nodes else name, "no such subcircuit")
+        inner = self._blocks[nodes.pop(kind).upper()]
+        if len(nodes) != len(inner.ports):
+            raise self._wrong(
+                statement, name, f"{len(nodes)} nodes for {len(inner.ports)} of '{inner.name}'"
+            )
+        if len(above) >= _DEEPEST or inner.name.upper() in above:
+            raise self._wrong(statement, inner.name, "this subcircuit is within itself")
+        values = {k: self._value(statement, v, scope) for k, v in given.items()}
+        labels = {s.words[0].upper() for s in inner.elements}
+        texts = {**inner.defaults, **inner.parameters}
+        for label in values:
+            if label not in texts and label not in labels:
+                raise self._wrong(statement, label, f"'{inner.name}' has no such parameter")
+        local = _Scope(texts, scope.outermost, {k: v for k, v in values.items() if k in texts})
+        deeper = (*above, inner.name.upper())
+        parts = tuple(self._parts(inner, local, [*blocks[:1], inner], deeper, values))
+        there = {node for part in parts for node in part.nodes}
+        ports = dict(zip(inner.ports, (blocks[-1].node(n) for n in nodes), strict=True))
+        return placed(parts, blocks[-1].named(name), {k: v for k, v in ports.items() if k in there})
+
+    def _element(
+        self,
+        statement: _Statement,
+        letter: str,
+        scope: _Scope,
+        blocks: list[_Block],
+        own: float | None,
+    ) -> Part:
+        words = statement.words
+        plain = [
+            w for w in words[1:] if "=" not in w or w.lower().startswith(("pwl", "sin", "pul"))
+        ]
+        pairs = self._pairs(statement, [w for w in words[1:] if w not in plain])
+        block = blocks[-1]
+        name = block.named(words[0])
+        if letter in "RLCK":
+            self._shape(statement, plain, 3, pairs, ())
+            spelt = block.named if letter == "K" else block.node
+            a, b = (spelt(word) for word in plain[:2])
+            value = own if own is not None else self._value(statement, plain[2], scope)
+            if letter == "K":
+                return Coupling(name, a, b, value)
+            kind = {"R": Resistor, "L": Inductor, "C": Capacitor}[letter]
+            return kind(name, a, b, value)
+        if letter == "B":
+            if len(plain) == 4:  # WRspice's node of the phase
+                plain.pop(2)
+            self._shape(statement, plain, 3, pairs, ("AREA", "IC"))
+            model = self._found(statement, plain[2], scope, blocks)
+            area = self._value(statement, pairs.get("AREA", "1"), scope)
+            if "IC" in pairs:
+                area = self._value(statement, pairs["IC"], scope) / model.critical
+            a, b = (block.node(word) for word in plain[:2])
+            return Junction(name, a, b, model, area if own is None else own)
+        if letter == "T":
+            plain = [word for word in plain if word.upper() != "LOSSLESS"]
+            self._shape(statement, plain, 4, pairs, ("Z0", "TD"))
+            for wanted in ("Z0", "TD"):
+                if wanted not in pairs:
+                    raise self._wrong(statement, words[0], f"{wanted}=VALUE is missing")
+            ohm, seconds = (self._value(statement, pairs[k], scope) for k in ("Z0", "TD"))
+            a, b, c, d = (block.node(word) for word in plain)
+            return Line(name, a, b, c, d, ohm, seconds)
+        self._shape(statement, plain[:3], 3, pairs, ())
+        a, b = (block.node(word) for word in plain[:2])
+        wave = self._wave(statement, plain[2:], scope)
+        return (CurrentSource if letter == "I" else VoltageSource)(name, a, b, wave)
+
+    def _shape(
+        self,
+        statement: _Statement,
+        plain: list[str],
+        count: int,
+        pairs: Mapping[str, str],
+        known: tuple[str, ...],
+    ) -> None:
+        for name in pairs:
+            if name not in known:
+                raise self._wrong(statement, name, "this is not read here")
+        if len(plain) > count:
+            raise self._wrong(statement, plain[count], "one word too many")
+        if len(plain) < count:
+            raise self._wrong(statement, statement.words[0], "something is missing")
+
+    def _found(
+        self, statement: _Statement, name: str, scope: _Scope, blocks: list[_Block]
+    ) -> JunctionModel:
+        for block in reversed(blocks):
+            if name.upper() in block.models:
+                spelt, pairs, line = block.models[name.upper()]
+                place = _Statement(line, ("", ""))
+                values = {_MODEL[k]: self._value(place, v, scope) for k, v in pairs.items()}
+                rtype = values.pop("rtype", 1.0)
+                # Models of subcircuits may have one name and not be the same.
+                whole = f"{spelt}|{block.name}" if block.name else spelt
+                return JunctionModel(whole, rtype=int(rtype), **values)
+        raise self._wrong(statement, name, "no such model")
+
+    def _wave(self, statement: _Statement, words: list[str], scope: _Scope) -> Wave:
+        found = re.fullmatch(r"(\w+)\((.*)\)", words[0], re.S)
+        kind = found[1].upper() if found else ""
+        if kind not in ("PWL", "PULSE", "SIN"):
+            if words[0].upper() == "DC":
+                words = words[1:]
+            if len(words) != 1:
+                raise self._wrong(statement, statement.words[0], "one value is wanted")
+            return Constant(self._value(statement, words[0], scope))
+        assert found is not None
+        if len(words) > 1:
+            raise self._wrong(statement, words[1], "one word too many")
+        inside = list(self._words(statement.line, found[2]))
+        values = [self._value(statement, word, scope) for word in inside]
+        try:
+            return self._shaped(statement, kind, values)
+        except SpikecError as error:
+            first = error.diagnostics[0]
+            place = Location(self._file, line=statement.line)
+            raise fail(first.code, first.message, place, first.hint) from None
+
+    def _shaped(self, statement: _Statement, kind: str, values: list[float]) -> Wave:
+        word, count = statement.words[0], len(values)
+        if kind == "PWL":
+            if count < 2 or count % 2:
+                raise self._wrong(statement, word, "pwl has pairs of a time and a value")
+            return Pwl(np.array(values[::2]), np.array(values[1::2]))
+        if kind == "PULSE":
+            if not 2 <= count <= 7:
+                raise self._wrong(statement, word, "pulse has two to seven values")
+            default = [0.0, 0.0, 0.0, self._step, self._step, self._stop, 0.0]
+            filled = values + default[count:]
+            filled[3:5] = [edge or self._step for edge in filled[3:5]]
+            return Pulse(*filled)
+        if not 3 <= count <= 5 or (count == 5 and values[4]):
+            raise self._wrong(statement, word, "sin has an offset, amplitude, frequency and delay")
+        return Sine(*values[:4])
+
+
+def write(
+    circuit: Circuit,
+    transient: Transient | None = None,
+    prints: Iterable[tuple[str, str]] = (),
+) -> str:
+    """A deck of a circuit, from which ``read`` has the same circuit back.
+
+    A transient that has a ramp is refused, E1404, as decks begin at time 0; names that differ by
+    large and small letters only are, too, E1403. JoSIM takes no names with a ``|``: those of a
+    netlist of cells are written by ``hierarchy``.
+    """
+    _distinct((GROUND, *circuit.nodes))
+    _distinct(part.name for part in circuit.parts)
+    models = {p.model.name: p.model for p in circuit.of(Junction)}
+    _distinct(models)
+    lines = ["* Josephson circuit, written by spikec"]
+    lines += [model_line(found) for found in models.values()]
+    lines += [element_line(part) for part in circuit.parts]
+    lines += control_lines(transient, prints)
+    return "\n".join([*lines, ".end", ""])
+
+
+def control_lines(transient: Transient | None, prints: Iterable[tuple[str, str]] = ()) -> list[str]:
+    """Temperature, step, end and what is printed; E1404 for a ramp.
+
+    JoSIM draws noise once in the inverse of ``.neb``, and interpolates: once a step is white.
+    """
+    lines = []
+    if transient is not None:
+        if transient.ramp:
+            raise fail("E1404", "a deck has no ramp", hint="ramp=0, and biases that rise")
+        if transient.temperature:
+            lines += [f".temp {transient.temperature!r}", f".neb {1 / transient.step!r}"]
+        lines.append(f".tran {transient.step!r} {transient.duration!r}")
+    return lines + [f".print {kind}({name})" for kind, name in prints]
+
+
+def _distinct(names: Iterable[str]) -> None:
+    seen = dict[str, str]()
+    for name in names:
+        other = seen.setdefault(name.upper(), name)
+        if other != name:
+            raise fail("E1403", f"'{other}' and '{name}' are one name in a deck")
+        if not re.fullmatch(r"[^\s=(){},'*#+][^\s=(){},]*", name):
+            raise fail("E1403", f"'{name}' cannot be a name in a deck")
+
+
+def model_line(model: JunctionModel) -> str:
+    """The ``.model`` of a junction."""
+    values = {
+        "rtype": model.rtype, "vg": model.gap, "cap": model.capacitance, "r0": model.subgap,
+        "rn": model.normal, "icrit": model.critical, "delv": model.spread,
+    }  # fmt: skip
+    inside = ", ".join(f"{key}={value!r}" for key, value in values.items())
+    return f".model {model.name} jj({inside})"
+
+
+def element_line(part: Part) -> str:
+    """An element with its values."""
+    if isinstance(part, Coupling):
+        return f"{part.name} {part.first} {part.second} {part.k!r}"
+    ends = " ".join(part.nodes)
+    if isinstance(part, Junction):
+        return f"{part.name} {ends} {part.model.name} area={part.area!r}"
+    if isinstance(part, Line):
+        return f"{part.name} {ends} z0={part.ohm!r} td={part.seconds!r}"
+    if isinstance(part, Source):
+        return f"{part.name} {ends} {_wave_text(part.wave)}"
+    value = next(getattr(part, key) for key in ("ohm", "henry", "farad") if hasattr(part, key))
+    return f"{part.name} {ends} {value!r}"
+
+
+def _wave_text(wave: Wave) -> str:
+    if isinstance(wave, Constant):
+        return f"dc {wave.value!r}"
+    if isinstance(wave, Pulse):
+        shape = (wave.low, wave.high, wave.delay, wave.rise, wave.fall, wave.width, wave.period)
+        return f"pulse({' '.join(repr(x) for x in shape)})"
+    if isinstance(wave, Sine):
+        shape4 = (wave.offset, wave.amplitude, wave.frequency, wave.delay)
+        return f"sin({' '.join(repr(x) for x in shape4)})"
+    assert isinstance(wave, Pwl)
+    points = zip(wave.times.tolist(), wave.values.tolist(), strict=True)
+    return f"pwl({' '.join(f'{t!r} {v!r}' for t, v in points)})"

@@ -1,0 +1,1 @@
+"""How the cells were found and measured: benches, centring, timing, the law of the synapse."""

@@ -1,0 +1,1 @@
+"""What runs a program: machines with delays, the junctions of a chip, JoSIM and ngspice."""

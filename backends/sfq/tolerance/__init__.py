@@ -1,0 +1,1 @@
+"""What a program stands of bias, spread and chance, and how its synapses are trimmed."""

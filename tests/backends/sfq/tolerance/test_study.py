@@ -1,0 +1,157 @@
+"""What a compiled network tolerates: groups of elements, margins with their faults, corners."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikec.backends.sfq.cells.netlist import Instance, Netlist
+from spikec.backends.sfq.josephson.margins import Trial, kinds, margins
+from spikec.backends.sfq.synthesis.files import read_program
+from spikec.backends.sfq.tolerance.stress import orders, trial
+from spikec.backends.sfq.tolerance.study import ProgramTolerance, groups
+from spikec.boards.process import load_process
+from spikec.compiler.artifact import Artifact
+from spikec.compiler.backend import GROUPINGS, ToleranceRequest, find_target
+from spikec.compiler.compile import compile_graph
+from spikec.compiler.ladder import run_chips, run_rung
+from spikec.compiler.passes.quantise import Quantise
+from spikec.ir.diagnostics import SpikecError
+from spikec.ir.events import Events, Stimulus
+
+from ..networks import TARGET, layered
+
+GIVEN = orders(2, 2, 4)
+STIMULUS = Stimulus({"in": Events.from_dense(GIVEN.astype(np.int64))})
+REACH, RESOLUTION = 0.5, 0.05
+
+
+def made(**options: object) -> Artifact:
+    """Fires with both lines."""
+    graph = layered([([[1, 1]], [1.5])])
+    return compile_graph(graph, *find_target(TARGET), Quantise(input_max=1), options).artifact()
+
+
+def request(artifact: Artifact, *conditions: str, seed: int = 1) -> ToleranceRequest:
+    wanted = run_rung(artifact, "integer", STIMULUS).recording
+    return ToleranceRequest(artifact, STIMULUS, wanted, conditions, seed)
+
+
+@pytest.fixture(scope="module")
+def artifact() -> Artifact:
+    return made()
+
+
+@pytest.fixture(scope="module")
+def tolerance(artifact: Artifact) -> ProgramTolerance:
+    return ProgramTolerance(request(artifact), load_process(TARGET))
+
+
+@pytest.fixture(scope="module")
+def plain(artifact: Artifact) -> Trial:
+    """The same put together by hand."""
+    wanted = GIVEN[..., :1] & GIVEN[..., 1:]
+    program = read_program(artifact)
+    return trial(program, {"in": GIVEN}, {"in": np.zeros(GIVEN.shape)}, {"p0": wanted})
+
+
+def test_groups_are_as_fine_as_is_asked_for() -> None:
+    """Two JTLs and a splitter: each element is in one group of a kind, and in one of a cell."""
+    netlist = Netlist(
+        (
+            Instance("a", "jtl", {"a": "i", "q": "x"}),
+            Instance("s", "splitter", {"a": "x", "q": "y", "r": "z"}),
+            Instance("b", "jtl", {"a": "y", "q": "o"}),
+        )
+    )
+    chip = kinds(netlist.circuit({}))
+    found = {by: groups(netlist, by) for by in GROUPINGS}
+    assert found["chip"] == chip
+    for one in found.values():
+        assert all(one[kind] == chip[kind] for kind in chip)
+    every = sorted(name for group in chip.values() for name in group)
+    for by in ("cell", "element", "instance"):
+        fine = [g for title, g in found[by].items() if title not in chip]
+        assert sorted(name for group in fine for name in group) == every
+    areas = found["cell"]["jtl areas"]
+    assert {name.partition("|")[2] for name in areas} == {"a", "b"}
+    assert all(name.startswith("B") for name in areas)
+    first = areas[0].partition("|")[0]
+    assert found["element"][f"jtl.{first}"] == (f"{first}|a", f"{first}|b")
+    assert found["instance"][f"{first}|a"] == (f"{first}|a",)
+
+
+def test_margins_are_those_of_the_trial(tolerance: ProgramTolerance, plain: Trial) -> None:
+    chip = kinds(plain.simulator.circuit)
+    wanted = margins(plain, {"bias": chip["bias"]}, reach=REACH, resolution=RESOLUTION)
+    ((found, below, above),) = tolerance.margins(["bias"], REACH, RESOLUTION)
+    assert found == wanted["bias"]
+    assert not found.open_low and -REACH < found.low < -0.1 < 0.1 < found.high
+    # Without bias nothing comes, or it comes wrong; on an open side nothing is wrong.
+    assert below.startswith(("p0[0] (net ", "a pulse of p0[0] (net ")) and "sample" in below
+    assert bool(above) != found.open_high
+
+
+def test_the_fault_is_the_first_of_the_failing_run(
+    tolerance: ProgramTolerance, plain: Trial
+) -> None:
+    every = {name: np.array([0.3]) for name in kinds(plain.simulator.circuit)["bias"]}
+    (said,) = plain.faults(every, 1)
+    # Nothing moves: the first sample's first spike is missing.
+    step = int(np.flatnonzero(GIVEN[0].all(1))[0])
+    assert said.startswith("p0[0] (net ") and f"has no pulse in step {step} of sample 0" in said
+    assert plain.faults({}, 1) == [""]
+
+
+def test_corners_have_shares_of_samples(tolerance: ProgramTolerance, plain: Trial) -> None:
+    corners = [
+        {"bias": 1.0, "areas": 1.0},
+        {"bias": 0.3, "areas": 1.0},
+        {"bias": 1.0, "temperature": 4.2},
+        {"bias": 0.3, "temperature": 4.2},
+    ]
+    found = tolerance.right(corners)
+    assert found.tolist() == [1.0, 0.0, 1.0, 0.0]
+    assert tolerance.right(corners[2:3]).tolist() == found[2:3].tolist()
+    # Both may be off where one alone may not.
+    assert tolerance.right([{"bias": 0.55, "areas": 1.0}, {"bias": 0.55, "areas": 0.55}]).tolist() \
+        == [0.0, 1.0]  # fmt: skip
+
+
+def test_conditions_are_where_margins_begin(artifact: Artifact) -> None:
+    """With half of the bias the circuit fails as it is, and says how."""
+    low = ProgramTolerance(request(artifact, "bias=0.3"), load_process(TARGET))
+    with pytest.raises(SpikecError, match=r"E1424.*as they are: p0\[0\].* has no pulse"):
+        low.margins(["bias"], REACH, RESOLUTION)
+    # Twice that is what the condition took.
+    assert low.right([{"bias": 1 / 0.3}]).tolist() == [1.0]
+
+
+def test_a_chip_is_the_one_of_the_seed(artifact: Artifact) -> None:
+    """Some work and some do not, and the circuit rung has the same ones."""
+    seeds, condition = range(1, 17), "spread=20%"
+    right = [
+        float(
+            ProgramTolerance(request(artifact, condition, seed=seed), load_process(TARGET)).right(
+                [{}]
+            )[0]
+        )
+        for seed in seeds
+    ]
+    wanted = run_rung(artifact, "integer", STIMULUS).recording.spikes["p0"]
+    found = run_chips(
+        *(artifact, "circuit", STIMULUS, tuple(seeds)),
+        populations=["p0"],
+        conditions=(condition,),
+        memory={},
+    )
+    works = [share == 1.0 for share in right]
+    assert works == [one.recording.spikes["p0"] == wanted for one in found]
+    assert set(works) == {False, True}
+
+
+def test_chance_has_no_margins() -> None:
+    some = made(release=("0.9",))
+    with pytest.raises(SpikecError, match="E1491") as caught:
+        ProgramTolerance(request(some), load_process(TARGET))
+    assert "montecarlo" in str(caught.value)
