@@ -848,18 +848,36 @@ CODES: dict[str, Code] = {
         "lines take longer than a step. Where steps are as long, results would mean nothing. "
         "The message says which junction, and what step to take.",
     ),
+    "E1406": Code(
+        "a deck cannot be read from its file",
+        "An .include is the path of a file, relative to the file that it stands in, and is read in "
+        "its place, within a subcircuit too. No file includes itself, whatever lies between. A "
+        "deck that is given as text is in no folder and includes nothing. Paths are taken as they "
+        "are written: ~ and variables mean nothing in them.",
+    ),
+    "E1407": Code(
+        "a deck does not say what to do",
+        "A deck is simulated for as long as its .tran says, and waves are written of what its "
+        ".print, .plot and .save name.",
+    ),
     "E1410": Code(
         "a deck has something that is not read",
         "Decks are read in what JoSIM and SPICE share: elements B, R, L, C, K, I, V, T and X, and "
-        ".subckt, .model, .param, .tran, .print, .temp and .end. A statement that was passed over "
-        "would change the circuit unseen, so the message names the line and the word. docs/sfq.md "
-        "has the language.",
+        ".subckt, .model, .param, .tran, .print, .temp, .include and .end. What changes no element "
+        "is passed over, as .option and .iv. Any other statement would change the circuit unseen, "
+        "so the message names the line and the word. docs/sfq.md has the language.",
     ),
     "E1411": Code(
         "a number or expression of a deck has no value",
         "Values are numbers with a scale, as 2.5p, or expressions of numbers, parameters, "
         "+ - * / ^ and functions as sqrt. Parameters may stand in any order, but not be made of "
         "themselves.",
+    ),
+    "W1412": Code(
+        "a deck prints something that is not kept",
+        "Phases and voltages are those of nodes and of all elements; currents those of resistors, "
+        "of inductors without a coupling and of sources of current. The circuit is simulated, and "
+        "the rest of what it prints is written.",
     ),
     "E1420": Code(
         "no cell of the SFQ library has that name",

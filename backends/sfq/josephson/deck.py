@@ -1,12 +1,15 @@
 r"""Circuits as decks, in what JoSIM and SPICE share of their language, and back.
 
 Read are B, R, L, C, K, I, V, T and X; ``.subckt``, ``.model`` of ``jj``, ``.param``, ``.tran``,
-``.print``, ``.plot``, ``.save``, ``.temp``, ``.neb`` and ``.end``. Comments begin with * or #, or
-with $ behind a space; lines that go on begin with +. ``UIC`` of ``.tran`` says what is so here:
-phases begin at 0. Large and small letters are the same; names keep those they are first written
-with. The first line is one as all others, as in JoSIM. All else is an error that names the line and
-the word: E1410, E1411 for numbers and expressions. Instances become elements: ``L1`` of ``X1`` is
-``L1|X1``.
+``.print``, ``.plot``, ``.save``, ``.temp``, ``.neb``, ``.include``, ``.control`` and ``.end``.
+Comments begin with * or #, or with $ behind a space; lines that go on begin with +. Large and small
+letters are the same; names keep those they are first written with. The first line is one as all
+others, as in JoSIM. Instances become elements: ``L1`` of ``X1`` is ``L1|X1``.
+
+Passed over is what changes no element: ``.option``, ``.iv``, ``.file`` and ``.title``, the words
+``fcheck`` and ``nfree`` of JSIM, ``UIC`` and ``DST`` of ``.tran``, which say what is so here:
+phases begin at 0. All else is an error that names the line and the word, and what to do where
+something else means the same: E1410, E1411 for numbers and expressions.
 
 JoSIM's language: docs/syntax.md of JoeyDelp/JoSIM.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -53,6 +57,36 @@ _NAME: Final = re.compile(r"[\w.|]+")
 _COMMENT: Final = re.compile(r"(?:^|\s)\$.*$")
 _GROUNDS: Final = ("0", "GND")
 _DEEPEST: Final = 20
+_MOST_FILES: Final = 1000  # that a deck includes, each as often as it is
+# What changes no element, nor what is simulated of it: outputs and other programs' solvers.
+_PASSED: Final = (".OPTION", ".OPTIONS", ".IV", ".FILE", ".TITLE")
+_FLAGS: Final = ("FCHECK", "NFREE")
+_INCLUDES: Final = (".INCLUDE", ".INC")
+# What decks have that is not here, and what has the same meaning.
+_INSTEAD: Final = {
+    ".LIB": (".lib is not read", "write its section into a file of its own, and .include that"),
+    ".SWEEP": ("a deck is simulated once", "a value each time; factors= of Simulator.run has many"),
+    ".STEP": ("a deck is simulated once", "a value each time; factors= of Simulator.run has many"),
+    ".SPREAD": ("values by chance are not of a deck", "Spread and yields, in docs/sfq-margins.md"),
+    ".IC": ("phases begin at 0", "sources that rise to what is wanted"),
+    "P": ("phase sources are not there", "a current source into an inductor of the loop"),
+    **dict.fromkeys("EFGH", ("dependent sources are not there", None)),
+}
+# Parameters of a model jj that say nothing at these values, and what to do with others.
+_SAME: Final = {
+    "CPR": ((1.0,), "a current is Ic sin(phase) here, without harmonics"),
+    "PHI": ((0.0,), "no junction is shifted by a phase here"),
+    "D": ((0.0,), "no contact is transparent here"),
+}
+# Of a transparent contact alone: temperature and critical temperature; of JSIM: control currents.
+_UNUSED: Final = ("T", "TC", "CCT", "ICON")
+# Beside PI, which expressions have themselves; a parameter of that name comes first.
+_CONSTANTS: Final = {
+    "PHI_ZERO": 2.067833831170082e-15, "BOLTZMANN": 1.38064852e-23, "EV": 1.6021766208e-19,
+    "HBAR": 1.0545718001391127e-34, "C": 299792458.0, "MU0": 12.566370614e-7,
+    "EPS0": 8.854187817e-12, "SIGMA": 3.291059757e-16,
+}  # fmt: skip
+_SHAPES: Final = ("PWL", "PULSE", "SIN")
 
 
 def _node(word: str) -> bool:
@@ -86,7 +120,7 @@ class Subcircuit:
 
 @dataclass(frozen=True)
 class _Statement:
-    line: int
+    at: Location
     words: tuple[str, ...]
 
 
@@ -96,10 +130,11 @@ class _Block:
 
     name: str = ""
     ports: tuple[str, ...] = ()
-    defaults: dict[str, tuple[str, int]] = field(default_factory=dict)
+    at: Location | None = None
+    defaults: dict[str, str] = field(default_factory=dict)
     elements: list[_Statement] = field(default_factory=list)
-    parameters: dict[str, tuple[str, int]] = field(default_factory=dict)
-    models: dict[str, tuple[str, dict[str, str], int]] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    models: dict[str, tuple[str, dict[str, str], Location]] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
@@ -119,7 +154,7 @@ class _Scope:
     """
 
     def __init__(
-        self, texts: Mapping[str, tuple[str, int]], outer: _Scope | None, fixed: dict[str, float]
+        self, texts: Mapping[str, str], outer: _Scope | None, fixed: dict[str, float]
     ) -> None:
         self._texts, self._outer, self._known = texts, outer, dict(fixed)
         self._asked: set[str] = set()
@@ -133,37 +168,54 @@ class _Scope:
         if name in self._known:
             return self._known[name]
         if name not in self._texts:
-            if self._outer is None:
-                raise ExpressionError(f"'{name}' is no parameter")
-            return self._outer(name)
+            if self._outer is not None:
+                return self._outer(name)
+            if name in _CONSTANTS:
+                return _CONSTANTS[name]
+            raise ExpressionError(f"'{name}' is no parameter")
         if name in self._asked:
             raise ExpressionError(f"'{name}' is made of itself")
         self._asked.add(name)
-        self._known[name] = evaluate(self._texts[name][0], self)
+        self._known[name] = evaluate(self._texts[name], self)
         return self._known[name]
 
 
-def read(text: str, file: str | None = None) -> Deck:
+def read(text: str, file: str = "deck") -> Deck:
     """The deck that ``text`` is; ``file`` is what errors call it.
 
-    E1410 and E1411 for what is not understood, and what ``Circuit`` and ``Transient`` refuse.
+    E1410 and E1411 for what is not understood, and what ``Circuit`` and ``Transient`` refuse; E1406
+    for an ``.include``, as a text is in no folder: `load` has one.
     """
     return _Reader(file).deck(text)
 
 
-def subcircuits(text: str, file: str | None = None) -> tuple[Subcircuit, ...]:
+def load(path: Path) -> Deck:
+    """The deck of a file; an ``.include`` of its own is relative to the file that it stands in.
+
+    E1406 for a file that cannot be read, or includes itself; else as `read`.
+    """
+    reader = _Reader(str(path), path.parent)
+    return reader.deck(reader.text(path, Location(str(path))))
+
+
+def subcircuits(text: str, file: str = "deck") -> tuple[Subcircuit, ...]:
     """The subcircuits of a deck, unevaluated; E1410 as `read`."""
     return _Reader(file).subcircuits(text)
 
 
 class _Reader:
-    def __init__(self, file: str | None) -> None:
-        self._file = file
+    """``folder`` is that of the file, if it is one."""
+
+    def __init__(self, file: str, folder: Path | None = None) -> None:
+        self._file, self._folder = file, folder
         self._blocks: dict[str, _Block] = {}
         self._tran: _Statement | None = None
         self._temp: _Statement | None = None
-        self._neb: _Statement | None = None
+        self._nebs: list[_Statement] = []
+        self._kelvin: list[tuple[float, _Statement]] = []
+        self._unsaid = 0
         self._prints: list[tuple[str, str]] = []
+        self._files = 0
 
     def deck(self, text: str) -> Deck:
         main = self._sorted(text)
@@ -173,8 +225,7 @@ class _Reader:
         parts = tuple(self._parts(main, scope, [main], ()))
         transient = None
         if self._tran is not None:
-            kelvin = self._values(self._temp, scope)[0] if self._temp else 0.0
-            transient = Transient(stop, self._step, 0.0, temperature=kelvin)
+            transient = Transient(stop, self._step, 0.0, temperature=self._temperature(scope))
             self._once_a_step(scope)
         known = {node.upper(): node for part in parts for node in part.nodes}
         known |= {part.name.upper(): part.name for part in parts}
@@ -190,7 +241,7 @@ class _Reader:
                 {
                     name: value
                     for one in (main.parameters, block.defaults, block.parameters)
-                    for name, (value, _) in one.items()
+                    for name, value in one.items()
                 },
                 tuple(element.words for element in block.elements),
             )
@@ -202,10 +253,9 @@ class _Reader:
     def _sorted(self, text: str) -> _Block:
         """The statements of each block."""
         main = block = _Block()
-        for statement in self._statements(text):
+        top = Path(self._file) if self._folder is not None else None
+        for statement in self._statements(text, self._file, top, ()):
             word = statement.words[0].upper()
-            if word == ".END":
-                break
             if word == ".SUBCKT":
                 if block is not main:
                     raise self._wrong(statement, word, "a subcircuit within a subcircuit")
@@ -215,8 +265,7 @@ class _Reader:
                     raise self._wrong(statement, word, "it ends nothing")
                 block = main
             elif word == ".PARAM":
-                pairs = self._pairs(statement, statement.words[1:])
-                block.parameters |= {k: (v, statement.line) for k, v in pairs.items()}
+                block.parameters |= self._pairs(statement, statement.words[1:])
             elif word == ".MODEL":
                 self._model(statement, block)
             elif word == ".TRAN":
@@ -224,33 +273,93 @@ class _Reader:
             elif word == ".TEMP":
                 self._temp = statement
             elif word == ".NEB":
-                self._neb = statement
+                self._nebs.append(statement)
             elif word in (".PRINT", ".PLOT", ".SAVE"):
                 self._prints += self._printed(statement)
+            elif word in _PASSED:
+                self._passed(statement)
             elif word[0] in "BRLCKIVTX":
                 block.elements.append(statement)
             else:
-                raise self._wrong(statement, statement.words[0], "no such statement is read")
+                why, hint = _INSTEAD.get(
+                    word if word[0] == "." else word[0], ("no such statement is read", None)
+                )
+                raise self._wrong(statement, statement.words[0], why, hint)
         if block is not main:
-            raise fail("E1410", f"the subcircuit '{block.name}' has no .ends", Location(self._file))
+            raise fail("E1410", f"the subcircuit '{block.name}' has no .ends", block.at)
         return main
 
-    def _statements(self, text: str) -> Iterator[_Statement]:
-        whole: list[tuple[int, str]] = []
+    def _statements(
+        self, text: str, file: str, path: Path | None, above: tuple[tuple[Path, Location], ...]
+    ) -> Iterator[_Statement]:
+        """The statements of a text up to its ``.end``, and of what it includes in their places.
+
+        ``above`` are the files that it is included by, and where.
+        """
+        whole: list[tuple[Location, str]] = []
         for number, raw in enumerate(text.splitlines(), 1):
-            line = _COMMENT.sub("", raw).strip()
+            line, at = _COMMENT.sub("", raw).strip(), Location(file, line=number)
             if not line or line[0] in "*#":
                 continue
             if line[0] == "+":
                 if not whole:
-                    raise self._wrong(_Statement(number, ("+",)), "+", "it goes on from nothing")
+                    raise self._wrong(_Statement(at, ("+",)), "+", "it goes on from nothing")
                 whole[-1] = (whole[-1][0], f"{whole[-1][1]} {line[1:]}")
             else:
-                whole.append((number, line))
-        for number, line in whole:
-            yield _Statement(number, tuple(self._words(number, line)))
+                whole.append((at, line))
+        controls = False
+        for at, line in whole:
+            first, *rest = line.split(None, 1)
+            word = first.upper()
+            if word in (".END", ".CONTROL", ".ENDC"):
+                controls = word == ".CONTROL"
+                if word == ".END":
+                    return
+            elif word in _INCLUDES:
+                yield from self._included("".join(rest), at, path, above)
+            else:
+                # A block of controls has them without their points.
+                yield _Statement(at, tuple(self._words(at, f".{line}" if controls else line)))
 
-    def _words(self, number: int, line: str) -> Iterator[str]:
+    def _included(
+        self, said: str, at: Location, path: Path | None, above: tuple[tuple[Path, Location], ...]
+    ) -> Iterator[_Statement]:
+        name = said.strip().strip("\"'")
+        if path is None:
+            why = f"'{name}' cannot be included by a text, which is in no folder"
+            raise fail("E1406", why, at, "read the deck from its file")
+        inner = path.parent / name
+        chain = (*above, (path, at))
+        for file, where in chain:
+            if name and file.resolve() == inner.resolve():
+                why = f"'{name}' includes itself, by what it includes at {where}"
+                raise fail("E1406", why, at, "leave one of the two out")
+        self._files += 1
+        if self._files > _MOST_FILES:
+            raise fail("E1406", f"'{name}' is the {self._files}th file that is included", at)
+        yield from self._statements(self.text(inner, at), str(inner), inner, chain)
+
+    def text(self, path: Path, at: Location) -> str:
+        """What a file says; E1406 at the place that wants it."""
+        if not path.is_file():
+            why = "is no file" if path.exists() else "is not there"
+            hint = "paths are relative to the file that includes" if at.line is not None else None
+            raise fail("E1406", f"'{path}' {why}", at, hint)
+        try:
+            # Comments are in any encoding; what counts of a deck is ASCII.
+            return path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise fail("E1406", f"'{path}' cannot be read: {error.strerror}", at) from None
+
+    def _passed(self, statement: _Statement) -> None:
+        """A statement that changes nothing; an option that does is refused."""
+        for word in statement.words[1:]:
+            name = word.partition("=")[0].upper()
+            if statement.words[0].upper().startswith(".OPTION") and name in ("TEMP", "SCALE"):
+                hint = ".temp KELVIN" if name == "TEMP" else "write the values as they are"
+                raise self._wrong(statement, word, "this option would change the circuit", hint)
+
+    def _words(self, at: Location, line: str) -> Iterator[str]:
         """Words, with what is in parentheses or braces in one with what is before."""
         tight = re.sub(r"\b(jj|pwl|pulse|sin)\s+\(", r"\1(", line, flags=re.I)
         tight = re.sub(r"\s*=\s*", "=", tight)
@@ -266,12 +375,14 @@ class _Reader:
             else:
                 word += letter
         if depth:
-            raise self._wrong(_Statement(number, (line,)), word or line, "parentheses do not match")
+            raise self._wrong(_Statement(at, (line,)), word or line, "parentheses do not match")
         if word:
             yield word
 
-    def _wrong(self, statement: _Statement, word: str, why: str) -> SpikecError:
-        return fail("E1410", f"'{word}': {why}", Location(self._file, line=statement.line))
+    def _wrong(
+        self, statement: _Statement, word: str, why: str, hint: str | None = None
+    ) -> SpikecError:
+        return fail("E1410", f"'{word}': {why}", statement.at, hint)
 
     def _pairs(self, statement: _Statement, words: Iterable[str]) -> dict[str, str]:
         out = {}
@@ -289,13 +400,10 @@ class _Reader:
             raise self._wrong(statement, statement.words[0], "a subcircuit needs a name")
         name = ports.pop(0)
         if name.upper() in self._blocks:
-            raise self._wrong(statement, name, "this subcircuit is there already")
+            first = self._blocks[name.upper()].at
+            raise self._wrong(statement, name, f"this subcircuit is there already, at {first}")
         defaults = self._pairs(statement, words[len(ports) + 1 :])
-        block = _Block(
-            name,
-            tuple(ports),
-            {k: (v, statement.line) for k, v in defaults.items()},
-        )
+        block = _Block(name, tuple(ports), statement.at, dict(defaults))
         self._blocks[name.upper()] = block
         block.ports = tuple(block.node(port) for port in ports)
         return block
@@ -309,9 +417,10 @@ class _Reader:
         inside = [word for word in re.split(r"[\s,]+", found[1]) if word]
         pairs = self._pairs(statement, inside)
         for name in pairs:
-            if name not in _MODEL:
+            if name not in (*_MODEL, *_SAME, *_UNUSED):
                 raise self._wrong(statement, name, "no parameter of a model jj that is read")
-        block.models[words[1].upper()] = (words[1], pairs, statement.line)
+        read = {name: value for name, value in pairs.items() if name not in _UNUSED}
+        block.models[words[1].upper()] = (words[1], read, statement.at)
 
     def _printed(self, statement: _Statement) -> Iterator[tuple[str, str]]:
         words = list(statement.words[1:])
@@ -343,7 +452,7 @@ class _Reader:
 
     def _values(self, statement: _Statement | None, scope: _Scope) -> list[float]:
         assert statement is not None
-        words = [word for word in statement.words[1:] if word.upper() != "UIC"]
+        words = [word for word in statement.words[1:] if word.upper() not in ("UIC", "DST")]
         values = [self._value(statement, word, scope) for word in words]
         if statement.words[0].upper() == ".TRAN" and not 2 <= len(values) <= 4:
             raise self._wrong(statement, statement.words[0], "a step and a stop are wanted")
@@ -353,20 +462,32 @@ class _Reader:
             raise self._wrong(statement, statement.words[0], f"{wanted} is wanted")
         return values
 
+    def _temperature(self, scope: _Scope) -> float:
+        """The one of all resistors: that of ``.temp``, or of ``temp=`` where all have the same."""
+        kelvin = self._values(self._temp, scope)[0] if self._temp else 0.0
+        if not self._unsaid and self._kelvin:
+            kelvin = self._kelvin[0][0]
+        for own, statement in self._kelvin:
+            if own != kelvin:
+                why = f"this is at {own:g} K and others at {kelvin:g} K"
+                hint = "one temperature for all: .temp KELVIN, and no temp="
+                raise self._wrong(statement, "TEMP", why, hint)
+        return kelvin
+
     def _once_a_step(self, scope: _Scope) -> None:
         """Noise of ours is drawn in every step: a bandwidth that says anything else is refused."""
-        if self._neb is not None:
-            (hertz,) = self._values(self._neb, scope)
+        for statement in self._nebs:
+            (hertz,) = self._values(statement, scope)
             if abs(hertz * self._step - 1) > 1e-9:
                 why = f"noise is drawn once a step, so that it is {1 / self._step:g}"
-                raise self._wrong(self._neb, self._neb.words[1], why)
+                hint = "leave it out: noise is as white as steps are short"
+                raise self._wrong(statement, statement.words[1], why, hint)
 
     def _value(self, statement: _Statement, text: str, scope: _Scope) -> float:
         try:
             return evaluate(text, scope)
         except ExpressionError as error:
-            place = Location(self._file, line=statement.line)
-            raise fail("E1411", f"'{text}': {error}", place) from None
+            raise fail("E1411", f"'{text}': {error}", statement.at) from None
 
     def _parts(
         self, block: _Block, scope: _Scope, blocks: list[_Block], above: tuple[str, ...],
@@ -419,14 +540,18 @@ class _Reader:
         own: float | None,
     ) -> Part:
         words = statement.words
-        plain = [
-            w for w in words[1:] if "=" not in w or w.lower().startswith(("pwl", "sin", "pul"))
-        ]
-        pairs = self._pairs(statement, [w for w in words[1:] if w not in plain])
+        paired, plain = list[str](), list[str]()
+        for word in words[1:]:
+            if "=" in word and "(" not in word.partition("=")[0]:
+                paired.append(word)
+            elif letter not in "RLCKB" or word.upper() not in _FLAGS:
+                plain.append(word)
+        pairs = self._pairs(statement, paired)
         block = blocks[-1]
         name = block.named(words[0])
         if letter in "RLCK":
-            self._shape(statement, plain, 3, pairs, ())
+            self._heated(letter, statement, pairs, scope)
+            self._shape(statement, plain, 3, pairs, ("TEMP", "NEB") if letter == "R" else ())
             spelt = block.named if letter == "K" else block.node
             a, b = (spelt(word) for word in plain[:2])
             value = own if own is not None else self._value(statement, plain[2], scope)
@@ -437,7 +562,8 @@ class _Reader:
         if letter == "B":
             if len(plain) == 4:  # WRspice's node of the phase
                 plain.pop(2)
-            self._shape(statement, plain, 3, pairs, ("AREA", "IC"))
+            self._heated(letter, statement, pairs, scope)
+            self._shape(statement, plain, 3, pairs, ("AREA", "IC", "TEMP", "NEB"))
             model = self._found(statement, plain[2], scope, blocks)
             area = self._value(statement, pairs.get("AREA", "1"), scope)
             if "IC" in pairs:
@@ -457,6 +583,20 @@ class _Reader:
         a, b = (block.node(word) for word in plain[:2])
         wave = self._wave(statement, plain[2:], scope)
         return (CurrentSource if letter == "I" else VoltageSource)(name, a, b, wave)
+
+    def _heated(
+        self, letter: str, statement: _Statement, pairs: Mapping[str, str], scope: _Scope
+    ) -> None:
+        """What a resistor or junction says of its own noise."""
+        if letter not in "RB":
+            return
+        if "NEB" in pairs:
+            hertz = self._value(statement, pairs["NEB"], scope)
+            self._nebs.append(_Statement(statement.at, (".NEB", repr(hertz))))
+        if "TEMP" in pairs:
+            self._kelvin.append((self._value(statement, pairs["TEMP"], scope), statement))
+        else:
+            self._unsaid += 1
 
     def _shape(
         self,
@@ -479,9 +619,14 @@ class _Reader:
     ) -> JunctionModel:
         for block in reversed(blocks):
             if name.upper() in block.models:
-                spelt, pairs, line = block.models[name.upper()]
-                place = _Statement(line, ("", ""))
-                values = {_MODEL[k]: self._value(place, v, scope) for k, v in pairs.items()}
+                spelt, pairs, at = block.models[name.upper()]
+                place = _Statement(at, ("", ""))
+                every = {k: self._value(place, v, scope) for k, v in pairs.items()}
+                for key, (same, why) in _SAME.items():
+                    if every.pop(key, same[0]) not in same:
+                        hint = f"{key}={same[0]:g}, or JoSIM"
+                        raise self._wrong(place, f"{key}={pairs[key]}", why, hint)
+                values = {_MODEL[k]: value for k, value in every.items()}
                 rtype = values.pop("rtype", 1.0)
                 # Models of subcircuits may have one name and not be the same.
                 whole = f"{spelt}|{block.name}" if block.name else spelt
@@ -491,23 +636,27 @@ class _Reader:
     def _wave(self, statement: _Statement, words: list[str], scope: _Scope) -> Wave:
         found = re.fullmatch(r"(\w+)\((.*)\)", words[0], re.S)
         kind = found[1].upper() if found else ""
-        if kind not in ("PWL", "PULSE", "SIN"):
+        if kind == "NOISE":
+            hint = ".temp KELVIN gives all resistors their noise"
+            raise self._wrong(statement, words[0], "no source is of noise here", hint)
+        if kind in ("EXP", "CUS"):
+            hint = "pwl, with as many points as it needs"
+            raise self._wrong(statement, words[0], "no source has this shape here", hint)
+        if found is None or kind not in _SHAPES:
             if words[0].upper() == "DC":
                 words = words[1:]
             if len(words) != 1:
                 raise self._wrong(statement, statement.words[0], "one value is wanted")
             return Constant(self._value(statement, words[0], scope))
-        assert found is not None
         if len(words) > 1:
             raise self._wrong(statement, words[1], "one word too many")
-        inside = list(self._words(statement.line, found[2]))
+        inside = list(self._words(statement.at, found[2]))
         values = [self._value(statement, word, scope) for word in inside]
         try:
             return self._shaped(statement, kind, values)
         except SpikecError as error:
             first = error.diagnostics[0]
-            place = Location(self._file, line=statement.line)
-            raise fail(first.code, first.message, place, first.hint) from None
+            raise fail(first.code, first.message, statement.at, first.hint) from None
 
     def _shaped(self, statement: _Statement, kind: str, values: list[float]) -> Wave:
         word, count = statement.words[0], len(values)

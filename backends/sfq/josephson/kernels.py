@@ -292,11 +292,12 @@ def advance(
     counts: Any,
     energies: Any,
     failures: Any,
+    reached: Any,
 ) -> None:
     """One block of sets from rest at ``begin`` through ``steps`` steps; ``live`` lanes count.
 
-    ``failures`` (sets, 3) has, where the fixed point of a step was not found, the step, the
-    junction, and 1.
+    ``reached`` (blocks,) has on the way how many steps are done. ``failures`` (sets, 3) has, where
+    the fixed point of a step was not found, the step, the junction, and 1.
     """
     nodes = n + known
     cv, gv, kv = c_all[block], g_all[block], k_all[block]
@@ -366,6 +367,7 @@ def advance(
     voltage_known = known > 1
     now = 0
     for count in range(-1, steps):
+        reached[block] = count + 1
         time = begin + (count + 1) * step
         # -- sources ------------------------------------------------------------------------------
         for s in range(sources):

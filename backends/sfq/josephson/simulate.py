@@ -24,7 +24,7 @@ and the times of waves count from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -60,6 +60,7 @@ QUANTUM: Final = FLUX / (2 * np.pi)  # V s a radian
 ENERGIES: Final = (
     "sources", "noise", "resistors", "lines", "capacitors", "inductors", "junctions",
 )  # fmt: skip
+_TOLD: Final = 0.2  # s, after which progress is told again
 _ROOM: Final = 8  # pulses a junction, at first
 
 
@@ -344,7 +345,7 @@ class Simulator:
 
         E1403 for unknown names, E1404 for values that none can have, E1405 where a step is so long
         that the fixed point of the junctions' phases is not found. ``progress`` is told the share
-        of blocks of sets that are done.
+        of all steps of all sets that are done.
         """
         factor, late, sets = self._varied(factors or {}, delays or {}, seeds)
         names = tuple(record)
@@ -375,26 +376,34 @@ class Simulator:
         advance: Any = kernels.advance
         rules = coefficients(transient.method, transient.step)
 
+        reached = np.zeros(blocks, np.int64)
+
         def work(block: int) -> None:
             live = min(sets - block * LANES, LANES)
             advance(
                 block, live, rules, transient.step, begin, steps,
                 *common, *probes, stride, transient.tolerance, *spread, states,
-                frames, ends, events, marks, counts, energies, failures,
+                frames, ends, events, marks, counts, energies, failures, reached,
             )  # fmt: skip
 
         def all_of(which: Iterable[int]) -> None:
             todo = list(which)
-            if threads > 1:
-                with ThreadPoolExecutor(threads) as pool:
-                    for done, _ in enumerate(pool.map(work, todo), 1):
-                        if progress is not None:
-                            progress(done / blocks)
+            if threads == 1 and progress is None:
+                for block in todo:
+                    work(block)
                 return
-            for done, block in enumerate(todo, 1):
-                work(block)
-                if progress is not None:
-                    progress(done / blocks)
+            with ThreadPoolExecutor(threads) as pool:
+                left = {pool.submit(work, block) for block in todo}
+                try:
+                    while left:
+                        ready, left = wait(left, _TOLD, FIRST_COMPLETED)
+                        for one in ready:
+                            one.result()
+                        if progress is not None:
+                            progress(float(reached.sum()) / (blocks * steps))
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
 
         all_of(range(blocks))
         self._converged(failures, ends, transient)
@@ -406,6 +415,7 @@ class Simulator:
             grown[:, :room], more[:, :room] = events, marks
             events, marks = grown, more
             for block in again.tolist():
+                reached[block] = 0
                 counts[block * LANES : (block + 1) * LANES] = 0
             all_of(again.tolist())
         pulses = _sorted(watched, counts, events, marks)

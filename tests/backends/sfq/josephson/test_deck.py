@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from spikec.backends.sfq.josephson.circuit import (
     Resistor,
     VoltageSource,
 )
-from spikec.backends.sfq.josephson.deck import read, subcircuits, write
+from spikec.backends.sfq.josephson.deck import load, read, subcircuits, write
 from spikec.backends.sfq.josephson.simulate import Transient, simulate
 from spikec.backends.sfq.josephson.waves import Constant, Pulse, Pwl, Sine, ramped
 from spikec.ir.diagnostics import SpikecError
@@ -147,14 +148,31 @@ class TestReading:
     @pytest.mark.parametrize(
         ("code", "line", "words", "text"),
         [
-            ("E1410", 2, "'.include': no such statement", "L1 a 0 1p\n.include b"),
+            ("E1406", 2, "'b' cannot be included by a text", "L1 a 0 1p\n.include b"),
+            ("E1410", 2, "'.lib': .lib is not read", "L1 a 0 1p\n.lib models.lib tt"),
+            ("E1410", 1, "'.sweep': a deck is simulated once", ".sweep PWL I1 0 1m 1u"),
+            ("E1410", 1, "'.spread': values by chance", ".spread 0.2"),
+            ("E1410", 1, "'TEMP=4': this option would change", ".options TEMP=4"),
+            ("E1410", 1, "'P1': phase sources are not", "P1 a 0 pwl(0 0 1p 1)"),
+            ("E1410", 1, "'E1': dependent sources are not", "E1 a 0 b 0 2"),
             ("E1410", 1, "'Q1': no such statement", "Q1 a 0 1p"),
             ("E1410", 2, "'+': it goes on from nothing", "* c\n+ 1p"),
             ("E1410", 1, "'L1': something is missing", "L1 a 0"),
             ("E1410", 1, "'2': one word too many", "L1 a 0 1p 2"),
-            ("E1410", 1, "'TEMP': this is not read here", "R1 a 0 1 temp=4"),
+            ("E1410", 1, "'TEMP': this is not read here", "L1 a 0 1 temp=4"),
+            ("E1410", 2, "'TEMP': this is at 0 K and others at 4.2 K",
+             ".temp 4.2\nR1 a 0 1 temp=0\nR2 a 0 1\n.tran 1p 9p"),
+            ("E1410", 2, "'TEMP': this is at 4 K and others at 0 K",
+             "R1 a 0 1\nR2 a 0 1 temp=4\n.tran 1p 9p"),
+            ("E1410", 1, "'1000000000.0': noise is drawn once a step",
+             "R1 a 0 1 neb=1G\n.tran 1p 9p"),
+            ("E1410", 2, "'CPR=2': a current is Ic sin",
+             "B1 a 0 m\n.model m jj(cpr=2)"),
+            ("E1410", 2, "'PHI=pi': no junction is shifted", "B1 a 0 m\n.model m jj(phi=pi)"),
+            ("E1410", 1, "'noise(1u 0 1p)': no source is of noise", "I1 0 a noise(1u 0 1p)"),
+            ("E1410", 1, "'cus(w 1)': no source has this shape", "I1 0 a cus(w 1)"),
             ("E1410", 1, "'m': no such model", "B1 a 0 m"),
-            ("E1410", 1, "'TC': no parameter of a model", ".model m jj(tc=9)"),
+            ("E1410", 1, "'ICFCT': no parameter of a model", ".model m jj(icfct=0.8)"),
             ("E1410", 1, "'nmos(a=1)': .model NAME jj", ".model m nmos(a=1)"),
             ("E1410", 1, "'cell': no such subcircuit", "X1 a b cell"),
             ("E1410", 3, "'X1': 1 nodes for 2 of 'c'", ".subckt c a b\n.ends\nX1 a c"),
@@ -165,12 +183,12 @@ class TestReading:
             ("E1410", 2, "'.SUBCKT': a subcircuit within", ".subckt c a\n.subckt d a"),
             ("E1410", 3, "'C': this subcircuit is there already", ".subckt c a\n.ends\n.subckt C"),
             ("E1410", 1, "'.ENDS': it ends nothing", ".ends"),
-            ("E1410", None, "'c' has no .ends", ".subckt c a"),
+            ("E1410", 1, "'c' has no .ends", ".subckt c a"),
             ("E1410", 1, "'pwl(0 0': parentheses do not match", "I1 0 a pwl(0 0"),
             ("E1410", 1, "'I1': pwl has pairs", "I1 0 a pwl(0 0 1)"),
             ("E1410", 1, "'T1': TD=VALUE is missing",
              "T1 a 0 b 0 Z0=5"),
-            ("E1411", 1, "'cus(w)': 'cus' is no function", "I1 0 a cus(w)"),
+            ("E1411", 1, "'gauss(w)': 'gauss' is no function", "I1 0 a gauss(w)"),
             ("E1410", 1, "'I1': one value is wanted", "I1 0 a 1m 2m"),
             ("E1410", 1, "'.tran': a step and a stop", ".tran 1p"),
             ("E1410", 2, "'.NEB': one bandwidth in Hz", "R1 a 0 1\n.NEB 1 2\n.tran 1p 9p"),
@@ -189,8 +207,96 @@ class TestReading:
         assert words in found.message
 
     def test_circuits_are_refused_as_circuits_are(self) -> None:
+        with pytest.raises(SpikecError, match="deck:2"):
+            read("L1 a 0 1p\nQ1 a 0 1")
         assert refused("R1 a b 5").code == "E1400"
         assert refused("V1 a b 5\nR1 a 0 1\nR2 b 0 1").code == "E1402"
+
+    def test_what_changes_nothing_is_passed_over(self) -> None:
+        plain = "B1 a 0 m\nL1 a 0 2p\nR1 a 0 1\n.model m jj(icrit=0.1m)\n.tran 0.1p 9p"
+        more = """.title of JSIM
+        .option reltol=1e-4
+        .options numdgt=5
+        .iv m 300u iv.csv
+        .file out.csv
+        B1 a 0 m
+        L1 a 0 2p fcheck
+        R1 a 0 1 nfree
+        .model m jj(icrit=0.1m, cct=1, icon=10m, t=4.2, tc=9.1, d=0, phi=0, cpr=1)
+        .tran 0.1p 9p 0 0.1p UIC DST"""
+        assert read(more).circuit == read(plain).circuit
+        assert read(more).transient == read(plain).transient
+
+    def test_controls_have_no_points_in_their_block(self) -> None:
+        deck = read("L1 a 0 1p\n.control\ntran 1p 9p\nprint v(a)\n.endc\nR1 a 0 1")
+        assert deck.transient == Transient(9 * PS, PS, ramp=0.0)
+        assert deck.prints == (("V", "a"),) and len(deck.circuit.parts) == 2
+
+    @pytest.mark.parametrize("said", [".temp 4.2", ".temp 4.2\nR3 a 0 1 temp=4.2", ""])
+    def test_one_temperature(self, said: str) -> None:
+        """As `.temp` has it, or as all resistors and junctions do."""
+        own = "" if said else " temp=4.2 neb=1e12"
+        text = f"R1 a 0 1{own}\nB1 a 0 m{own}\n.model m jj(ic=1m)\n.tran 1p 9p\n{said}"
+        found = read(text).transient
+        assert found is not None and found.temperature == 4.2
+
+    def test_constants_of_josim(self) -> None:
+        deck = read(".param C=2p\nL1 a 0 PHI_ZERO/(2*pi*1m)\nL2 a 0 C")
+        first, second = deck.circuit.of(Inductor)
+        assert first.henry == pytest.approx(3.291059757e-13, rel=1e-9, abs=0)
+        assert second.henry == 2e-12
+
+
+class TestIncludes:
+    def test_are_relative_to_the_file_that_they_stand_in(self, tmp_path: Path) -> None:
+        """Also within a subcircuit, whose own their models then are."""
+        (tmp_path / "cells").mkdir()
+        (tmp_path / "models.inc").write_text(".model m jj(icrit=0.2m)\n.end\nnot read")
+        (tmp_path / "cells" / "one.cir").write_bytes(
+            b'* Gr\xf6\xdfe\n.subckt one a\n.include "../models.inc"\nB1 a 0 m\n.ends\n'
+        )
+        (tmp_path / "top.cir").write_text("X1 a one\n.INCLUDE cells/one.cir\nR1 a 0 1\n.end\n")
+        (junction,) = load(tmp_path / "top.cir").circuit.of(Junction)
+        assert junction.name == "B1|X1" and junction.model.critical == 0.2e-3
+
+    def test_errors_are_of_the_file_that_they_stand_in(self, tmp_path: Path) -> None:
+        (tmp_path / "cell.cir").write_text("R1 a 0 1\nQ1 a 0 1\n")
+        (tmp_path / "top.cir").write_text("L1 a 0 1p\n.include cell.cir\n")
+        with pytest.raises(SpikecError) as found:
+            load(tmp_path / "top.cir")
+        where = found.value.diagnostics[0].where
+        assert (where.file, where.line) == (str(tmp_path / "cell.cir"), 2)
+
+    @pytest.mark.parametrize(
+        ("inner", "words"),
+        [
+            (None, r"cell.cir' is not there"),
+            ("", r"'.*' is no file"),
+            (".include top.cir", r"'top.cir' includes itself, by what it includes at \S+top.cir:2"),
+            (".include ./cell.cir", r"'./cell.cir' includes itself, .* at \S+cell.cir:1"),
+        ],
+    )
+    def test_what_cannot_be_included(self, inner: str | None, words: str, tmp_path: Path) -> None:
+        if inner:
+            (tmp_path / "cell.cir").write_text(inner)
+        elif inner is not None:
+            (tmp_path / "cell.cir").mkdir()
+        (tmp_path / "top.cir").write_text("R1 a 0 1\n.include cell.cir\n")
+        with pytest.raises(SpikecError, match=words) as found:
+            load(tmp_path / "top.cir")
+        first = found.value.diagnostics[0]
+        assert first.code == "E1406" and first.where.line == (1 if inner else 2)
+
+    def test_files_that_multiply(self, tmp_path: Path) -> None:
+        for k in range(12):
+            line = f".include {k + 1}.cir\n" if k < 11 else ""
+            (tmp_path / f"{k}.cir").write_text(2 * line)
+        with pytest.raises(SpikecError, match="the 1001th file"):
+            load(tmp_path / "0.cir")
+
+    def test_a_deck_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(SpikecError, match="is not there"):
+            load(tmp_path / "no.cir")
 
 
 class TestSubcircuits:

@@ -449,7 +449,7 @@ class TestSets:
         one = simulator.run(how, factors=factors, delays=delays, progress=told.append)
         two = simulator.run(how, factors=factors, delays=delays, threads=2)
         assert all((a == b).all() for a, b in zip(everything(one), everything(two), strict=True))
-        assert told == [1 / 3, 2 / 3, 1]
+        assert told == sorted(told) and told[0] > 0 and told[-1] == 1
 
     def test_factors_are_the_elements_own_values(self) -> None:
         """A circuit that was built with other values is the one whose values are varied."""
