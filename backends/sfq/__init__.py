@@ -72,7 +72,7 @@ class SfqBackend:
 
         assert target.process is not None
         release = release_said(graph, options.get("release") or ())
-        program = synthesise(graph, release=release)
+        program = synthesise(graph, release=release, progress=progress)
         told = options.get("found")
         if told is not None:
             tell_spread(graph, release, told)

@@ -18,7 +18,7 @@ and temperature move all cells of a chip alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -41,7 +41,34 @@ LINE: Final = 0.02e-12
 CALM: Final = 20e-12
 
 
-Fixed = tuple[tuple[str, bool, float], ...]
+class Fixed:
+    """By how much pulses are early or late as every other pulse that comes the same way, in s.
+
+    A bit stands for an end of a net, the last for those that pulses pass last.
+    """
+
+    def __init__(self, ends: Iterable[tuple[str, bool, float]]) -> None:
+        self._bit, self._seconds = dict[tuple[str, bool], int](), list[float]()
+        self._sums = {0: 0.0}
+        for net, at_end, seconds in ends:
+            if seconds:
+                self._bit[net, at_end] = 1 << len(self._seconds)
+                self._seconds.append(seconds)
+
+    def ways(self, begin: str, end: str) -> int:
+        """The bits of the end of one net and the beginning of the next one."""
+        return self._bit.get((begin, True), 0) | self._bit.get((end, False), 0)
+
+    def sum(self, ways: int) -> float:
+        """What is fixed of so many ways, the last first."""
+        if ways not in self._sums:
+            total, left = 0.0, ways
+            while left:
+                last = left.bit_length() - 1
+                total += self._seconds[last]
+                left ^= 1 << last
+            self._sums[ways] = total
+        return self._sums[ways]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +76,29 @@ class Window:
     """Where a pulse is, in s from the start of a step: from ``early`` to ``late``.
 
     ``origin`` is the window of the pulse that it was a cell before, ``depth`` how many there are.
-    ``fixed`` is by how much it is early or late behind that cell as every other pulse that comes
-    this way: the net of which it is so, at its end or at its beginning, and s. ``far`` is the last
-    window before this one of which anything is fixed.
+    ``ways`` are those of ``fixed`` that it came by. ``jump`` is a window further before, at a
+    distance that grows with the depth: with it the last window that two pulses share is found in
+    steps that are few as the logarithm of the depth.
     """
 
     early: float
     late: float
     origin: Window | None = None
     depth: int = 0
-    fixed: Fixed = ()
-    far: Window | None = None
+    ways: int = 0
+    fixed: Fixed | None = None
+    jump: Window | None = None
 
-    def moved(self, early: float, late: float, fixed: Fixed = ()) -> Window:
-        """The pulse behind a cell that takes from ``early`` to ``late`` s, ``fixed`` left out."""
-        more = sum(seconds for _, _, seconds in fixed)
+    def moved(self, early: float, late: float, ways: int = 0, fixed: Fixed | None = None) -> Window:
+        """The pulse behind a cell that takes from ``early`` to ``late`` s by ``ways`` besides."""
+        more = fixed.sum(ways) if fixed is not None else 0.0
         bounds = self.early + early - more, self.late + late + more
-        return Window(*bounds, self, self.depth + 1, fixed, self if self.fixed else self.far)
+        jump = self.jump
+        # Of two jumps that are as long one is made, so that lengths are 1, 3, 7, 15, ...
+        past = None if jump is None else jump.jump
+        if jump is None or past is None or self.depth - jump.depth != jump.depth - past.depth:
+            past = self
+        return Window(*bounds, self, self.depth + 1, self.ways | ways, fixed, past)
 
     def beside(self, other: Window) -> tuple[tuple[float, float], tuple[float, float]]:
         """Both windows, in s behind the last place where the two were one pulse, if they were.
@@ -75,24 +108,16 @@ class Window:
         """
         a = self._common(other)
         early, late = (0.0, 0.0) if a is None else (a.early, a.late)
-        least = -1 if a is None else a.depth
-        shared = self.fixed_with(other, least)
+        shared = self.fixed_with(other, a)
         return (
             (self.early - early + shared, self.late - late - shared),
             (other.early - early + shared, other.late - late - shared),
         )
 
-    def fixed_with(self, other: Window, depth: int = -1) -> float:
-        """What is fixed of ways that both took, in s, behind so many cells of each."""
-        mine = set(self._off(depth))
-        return sum(part[2] for part in other._off(depth) if part in mine) if mine else 0.0
-
-    def _off(self, depth: int) -> Iterator[tuple[str, bool, float]]:
-        """What is fixed of its way, backwards to so many cells."""
-        w: Window | None = self
-        while w is not None and w.depth > depth:
-            yield from w.fixed
-            w = w.far
+    def fixed_with(self, other: Window, behind: Window | None = None) -> float:
+        """What is fixed of ways that both took, in s, ``behind`` a window of both."""
+        both = self.ways & other.ways & ~(0 if behind is None else behind.ways)
+        return self.fixed.sum(both) if self.fixed is not None else 0.0
 
     def shared(self, other: Window) -> int:
         """How many cells had been passed where the two were one pulse last, -1 if never."""
@@ -100,14 +125,15 @@ class Window:
         return -1 if common is None else common.depth
 
     def _common(self, other: Window) -> Window | None:
-        a: Window | None = self
-        b: Window | None = other
-        while a is not b and a is not None and b is not None:
-            if a.depth >= b.depth:
-                a = a.origin
-            else:
-                b = b.origin
-        return a if a is b else None
+        a, b = (self, other) if self.depth >= other.depth else (other, self)
+        while a.depth > b.depth:
+            assert a.origin is not None and a.jump is not None
+            a = a.jump if a.jump.depth >= b.depth else a.origin
+        while a is not b:
+            if a.origin is None or b.origin is None or a.jump is None or b.jump is None:
+                return None
+            a, b = (a.origin, b.origin) if a.jump is b.jump else (a.jump, b.jump)
+        return a
 
 
 Windows = Mapping[str, tuple[Window, ...]]
@@ -181,7 +207,13 @@ class Schedule:
             if i.kind == loads.get(i.nets[i.cell.outputs[0]]) == "jtl"
         }
         # By net: what the cell that drives it and the one that takes it are off by.
-        self._off = {net: _off(drivers.get(net), load) for net, load in loads.items()}
+        off = {net: _off(drivers.get(net), load) for net, load in loads.items()}
+        self._fixed = Fixed(
+            (net, at_end, off.get(net, 0.0))
+            for i in self._order
+            for at_end, ports in ((False, i.cell.outputs), (True, i.cell.inputs))
+            for net in (i.nets[port] for port in ports)
+        )
 
     def _moves(self, kind: str) -> list[tuple[int, int, float, float]]:
         """Input, output, and the least and most that it takes on the way, without jitter."""
@@ -226,27 +258,33 @@ class Schedule:
             for x, y, early, late in self._shift[i.kind]:
                 there = found.get(i.nets[ports[0][x]], ())
                 ahead, net = i.nets[ports[0][x]], i.nets[ports[1][y]]
-                ends = (ahead, True, self._off[ahead]), (net, False, self._off.get(net, 0.0))
-                fixed = tuple(end for end in ends if end[2])
+                ways = self._fixed.ways(ahead, net)
                 out = found.setdefault(net, [])
-                out += [w.moved(early - jitter, late + jitter, fixed) for w in there]
+                out += [w.moved(early - jitter, late + jitter, ways, self._fixed) for w in there]
         return {net: tuple(w) for net, w in found.items()}
 
-    def tight(self, windows: Windows) -> list[Tight]:
-        """Pairs of pulses of one step that may come too close, the worst first."""
-        out = []
+    def tight(self, windows: Windows, worst: bool = False) -> list[Tight]:
+        """Pairs of pulses of one step that may come too close, the worst first.
+
+        With ``worst`` it is among them, and those that cannot be it are left out, which is faster.
+        """
+        out, least = list[Tight](), _SLACK
         for i, x1, x2, w1, w2, apart in self._pairs(windows):
+            # What two pulses share only brings them further apart.
             lacks = _lacks((w1.early, w1.late), (w2.early, w2.late), apart[x1][x2], apart[x2][x1])
-            if lacks > _SLACK:
+            if lacks > least:
                 lacks = _lacks(*w1.beside(w2), apart[x1][x2], apart[x2][x1])
-            if lacks > _SLACK:
+            if lacks > least:
+                least = lacks if worst else least
                 out.append(Tight(i.name, i.kind, i.cell.inputs[x1], i.cell.inputs[x2], lacks))
         return sorted(out, key=lambda tight: -tight.lacks)
 
-    def disordered(self, windows: Windows, orders: Iterable[Order]) -> list[Tight]:
-        """Pairs of pulses of one step that are not sure to come in order, the worst first."""
+    def disordered(
+        self, windows: Windows, orders: Iterable[Order], worst: bool = False
+    ) -> list[Tight]:
+        """Pairs of pulses of one step that are not sure to come in order; ``worst`` as `tight`."""
         by_name = {i.name: i for i in self.netlist.instances}
-        out = []
+        out, least = list[Tight](), 0.0
         for order in orders:
             i = by_name[order.instance]
             firsts = windows.get(i.nets[order.first], ())
@@ -259,8 +297,11 @@ class Schedule:
                     before = (own,)
                     behind = [w for w in firsts if w is not own and w.early > own.early]
                 for w1, w2 in [(w, second) for w in before] + [(second, w) for w in behind]:
-                    lacks = max(min(_late(w1, w2)), 0.0)
-                    if lacks > 0:
+                    if w1.late - w2.early <= least:
+                        continue
+                    lacks = min(_late(w1, w2))
+                    if lacks > least:
+                        least = lacks if worst else least
                         ports = (order.first, order.second) if w2 is second else (
                             order.second, order.first)  # fmt: skip
                         out.append(Tight(i.name, i.kind, *ports, lacks))

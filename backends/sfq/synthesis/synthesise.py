@@ -37,6 +37,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
+from ....compiler.backend import Progress, no_progress
 from ....compiler.connectivity import synapses
 from ....compiler.integer.population import integer_neuron, registered
 from ....ir.diagnostics import Diagnostics, fail
@@ -299,9 +300,11 @@ def synthesise(
     skew: float = SKEW,
     timings: Mapping[str, Timing] | None = None,
     release: Mapping[str, float] | None = None,
+    progress: Progress = no_progress,
 ) -> Program:
     """The circuit of a quantised graph, ``release`` being probabilities by projection.
 
+    ``progress`` is told the share of lengths of lines that were tried; most need the first few.
     E1432 for neurons and connections that no such circuit has, E1433 where a neuron would count
     more pulses than it can, E1434 where no slots keep the separations of the cells, E1450 and E1451
     for sums over steps that cells do not make. E1445 and E1447 for probabilities that no synapse
@@ -315,7 +318,8 @@ def synthesise(
     plans = _plans(graph, layers, release)
     lacked, slot, tight = np.inf, 0, list[Tight]()
     holds: dict[str, int] = {}
-    for slot in _SLOTS:
+    for tried, slot in enumerate(_SLOTS):
+        progress("schedule", tried / len(_SLOTS))
         program, tight = _timed(graph, layers, plans, slot, skew, timings, holds)
         # Ways of a clock differ by what the tree makes of them: a late line waits for that.
         for _ in range(_ROUNDS):
@@ -325,7 +329,8 @@ def synthesise(
             for one in early:
                 holds[one.instance] += math.ceil(one.lacks / _HOLDS)
             program, tight = _timed(graph, layers, plans, slot, skew, timings, holds)
-        if not tight:
+        if program is not None:
+            progress("schedule", 1.0)
             return program
         # What longer lines part by, their own jitter takes away again: no length is enough.
         if slot >= _ENOUGH and tight[0].lacks >= lacked:
@@ -559,8 +564,8 @@ def _timed(
     skew: float,
     timings: Mapping[str, Timing] | None,
     holds: dict[str, int],
-) -> tuple[Program, list[Tight]]:
-    """The circuit with so many JTLs between pulses, and what is tight in it.
+) -> tuple[Program | None, list[Tight]]:
+    """The circuit with so many JTLs between pulses, or what is tight in it.
 
     ``holds``, of `Builder`, are those that it has; ones that it lacks are put in.
     """
@@ -692,8 +697,8 @@ def _clocked(
     skew: float,
     timings: Mapping[str, Timing] | None,
     remembers: bool,
-) -> tuple[Program, list[Tight]]:
-    """Clocks one after the other, each as early as all corners let it be."""
+) -> tuple[Program | None, list[Tight]]:
+    """Clocks one after the other, each as early as all corners let it be; or what is tight."""
     netlist = build.netlist()
     schedules = [Schedule(netlist, corner, timings) for corner in CORNERS]
     start = skew
@@ -716,11 +721,18 @@ def _clocked(
         clocks[net] = behind({net: (Window(0.0, 0.0),)})
         stimuli[net] = (Window(clocks[net], clocks[net]),)
     every = [schedule.windows(stimuli) for schedule in schedules]
+    # All that is tight is wanted where JTLs are put in front of some of it, else the worst of it.
+    worst = not build.holds
     tight = [
         t
         for schedule, found in zip(schedules, every, strict=True)
-        for t in (*schedule.tight(found), *schedule.disordered(found, build.orders))
+        for t in (
+            *schedule.tight(found, worst),
+            *schedule.disordered(found, build.orders, worst),
+        )
     ]
+    if tight:
+        return None, sorted(tight, key=lambda one: -one.lacks)
     period = max(s.period(found) for s, found in zip(schedules, every, strict=True)) + GUARD
     windows = {
         net: (
@@ -744,4 +756,4 @@ def _clocked(
         slot,
         remembers,
     )
-    return program, sorted(tight, key=lambda one: -one.lacks)
+    return program, []

@@ -95,6 +95,7 @@ def test_what_is_too_close_is_named() -> None:
     assert (tight.instance, tight.first, tight.second) == ("m", "a", "b")
     assert tight.lacks == pytest.approx(6 * PS, rel=1e-6, abs=0)
     assert str(tight) == "pulses at 'a' and 'b' of the merger 'm' lack 6.0 ps"
+    assert schedule.tight(windows_at(schedule, a=(0, 2), b=(5, 6)), worst=True) == [tight]
     (over,) = schedule.tight(windows_at(schedule, a=(0, 4), b=(3, 6)))
     assert over.lacks == pytest.approx(10 * PS, rel=1e-6, abs=0)  # they overlap by 1
 
@@ -312,3 +313,36 @@ def test_what_is_off_parts_pulses_of_two_ways(monkeypatch: pytest.MonkeyPatch) -
     # Behind the splitter: its own 1 ps at the merger is shared, that at the dff is not.
     assert one.fixed_with(two) == pytest.approx(2 * PS, rel=1e-9, abs=0)
     assert two.fixed_with(two) == pytest.approx(3 * PS, rel=1e-9, abs=0)
+
+
+def test_the_worst_alone_is_the_first_of_all() -> None:
+    """Of a network whose pulses are far too close, in all that may be too close or out of order."""
+    build = Builder()
+    for k in range(6):
+        build.cell("merger", f"m{k}", {"a": f"a{k}", "b": f"b{k}", "q": f"q{k}"})
+    schedule = Schedule(build.netlist(), timings=TIMINGS)
+    rng = np.random.default_rng(0)
+    ends_of = {net: tuple(np.sort(rng.uniform(0, 20, 2))) for net in build.netlist().inputs}
+    found = windows_at(schedule, **ends_of)
+    every, some = schedule.tight(found), schedule.tight(found, worst=True)
+    assert len(some) < len(every) and some[0] == every[0]
+    orders = [Order(f"m{k}", "a", "b") for k in range(6)]
+    every, some = schedule.disordered(found, orders), schedule.disordered(found, orders, worst=True)
+    assert len(some) < len(every) and some[0] == every[0]
+
+
+def test_pulses_share_what_their_ways_share() -> None:
+    """The last window of both, however far behind: found by jumps as by going back one by one."""
+    rng = np.random.default_rng(1)
+    every = [Window(0.0, 0.0)]
+    for _ in range(300):
+        origin = every[int(rng.integers(max(len(every) - 6, 0), len(every)))]
+        every.append(origin.moved(1.0, 2.0))
+    lines = [{w} for w in every[:1]]
+    for w in every[1:]:
+        assert w.origin is not None
+        lines.append({w} | lines[every.index(w.origin)])
+    for _ in range(300):
+        i, j = rng.integers(0, len(every), 2).tolist()
+        assert every[i].shared(every[j]) == max(w.depth for w in lines[i] & lines[j])
+    assert every[-1].shared(Window(0.0, 0.0)) == -1
