@@ -180,6 +180,11 @@ class Target:
             process=process,
         )
 
+    @property
+    def input_most(self) -> int | None:
+        """The largest count of an input line in a step, ``None`` where lines count freely."""
+        return 1 if self.kind == "sfq" else None
+
     @classmethod
     def fpga(
         cls,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..boards.board import Target
-from ..boards.table import BoardError
-from ..ir.diagnostics import Diagnostic, Location, fail
+from ..boards.table import BoardError, did_you_mean
+from ..ir.diagnostics import Diagnostic, Location, SpikecError, fail
 from ..ir.events import Recording, Stimulus
 from ..ir.graph import Graph
 from .artifact import Artifact
@@ -291,6 +291,26 @@ class Condition:
     def word(self) -> str:
         """``KEY=VALUE``."""
         return f"{self.name}={self.text}"
+
+
+def key_value(word: str, names: Iterable[str], code: str, of: str = "") -> tuple[str, str]:
+    """The name, one of ``names``, and the value's text of a condition said as ``KEY=VALUE``.
+
+    ``code`` for what is none; ``of`` says of what.
+    """
+    known = tuple(names)
+    name, equals, value = (part.strip() for part in word.partition("="))
+    name = name.replace("-", "_")
+    if not equals or name not in known:
+        close = f": '{name}' {did_you_mean(name, known)}" if equals else ""
+        hint = f"KEY=VALUE with one of {', '.join(known)}"
+        raise fail(code, f"'{word}' is no condition{of}{close}", hint=hint)
+    return name, value
+
+
+def no_value(name: str, value: str, code: str, takes: str) -> SpikecError:
+    """The error of a condition's value, which ``takes`` something else."""
+    return fail(code, f"'{value}' is no value of {name}", hint=f"it takes {takes}")
 
 
 @runtime_checkable

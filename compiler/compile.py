@@ -176,7 +176,8 @@ def compile_graph(
     ``start``, and the seed of ``options``; so is the machine ``chip`` in the options of a program
     that is simulated, and where that does not fit it is a warning (W0328). The spikes that each
     source sends under ``calibration`` are what packets are weighed by; without it every source
-    counts one. What only targets of another kind have is E0707.
+    counts one. What only targets of another kind have is E0707. ``input_max`` of ``options`` is no
+    larger than what lines of the target count to.
     """
     check_options(target, backend_options or {})
     if target.kind == "program":
@@ -194,6 +195,8 @@ def compile_graph(
         if after is not None:
             after(name, result)
 
+    if target.input_most is not None:
+        options = replace(options, input_max=min(options.input_max, target.input_most))
     source = portable(graph)
     on_loihi = _on_loihi(target, source)
     if on_loihi:

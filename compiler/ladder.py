@@ -220,5 +220,6 @@ def _check_counts(artifact: Artifact, graph: Graph, stimulus: Stimulus) -> None:
                 "E0703",
                 f"input '{name}' has a count of {largest:g} in one step; the network was compiled "
                 f"for {most} at most",
-                hint=f"compile with --input-max {int(np.ceil(largest))}",
+                hint=f"counts up to {most}, or compile with --input-max {int(np.ceil(largest))} "
+                "where the target counts so far",
             )

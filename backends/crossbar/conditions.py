@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from ...boards.table import did_you_mean
+from ...compiler.backend import key_value, no_value
 from ...ir.diagnostics import fail
 from ...ir.records import Record
 from .layout import Signs
@@ -138,15 +138,7 @@ def _read(word: str) -> tuple[str, Any]:
     """One ``KEY=VALUE`` as a name and a value."""
     every = typing.get_type_hints(Conditions)
     hints = {f.name: every[f.name] for f in dataclasses.fields(Conditions)}
-    name, equals, text = (part.strip() for part in word.partition("="))
-    name = name.replace("-", "_")
-    if not equals or name not in hints:
-        close = f": '{name}' {did_you_mean(name, hints)}" if equals else ""
-        raise fail(
-            "E1320",
-            f"'{word}' is no condition{close}",
-            hint=f"KEY=VALUE with one of {', '.join(hints)}",
-        )
+    name, text = key_value(word, hints, "E1320")
     kinds = typing.get_args(hints[name]) or (hints[name],)
     low = text.lower()
     if type(None) in kinds and low in _NONE:
@@ -163,7 +155,7 @@ def _read(word: str) -> tuple[str, Any]:
         takes = {bool: "on or off", int: "a whole number"}
         takes |= {words: " or ".join(words) for words in (Signs, Membranes)}
         what = "a time as 20s or 1day" if name in _DURATIONS else takes.get(kinds[0], "a number")
-        raise fail("E1320", f"'{text}' is no value of {name}", hint=f"it takes {what}") from None
+        raise no_value(name, text, "E1320", what) from None
 
 
 def _seconds(text: str) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ...boards.board import Target
 from ...boards.machine import CAPACITIES, Machine
@@ -374,6 +375,7 @@ def compile_(
     report = Report(as_json)
     backend, machine = find_target(target)
     quantise = take_quantise(options)
+    _check_count(machine, quantise.input_max)
     check_place(output)
     graph, reading = read_model(model, **options)
     found = Diagnostics(list(reading))
@@ -438,6 +440,22 @@ def compile_(
     artifact.write(output)
     _tell(report, artifact, compilation, output, measured, dumps)
     return 0
+
+
+def _check_count(target: Target, count: int) -> None:
+    """E1437 for an ``--input-max`` that was said and is more than lines of the target carry."""
+    said = click.get_current_context().get_parameter_source("input_max")
+    if (
+        said is not ParameterSource.DEFAULT
+        and target.input_most is not None
+        and count > target.input_most
+    ):
+        raise fail(
+            "E1437",
+            f"--input-max is {count}; an input line of '{target.name}' carries "
+            f"{target.input_most} at most",
+            hint="leave it out, and run with counts of 0 and 1",
+        )
 
 
 def _chip_of(name: str) -> Machine:

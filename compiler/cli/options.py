@@ -251,6 +251,7 @@ def pass_options(cls: type[Any]) -> Callable[[Command], Command]:
                 type=choices,
                 default=default,
                 show_default=True,
+                help=f.metadata.get("help"),
             )(command)
         return command
 

@@ -15,7 +15,7 @@ into a population share its scale, so that their products add without a multipli
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -97,17 +97,36 @@ class Quantise:
 
     NAME: ClassVar[str] = "quantise"
 
-    weight_bits: int = 8
-    state_bits: int = 24
-    decay_bits: int = 12
-    rounding: Rounding = Rounding.NEAREST_EVEN
-    weight_rounding: Rounding = Rounding.NEAREST_EVEN
-    overflow: Overflow = Overflow.SATURATE
-    scale: Literal["free", "power_of_two"] = "free"
-    clip: Literal["max", "mse"] = "max"
-    input_max: int = 15
-    seed: int = 1
-    fraction_bits: int | None = None
+    weight_bits: int = field(default=8, metadata={"help": "Bits of a weight, 2 to 16."})
+    state_bits: int = field(
+        default=24, metadata={"help": "Bits of a membrane or current, 8 to 40."}
+    )
+    decay_bits: int = field(default=12, metadata={"help": "Bits of a decay, 4 to 22."})
+    rounding: Rounding = field(default=Rounding.NEAREST_EVEN, metadata={"help": "Of states."})
+    weight_rounding: Rounding = field(
+        default=Rounding.NEAREST_EVEN, metadata={"help": "Of weights."}
+    )
+    overflow: Overflow = field(
+        default=Overflow.SATURATE, metadata={"help": "What a state does at its limits."}
+    )
+    scale: Literal["free", "power_of_two"] = field(
+        default="free",
+        metadata={"help": "The unit of weights: any, or the real one times a power of two."},
+    )
+    clip: Literal["max", "mse"] = field(
+        default="max",
+        metadata={"help": "Weights: up to the largest, or where the squared error is least."},
+    )
+    input_max: int = field(
+        default=15, metadata={"help": "Largest count of an input line in a step. SFQ: always 1."}
+    )
+    seed: int = field(default=1, metadata={"help": "Of all that is drawn or tried by chance."})
+    fraction_bits: int | None = field(
+        default=None,
+        metadata={
+            "help": "Bits of a learning weight below its unit, 0 to 16; as its rule has use for."
+        },
+    )
 
     def check(self) -> None:
         """Raise E0402 for a field out of its range."""

@@ -7,7 +7,7 @@ spikec=.venv/bin/spikec
 out=out/sfq_xor
 jobs=$(getconf _NPROCESSORS_ONLN)
 .venv/bin/python examples/sfq_xor/xor.py "$out"
-"$spikec" compile "$out/xor.spk" --target mitll-sfq5ee --input-max 1 -o "$out/built"
+"$spikec" compile "$out/xor.spk" --target mitll-sfq5ee -o "$out/built"
 set -- "$out/built" --stimulus "$out/test.npz"
 "$spikec" verify "$@" --samples 8 --rungs integer,events,circuit
 # Each input pulse is early or late by up to 5 ps, in all that follows.

@@ -24,7 +24,7 @@ from typing import Final
 
 import numpy as np
 
-from ....ir.diagnostics import Location, SpikecError, fail
+from ....ir.diagnostics import NOWHERE, Location, SpikecError, fail
 from ....ir.records import Record
 from .circuit import (
     GROUND,
@@ -130,7 +130,7 @@ class _Block:
 
     name: str = ""
     ports: tuple[str, ...] = ()
-    at: Location | None = None
+    at: Location = NOWHERE
     defaults: dict[str, str] = field(default_factory=dict)
     elements: list[_Statement] = field(default_factory=list)
     parameters: dict[str, str] = field(default_factory=dict)

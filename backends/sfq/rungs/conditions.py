@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ....boards.process import Process
-from ....boards.table import did_you_mean
 from ....compiler.artifact import Artifact
-from ....compiler.backend import Condition
-from ....ir.diagnostics import SpikecError, fail
+from ....compiler.backend import Condition, key_value, no_value
+from ....ir.diagnostics import fail
 from ....ir.events import Stimulus
 from ....ir.records import Record
 from ..cells.chance import KIND
@@ -174,22 +173,14 @@ def _shown(name: str, value: float | None) -> str:
 
 def _read(word: str) -> tuple[str, float | None]:
     """One ``KEY=VALUE`` as a name and a value."""
-    names = [f.name for f in dataclasses.fields(Conditions)]
-    name, equals, text = (part.strip() for part in word.partition("="))
-    name = name.replace("-", "_")
-    if not equals or name not in names:
-        close = f": '{name}' {did_you_mean(name, names)}" if equals else ""
-        raise fail(
-            "E1490",
-            f"'{word}' is no condition of SFQ circuits{close}",
-            hint=f"KEY=VALUE with one of {', '.join(names)}",
-        )
+    names = (f.name for f in dataclasses.fields(Conditions))
+    name, text = key_value(word, names, "E1490", " of SFQ circuits")
     if name == "spread" and text == PROCESS:
         return name, None
     try:
         return name, _number(name, text)
     except ValueError:
-        raise _no_value(name, text) from None
+        raise no_value(name, text, "E1490", _takes(name)) from None
 
 
 def _number(name: str, text: str) -> float:
@@ -203,11 +194,11 @@ def _number(name: str, text: str) -> float:
     return float(text)
 
 
-def _no_value(name: str, text: str) -> SpikecError:
-    takes = "a number as 0.9, or 90%"
+def _takes(name: str) -> str:
+    """What the value of a condition is, for people."""
     if name == "spread":
-        takes = f"a number as 0.02, 2%, or '{PROCESS}'"
-    elif name in _UNITS:
+        return f"a number as 0.02, 2%, or '{PROCESS}'"
+    if name in _UNITS:
         unit, size = _UNITS[name]
-        takes = f"a number as 4{unit}" + (f", or of seconds as {4 * size:g}" if size < 1 else "")
-    return fail("E1490", f"'{text}' is no value of {name}", hint=f"it takes {takes}")
+        return f"a number as 4{unit}" + (f", or of seconds as {4 * size:g}" if size < 1 else "")
+    return "a number as 0.9, or 90%"

@@ -111,7 +111,7 @@ def once(name: str, events: Events) -> Events:
         raise fail(
             "E1437",
             f"input '{name}' has a count of {events.value[events.value != 1][0]:g} in one step",
-            hint="compile and run with counts of 0 and 1 (--input-max 1)",
+            hint="a line of cells has one pulse in a step or none: counts of 0 and 1",
         )
     return events
 

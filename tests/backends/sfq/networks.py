@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -34,29 +35,33 @@ def threshold(*values: float) -> Threshold:
 
 
 def layered(
-    layers: list[tuple[list[list[float]], list[float]]],
+    layers: Sequence[tuple[npt.ArrayLike, Sequence[float] | npt.NDArray[np.float64]]],
     skips: dict[int, list[list[float]]] | None = None,
+    name: str = "p",
 ) -> Graph:
-    """Layers of weights (neurons, inputs) and thresholds; ``skips`` from the input to a layer."""
-    lines = len(layers[0][0][0])
+    """Layers of weights (neurons, inputs) and thresholds; ``skips`` from the input to a layer.
+
+    Their names are ``name`` and their numbers.
+    """
+    lines = np.shape(layers[0][0])[1]
     populations, projections = [], []
     before = "in"
     for k, (weight, theta) in enumerate(layers):
-        name = f"p{k}"
-        populations.append(Population(name, (len(weight),), threshold(*theta)))
-        projections.append(Projection(f"w{k}", before, name, Dense(np.asarray(weight, np.float64))))
+        here, dense = f"{name}{k}", Dense(np.asarray(weight, np.float64))
+        populations.append(Population(here, (len(theta),), threshold(*theta)))
+        projections.append(Projection(f"w{k}", before, here, dense))
         if skips and k in skips:
             skip = Dense(np.asarray(skips[k], np.float64))
-            projections.append(Projection(f"s{k}", "in", name, skip))
-        before = name
+            projections.append(Projection(f"s{k}", "in", here, skip))
+        before = here
     inputs = (Input("in", (lines,)),)
     outputs = (Output("result", before),)
     return Graph("net", 1e-9, inputs, tuple(populations), tuple(projections), outputs)
 
 
-def exclusive() -> Graph:
+def exclusive(name: str = "p") -> Graph:
     """XOR: one that fires with any, one with both, and the first without the second."""
-    return layered([([[1, 1], [1, 1]], [0.5, 1.5]), ([[1, -1]], [0.5])])
+    return layered([([[1, 1], [1, 1]], [0.5, 1.5]), ([[1, -1]], [0.5])], name=name)
 
 
 def single(neuron: Neuron, weight: list[list[float]]) -> Graph:

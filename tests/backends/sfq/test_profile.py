@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ from spikec.compiler.profile.sfq import COMPONENTS, CriticalPath, SfqProfile, sf
 from spikec.ir.connections import Dense
 from spikec.ir.diagnostics import Diagnostics, SpikecError
 from spikec.ir.events import Events, Stimulus
-from spikec.ir.graph import Graph, Input, Output, Population, Projection
-from spikec.ir.neurons import Threshold
+from spikec.ir.graph import Graph
+
+from .networks import exclusive, layered
 
 PROCESS = load_process("mitll-sfq5ee")
 PS, MA = 1e-12, 1e-3
@@ -67,26 +69,10 @@ def made(graph: Graph) -> Program:
     return synthesise(run_pipeline(passes, graph, target, Diagnostics()))
 
 
-def layered(weights: list[np.ndarray], levels: list[np.ndarray]) -> Graph:
-    """Layers of thresholds one behind the other; the first is fed by the input."""
-    names = ["in", *(f"layers.{k}" for k in range(len(weights)))]
-    populations = tuple(
-        Population(name, (level.size,), Threshold(level))
-        for name, level in zip(names[1:], levels, strict=True)
-    )
-    projections = tuple(
-        Projection(f"w{k}", names[k], names[k + 1], Dense(weight.astype(np.float64)), 0)
-        for k, weight in enumerate(weights)
-    )
-    inputs = (Input("in", (weights[0].shape[1],)),)
-    return Graph("net", 1e-3, inputs, populations, projections, (Output("o", names[-1]),))
-
-
 @pytest.fixture(scope="module")
 def program() -> Program:
     """The XOR of two inputs: a hidden layer of two, one of which keeps the output from firing."""
-    weights = [np.ones((2, 2)), np.array([[1, -1]])]
-    return made(layered(weights, [np.array([0.5, 1.5]), np.array([0.5])]))
+    return made(exclusive("layers."))
 
 
 def xor(program: Program, seed: int = 0, cooling: Quantity | None = None) -> SfqProfile:
@@ -241,11 +227,11 @@ def test_all_that_holds_of_random_circuits(seed: int) -> None:
     """With cells that fire where nothing comes; steps that are the same take the same."""
     r = np.random.default_rng(seed)
     sizes = [int(r.integers(2, 4)) for _ in range(int(r.integers(2, 4)))]
-    weights, levels = [], []
+    layers = list[tuple[Any, list[float]]]()
     for before, size in pairwise(sizes):
-        levels.append(r.integers(0, 3, size) + 0.5)
-        weights.append(r.integers(-2, 3, (size, before)))
-    program = made(layered(weights, levels))
+        levels = (r.integers(0, 3, size) + 0.5).tolist()
+        layers.append((r.integers(-2, 3, (size, before)), levels))
+    program = made(layered(layers, name="layers."))
     assert program.netlist.counts["not"] > 0
     x = r.integers(0, 2, (2, 40, sizes[0]))
     given = Stimulus({"in": Events.from_dense(x)})
@@ -268,7 +254,7 @@ def test_all_that_holds_of_random_circuits(seed: int) -> None:
 @pytest.fixture(scope="module")
 def order() -> Program:
     """Fires where a pulse of the first line was a step before one of the second."""
-    graph = layered([np.array([[1, 1]])], [np.array([1.5])])
+    graph = layered([([[1, 1]], [1.5])], name="layers.")
     (both,) = graph.projections
     first, second = (
         replace(both, name=name, connection=Dense(np.array([weight])))

@@ -113,7 +113,7 @@ def _cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("sfq")
     (home / "both.spk").write_text(text(both()), encoding="utf-8")
     (home / "s.npz").write_bytes(stimulus_bytes(both_stimulus()))
-    words = ["compile", home / "both.spk", "-t", TARGET, "--input-max", 1, "-o", home / "built"]
+    words = ["compile", home / "both.spk", "-t", TARGET, "-o", home / "built"]
     assert invoke([str(word) for word in words]) == 0
     return home
 

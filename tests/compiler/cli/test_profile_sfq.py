@@ -10,37 +10,23 @@ import numpy as np
 import pytest
 
 from spikec.compiler.cli.main import invoke
-from spikec.ir.connections import Dense
-from spikec.ir.graph import Graph, Input, Output, Population, Projection
-from spikec.ir.neurons import Threshold
 from spikec.ir.text import text
 
+from ...backends.sfq.networks import exclusive
 from ..report.test_page import Page, schema
 from .conftest import Spikec
 from .test_mapping import ok
 from .test_profile import profiled, rows
 
 SAMPLES, STEPS = 3, 8
-TARGET = ("-t", "mitll-sfq5ee", "--input-max", "1")
+TARGET = ("-t", "mitll-sfq5ee")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The XOR of two inputs as a file, compiled, and a stimulus; nothing writes there."""
     folder = tmp_path_factory.mktemp("sfq")
-    level = (Threshold(np.array(value)) for value in ((0.5, 1.5), (0.5,)))
-    graph = Graph(
-        "xor",
-        1e-3,
-        (Input("in", (2,)),),
-        (Population("hidden", (2,), next(level)), Population("out", (1,), next(level))),
-        (
-            Projection("w1", "in", "hidden", Dense(np.ones((2, 2))), 0),
-            Projection("w2", "hidden", "out", Dense(np.array([[1.0, -1.0]])), 0),
-        ),
-        (Output("o", "out"),),
-    )
-    (folder / "xor.spk").write_text(text(graph), encoding="utf-8")
+    (folder / "xor.spk").write_text(text(exclusive()), encoding="utf-8")
     x = np.random.default_rng(3).integers(0, 2, (SAMPLES, STEPS, 2))
     np.savez(folder / "s.npz", data=x)
     arguments = ["compile", folder / "xor.spk", *TARGET, "-o", folder / "built"]
@@ -85,7 +71,7 @@ def test_a_screenful_has_what_one_asks(spikec: Spikec, home: Path, given: Path) 
         f"{SAMPLES} samples of {STEPS} steps",
         "from the first pulse to the last output spike of a step",
         "waiting for the clock",
-        "hidden[1].dff",
+        "p0[1].dff",
         "pulses at clk of ndro in state 1",
         "N I_b V_b t",
         "in the cold, of it switching",
@@ -160,7 +146,7 @@ def test_a_page_shows_the_ledger_and_the_ways(
         "From an input to a spike",
         "Where energy goes, with cooling",
         "Energy of a sample, line by line",
-        "ndro hidden[1].skip0",
+        "ndro p0[1].skip0",
         "python -m spikec.backends.sfq.library.characterise",
         "Holmes, Ripple, Manheimer",
     ):

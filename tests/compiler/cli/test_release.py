@@ -36,7 +36,7 @@ def written(folder: Path) -> tuple[Path, Path]:
 def test_the_whole_path(spikec: Spikec, tmp_path: Path) -> None:
     model, stimulus = written(tmp_path)
     built, sure = tmp_path / "built", tmp_path / "sure"
-    target = ("-t", "mitll-sfq5ee", "--input-max", 1)
+    target = ("-t", "mitll-sfq5ee")
     said = spikec("compile", model, *target, "--release", 0.6, "-o", built, "--json")
     assert said.code == 0, said.err
     facts = said.data["manifest"]["emission"]
@@ -82,3 +82,12 @@ def test_what_is_refused(spikec: Spikec, tmp_path: Path) -> None:
         )
         assert said.code == 2 and code in said.err
         assert not built.exists()
+
+
+def test_lines_carry_one_pulse_whatever_is_said(spikec: Spikec, tmp_path: Path) -> None:
+    """`--input-max` is 1 for these targets; what else is asked for is refused at once."""
+    model, _ = written(tmp_path)
+    words = ("compile", model, "-t", "mitll-sfq5ee", "-o", tmp_path / "built", "--json")
+    assert spikec(*words).data["manifest"]["quantise"]["input_max"] == 1
+    said = spikec(*words, "--input-max", 3)
+    assert said.code == 2 and "E1437" in said.err and "--input-max is 3" in said.err
