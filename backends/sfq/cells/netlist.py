@@ -16,7 +16,7 @@ import numpy as np
 
 from ....ir.diagnostics import Diagnostics, fail
 from ....ir.records import Record
-from ..josephson.circuit import GROUND, Circuit, CurrentSource, Part, Resistor
+from ..josephson.circuit import GROUND, Circuit, CurrentSource, Part, Resistor, placed
 from ..josephson.waves import Constant, Pwl, Wave, train
 from . import Cell, cell
 
@@ -40,6 +40,13 @@ class Instance(Record):
     def cell(self) -> Cell:
         """What it is an instance of; E1420 for a cell that is not in the library."""
         return cell(self.kind)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The elements of its cell, with its own values."""
+        return tuple(
+            _scaled(part, self.factors.get(part.name, 1.0)) for part in self.cell.circuit.parts
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +130,7 @@ class Netlist(Record):
         """
         parts: list[Part] = []
         for i in self.instances:
-            for part in i.cell.circuit.placed(i.name, i.nets):
-                parts.append(_scaled(part, i.factors.get(part.name.partition("|")[0], 1.0)))
+            parts += placed(i.parts, i.name, i.nets)
         for net in waves:
             if net not in self.inputs:
                 raise fail("E1422", f"the net '{net}' is no input", hint=", ".join(self.inputs))

@@ -2,6 +2,7 @@ r"""What one reads off a transient: flux in whole quanta, arrivals, delays, volt
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,12 @@ def crossings(times: Any, phase: Any) -> Floats:
                     when -= value / (second + bend * (2 * when - t[k] - t[k + 1]))
             out.append(when)
     return np.array(out)
+
+
+def passed(names: Iterable[str], times: Floats, phases: Floats) -> dict[str, Floats]:
+    """`crossings` at time 0 and later of phases (names, frames), by their names."""
+    found = {name: crossings(times, phase) for name, phase in zip(names, phases, strict=True)}
+    return {name: own[own >= 0] for name, own in found.items()}
 
 
 def arrivals(pulses: Pulses, probe: str, sets: int, number: int = 0, after: float = 0.0) -> Floats:

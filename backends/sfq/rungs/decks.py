@@ -54,10 +54,14 @@ def program_decks(program: Program, temperature: float = 0.0) -> dict[str, bytes
     ]
     files = {JOSIM: josim.deck(program.netlist, waves, how, spikes.values(), nets, head)}
     if KIND not in program.netlist.counts:
-        text = ngspice.deck(circuit, how, spikes.values())
-        title, rest = text.split("\n", 1)
-        notes = "".join(f"* {note}\n" for note in _notes(program, spikes))
-        files[NGSPICE] = f"{title}\n{notes}{rest}"
+        files[NGSPICE] = ngspice.netlist_deck(
+            program.netlist,
+            waves,
+            how,
+            spikes.values(),
+            names,
+            _notes(program, {n: ngspice.junction(names, j) for n, j in spikes.items()}),
+        )
     return {name: text.encode() for name, text in files.items()}
 
 

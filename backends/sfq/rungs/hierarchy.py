@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ....ir.records import Record
-from ..cells import cell, deck, rules_deck
+from ..cells import deck, rules_deck
 from ..cells.netlist import Instance, Netlist
-from ..josephson.circuit import GROUND, CurrentSource, Junction, Part
+from ..josephson.circuit import GROUND, CurrentSource, Junction, JunctionModel, Part
 from ..josephson.deck import Subcircuit, control_lines, element_line, model_line, subcircuits
 from ..josephson.simulate import Transient
 from ..josephson.waves import Wave, started
@@ -36,8 +36,8 @@ _GROUNDS: Final = (GROUND, "GND")
 _KEYS: Final = {"B": ("area=", "ic="), "T": ("z0=",)}
 
 
-class _Labels:
-    """Words that JoSIM takes, each once."""
+class Labels:
+    """Words that JoSIM and ngspice take, each once."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = {name.upper() for name in taken}
@@ -63,7 +63,7 @@ class Names(Record):
     @classmethod
     def of(cls, netlist: Netlist, nets: Mapping[str, str] | None = None) -> Names:
         """The names of a netlist, the same each time; ``nets`` are those that are wished for."""
-        label, kinds = _Labels(_GROUNDS), dict[tuple[str, str], str]()
+        label, kinds = Labels(_GROUNDS), dict[tuple[str, str], str]()
         for i in netlist.instances:
             kinds.setdefault((i.kind, _factors(i)), "")
         # Those of the library first, so that they keep their names.
@@ -75,7 +75,7 @@ class Names(Record):
                 wished.setdefault(i.nets[port], f"{i.name}_{port}")
         inner = (net for i in netlist.instances for net in i.nets.values())
         used = dict.fromkeys((*netlist.inputs, *inner))
-        instance = _Labels()
+        instance = Labels()
         return cls(
             {i.name: f"X{instance(i.name)}" for i in netlist.instances},
             {net: label(wished.get(net, net)) for net in used},
@@ -104,28 +104,59 @@ def write(
     """
     ramp = how.before * how.step
     lines = [f"* {note}" for note in notes]
-    models = {j.model for i in netlist.instances for j in i.cell.circuit.of(Junction)}
-    lines += sorted(model_line(model) for model in models)
+    lines += sorted(model_line(model) for model in models(netlist))
+
+    def inside(first: Instance) -> Iterator[str]:
+        return _inside(first, ramp / 2)
+
+    lines += layout(netlist, waves, how, names, inside, element_line)
+    whole = replace(how, duration=how.duration + ramp, ramp=0.0)
+    prints = [("p", names.element(name)) for name in watch]
+    lines += ["*", *control_lines(whole, prints), ".end", ""]
+    return "\n".join(folded(lines))
+
+
+def models(netlist: Netlist) -> set[JunctionModel]:
+    """The models of all its junctions."""
+    return {j.model for i in netlist.instances for j in i.cell.circuit.of(Junction)}
+
+
+def layout(
+    netlist: Netlist,
+    waves: Mapping[str, Wave],
+    how: Transient,
+    names: Names,
+    inside: Callable[[Instance], Iterable[str]],
+    element: Callable[[Part], str],
+) -> Iterator[str]:
+    """Subcircuits, instances, sources and ends of lines, in any language of SPICE's.
+
+    ``inside`` are the lines within an instance's subcircuit, ``element`` that of one beside cells,
+    whose wave begins where the ramp does.
+    """
     written = dict[str, Instance]()
     for i in netlist.instances:
         written.setdefault(names.kinds[i.name], i)
     for label, first in written.items():
-        lines += ["*", *_subcircuit(label, first, ramp / 2)]
-    lines += ["*", "* Cells: their nets, and what they are."]
+        yield "*"
+        yield f"* {first.cell.title}."
+        if _factors(first):
+            yield f"* A {first.kind} with {_factors(first)}."
+        yield f".subckt {label} {' '.join(first.cell.ports)}"
+        yield from inside(first)
+        yield f".ends {label}"
+    yield from ("*", "* Cells: their nets, and what they are.")
     for i in netlist.instances:
         nets = " ".join(names.nets[i.nets[port]] for port in i.cell.ports)
-        lines.append(f"{names.instances[i.name]} {nets} {names.kinds[i.name]}")
-    lines += ["*", "* Pulses that come in, and what ends lines."]
+        yield f"{names.instances[i.name]} {nets} {names.kinds[i.name]}"
+    yield from ("*", "* Pulses that come in, and what ends lines.")
     for part in _ends(netlist, waves):
         if isinstance(part, CurrentSource):
-            part = replace(part, wave=started(part.wave, ramp, how.duration))
+            wave = started(part.wave, how.before * how.step, how.duration)
+            part = replace(part, wave=wave)
         (net,) = (node for node in part.nodes if node != GROUND)
         name = f"{part.letter}{names.nets[net]}"
-        lines.append(element_line(part.moved(name, {**names.nets, GROUND: GROUND}, {})))
-    whole = replace(how, duration=how.duration + ramp, ramp=0.0)
-    prints = [("p", names.element(name)) for name in watch]
-    lines += ["*", *control_lines(whole, prints), ".end", ""]
-    return "\n".join(_folded(lines))
+        yield element(part.moved(name, {**names.nets, GROUND: GROUND}, {}))
 
 
 def _factors(instance: Instance) -> str:
@@ -140,16 +171,11 @@ def _ends(netlist: Netlist, waves: Mapping[str, Wave]) -> tuple[Part, ...]:
     return netlist.circuit(waves).parts[inside:]
 
 
-def _subcircuit(label: str, instance: Instance, rise: float) -> Iterator[str]:
+def _inside(instance: Instance, rise: float) -> Iterator[str]:
     (found,) = subcircuits(f"{rules_deck()}\n{deck(instance.kind)}", f"{instance.kind}.cir")
-    yield f"* {cell(instance.kind).title}."
-    if _factors(instance):
-        yield f"* A {instance.kind} with {_factors(instance)}."
-    yield f".subckt {label} {' '.join(cell(instance.kind).ports)}"
     elements, parameters = _body(found, instance.factors, rise)
     yield from (f".param {name}={value}" for name, value in parameters.items())
     yield from elements
-    yield f".ends {label}"
 
 
 def _body(
@@ -157,7 +183,7 @@ def _body(
 ) -> tuple[list[str], dict[str, str]]:
     """Elements as lines, and the parameters that they have."""
     elements, parameters = [], _used(found)
-    label = _Labels(parameters)
+    label = Labels(parameters)
     for words in found.elements:
         name, letter, factor = words[0], words[0][0].upper(), factors.get(words[0], 1.0)
         tight = [_tight(word) for word in words]
@@ -204,7 +230,8 @@ def _times(value: str, factor: float) -> str:
     return f"{bare}*{factor!r}" if plain else f"({bare})*{factor!r}"
 
 
-def _folded(lines: Iterable[str]) -> Iterator[str]:
+def folded(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that are longer than people like, with + where they go on."""
     for line in lines:
         if len(line) <= _WIDTH or line.startswith("*"):
             yield line

@@ -21,7 +21,7 @@ from ....ir.diagnostics import fail
 from ...process import StageFailed, StageTimedOut, run_stage
 from ..cells.netlist import Netlist
 from ..josephson.circuit import GROUND, Circuit, Inductor, Junction
-from ..josephson.measure import crossings
+from ..josephson.measure import passed
 from ..josephson.simulate import Transient
 from ..josephson.waves import Wave
 from .hierarchy import Names, write
@@ -122,8 +122,4 @@ def pulses(
     circuit = netlist.circuit(waves)
     junctions = [junction_at(circuit, net) for net in names]
     times, phases = solved(deck(netlist, waves, how, junctions), timeout=timeout)
-    found = {
-        net: crossings(times, phase) - how.before * how.step
-        for net, phase in zip(names, phases, strict=True)
-    }
-    return {net: passed[passed >= 0] for net, passed in found.items()}
+    return passed(names, times - how.before * how.step, phases)

@@ -1,14 +1,16 @@
 r"""Josephson circuits in ngspice, which has no junctions: an answer that shares nothing with ours.
 
-A junction is a current source of :math:`I_c \sin\varphi`, and :math:`\varphi` the voltage of a
-node that integrates the junction's own, 1 V a radian; its capacitance and resistance lie beside it.
-ngspice chooses its steps, none longer than ``Transient.step``.
+A junction is a subcircuit of its model: a current source of :math:`I_c \sin\varphi`, and
+:math:`\varphi` the voltage of its node ``phi`` that integrates the junction's own, 1 V a radian;
+its capacitance and resistance lie beside it. ngspice chooses its steps, none longer than
+``Transient.step``. A netlist of cells has a subcircuit a kind of cell, as its deck for JoSIM has.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,23 +19,20 @@ import numpy.typing as npt
 
 from ....ir.diagnostics import fail
 from ... import ngspice
-from ..cells.netlist import Netlist
+from ..cells.netlist import Instance, Netlist
 from ..josephson.circuit import (
     GROUND,
-    Capacitor,
     Circuit,
-    Coupling,
-    CurrentSource,
-    Element,
-    Inductor,
     Junction,
-    Line,
-    Resistor,
+    JunctionModel,
+    Part,
     Source,
 )
-from ..josephson.measure import crossings
+from ..josephson.deck import element_line
+from ..josephson.measure import passed
 from ..josephson.simulate import QUANTUM, Transient
 from ..josephson.waves import Pulse, Sine, Wave, started
+from .hierarchy import Labels, Names, folded, layout, models
 
 Floats = npt.NDArray[np.float64]
 _SECONDS: Final = 600.0
@@ -41,45 +40,66 @@ _DATA: Final = "phases.data"
 _OPTIONS: Final = ".options method=gear reltol=1e-4 abstol=1e-9 vntol=1e-7 chgtol=1e-18 numdgt=12"
 
 
-def deck(circuit: Circuit, transient: Transient, probes: Iterable[str]) -> str:
+def deck(circuit: Circuit, how: Transient, probes: Iterable[str]) -> str:
     """A deck for ``ngspice -b`` that writes the phases of ``probes``, junctions and nodes.
 
-    Nodes and elements have numbers, as ngspice does not tell a from A. Times are from the start of
-    the ramp. E1403 for an unknown probe; E1404 for a ``temperature``, of which it has no noise.
+    Names are letters, digits and ``_`` and differ in more than large and small letters, which are
+    the same to ngspice. Times are from the start of the ramp. E1403 for an unknown probe; E1404 for
+    a ``temperature``, of which it has no noise.
     """
-    if transient.temperature:
-        raise fail("E1404", "a transient of ngspice has no thermal noise", hint="temperature=0")
-    node = {name: str(k) for k, name in enumerate((GROUND, *circuit.nodes))}
-    phases = {p.name: f"p{k}" for k, p in enumerate(circuit.parts) if isinstance(p, Junction)}
-    lines = list(_elements(circuit, transient, node, phases))
-    shown = []
-    for k, probe in enumerate(probes):
-        if probe in node and probe not in phases:
-            lines += _integrated(f"q{k}", f"v({node[probe]})")
-            shown.append(f"v(q{k})")
-        elif probe in phases:
-            shown.append(f"v({phases[probe]})")
-        else:
-            raise fail("E1403", f"no node or junction has the name '{probe}'")
-    end = (transient.before + transient.steps) * transient.step
-    step = f"{transient.step!r} {end!r} 0 {transient.step!r} uic"
-    return "\n".join(
-        [
-            f"Josephson circuit of {len(circuit.parts)} elements, written by spikec",
-            "* Run it with: ngspice -b FILE",
-            *(f"* node {number} is {name}" for name, number in node.items()),
-            _OPTIONS,
-            *lines,
-            ".control",
-            "set wr_singlescale",
-            f"tran {step}",
-            f"wrdata {_DATA} {' '.join(shown)}",
-            "quit 0",
-            ".endc",
-            ".end",
-            "",
-        ]
+    label, own = Labels((GROUND, "GND")), Labels()
+    node = {GROUND: GROUND} | {name: label(name) for name in circuit.nodes}
+    name = {part.name: f"{_letter(part)}{own(part.name)}" for part in circuit.parts}
+    found = {name[p.name]: p.model for p in circuit.of(Junction)}
+    kinds = {model: own(model.name) for model in dict.fromkeys(found.values())}
+    lines = [line for model, kind in kinds.items() for line in _model(model, kind)]
+    for part in circuit.parts:
+        lines.append(_line(_begun(part.moved(name[part.name], node, name), how), how, kinds))
+    places = {n: f"v({node[n]})" for n in circuit.nodes}
+    phases = {p.name: f"v({name[p.name]}.phi)" for p in circuit.of(Junction)}
+    title = f"Josephson circuit of {len(circuit.parts)} elements, written by spikec"
+    return _written(title, (), lines, how, _shown(probes, places, phases))
+
+
+def netlist_deck(
+    netlist: Netlist,
+    waves: Mapping[str, Wave],
+    how: Transient,
+    probes: Iterable[str],
+    names: Names,
+    notes: Iterable[str] = (),
+) -> str:
+    """A deck of ``netlist.circuit(waves)`` with a subcircuit a kind of cell; else as `deck`.
+
+    ``probes`` are nets, and junctions as the circuit calls them; ``notes`` comments at its head.
+    """
+    label = Labels(names.kinds.values())
+    kinds = {m: label(m.name) for m in sorted(models(netlist), key=lambda m: m.name)}
+
+    def element(part: Part) -> str:
+        return _line(part, how, kinds)
+
+    def inside(first: Instance) -> Iterator[str]:
+        name = {part.name: f"{_letter(part)}{part.name}" for part in first.parts}
+        node = {n: n for part in first.parts for n in part.nodes}
+        for part in first.parts:
+            yield element(_begun(part.moved(name[part.name], node, name), how))
+
+    lines = [line for model, kind in kinds.items() for line in _model(model, kind)]
+    lines += folded(layout(netlist, waves, how, names, inside, element))
+    places = {net: f"v({name})" for net, name in names.nets.items()}
+    junctions = (
+        f"{j.name}|{i.name}" for i in netlist.instances for j in i.cell.circuit.of(Junction)
     )
+    phases = {name: f"v({junction(names, name)}.phi)" for name in junctions}
+    title = f"Superconducting cells, written by spikec: {len(netlist.instances)} of them"
+    return _written(title, notes, lines, how, _shown(probes, places, phases))
+
+
+def junction(names: Names, name: str) -> str:
+    """A junction of a netlist in its deck: the instance in its cell's."""
+    own, _, instance = name.partition("|")
+    return f"{names.instances[instance]}.X{own}"
 
 
 def transient(
@@ -90,17 +110,7 @@ def transient(
     Times count as ours do, from the end of the ramp. E0602, E0603 and E0605 as ``ngspice.run``.
     """
     names = tuple(probes)
-    with tempfile.TemporaryDirectory(prefix="spikec-spice-") as folder:
-        place = Path(folder)
-        (place / ngspice.DECK).write_text(deck(circuit, how, names), encoding="utf-8")
-        printed = ngspice.run(place, timeout, "a shorter transient or a longer step")
-        written = place / _DATA
-        if not written.exists():
-            raise ngspice.failed("gives no phases", printed)
-        data = np.loadtxt(written, ndmin=2)
-    if data.shape[1] != len(names) + 1 or not np.isfinite(data).all():
-        raise ngspice.failed("gives no phases", printed)
-    return data[:, 0] - how.before * how.step, data[:, 1:].T
+    return _solved(deck(circuit, how, names), how, len(names), timeout)
 
 
 def pulses(
@@ -116,64 +126,112 @@ def pulses(
     Fails as `transient`, and with E1404 for a ``temperature``.
     """
     names = tuple(nets)
-    times, phases = transient(netlist.circuit(waves), how, names, timeout=timeout)
-    found = {net: crossings(times, phase) for net, phase in zip(names, phases, strict=True)}
-    return {net: passed[passed >= 0] for net, passed in found.items()}
+    text = netlist_deck(netlist, waves, how, names, Names.of(netlist))
+    return passed(names, *_solved(text, how, len(names), timeout))
+
+
+def _solved(text: str, how: Transient, probes: int, timeout: float) -> tuple[Floats, Floats]:
+    with tempfile.TemporaryDirectory(prefix="spikec-spice-") as folder:
+        place = Path(folder)
+        (place / ngspice.DECK).write_text(text, encoding="utf-8")
+        printed = ngspice.run(place, timeout, "a shorter transient or a longer step")
+        written = place / _DATA
+        if not written.exists():
+            raise ngspice.failed("gives no phases", printed)
+        data = np.loadtxt(written, ndmin=2)
+    if data.shape[1] != probes + 1 or not np.isfinite(data).all():
+        raise ngspice.failed("gives no phases", printed)
+    return data[:, 0] - how.before * how.step, data[:, 1:].T
+
+
+def _written(
+    title: str,
+    notes: Iterable[str],
+    lines: Iterable[str],
+    how: Transient,
+    shown: tuple[list[str], list[str]],
+) -> str:
+    """The whole deck; what is ``shown`` are its words for phases, and the elements these need."""
+    if how.temperature:
+        raise fail("E1404", "a transient of ngspice has no thermal noise", hint="temperature=0")
+    end = (how.before + how.steps) * how.step
+    whole = [title, "* Run it with: ngspice -b FILE", *(f"* {note}" for note in notes), _OPTIONS]
+    whole += [*lines, *shown[1], "*", ".control", "set wr_singlescale"]
+    whole += [
+        f"tran {how.step!r} {end!r} 0 {how.step!r} uic",
+        f"wrdata {_DATA} " + " ".join(shown[0]),
+    ]
+    return "\n".join([*whole, "quit 0", ".endc", ".end", ""])
+
+
+def _shown(
+    probes: Iterable[str], places: Mapping[str, str], phases: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """Of each probe the voltage that is its phase, and what integrates those of nodes."""
+    out, lines = list[str](), list[str]()
+    for k, probe in enumerate(probes):
+        if probe in phases:
+            out.append(phases[probe])
+        elif probe in places:
+            # No other name begins with _.
+            lines += _integrated(f"_phase{k}", places[probe])
+            out.append(f"v(_phase{k})")
+        else:
+            raise fail("E1403", f"no node or junction has the name '{probe}'")
+    return out, lines
 
 
 def _integrated(name: str, volt: str) -> Iterator[str]:
     # 1 pF, and through it what makes 1 V of a radian.
-    yield f"bi{name} 0 {name} i=({volt})*{1e-12 / QUANTUM!r}"
-    yield f"ci{name} {name} 0 1e-12"
-    yield f"ri{name} {name} 0 1e15"
+    yield f"B{name} 0 {name} i=({volt})*{1e-12 / QUANTUM!r}"
+    yield f"C{name} {name} 0 1e-12"
+    yield f"R{name} {name} 0 1e15"
 
 
-def _elements(
-    circuit: Circuit, how: Transient, node: dict[str, str], phases: dict[str, str]
-) -> Iterator[str]:
-    number = {part.name: k for k, part in enumerate(circuit.parts)}
-    ramp = how.before * how.step
-    for k, part in enumerate(circuit.parts):
-        if isinstance(part, Coupling):
-            first, second = number[part.first], number[part.second]
-            yield f"k{k} l{first} l{second} {part.k!r}"
-            continue
-        assert isinstance(part, Element)
-        a, b = node[part.a], node[part.b]
-        if isinstance(part, Junction):
-            model, phase = part.model, phases[part.name]
-            yield from _integrated(phase, f"v({a},{b})")
-            yield f"bj{k} {a} {b} i={part.area * model.critical!r}*sin(v({phase}))"
-            if model.capacitance:
-                yield f"cj{k} {a} {b} {part.area * model.capacitance!r}"
-            if model.rtype:
-                yield f"rj{k} {a} {b} {model.subgap / part.area!r}"
-                yield f"bq{k} {a} {b} i={_beyond(part, f'v({a},{b})')}"
-        elif isinstance(part, Resistor):
-            yield f"r{k} {a} {b} {part.ohm!r}"
-        elif isinstance(part, Inductor):
-            yield f"l{k} {a} {b} {part.henry!r}"
-        elif isinstance(part, Capacitor):
-            yield f"c{k} {a} {b} {part.farad!r}"
-        elif isinstance(part, Line):
-            yield (
-                f"t{k} {a} {b} {node[part.c]} {node[part.d]} z0={part.ohm!r} td={part.seconds!r}"
-            )
-        else:
-            assert isinstance(part, Source)
-            kind = "i" if isinstance(part, CurrentSource) else "v"
-            yield f"{kind}{k} {a} {b} {_given(started(part.wave, ramp, how.duration), how)}"
+def _letter(part: Part) -> str:
+    """What a name of ours needs in front: a junction is an instance of its model."""
+    return "X" if isinstance(part, Junction) else ""
 
 
-def _beyond(part: Junction, volt: str) -> str:
+def _begun(part: Part, how: Transient) -> Part:
+    """The element with a wave that begins where the ramp does."""
+    if not isinstance(part, Source):
+        return part
+    return replace(part, wave=started(part.wave, how.before * how.step, how.duration))
+
+
+def _model(model: JunctionModel, kind: str) -> Iterator[str]:
+    """A kind of junction, of which an area is taken."""
+    yield "*"
+    yield f"* A junction: {model.critical!r} A times its area times the sine of its phase."
+    yield f".subckt {kind} p m area=1"
+    yield from _integrated("phi", "v(p,m)")
+    yield f"Bj p m i={{area*{model.critical!r}}}*sin(v(phi))"
+    if model.capacitance:
+        yield f"Cj p m {{area*{model.capacitance!r}}}"
+    if model.rtype:
+        yield f"Rj p m {{{model.subgap!r}/area}}"
+        yield f"Bq p m i={_beyond(model, 'v(p,m)')}"
+    yield f".ends {kind}"
+
+
+def _line(part: Part, how: Transient, kinds: Mapping[JunctionModel, str]) -> str:
+    """An element whose name is that of the deck, and whose wave begins where the deck does."""
+    if isinstance(part, Junction):
+        return f"{part.name} {part.a} {part.b} {kinds[part.model]} area={part.area!r}"
+    if isinstance(part, Source):
+        return f"{part.name} {part.a} {part.b} {_given(part.wave, how)}"
+    return element_line(part)
+
+
+def _beyond(model: JunctionModel, volt: str) -> str:
     """What quasiparticles carry above the resistance below the gap."""
-    model, area = part.model, part.area
     foot, head = model.gap - model.spread / 2, model.gap + model.spread / 2
     rise = (head / model.normal - foot / model.subgap) / model.spread - 1 / model.subgap
     above = 1 / model.normal - 1 / model.subgap
     over = f"max(abs({volt})-{foot!r},0)"
-    rising = f"{area * rise!r}*min({over},{model.spread!r})"
-    return f"sgn({volt})*({rising}+{area * above!r}*max(abs({volt})-{head!r},0))"
+    rising = f"{{area*{rise!r}}}*min({over},{model.spread!r})"
+    return f"sgn({volt})*({rising}+{{area*{above!r}}}*max(abs({volt})-{head!r},0))"
 
 
 def _given(wave: Wave, how: Transient) -> str:
