@@ -93,6 +93,20 @@ def _node(word: str) -> bool:
     return _NAME.fullmatch(word) is not None and word.upper() not in _KINDS
 
 
+def _assigned(words: Iterable[str]) -> Iterator[str]:
+    """``NAME=VALUE`` each, whose values may have spaces in them."""
+    whole = ""
+    for word in words:
+        if re.match(r"\w+=", word):
+            if whole:
+                yield whole
+            whole = word
+        else:
+            whole += word
+    if whole:
+        yield whole
+
+
 @dataclass(frozen=True, eq=False)
 class Deck(Record):
     """What a deck says: a circuit, the transient if it has one, and what it prints.
@@ -265,7 +279,7 @@ class _Reader:
                     raise self._wrong(statement, word, "it ends nothing")
                 block = main
             elif word == ".PARAM":
-                block.parameters |= self._pairs(statement, statement.words[1:])
+                block.parameters |= self._pairs(statement, _assigned(statement.words[1:]))
             elif word == ".MODEL":
                 self._model(statement, block)
             elif word == ".TRAN":
@@ -410,11 +424,13 @@ class _Reader:
 
     def _model(self, statement: _Statement, block: _Block) -> None:
         words = statement.words
-        found = re.fullmatch(r"jj\s*\((.*)\)", words[2], re.I | re.S) if len(words) == 3 else None
+        # WRspice's parameters need no parentheses.
+        kind = " ".join(words[2:])
+        found = re.fullmatch(r"jj(?:\s*\((.*)\)|((?:\s+\S+=\S+)*))", kind, re.I | re.S)
         if found is None:
             last = words[min(2, len(words) - 1)]
             raise self._wrong(statement, last, ".model NAME jj(PARAMETERS) is wanted")
-        inside = [word for word in re.split(r"[\s,]+", found[1]) if word]
+        inside = [word for word in re.split(r"[\s,]+", found[1] or found[2] or "") if word]
         pairs = self._pairs(statement, inside)
         for name in pairs:
             if name not in (*_MODEL, *_SAME, *_UNUSED):

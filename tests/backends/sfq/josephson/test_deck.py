@@ -227,6 +227,21 @@ class TestReading:
         assert read(more).circuit == read(plain).circuit
         assert read(more).transient == read(plain).transient
 
+    def test_spaces_in_expressions_of_parameters(self) -> None:
+        """As JoSIM has them, whatever comes first."""
+        deck = read(".param five = four + one four = 2 * (one + 1)\n.param one = 1\nR1 a 0 five")
+        assert deck.circuit.of(Resistor)[0].ohm == 5
+
+    @pytest.mark.parametrize(
+        "said",
+        ["jj(rtype=0, icrit=0.2m)", "jj\n+ rtype = 0    icrit  = 0.2m", "jj (rtype=0 ic=0.2m)"],
+    )
+    def test_models_with_parentheses_and_without(self, said: str) -> None:
+        (found,) = read(f".model m {said}\nB1 a 0 m").circuit.of(Junction)
+        assert found.model == JunctionModel("m", critical=0.2e-3, rtype=0)
+        (usual,) = read(".model m jj\nB1 a 0 m").circuit.of(Junction)
+        assert usual.model == JunctionModel("m")
+
     def test_controls_have_no_points_in_their_block(self) -> None:
         deck = read("L1 a 0 1p\n.control\ntran 1p 9p\nprint v(a)\n.endc\nR1 a 0 1")
         assert deck.transient == Transient(9 * PS, PS, ramp=0.0)
