@@ -96,6 +96,7 @@ def test_cores_measure_themselves_and_the_integer_executor() -> None:
         assert result["ratio"] == pytest.approx(result["ours"] / result["peer_value"])
 
 
+@pytest.mark.slow
 def test_a_profile_measures_itself_beside_sana_fe() -> None:
     pytest.importorskip("sanafe")
     found = module("counting").measure(True)
@@ -276,6 +277,7 @@ def test_the_wire_carries_what_was_promised() -> None:
     assert [row["meets"] for row in found["results"]] == [True] * 4
 
 
+@pytest.mark.slow
 def test_tables_are_measured_without_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKEC_SPYNNAKER_PYTHON", "/none")
     found = module("spinnaker").measure(True, False)

@@ -77,14 +77,14 @@ def test_behind_wires_nothing_is_lost(trained: Trained) -> None:
 
     With nothing done 5 ohm cost 8 points and more: neither compensation, order, nor calibration.
     """
-    for wire in ("wire=1", "wire=5"):
+    for wire, count in (("wire=1", 594), ("wire=5", 200)):
         artifact = trained.built("crossbar-ideal", *LOSSY, wire)
         assert {t["word_lines"] for t in artifact.manifest["emission"]["tiles"]} == {128}
-        found = trained.on_chip(artifact, 594)
-        assert abs(trained.right(found) - trained.right(trained.integer)) <= 0.003 * 594
-        assert compare(trained.integer, found).equal
-    bare = trained.on_chip(artifact, 594, "compensate=off", "order=off")
-    assert trained.right(bare) < trained.right(trained.integer) - 0.05 * 594
+        found, integer = trained.on_chip(artifact, count), trained.integer_of(count)
+        assert abs(trained.right(found) - trained.right(integer)) <= 0.003 * count
+        assert compare(integer, found).equal
+    bare = trained.on_chip(artifact, 200, "compensate=off", "order=off")
+    assert trained.right(bare) < trained.right(integer) - 0.05 * 200
 
 
 def test_going_around_stuck_cells_wins_most_back(trained: Trained) -> None:
