@@ -22,7 +22,7 @@ class FirstPulse:
     the net, ``kind`` what that is, and ``part`` what it is part of: a neuron, an input line or a
     clock. ``model`` is when the event-level model has the pulse, ``circuit`` when it came, ``None``
     for never; within ``bound`` they would be one. ``cause`` is which pulses came too close for that
-    cell, or nothing.
+    cell, or nothing; where the model says nothing of such a pulse there is no bound.
     """
 
     sample: int
@@ -34,7 +34,7 @@ class FirstPulse:
     part: str
     model: float | None
     circuit: float | None
-    bound: float
+    bound: float | None
     cause: str = ""
 
     def lines(self, rung: str) -> Iterator[str]:
@@ -44,7 +44,7 @@ class FirstPulse:
             f"pulse {self.number}"
         )
         yield f"  the {self.kind} '{self.driver}' of {self.part} drives the net"
-        if self.model is not None or not self.cause:
+        if self.bound is not None:
             bound = f"; within {_ps(self.bound)} they are one"
             yield f"  model {_ps(self.model)}, {rung} {_ps(self.circuit)}, of the step{bound}"
         if self.cause:

@@ -44,6 +44,8 @@ def test_the_cause_is_the_last_line() -> None:
         "  model 41.25 ps, circuit no pulse, of the step; within 9.00 ps they are one",
         "  two pulses were too close",
     ]
+    extra = list(replace(caused, model=None, circuit=40e-12).lines("circuit"))
+    assert "  model no pulse, circuit 40.00 ps, of the step; within 9.00 ps they are one" in extra
     # Where the model says nothing there is nothing to compare.
-    close = replace(caused, model=None, circuit=40e-12)
+    close = replace(caused, model=None, circuit=40e-12, bound=None)
     assert [line for line in close.lines("circuit") if "model" in line] == []

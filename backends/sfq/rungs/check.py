@@ -25,7 +25,7 @@ _COMPARED: Final[Mapping[How, str]] = {
     How.TIMES: "their times on all nets with those of the rung events",
     How.CELLS: "what each cell sends with what its machine makes of the pulses that came to it; "
     "not their times, which are others under these conditions",
-    How.ORDER: "how many there are on all nets with those of the rung events, one after the other; "
+    How.COUNTS: "how many there are on all nets with those of the rung events; "
     "not their times, which are of junctions behind the nets",
 }
 _CHANCE: Final = "; not what chance lets through {:,} synapses"
@@ -82,12 +82,12 @@ class Check:
         cause = found if isinstance(found, Violation) else found.cause
         if isinstance(found, Violation):
             cell = next(i for i in self._program.netlist.instances if i.name == found.instance)
-            net, model, bound = cell.nets[found.second], None, 0.0
+            net, model = cell.nets[found.second], None
             came = pulses[net]
             number = int(np.abs(came - found.time).argmin()) if came.size else 0
             circuit: float | None = found.time
         else:
-            net, number, bound = found.net, found.number, found.bound
+            net, number = found.net, found.number
             model, circuit, cell = found.machine, found.circuit, found.driver
         step = self._step(net, found.time - lead)
         begin = lead + step * self._program.period
@@ -102,7 +102,7 @@ class Check:
             part_of(self._program, cell.name),
             None if model is None else model - begin,
             None if circuit is None else circuit - begin,
-            bound,
+            None if isinstance(found, Violation) else found.bound,
             "" if cause is None else str(replace(cause, time=cause.time - begin)),
         )
 

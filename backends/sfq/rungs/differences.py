@@ -14,7 +14,8 @@ from there. Stimuli of a netlist are one batch.
 Where elements are off, or resistors have noise, delays are others than those that were measured.
 Then each cell is looked at by itself: of the pulses that came to it in the circuit its machine has
 to send as many as it did. A pulse is the one that the machine means if it is nearer to it than to
-the one before and the one behind, and no more than ``AWAY`` off.
+the one before and the one behind, and no more than ``AWAY`` off. Where each cell did its part
+pulses may have come in another order: a net of the whole then has more of them, or fewer.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ class How(StrEnum):
     """What of a circuit is compared.
 
     ``times`` of all nets, within their bounds; ``cells``, each by the pulses that came to it;
-    ``order``, the pulses of each net in turn, where their times are of places beside the nets.
+    ``counts`` of all nets, where times are of places beside the nets.
     """
 
     TIMES = "times"
     CELLS = "cells"
-    ORDER = "order"
+    COUNTS = "counts"
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,21 @@ def first_difference(
     circuit: Mapping[str, Floats],
     limits: Mapping[str, float] | None = None,
     end: float = np.inf,
+    *,
+    counted: bool = False,
 ) -> Difference | None:
     """The earliest pulse that only one of the two has, or has at another time.
 
     Both are times by net in s, ``limits`` the bounds; without them a pulse may be off until it is
-    nearer to another one. The circuit has been looked at until ``end``, s.
+    nearer to another one. The circuit has been looked at until ``end``, s. ``counted``, nets with
+    as many pulses do not differ, however late all of them are.
     """
     found: list[Difference] = []
     for i in netlist.instances:
         for net in (i.nets[port] for port in i.cell.outputs):
             said, seen = machines[net], circuit[net]
+            if counted and said.size == seen.size:
+                continue
             both = min(said.size, seen.size)
             own = np.full(said.size, limits[net]) if limits is not None else _nearest(said)
             wrong = np.flatnonzero(np.abs(said[:both] - seen[:both]) > own[:both])
@@ -165,8 +171,8 @@ class Beside:
         Of ``times``, and where pulses come closer than a cell stands, machines say nothing: then
         that is the answer.
         """
-        if self.how is How.ORDER:
-            return first_difference(self._netlist, self._again(seen).parts(), seen, None, end)
+        if self.how is How.COUNTS:
+            return self._counted(seen, end)
         alone = self.machines.alone(seen)
         if self.how is How.TIMES:
             again = self._again(seen)
@@ -179,10 +185,11 @@ class Beside:
             name = found.driver.name
             ahead = [v for v in alone.violations if v.instance == name and v.time <= found.time]
             return replace(found, cause=ahead[-1] if ahead else None)
-        if KIND in self._netlist.counts:
-            return None
-        # Each cell did what it does, but of pulses that came in another order.
-        return first_difference(self._netlist, self._again(seen).parts(), seen, None, end)
+        return None if KIND in self._netlist.counts else self._counted(seen, end)
+
+    def _counted(self, seen: Mapping[str, Floats], end: float) -> Difference | None:
+        said = self._again(seen).parts()
+        return first_difference(self._netlist, said, seen, None, end, counted=True)
 
     def _again(self, seen: Mapping[str, Floats]) -> Events:
         return self.machines.run({net: seen[net] for net in self._netlist.inputs})

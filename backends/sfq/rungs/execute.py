@@ -182,7 +182,7 @@ def _compared(request: Run, rung: str) -> How | None:
     if rung == EVENTS:
         return None
     if rung == JOSIM:
-        return How.ORDER
+        return How.COUNTS
     program = _program(request)
     conditions, factors = _chips(program, request, (request.seed,))
     off = bool(factors) or conditions.kelvin(program, _process(request)) > 0

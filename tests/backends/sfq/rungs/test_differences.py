@@ -250,9 +250,22 @@ def test_pulses_in_another_order_are_found() -> None:
     slower = given | {data: right[clock] - 5 * PS, clock: right[clock] - 20 * PS, out: np.zeros(0)}
     found = Beside(netlist, How.CELLS).first(slower)
     assert isinstance(found, Difference) and (found.net, found.circuit) == (out, None)
-    counted = Beside(netlist, How.ORDER).first(right | {out: np.zeros(0)})
+    counted = Beside(netlist, How.COUNTS).first(right | {out: np.zeros(0)})
     assert isinstance(counted, Difference) and counted.driver.name == "f"
-    assert Beside(netlist, How.ORDER).first(right) is None
+    assert Beside(netlist, How.COUNTS).first(right) is None
+
+
+def test_cells_that_are_slow_are_no_difference() -> None:
+    """A line of 30, each 1.5 ps late: 45 ps in the end, more than from pulse to pulse."""
+    build = Builder()
+    build.delay("in", 30, "d")
+    netlist = build.netlist()
+    trace = Machines(netlist).run({"in": [10 * PS, 30 * PS]}).parts()
+    late = {net: times + 1.5 * PS * k for k, (net, times) in enumerate(trace.items())}
+    assert (late["n30"] - trace["n30"]).min() > 40 * PS
+    for how in (How.CELLS, How.COUNTS):
+        assert Beside(netlist, how).first(late) is None
+    assert isinstance(Beside(netlist).first(late), Difference)
 
 
 def test_a_machine_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
