@@ -71,7 +71,7 @@ class Check:
             self._beside.how is How.TIMES,
             len(self.nets),
             self._pulses,
-            None if limits is None else max(limits.values()),
+            None if limits is None else max(limits.values(), default=0.0),
             self._first,
         )
 

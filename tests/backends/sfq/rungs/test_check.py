@@ -79,6 +79,14 @@ def test_samples_that_remember_begin_from_rest() -> None:
     assert found.exact and found.first is None
 
 
+def test_a_circuit_of_no_cells() -> None:
+    """A neuron that never fires takes none."""
+    graph = layered([([[1]], [1.5])])
+    artifact = compile_graph(graph, *find_target(TARGET), OPTIONS).artifact()
+    found = checked(artifact, "circuit", given([[1], [0]]))
+    assert (found.nets, found.pulses, found.first) == (0, 0, None)
+
+
 def test_chance_is_left_out() -> None:
     artifact = compile_graph(exclusive(), *find_target(TARGET), OPTIONS, {"release": ("w0=0.5",)})
     found = checked(artifact.artifact(), "circuit", two_samples())
