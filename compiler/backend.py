@@ -24,6 +24,7 @@ from ..ir.diagnostics import Diagnostic, Location, SpikecError, fail
 from ..ir.events import Recording, Stimulus
 from ..ir.graph import Graph
 from .artifact import Artifact
+from .pulses import PulseCheck
 
 if TYPE_CHECKING:
     # The mapper's kernels are loaded where something is mapped: not every verb waits for them.
@@ -100,7 +101,8 @@ class Emission:
 class Run:
     """A request to run one rung of an artefact; ``learning`` is its phase, if it learns.
 
-    ``pace`` asks for the hardware's own pace besides its cycles. ``conditions`` are ``KEY=VALUE``
+    ``pace`` asks for the hardware's own pace besides its cycles, ``pulses`` for all pulses of a
+    circuit beside the event-level model of its cells. ``conditions`` are ``KEY=VALUE``
     under which analogue hardware runs. ``memory`` is where the backend leaves, for further runs of
     this artefact, what they need again; it changes no result.
     """
@@ -113,6 +115,7 @@ class Run:
     progress: Progress = no_progress
     learning: bool = True
     pace: bool = False
+    pulses: bool = False
     conditions: tuple[str, ...] = ()
     memory: MutableMapping[Any, Any] | None = None
 
@@ -126,7 +129,8 @@ class Outcome:
     cycles that they take if each step finds its events at hand, (samples, 1 + steps): the first
     step's events, then each step with the events of the next.
     ``link_seconds`` is what the link to the hardware takes for all samples at least. ``told`` is
-    what there is to say of the hardware under the conditions of this run.
+    what there is to say of the hardware under the conditions of this run. ``pulses``, where they
+    were asked for and there are any, are those of the circuit beside its event-level model.
     """
 
     recording: Recording
@@ -135,6 +139,7 @@ class Outcome:
     pace: npt.NDArray[np.int64] | None = None
     link_seconds: float | None = None
     told: tuple[Diagnostic, ...] = ()
+    pulses: PulseCheck | None = None
 
 
 @runtime_checkable

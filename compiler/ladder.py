@@ -72,13 +72,15 @@ def run_rung(
     seed: int = 1,
     learning: bool = True,
     pace: bool = False,
+    pulses: bool = False,
     conditions: tuple[str, ...] = (),
     progress: Progress = no_progress,
     memory: MutableMapping[Any, Any] | None = None,
 ) -> Outcome:
     """Run one rung of ``artifact``; ``learning`` says whether plastic weights change.
 
-    With ``pace`` it also says, if it can, what steps take on the hardware whose events are at hand.
+    With ``pace`` it also says, if it can, what steps take on the hardware whose events are at hand,
+    and with ``pulses`` whether those of a circuit are what the event-level model of its cells says.
     ``conditions`` are those of an analogue rung. ``memory`` spares further runs of the same
     artefact what a backend would do again.
 
@@ -120,6 +122,7 @@ def run_rung(
         progress,
         learning=learning,
         pace=pace,
+        pulses=pulses,
         conditions=conditions,
         memory=memory,
     )

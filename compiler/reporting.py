@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,7 +165,9 @@ def ladder_report(
         for upper, lower in itertools.pairwise(names)
     )
     demanded = [c for c in comparisons if "golden" not in c.rungs]
-    equal = all(c.equal for c in demanded)
+    pulses = tuple((name, o.pulses) for name, o in outcomes.items() if o.pulses is not None)
+    wrong = [name for name, check in pulses if check.failed]
+    equal = all(c.equal for c in demanded) and not wrong
     latency = None
     for name, outcome in outcomes.items():
         if outcome.cycles:
@@ -175,11 +177,12 @@ def ladder_report(
     target = _target(str(artifact.manifest["target"]))
     return render(
         ReportData(
-            verdict=_verdict(comparisons, demanded, equal),
+            verdict=_verdict(comparisons, demanded, wrong),
             passed=equal if demanded else None,
             graph=network(artifact),
             recordings=recordings,
             comparisons=comparisons,
+            pulses=pulses,
             latency=latency,
             accuracies=_accuracies(recordings, graph, labelled, "the given stimulus"),
             **_common(artifact.manifest, target, network(artifact), compared=len(outcomes) > 1),
@@ -270,10 +273,13 @@ def _target(name: str) -> Target:
 
 
 def _spikes_only(recording: Recording) -> Recording:
-    return Recording(recording.rung, recording.dt, recording.spikes, {})
+    return replace(recording, states={}, weights={})
 
 
-def _verdict(comparisons: Sequence[Comparison], demanded: Sequence[Comparison], equal: bool) -> str:
+def _verdict(
+    comparisons: Sequence[Comparison], demanded: Sequence[Comparison], pulses: Sequence[str]
+) -> str:
+    """In one line; ``pulses`` are circuits whose pulses are not those of their models."""
     if not comparisons:
         return "one rung was run; nothing was compared"
     if not demanded:
@@ -282,9 +288,12 @@ def _verdict(comparisons: Sequence[Comparison], demanded: Sequence[Comparison], 
     spikes = sum(c.spike_bits for c in demanded)
     wrong = sum(c.spike_mismatches + c.state_mismatches for c in demanded)
     pairs = ", ".join(" = ".join(c.rungs) for c in demanded)
-    if equal:
-        return f"{pairs}: {spikes:,} emissions and {words:,} state words equal"
-    return f"{wrong:,} of {spikes + words:,} emissions and state words differ"
+    said = f"{wrong:,} of {spikes + words:,} emissions and state words differ"
+    if not wrong:
+        said = f"{pairs}: {spikes:,} emissions and {words:,} state words equal"
+    if pulses:
+        said += f"; pulses of {', '.join(pulses)} differ from the event-level model"
+    return said
 
 
 def _accuracies(

@@ -413,9 +413,12 @@ def stimulus_of(data: bytes, graph: Graph) -> LabelledStimulus:
 def recording_bytes(recording: Recording) -> bytes:
     """A recording as an ``.npz``.
 
-    ``spikes/POPULATION/...``, ``states/POPULATION/VARIABLE`` and ``weights/PROJECTION``.
+    ``spikes/POPULATION/...``, ``states/POPULATION/VARIABLE`` and ``weights/PROJECTION``; ``dt`` of
+    the network and, where the hardware's steps are its own, ``period``, both in s.
     """
     arrays: dict[str, Any] = {"rung": recording.rung, "dt": recording.dt}
+    if recording.period is not None:
+        arrays["period"] = recording.period
     for name, events in recording.spikes.items():
         arrays[f"spikes/{name}/shape"] = [events.samples, events.steps, events.size]
         for part in _COLUMNS:
@@ -496,7 +499,8 @@ def load_recording(path: Path) -> Recording:
                 states[name, variable] = arrays[key]
             elif kind == "weights":
                 weights[rest] = arrays[key]
-        return Recording(str(arrays["rung"]), float(arrays["dt"]), spikes, states, weights)
+        period = float(arrays["period"]) if "period" in arrays else None
+        return Recording(str(arrays["rung"]), float(arrays["dt"]), spikes, states, weights, period)
     except (*_DAMAGED, AttributeError) as error:
         raise fail("E0706", f"it cannot be read: {error}", where) from None
 

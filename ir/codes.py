@@ -951,6 +951,23 @@ CODES: dict[str, Code] = {
         "Input lines of SFQ circuits carry spikes, not counts: a second pulse in a step would come "
         "too close to the first, and no cell reads how large one is.",
     ),
+    "E1438": Code(
+        "a pulse of the circuit is none of the event-level model",
+        "Where all elements have their values and resistors no noise, each net of the circuit has "
+        "the pulses of the rung events, at most as far off as jitter and neighbours of all cells "
+        "on the way make them. 'spikec verify' names the first that is lost, one too many or off: "
+        "its net, its number, step and sample, the cell that drives the net and the neuron that "
+        "this is part of; or the two pulses that came closer than the cell stands. Spikes may be "
+        "right all the same. If no deck was changed, please report it.",
+    ),
+    "N1439": Code(
+        "a cell of the circuit does something else than its event-level model",
+        "Where elements are off, resistors have noise or synapses release by chance, pulses come "
+        "at other times than on the rung events. Each cell is looked at by itself then: of the "
+        "pulses that came to it in the circuit its machine says what it should have sent. 'spikec "
+        "verify' names the first pulse that is lost, or one too many, and what came too close at "
+        "that cell before. A pulse that is lost need not change a spike.",
+    ),
     "E1445": Code(
         "no synapse of cells has that release probability",
         "Noise decides at a junction whether a pulse passes, and its bias current how often. The "

@@ -186,7 +186,9 @@ class Recording(Record):
     is graded), ``states`` maps (population, variable) to arrays (samples, steps, neurons). Lags of
     retiming are already taken out: step t is step t of the graph that the user wrote. ``weights``
     maps a plastic projection to its weights, shape (snapshots, *shape of the connection's weight):
-    one after the last sample, or one after each sample or each step.
+    one after the last sample, or one after each sample or each step. ``dt`` is the network's step,
+    the same on all rungs; ``period`` is what each step takes on the rung's hardware, where that has
+    a clock of its own. Both in s.
     """
 
     rung: str
@@ -194,6 +196,7 @@ class Recording(Record):
     spikes: dict[str, Events]
     states: dict[tuple[str, str], npt.NDArray[Any]]
     weights: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    period: float | None = None
 
     @property
     def samples(self) -> int:

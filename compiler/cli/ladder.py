@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from ...boards.quantity import engineering
 from ...ir.diagnostics import fail
 from ...ir.events import Recording, Stimulus
 from ...ir.graph import Graph
@@ -150,6 +151,8 @@ def tell_recording(
     _score(report, data, graph, outcome.recording, labelled)
     if outcome.cycles:
         _tell_cycles(report, data, outcome)
+    if outcome.recording.period is not None:
+        _tell_period(report, data, outcome.recording, labelled.stimulus.steps)
 
 
 def _score(
@@ -178,6 +181,18 @@ def _tell_cycles(report: Report, data: dict[str, Any], outcome: Outcome) -> None
         data["microseconds_per_sample"] = micro
 
 
+def _tell_period(report: Report, data: dict[str, Any], recording: Recording, steps: int) -> None:
+    """How long steps take on hardware that has its own, beside those of the network."""
+    assert recording.period is not None
+    each, whole = recording.period, recording.period * steps
+    report.line(
+        f"{recording.rung}: a step every {engineering(each, 's')} ({engineering(1 / each, 'Hz')}), "
+        f"{engineering(whole, 's')} a sample; the network's own step is "
+        f"{engineering(recording.dt, 's')}"
+    )
+    data |= {"period": each, "steps_per_second": 1 / each, "seconds_per_sample": whole}
+
+
 @click.command()
 @folder_argument
 @stimulus_option
@@ -204,7 +219,11 @@ def verify(
     samples: int | None,
     as_json: bool,
 ) -> int:
-    """Run all rungs against each other: digital ones must be equal, others are measured."""
+    """Run all rungs against each other: digital ones must be equal, others are measured.
+
+    Of circuits of pulses the first pulse on any net that is not what the event-level model of the
+    cells says is named, too.
+    """
     report = Report(as_json)
     artifact = load_artifact(folder)
     graph = quantised(artifact)
@@ -241,6 +260,7 @@ def verify(
             learning=learning,
             seed=seed,
             conditions=conditions,
+            pulses=True,
         )
     for outcome in outcomes.values():
         report.diagnostics(outcome.told)
@@ -268,10 +288,11 @@ def run_ladder(
     learning: bool = True,
     seed: int = 1,
     conditions: tuple[str, ...] = (),
+    pulses: bool = False,
 ) -> dict[str, Outcome]:
     """Run several rungs on one stimulus, with every population and every state word.
 
-    ``conditions`` are of those that take any.
+    ``conditions`` are of those that take any, ``pulses`` are looked at where there are any.
     The golden rung has a synaptic current only where the model has one, and no relays.
     """
     graph, source = quantised(artifact), network(artifact)
@@ -289,6 +310,7 @@ def run_ladder(
             record=real if name == "golden" else words,
             seed=seed,
             learning=learning,
+            pulses=pulses,
             conditions=conditions if takes_conditions(artifact, name) else (),
             progress=progress,
         )
@@ -305,7 +327,10 @@ def judge(
     labelled: LabelledStimulus,
     measured: Collection[str] = ("golden",),
 ) -> tuple[bool, dict[str, Any]]:
-    """Compare neighbouring rungs; equality is demanded but of those that are ``measured``."""
+    """Compare neighbouring rungs; equality is demanded but of those that are ``measured``.
+
+    And the pulses of circuits with their event-level models, where rungs have looked at them.
+    """
     equal, comparisons = True, []
     for upper, lower in itertools.pairwise(names):
         a, b = outcomes[upper].recording, outcomes[lower].recording
@@ -317,17 +342,23 @@ def judge(
         for line in comparison.describe().splitlines():
             report.line("  " + line)
         comparisons.append({"must_equal": must, **comparison.as_dict()})
-    data: dict[str, Any] = {"equal": equal, "comparisons": comparisons, "rungs": {}}
+    data: dict[str, Any] = {"comparisons": comparisons, "rungs": {}}
     for name in names:
         facts: dict[str, Any] = {}
+        pulses = outcomes[name].pulses
+        if pulses is not None:
+            equal &= not pulses.failed
+            for line in pulses.describe(name).splitlines():
+                report.line(line)
+            facts["pulses"] = pulses.as_dict()
         if labelled.labels is not None and graph.outputs:
             right, total = accuracy(
                 outcomes[name].recording, graph.outputs[0].source, labelled.labels
             )
-            facts = {"correct": right, "labelled": total}
+            facts |= {"correct": right, "labelled": total}
             report.line(f"{name}: {right} of {total} right")
         data["rungs"][name] = facts
-    return equal, data
+    return equal, data | {"equal": equal}
 
 
 def write_report(report: Report, page: Path, files: Mapping[str, bytes]) -> None:

@@ -19,6 +19,7 @@ from ...ir.records import Record, frozen_array
 from ..comparison import Comparison
 from ..passes.quantise import LayerError
 from ..profile.cells import Cells
+from ..pulses import PulseCheck
 from .cosim_data import CosimView, cosim_json
 from .profile_data import ProfileView, profile_json
 from .tables import population_rows, projection_rows
@@ -355,7 +356,8 @@ class ReportData(Record):
     """All that a report shows. Only ``name`` and ``verdict`` are needed.
 
     ``passed`` colours the verdict; ``None`` is neither. ``recordings`` stand in the order of the
-    ladder, and each is compared with the one before it. ``sample`` is the one that is drawn.
+    ladder, and each is compared with the one before it; ``pulses`` are those of rungs that are
+    circuits, beside their event-level models. ``sample`` is the one that is drawn.
     ``missing`` says what was left out and why, beside what a reader can see is absent.
     """
 
@@ -370,6 +372,7 @@ class ReportData(Record):
     recordings: tuple[Recording, ...] = ()
     sample: int = 0
     comparisons: tuple[Comparison, ...] = ()
+    pulses: tuple[tuple[str, PulseCheck], ...] = ()
     layers: tuple[LayerError, ...] = ()
     resources: tuple[Resource, ...] = ()
     choice: Choice | None = None
@@ -420,6 +423,7 @@ class ReportData(Record):
             "graph": None if self.graph is None else _graph(self.graph),
             "recordings": [_recording(r) for r in self.recordings],
             "comparisons": [c.as_dict() for c in self.comparisons],
+            "pulses": {rung: check.as_dict() for rung, check in self.pulses},
             "layers": [
                 asdict(layer) | {"rate_error": rates.get(layer.population)} for layer in self.layers
             ],
@@ -487,6 +491,7 @@ def _recording(recording: Recording) -> dict[str, Any]:
     return {
         "rung": recording.rung,
         "samples": recording.samples,
+        "period": recording.period,
         "populations": {
             name: {
                 "neurons": events.size,

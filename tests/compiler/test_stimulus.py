@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -533,6 +534,10 @@ def test_recordings_come_back(tmp_path: Path) -> None:
     path = tmp_path / "r.npz"
     path.write_bytes(recording_bytes(recording()))
     assert load_recording(path) == recording()
+    # What a step takes on the hardware comes back where it is known.
+    timed = replace(recording(), period=2e-10)
+    path.write_bytes(recording_bytes(timed))
+    assert load_recording(path) == timed
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ and the times of waves count from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
@@ -135,6 +135,17 @@ class Pulses(Record):
             raise fail("E1403", f"'{probe}' is not watched")
         chosen = (self.probe == self.probes.index(probe)) & (self.direction == direction)
         return np.asarray(self.time[chosen & (self.set == index) & (self.time >= after)])
+
+    def parts(self, sets: int) -> Iterator[dict[str, Floats]]:
+        """Of each set the times at which its pulses passed each probe upwards, from time 0 on."""
+        kept = (self.direction > 0) & (self.time >= 0)
+        place = self.set[kept] * len(self.probes) + self.probe[kept]
+        order = np.lexsort((self.time[kept], place))
+        edges = np.searchsorted(place[order], np.arange(1, sets * len(self.probes)))
+        each = np.split(self.time[kept][order], edges)
+        for k in range(sets):
+            first = k * len(self.probes)
+            yield dict(zip(self.probes, each[first : first + len(self.probes)], strict=True))
 
     def counts(self, after: float = 0.0, sets: int = 1) -> Integers:
         """Upward less downward ones, (sets, probes)."""

@@ -29,7 +29,6 @@ from ..cells.timing import Timing, timing
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 # Pulses on their way at once, for each net, beyond which a loop makes more of each.
 _CROWD: Final = 64
 # Of separations: what rounding makes of a pulse that is just in time.
@@ -77,6 +76,12 @@ class Events(Record):
         if net not in self.nets:
             raise fail("E1421", f"no net has the name '{net}'")
         return np.asarray(self.time[self.net == self.nets.index(net)])
+
+    def parts(self) -> dict[str, Floats]:
+        """The same of all nets at once."""
+        order = np.argsort(self.net, kind="stable")
+        edges = np.searchsorted(self.net[order], np.arange(1, len(self.nets)))
+        return dict(zip(self.nets, np.split(self.time[order], edges), strict=False))
 
 
 class Machines:
@@ -133,7 +138,7 @@ class Machines:
             if name not in self.netlist.inputs:
                 raise fail("E1422", f"the net '{name}' is no input")
         found_t, found_n, found_s, wrong_i, wrong_t = self._kernel(
-            stimuli, self._sends, seed, restarts
+            stimuli, self._sent, self._load, seed, restarts
         )
         if found_n.size and found_n[-1] < 0:
             after = f"{found_t[-1] * 1e12:.0f} ps after the start, {len(found_t) - 1:,} pulses on,"
@@ -144,15 +149,26 @@ class Machines:
             )
         return Events(self.nets, found_n, found_t, found_s, self._violations(wrong_i, wrong_t))
 
-    def close(self, pulses: Mapping[str, Iterable[float]]) -> tuple[Violation, ...]:
-        """Where pulses that came on any nets, s by net, are closer than a cell stands."""
-        *_, wrong_i, wrong_t = self._kernel(pulses, np.zeros_like(self._sends), 0)
-        return self._violations(wrong_i, wrong_t)
+    def alone(self, pulses: Mapping[str, Iterable[float]]) -> Events:
+        """What each cell sends of the pulses that came to it, s by net: none goes on from there.
+
+        ``violations`` are where they are closer than a cell stands. Synapses send by chance.
+        """
+        count = len(self.nets)
+        # What is sent is on nets of its own, which no cell takes.
+        sent = np.where(self._sent < 0, -1, self._sent + count)
+        load = np.concatenate([self._load, np.full_like(self._load, -1)])
+        time, net, state, wrong_i, wrong_t = self._kernel(pulses, sent, load, 0)
+        new = net >= count
+        return Events(
+            self.nets, net[new] - count, time[new], state[new], self._violations(wrong_i, wrong_t)
+        )
 
     def _kernel(
         self,
         pulses: Mapping[str, Iterable[float]],
-        sends: Bools,
+        sent: Integers,
+        load: Integers,
         seed: int,
         restarts: Iterable[float] = (),
     ) -> Any:
@@ -164,8 +180,8 @@ class Machines:
         time, net = time[order], net[order]
         parts = np.searchsorted(time, [-np.inf, *restarts, np.inf])
         return _run(
-            time, net, parts, self._kind, self._next, sends, self._delay, self._apart,
-            self._sent, self._load, _CROWD, self._odds, np.uint64(seed),
+            time, net, parts, self._kind, self._next, self._sends, self._delay, self._apart,
+            sent, load, _CROWD, self._odds, np.uint64(seed),
         )  # fmt: skip
 
     def _violations(self, places: Integers, times: Floats) -> tuple[Violation, ...]:

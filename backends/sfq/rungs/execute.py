@@ -17,7 +17,7 @@ the number of a chip, too, whose elements are drawn where conditions have a spre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -35,7 +35,9 @@ from ..josephson.waves import Wave
 from ..synthesis.files import read_program
 from ..synthesis.synthesise import Program
 from . import josim, ngspice
+from .check import Check
 from .conditions import Conditions
+from .differences import How
 from .events import Machines
 
 Floats = npt.NDArray[np.float64]
@@ -147,24 +149,44 @@ def run(request: Run, rung: str) -> Outcome:
     Of these three the seed is the number of the chip under the conditions. E1435 where pulses come
     too close, E1490 for conditions that are none.
     """
-    (outcome,) = run_chips(request, rung, (request.seed,))
-    return outcome
+    how = _compared(request, rung) if request.pulses else None
+    check = None if how is None else Check(_program(request), request.stimulus.steps, how)
+    (outcome,) = _outcomes(request, rung, (request.seed,), check)
+    return outcome if check is None else replace(outcome, pulses=check.found)
 
 
 def run_chips(request: Run, rung: str, seeds: Sequence[int]) -> list[Outcome]:
     """What `run` gives with each of the seeds; on the rung `circuit` all of them at once."""
+    return _outcomes(request, rung, seeds)
+
+
+def _outcomes(
+    request: Run, rung: str, seeds: Sequence[int], check: Check | None = None
+) -> list[Outcome]:
     program = _program(request)
     stimulus = request.stimulus
     how = {EVENTS: _machines, CIRCUIT: _circuit, JOSIM: _josim, NGSPICE: _ngspice}[rung]
-    dt = float(request.artifact.manifest.get("dt", program.period))
+    dt = float(request.artifact.manifest["dt"])
     outcomes = []
-    for of in how(program, request, seeds):
+    for of in how(program, request, seeds, check):
         found = {
             name: spikes(program, name, stimulus.samples, stimulus.steps, of)
             for name in request.populations
         }
-        outcomes.append(Outcome(Recording(rung, dt, found, {})))
+        outcomes.append(Outcome(Recording(rung, dt, found, {}, period=program.period)))
     return outcomes
+
+
+def _compared(request: Run, rung: str) -> How | None:
+    """What of a rung's pulses is compared with the machines; nothing of the machines themselves."""
+    if rung == EVENTS:
+        return None
+    if rung == JOSIM:
+        return How.COUNTS
+    program = _program(request)
+    conditions, factors = _chips(program, request, (request.seed,))
+    off = bool(factors) or conditions.kelvin(program, _process(request)) > 0
+    return How.CELLS if off else How.TIMES
 
 
 Found = Iterator[Callable[[str], Floats]]
@@ -178,7 +200,7 @@ def _program(request: Run) -> Program:
     return program
 
 
-def _machines(program: Program, request: Run, seeds: Sequence[int]) -> Found:
+def _machines(program: Program, request: Run, seeds: Sequence[int], _: Check | None) -> Found:
     machines, given = Machines(program.netlist), drives(program, request.stimulus)
     rests = restarts(program, request.stimulus)
     for seed in seeds:
@@ -188,7 +210,7 @@ def _machines(program: Program, request: Run, seeds: Sequence[int]) -> Found:
         yield trace.of
 
 
-def _circuit(program: Program, request: Run, seeds: Sequence[int]) -> Found:
+def _circuit(program: Program, request: Run, seeds: Sequence[int], check: Check | None) -> Found:
     """Pulses on the nets of neurons; noise where there are synapses or conditions ask for it."""
     conditions, factors = _chips(program, request, seeds)
     for found in pulses_of(
@@ -200,16 +222,17 @@ def _circuit(program: Program, request: Run, seeds: Sequence[int]) -> Found:
         temperature=conditions.kelvin(program, _process(request)),
         seeds=seeds,
         progress=lambda share: request.progress(CIRCUIT, share),
+        check=check,
     ):
         yield found.__getitem__
 
 
-def _josim(program: Program, request: Run, seeds: Sequence[int]) -> Found:
+def _josim(program: Program, request: Run, seeds: Sequence[int], check: Check | None) -> Found:
     """Pulses at the nets of neurons, by JoSIM."""
-    return _elsewhere(program, request, seeds, JOSIM, josim.pulses)
+    return _elsewhere(program, request, seeds, JOSIM, josim.pulses, check)
 
 
-def _ngspice(program: Program, request: Run, seeds: Sequence[int]) -> Found:
+def _ngspice(program: Program, request: Run, seeds: Sequence[int], check: Check | None) -> Found:
     """Pulses on the nets of neurons, by ngspice; E1460 where chance decides."""
     if KIND in program.netlist.counts:
         raise fail(
@@ -218,7 +241,7 @@ def _ngspice(program: Program, request: Run, seeds: Sequence[int]) -> Found:
             "no thermal noise",
             hint="--on circuit, or --on josim",
         )
-    return _elsewhere(program, request, seeds, NGSPICE, ngspice.pulses)
+    return _elsewhere(program, request, seeds, NGSPICE, ngspice.pulses, check)
 
 
 def _elsewhere(
@@ -227,6 +250,7 @@ def _elsewhere(
     seeds: Sequence[int],
     rung: str,
     solve: Callable[..., dict[str, Floats]],
+    check: Check | None,
 ) -> Found:
     """Pulses of another program, chip after chip and piece after piece."""
     stimulus, nets = request.stimulus, _watched(program, request)
@@ -237,10 +261,14 @@ def _elsewhere(
     for chip in range(len(seeds)):
         netlist = program.netlist.scaled({name: float(f[chip]) for name, f in factors.items()})
         found: dict[str, list[Floats]] = {net: [] for net in nets}
-        for first, last, waves, duration in _pieces(program, stimulus, late):
+        until = _until(program, check)
+        for first, last, waves, duration in _pieces(program, stimulus, late, until):
             how = Transient(duration, STEP, temperature=temperature)
-            for net, times in solve(netlist, waves, how, nets).items():
-                found[net].append(times + begin[first])
+            came = solve(netlist, waves, how, nets if check is None else check.nets)
+            for net in nets:
+                found[net].append(came[net] + begin[first])
+            if check is not None:
+                check.look(first, 0.0, duration, came)
             request.progress(rung, last / (stimulus.samples * stimulus.steps))
         joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
         yield joined.__getitem__
@@ -266,8 +294,13 @@ def _watched(program: Program, request: Run) -> tuple[str, ...]:
     )
 
 
+def _until(program: Program, check: Check | None) -> float:
+    """How long after the start of a step there is something to see."""
+    return program.latency if check is None else check.until
+
+
 def _pieces(
-    program: Program, stimulus: Stimulus, late: Mapping[str, Floats] | None
+    program: Program, stimulus: Stimulus, late: Mapping[str, Floats] | None, until: float
 ) -> Iterator[tuple[int, int, dict[str, Wave], float]]:
     """Of each piece of a run its first step and the one behind it, its inputs, how long it is."""
     steps = stimulus.samples * stimulus.steps
@@ -279,7 +312,7 @@ def _pieces(
             for net, times in drives(program, stimulus, first, last, late).items()
         }
         # Steps overlap: what the last one sends may come when the next one would have begun.
-        duration = program.period * (last - first - 1) + program.latency + TAIL
+        duration = program.period * (last - first - 1) + until + TAIL
         yield first, last, waves, duration
 
 
@@ -296,13 +329,14 @@ def pulses_of(
     seeds: Sequence[int] | None = None,
     threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
+    check: Check | None = None,
 ) -> list[dict[str, Floats]]:
     """Times of the pulses on ``nets`` by the equations of junctions, in s; by parameter set.
 
     ``factors`` are of elements, as `Simulator.run` has them, with a value for each set; ``late`` as
     `drives` has it. The run is cut into pieces that begin with a step each and are simulated at
     once; the noise of each set and piece is its own, of its seed in ``seeds``, or of ``seed`` and
-    its number.
+    its number. A ``check`` looks at all nets of the one set that there is.
     """
     given = {name: np.atleast_1d(np.asarray(f, np.float64)) for name, f in (factors or {}).items()}
     sets = max([1, *(f.size for f in given.values())]) if seeds is None else len(seeds)
@@ -317,7 +351,9 @@ def pulses_of(
         told = max(told, (done + share * pieces) / whole)
         progress(told)
 
-    for batch in _batches(program, stimulus, late, max(_AT_ONCE // sets, 1)):
+    watch = nets if check is None else check.nets
+    until = _until(program, check)
+    for batch in _batches(program, stimulus, late, max(_AT_ONCE // sets, 1), until):
         transient = Transient(batch.duration, step, temperature=temperature)
         pieces, whole = batch.first.size, batch.whole
         piece = Simulator(program.netlist.circuit(batch.waves)).run(
@@ -326,7 +362,7 @@ def pulses_of(
             factors={name: np.repeat(f, pieces) for name, f in given.items()}
             | {name: np.tile(f, sets) for name, f in batch.factors.items()},
             delays={name: np.tile(d, sets) for name, d in batch.delays.items()},
-            watch=nets,
+            watch=watch,
             # Python's numbers, which have room for the largest seed.
             seeds=[
                 (s * 1_000_003 + first) * 1_000_003 + k
@@ -336,10 +372,12 @@ def pulses_of(
             threads=threads,
             progress=tell,
         )
-        for index in range(sets * pieces):
-            start = begin[batch.first[index % pieces]] - batch.lead
+        for index, came in enumerate(piece.pulses.parts(sets * pieces)):
+            first = int(batch.first[index % pieces])
             for net, times in found[index // pieces].items():
-                times.append(piece.pulses.of(net, index) + start)
+                times.append(came[net] + (begin[first] - batch.lead))
+            if check is not None:
+                check.look(first, batch.lead, batch.duration, came)
         done += pieces
     return [
         {net: np.sort(np.concatenate([*t, np.zeros(0)])) for net, t in one.items()} for one in found
@@ -364,7 +402,11 @@ class _Batch(Record):
 
 
 def _batches(
-    program: Program, stimulus: Stimulus, late: Mapping[str, Floats] | None, most: int
+    program: Program,
+    stimulus: Stimulus,
+    late: Mapping[str, Floats] | None,
+    most: int,
+    until: float,
 ) -> Iterator[_Batch]:
     """All pieces of a run, ``most`` at once: of samples where they remember, else of few steps.
 
@@ -376,7 +418,7 @@ def _batches(
     if not steps:
         return
     if length > _FEW:
-        pieces = list(_pieces(program, stimulus, late))
+        pieces = list(_pieces(program, stimulus, late, until))
         for first, _, whole, duration in pieces:
             yield _Batch(np.array([first]), len(pieces), whole, duration)
         return
@@ -405,7 +447,7 @@ def _batches(
                 source(net, program.start, there[:, i], off[:, i])
     for net, time in program.clocks.items():
         source(net, time, np.ones(steps), np.zeros(steps))
-    duration = LEAD + program.period * (length - 1) + program.latency + TAIL
+    duration = LEAD + program.period * (length - 1) + until + TAIL
     for k in range(0, number, most):
         here = slice(k, k + most)
         yield _Batch(

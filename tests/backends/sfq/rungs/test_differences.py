@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spikec.backends.sfq.cells import cell
 from spikec.backends.sfq.cells.netlist import Netlist
 from spikec.backends.sfq.cells.timing import at_input, beside, timing
-from spikec.backends.sfq.rungs.differences import Difference, bounds, compared, first_difference
+from spikec.backends.sfq.rungs.differences import (
+    Beside,
+    Difference,
+    How,
+    bounds,
+    compared,
+    first_difference,
+)
 from spikec.backends.sfq.rungs.events import Machines, Violation
 from spikec.backends.sfq.rungs.execute import drives
 from spikec.backends.sfq.synthesis.neurons import Builder
@@ -161,22 +169,103 @@ def test_the_first_pulse_that_differs_is_named() -> None:
     netlist = line()
     trace = Machines(netlist).run({"in": [10 * PS, 60 * PS]})
     limits = bounds(netlist)
-    same = {net: trace.of(net) for net in trace.nets}
-    assert first_difference(netlist, trace, same, limits) is None
+    same = trace.parts()
+    assert all(np.array_equal(same[net], trace.of(net)) for net in trace.nets)
+    assert first_difference(netlist, same, same, limits) is None
     late = same["n2"] + [0, limits["n2"] * 1.01]
-    found = first_difference(netlist, trace, same | {"n2": late, "n3": late + 15 * PS}, limits)
+    found = first_difference(netlist, same, same | {"n2": late, "n3": late + 15 * PS}, limits)
     # n3 has its first pulse at another time, and that comes before the second of n2.
     assert found is not None and (found.net, found.number) == ("n3", 0)
-    found = first_difference(netlist, trace, same | {"n2": late}, limits)
+    found = first_difference(netlist, same, same | {"n2": late}, limits)
     assert found is not None and (found.net, found.number) == ("n2", 1)
     assert found.machine == same["n2"][1] and found.circuit == late[1]
     assert "the jtl 'd.1'" in str(found)
-    lost = first_difference(netlist, trace, same | {"n1": same["n1"][:1]}, limits)
+    lost = first_difference(netlist, same, same | {"n1": same["n1"][:1]}, limits)
     assert lost is not None and lost.number == 1 and lost.circuit is None
     more = np.append(same["n1"], 90 * PS)
-    extra = first_difference(netlist, trace, same | {"n1": more}, limits)
+    extra = first_difference(netlist, same, same | {"n1": more}, limits)
     assert extra is not None and extra.number == 2 and extra.machine is None
     assert "no pulse" in str(extra)
+
+
+def test_without_bounds_a_pulse_is_the_one_that_is_nearest() -> None:
+    """Of three pulses 20 ps apart all may be 9 ps late; the second that is lost is that one."""
+    netlist = line()
+    same = Machines(netlist).run({"in": [10 * PS, 30 * PS, 50 * PS]}).parts()
+
+    def found(times: npt.NDArray[np.float64], end: float = np.inf) -> Difference | None:
+        return first_difference(netlist, same, same | {"n2": times}, end=end)
+
+    first, second, third = same["n2"]
+    assert found(same["n2"] + 9 * PS) is None
+    lost = found(np.array([first, third]))
+    assert lost is not None
+    assert (lost.number, lost.machine, lost.circuit) == (1, second, None)
+    assert lost.bound == pytest.approx(10 * PS, rel=1e-6, abs=0)
+    extra = found(np.sort([*same["n2"], third - 8 * PS]))
+    assert extra is not None
+    assert (extra.number, extra.machine, extra.circuit) == (3, None, third)
+    early = found(np.array([first - 15 * PS, *same["n2"]]))
+    assert early is not None
+    assert (early.number, early.machine, early.circuit) == (0, None, first - 15 * PS)
+    # What would come when the circuit is looked at no longer is not missed.
+    assert found(same["n2"][:2]) is not None
+    assert found(same["n2"][:2], end=third + 20 * PS) is None
+    assert found(same["n2"][:1], end=third + 20 * PS) is not None
+
+
+def test_the_cell_that_did_it_is_named_whatever_comes_of_it() -> None:
+    """Slow cells are no difference; the one that loses a pulse is, and not those behind it."""
+    netlist = line()
+    slow = {"in": 10 * PS, "n1": 18 * PS, "n2": 25 * PS, "n3": 33 * PS}
+    twice = {net: np.array([at, at + 50 * PS]) for net, at in slow.items()}
+    look = Beside(netlist, How.CELLS)
+    assert look.first(twice) is None
+    lost = look.first(twice | {net: twice[net][:1] for net in ("n2", "n3")})
+    assert isinstance(lost, Difference) and lost.cause is None
+    assert (lost.net, lost.number, lost.circuit, lost.driver.name) == ("n2", 1, None, "d.1")
+    # Two at once: the cell could not have sent both.
+    close = twice | {"n1": np.array([18, 20, 68]) * PS}
+    found = look.first(close)
+    assert isinstance(found, Difference) and found.driver.name == "d.0"
+    there = close | {"in": np.array([14, 16, 64]) * PS}
+    found = look.first(there)
+    assert isinstance(found, Difference) and found.driver.name == "d.1"
+    assert isinstance(found.cause, Violation) and found.cause.instance == "d.1"
+    assert found.cause.apart == pytest.approx(2 * PS, rel=1e-6, abs=0)
+
+
+def test_pulses_in_another_order_are_found() -> None:
+    """Each cell does what it does, but the clock has overtaken what it should have read."""
+    build = Builder()
+    data, clock = build.delay("in", 1, "d"), build.delay("clk", 1, "c")
+    out = build.one("dff", "f", a=data, clk=clock)
+    netlist = build.netlist()
+    given = {"in": np.array([10 * PS]), "clk": np.array([40 * PS])}
+    right = Machines(netlist).run(given).parts()
+    assert right[out].size == 1
+    late = right | {data: right[clock] + 15 * PS, out: np.zeros(0)}
+    found = Beside(netlist, How.CELLS).first(late)
+    assert isinstance(found, Difference) and found.driver.name == "d.0"
+    slower = given | {data: right[clock] - 5 * PS, clock: right[clock] - 20 * PS, out: np.zeros(0)}
+    found = Beside(netlist, How.CELLS).first(slower)
+    assert isinstance(found, Difference) and (found.net, found.circuit) == (out, None)
+    counted = Beside(netlist, How.COUNTS).first(right | {out: np.zeros(0)})
+    assert isinstance(counted, Difference) and counted.driver.name == "f"
+    assert Beside(netlist, How.COUNTS).first(right) is None
+
+
+def test_cells_that_are_slow_are_no_difference() -> None:
+    """A line of 30, each 1.5 ps late: 45 ps in the end, more than from pulse to pulse."""
+    build = Builder()
+    build.delay("in", 30, "d")
+    netlist = build.netlist()
+    trace = Machines(netlist).run({"in": [10 * PS, 30 * PS]}).parts()
+    late = {net: times + 1.5 * PS * k for k, (net, times) in enumerate(trace.items())}
+    assert (late["n30"] - trace["n30"]).min() > 40 * PS
+    for how in (How.CELLS, How.COUNTS):
+        assert Beside(netlist, how).first(late) is None
+    assert isinstance(Beside(netlist).first(late), Difference)
 
 
 def test_a_machine_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +275,7 @@ def test_a_machine_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("spikec.backends.sfq.rungs.events.timing", lambda _: slow)
     (found,) = compared(line(), [{"in": [10 * PS]}])
     assert isinstance(found, Difference) and found.net == "n1" and found.number == 0
-    assert found.driver == "the jtl 'd.0'"
+    assert (found.driver.kind, found.driver.name) == ("jtl", "d.0")
 
 
 def test_pulses_that_are_too_close_are_said_by_name() -> None:
@@ -211,10 +300,10 @@ def test_what_only_the_circuit_sees_too_close_is_said() -> None:
     machines = Machines(netlist)
     trace = machines.run(seen)
     came = {net: trace.of(net) for net in trace.nets}
-    assert machines.close(came) == ()
+    assert machines.alone(came).violations == ()
     limit = timing("jtl").apart[0, 0]
     late = came | {"n2": np.array([came["n2"][1] - 0.9 * limit, came["n2"][1]])}
-    (said,) = machines.close(late)
+    (said,) = machines.alone(late).violations
     assert (said.instance, said.kind, said.limit) == ("d.2", "jtl", limit)
     assert said.apart == pytest.approx(0.9 * limit, rel=1e-6, abs=0)
 

@@ -118,6 +118,9 @@ def test_rungs_are_the_integers(
     ).recording
     wanted = run_rung(artifact, "integer", stimulus, populations=names).recording
     assert found.spikes == wanted.spikes and found.rung == rung
+    # All rungs have the network's step; what a step of the circuit takes is beside it.
+    assert found.dt == wanted.dt == 1e-9 and wanted.period is None
+    assert found.period == read_program(artifact).period
     assert wanted.spikes["p1"].value.sum() == 2
     if rung == "circuit":
         assert told == sorted(told) and told[-1] == 1.0
@@ -130,9 +133,9 @@ def test_pieces_are_simulated_at_once(artifact: Artifact, program: Program) -> N
     x = np.random.default_rng(5).integers(0, 2, (1, 19, 2))
     stimulus = Stimulus({"in": Events.from_dense(x)})
     late = {"in": np.random.default_rng(6).uniform(-5e-12, 5e-12, x.shape)}
-    (batch,) = execute._batches(program, stimulus, late, 100)
+    (batch,) = execute._batches(program, stimulus, late, 100, program.latency)
     assert batch.first.tolist() == [0, 3, 6, 9, 12, 15, 18] and batch.whole == 7
-    several = list(execute._batches(program, stimulus, late, 3))
+    several = list(execute._batches(program, stimulus, late, 3, program.latency))
     assert [one.first.tolist() for one in several] == [[0, 3, 6], [9, 12, 15], [18]]
     nets = tuple(net for net in program.spikes["p1"] if net is not None)
     (found,) = execute.pulses_of(program, stimulus, nets, late=late)

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikec.backends.sfq.cells import cell
 from spikec.backends.sfq.cells.netlist import pulses
+from spikec.backends.sfq.josephson.circuit import CurrentSource
 from spikec.backends.sfq.josephson.deck import read, write
 from spikec.backends.sfq.josephson.measure import crossings
 from spikec.backends.sfq.josephson.simulate import QUANTUM, Simulator, Transient
@@ -99,7 +101,9 @@ def test_decks_have_noise_and_the_ramp() -> None:
         deck.transient.duration == pytest.approx(70e-12, rel=1e-6, abs=0)
         and deck.transient.ramp == 0
     )
-    assert all(wave.wave.at(0.0) == 0 for wave in deck.circuit.parts if hasattr(wave, "wave"))
+    sources = deck.circuit.of(CurrentSource)
+    assert [float(source.wave.at(0.0)) for source in sources] == [0.0] * len(cell("jtl").biases)
+    assert len(sources) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,208 @@
+"""All pulses of a run beside the machines: what is compared, and which differs first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from spikec.backends.sfq.cells.timing import timing
+from spikec.backends.sfq.rungs import josim
+from spikec.backends.sfq.rungs.check import Check, part_of
+from spikec.backends.sfq.rungs.differences import How
+from spikec.backends.sfq.rungs.events import Machines
+from spikec.backends.sfq.rungs.execute import drives
+from spikec.backends.sfq.synthesis.synthesise import Program, synthesise
+from spikec.compiler.artifact import Artifact
+from spikec.compiler.backend import find_target
+from spikec.compiler.compile import compile_graph
+from spikec.compiler.ladder import run_rung
+from spikec.compiler.passes.quantise import Quantise
+from spikec.compiler.pulses import PulseCheck
+from spikec.ir.events import Events, Stimulus
+
+from ...programs import needs_ngspice
+from ..networks import PS, TARGET, combinations, exclusive, given, latch, layered, quantised
+
+OPTIONS = Quantise(input_max=1)
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return synthesise(quantised(exclusive()))
+
+
+@pytest.fixture(scope="module")
+def artifact() -> Artifact:
+    return compile_graph(exclusive(), *find_target(TARGET), OPTIONS).artifact()
+
+
+def two_samples() -> Stimulus:
+    dense = np.array([[[1, 1], [0, 1], [1, 0]], [[0, 0], [1, 1], [1, 0]]])
+    return Stimulus({"in": Events.from_dense(dense)})
+
+
+def checked(artifact: Artifact, rung: str, stimulus: Stimulus, *words: str) -> PulseCheck:
+    found = run_rung(artifact, rung, stimulus, conditions=words, pulses=True).pulses
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "exact"),
+    [((), True), (("skew=5ps",), True), (("bias=1.1",), False), (("temperature=4.2",), False)],
+)
+def test_pulses_of_the_circuit_are_the_machines(
+    artifact: Artifact, program: Program, words: tuple[str, ...], exact: bool
+) -> None:
+    found = checked(artifact, "circuit", two_samples(), *words)
+    assert found.first is None and not found.failed and found.code is None
+    assert (found.exact, found.bound is not None) == (exact, exact)
+    trace = Machines(program.netlist).run(drives(program, two_samples()))
+    assert found.nets == len(trace.nets) and found.pulses == trace.time.size
+    assert ("their times" in found.compared.partition(";")[0]) == exact
+
+
+def test_only_who_asks_is_told(artifact: Artifact) -> None:
+    assert run_rung(artifact, "circuit", two_samples()).pulses is None
+    assert run_rung(artifact, "events", two_samples(), pulses=True).pulses is None
+
+
+def test_samples_that_remember_begin_from_rest() -> None:
+    """A latch is on at the end of each sample, and off at the beginning of the next."""
+    artifact = compile_graph(latch(), *find_target(TARGET), OPTIONS).artifact()
+    dense = np.array([[[1, 0], [0, 0]], [[0, 0], [1, 0]]])
+    found = checked(artifact, "circuit", Stimulus({"in": Events.from_dense(dense)}))
+    assert found.exact and found.first is None
+
+
+def test_a_circuit_of_no_cells() -> None:
+    """A neuron that never fires takes none."""
+    graph = layered([([[1]], [1.5])])
+    artifact = compile_graph(graph, *find_target(TARGET), OPTIONS).artifact()
+    found = checked(artifact, "circuit", given([[1], [0]]))
+    assert (found.nets, found.pulses, found.first) == (0, 0, None)
+
+
+def test_chance_is_left_out() -> None:
+    artifact = compile_graph(exclusive(), *find_target(TARGET), OPTIONS, {"release": ("w0=0.5",)})
+    found = checked(artifact.artifact(), "circuit", two_samples())
+    assert not found.exact and found.first is None and found.pulses > 0
+    assert found.compared.endswith("not what chance lets through 4 synapses")
+
+
+@needs_ngspice
+def test_pulses_of_ngspice_are_the_machines() -> None:
+    graph = layered([([[1, 1]], [0.5])])
+    artifact = compile_graph(graph, *find_target(TARGET), OPTIONS).artifact()
+    found = checked(artifact, "ngspice", given([[0, 1]]))
+    assert found.exact and found.first is None and found.pulses > 0
+
+
+def test_a_pulse_that_is_lost_under_conditions(artifact: Artifact) -> None:
+    """With a third of the biases missing nothing passes the first splitter."""
+    found = checked(artifact, "circuit", two_samples(), "bias=0.3")
+    assert not found.failed and found.code == "N1439"
+    first = found.first
+    assert first is not None and (first.sample, first.step, first.number) == (0, 0, 0)
+    assert first.kind == "splitter" and first.part in ("in[0]", "in[1]")
+    assert first.model is not None and first.circuit is None
+    assert first.driver.startswith(first.part)
+
+
+def test_a_machine_that_is_wrong_fails(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DFF that takes 20 ps longer, and the first pulse that it sends, with both times."""
+    known = timing("dff")
+    slow = replace(known, delay=known.delay + 20 * PS)
+    monkeypatch.setattr(
+        "spikec.backends.sfq.rungs.events.timing", lambda k: slow if k == "dff" else timing(k)
+    )
+    found = checked(artifact, "circuit", given([[0, 0], [1, 0]]))
+    first = found.first
+    assert found.failed and found.code == "E1438" and first is not None
+    assert (first.sample, first.step, first.kind, first.part) == (0, 1, "dff", "p0[0]")
+    assert first.model is not None and first.circuit is not None
+    assert first.model - first.circuit == pytest.approx(20 * PS, abs=2 * PS)
+    said = found.describe("circuit")
+    assert "first pulse that differs: sample 0, step 1, net 'n" in said
+    assert "the dff 'p0[0].dff' of p0[0] drives the net" in said
+    assert f"model {first.model * 1e12:.2f} ps, circuit {first.circuit * 1e12:.2f} ps" in said
+    assert found.as_dict()["first"]["driver"] == "p0[0].dff"
+
+
+def piece(program: Program, stimulus: Stimulus) -> dict[str, npt.NDArray[np.float64]]:
+    return Machines(program.netlist).run(drives(program, stimulus)).parts()
+
+
+def test_where_the_first_difference_is(program: Program) -> None:
+    """Pieces of 3 steps behind each other, samples of 4; the output's pulse of step 4 is lost."""
+    (net,) = program.spikes["p1"]
+    assert net is not None
+    one = piece(program, given([[1, 0], [1, 1], [0, 1]]))
+    assert one[net].size == 2
+    check = Check(program, 4, How.TIMES)
+    check.look(0, 0.0, np.inf, one)
+    before = check.found
+    assert before.first is None
+    late = 20 * PS
+    moved: Mapping[str, npt.NDArray[np.float64]] = {n: t + late for n, t in one.items()}
+    check.look(3, late, np.inf, {**moved, net: moved[net][:1]})
+    first = check.found.first
+    assert first is not None
+    # The third pulse of the net came in step 3, the fourth would have in step 5.
+    assert (first.sample, first.step, first.net, first.number) == (1, 1, net, 3)
+    low, high = program.windows[net]
+    assert first.model is not None and low <= first.model <= high and first.circuit is None
+    # The first stays the first.
+    check.look(6, 0.0, np.inf, {**one, net: np.zeros(0)})
+    assert check.found.first == first
+    every = sum(times.size for times in one.values())
+    assert check.found.pulses == 3 * every - 1 - one[net].size
+
+
+def test_pulses_that_are_too_close_fail(program: Program) -> None:
+    """Both of an input's: what the machines then say is nothing."""
+    come = piece(program, given([[1, 0]]))
+    again = come | {"in[0]": np.append(come["in[0]"], come["in[0]"] + 3 * PS)}
+    check = Check(program, 1, How.TIMES)
+    check.look(0, 0.0, np.inf, again)
+    first = check.found.first
+    assert check.found.failed and first is not None and first.model is None
+    assert (first.net, first.number, first.part) == ("in[0]", 1, "in[0]")
+    assert first.cause.endswith("is 3.00 ps behind one at 'a'; it takes 10.10 ps")
+    assert first.bound is None and "model" not in "".join(first.lines("circuit"))
+
+
+def test_every_cell_is_part_of_something(program: Program) -> None:
+    found = {part_of(program, i.name) for i in program.netlist.instances}
+    assert found == {"in[0]", "in[1]", "p0[0]", "p0[1]", "p1[0]", "clock1", "clock2"}
+
+
+def test_all_pulses_of_a_step_are_seen(program: Program) -> None:
+    """The last comes on a net that is no neuron's; it is waited for."""
+    check = Check(program, 1, How.TIMES)
+    assert check.until >= program.latency
+    last = max(times.max(initial=0.0) for times in piece(program, given([[1, 1]])).values())
+    assert check.until >= last
+
+
+def test_josim_is_counted_at_junctions(
+    artifact: Artifact, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each net has a junction behind it, which may be some ps away."""
+    circuit = program.netlist.circuit({})
+    one = piece(program, given(combinations(2)))
+    assert all(josim.junction_at(circuit, place) for place in one)
+    off = dict(zip(one, 3 * PS * np.resize([1, -1], len(one)), strict=True))
+    away = {place: times + off[place] for place, times in one.items()}
+    monkeypatch.setattr(josim, "pulses", lambda *_: away)
+    found = checked(artifact, "josim", given(combinations(2)))
+    assert found.first is None and not found.exact and "behind the nets" in found.compared
+    (net,) = program.spikes["p1"]
+    assert net is not None
+    away = away | {net: away[net][1:]}
+    found = checked(artifact, "josim", given(combinations(2)))
+    assert found.first is not None and found.first.net == net and found.first.part == "p1[0]"
