@@ -981,7 +981,22 @@ CODES: dict[str, Code] = {
     "E1447": Code(
         "what --release says is no probability of a projection",
         "A probability `--release P` is for all projections, `--release NAME=P` for one, whatever "
-        "the first says. 1 leaves the synapses out. All lines from one node to another have one.",
+        "the first says. 1 leaves the synapses out. All lines from one node to another have one. "
+        "`weights` instead of P gives each synapse the probability of its weight.",
+    ),
+    "E1448": Code(
+        "a population cannot release by weights",
+        "By weights a line passes a pulse with |w| / s, s being the largest weight of the neuron, "
+        "so that it counts its threshold in units of s: all projections into a population are by "
+        "weights, or none. A reset by subtraction takes off what is no whole number of s; with a "
+        "reset to 0 a neuron that adds up may be by weights.",
+    ),
+    "N1449": Code(
+        "what a release by weights made of a projection",
+        "Weights became probabilities: each line passes at most one pulse a spike, with |w| / s, "
+        "s being the largest weight of the neuron. Lines below 0.01 have no synapse and no pulse, "
+        "those above 0.999 pass all. The threshold is a whole number of pulses: s times it may be "
+        "above the threshold that weights had, and the neuron then fires less often.",
     ),
     "E1450": Code(
         "a neuron adds up what cells cannot",
@@ -1001,6 +1016,13 @@ CODES: dict[str, Code] = {
         "Clocks of a circuit of cells come as soon as all pulses are there, and a step lasts until "
         "the next may begin. Where that is longer than dt the circuit has the same spikes, but "
         "does not keep up with inputs that come in real time.",
+    ),
+    "W1453": Code(
+        "lines that are left out of a release by weights would bring much",
+        "Noise passes no pulse with less than 0.01 that was measured, so lines whose weight is "
+        "below a hundredth of the neuron's largest are left out. Together they would have brought "
+        "the neuron half a pulse in a step or more. With weights of fewer bits small ones become "
+        "0 or large enough.",
     ),
     "E1460": Code(
         "ngspice has no noise, and chance decides what the synapses release",

@@ -64,10 +64,11 @@ class SfqBackend:
         self, graph: Graph, target: Target, options: Mapping[str, Any], progress: Progress
     ) -> Emission:
         """Cells, nets, the times of a step, and decks of the whole."""
+        from .cells.chance import KIND
         from .profile import cell_facts
         from .rungs.decks import program_decks
         from .synthesis.files import program_files
-        from .synthesis.said import release_said, tell_period, tell_spread
+        from .synthesis.said import release_said, tell_period, tell_release
         from .synthesis.synthesise import synthesise
 
         assert target.process is not None
@@ -75,11 +76,11 @@ class SfqBackend:
         program = synthesise(graph, release=release, progress=progress)
         told = options.get("found")
         if told is not None:
-            tell_spread(graph, release, told)
+            tell_release(graph, program.release, told)
             tell_period(graph, program.period, told)
-        noise = target.process.temperature.value if any(p < 1 for p in release.values()) else 0.0
+        noise = target.process.temperature.value if KIND in program.netlist.counts else 0.0
         files = program_files(program) | program_decks(program, noise)
-        return Emission(files, cell_facts(program, target.process, release), {})
+        return Emission(files, cell_facts(program, target.process), {})
 
     def profile(self, request: ProfileRequest) -> SfqProfile:
         """What a stimulus takes of the cells: energy of pulses and biases, ways and clocks."""

@@ -85,9 +85,7 @@ def profile_artifact(request: ProfileRequest, process: Process) -> SfqProfile:
     if request.cooling is not None:
         cooling = Quantity(request.cooling, cooling.unit, "given with --cooling", "stated")
     program = read_program(request.artifact)
-    chances = request.artifact.manifest["emission"].get("release", {})
-    release = {name: one["probability"] for name, one in chances.items()}
-    return profile_program(program, process, outputs, request.stimulus, cooling, release)
+    return profile_program(program, process, outputs, request.stimulus, cooling)
 
 
 def program_area(program: Program, process: Process) -> Quantity:
@@ -102,12 +100,8 @@ def profile_program(
     outputs: Sequence[str],
     stimulus: Stimulus,
     cooling: Quantity | None = None,
-    release: Mapping[str, float] | None = None,
 ) -> SfqProfile:
-    """The profile of a program whose spikes of the populations ``outputs`` are what it is for.
-
-    ``release`` is of its projections, as `program_facts` has it.
-    """
+    """The profile of a program whose spikes of the populations ``outputs`` are what it is for."""
     machines = Machines(program.netlist)
     trace = machines.run(drives(program, stimulus), restarts=restarts(program, stimulus))
     if trace.violations:
@@ -119,7 +113,7 @@ def profile_program(
     layers = tuple(dict.fromkeys(map(layer_of, program.netlist.instances)))
     counts = _Counts.of(program, trace, step, layers, shape)
     factor = process.cooling if cooling is None else cooling
-    found = cells_of(cell_facts(program, process, release))
+    found = cells_of(cell_facts(program, process))
     assert found is not None
     seconds = np.full(shape, program.period)
     held: list[dict[str, int]] = [{} for _ in layers]
@@ -149,13 +143,11 @@ def profile_program(
     )
 
 
-def cell_facts(
-    program: Program, process: Process, release: Mapping[str, float] | None = None
-) -> dict[str, object]:
+def cell_facts(program: Program, process: Process) -> dict[str, object]:
     """What the manifest says of cells, their area among it."""
     area = program_area(program, process)
     stated = {name: getattr(area, name) for name in ("value", "unit", "source", "obtained")}
-    return program_facts(program, release) | {"area": stated}
+    return program_facts(program) | {"area": stated}
 
 
 def layer_of(instance: Instance) -> str:

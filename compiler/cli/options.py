@@ -108,9 +108,9 @@ seed_option = click.option(
 release_option = click.option(
     "--release",
     multiple=True,
-    metavar="[PROJECTION=]P",
+    metavar="[PROJECTION=]P|weights",
     help="SFQ: with which probability a synapse passes a pulse, of all projections or of one; 1 "
-    "leaves synapses out.",
+    "leaves synapses out, 'weights' gives each synapse its own, by its weight.",
 )
 learning_option = click.option(
     "--learning/--no-learning",

@@ -21,17 +21,27 @@ class CellKind:
 
 @dataclass(frozen=True)
 class Chance:
-    """A projection that releases with ``probability`` at ``bias`` A; on chips ``low`` to ``high``.
+    """What the ``synapses`` of a projection release with; ``weights`` where that is of weights.
 
-    So do 95 % of its synapses where elements have the ``spread``.
+    ``probability`` and ``bias`` (A) are those of the least and of the greatest. Where elements have
+    the ``spread``, 95 % of the synapses of chips with the probability ``worst`` are ``between``.
+    Both are ``None`` where there is no synapse. By weights so many lines are ``dropped``, and
+    ``certain`` without a synapse; ``lost`` and ``rounded`` are the most, in pulses a step, that the
+    first could bring to a neuron and that its threshold is up by.
     """
 
     projection: str
-    probability: float
-    bias: float
-    low: float
-    high: float
-    spread: float
+    weights: bool
+    synapses: int
+    probability: tuple[float, float]
+    worst: float
+    dropped: int
+    certain: int
+    lost: float
+    rounded: float
+    bias: tuple[float, float] | None = None
+    between: tuple[float, float] | None = None
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,17 @@ def cells_of(emission: Mapping[str, Any]) -> Cells | None:
         chances=tuple(
             Chance(
                 name,
-                one["probability"],
-                one["bias"],
-                low=one["between"][0],
-                high=one["between"][1],
-                spread=one["spread"],
+                weights=one["weights"],
+                synapses=one["synapses"],
+                probability=tuple(one["probability"]),
+                worst=one["worst"],
+                dropped=one["dropped"],
+                certain=one["certain"],
+                lost=one["lost"],
+                rounded=one["rounded"],
+                bias=tuple(one["bias"]) if "bias" in one else None,
+                between=tuple(one["between"]) if "between" in one else None,
+                spread=one.get("spread", 0.0),
             )
             for name, one in emission.get("release", {}).items()
         ),

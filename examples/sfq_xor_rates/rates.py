@@ -301,7 +301,7 @@ def mapped(artifact: Artifact, given: argparse.Namespace, tell: Tell) -> dict[st
     begin = time.process_time()
     chances = artifact.manifest["emission"].get("release", {})
     first, second = (
-        chances.get(name, {"probability": 1.0})["probability"] for name in ("first", "second")
+        chances[name]["probability"][0] if name in chances else 1.0 for name in ("first", "second")
     )
     p = (*(first,) * 4, *(second,) * 2)
     pairs = np.stack(np.meshgrid(GRID, GRID, indexing="ij"), -1).reshape(-1, 2)

@@ -12,6 +12,7 @@ from ....ir.diagnostics import fail
 from ..cells import cell, chance
 from ..cells.chance import KIND, law
 from ..cells.netlist import Instance, Netlist
+from .released import Released
 from .synthesise import Program
 
 CELLS: Final = "cells.json"
@@ -31,27 +32,20 @@ def program_files(program: Program) -> dict[str, bytes]:
         "skew": program.skew,
         "slot": program.slot,
         "remembers": program.remembers,
+        "release": {name: asdict(one) for name, one in program.release.items()},
     }
     return {CELLS: (json.dumps(data, indent=1) + "\n").encode()}
 
 
-def program_facts(program: Program, release: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """What the manifest says of it; ``release`` of its projections is 1 where nothing is lost.
+def program_facts(program: Program) -> dict[str, Any]:
+    """What the manifest says of it.
 
-    Of each probability also the bias current in A, and between which 95 % of the synapses of chips
-    are at the ``spread`` of `chance.found`.
+    Of projections that release by chance the least and the greatest probability and their bias
+    currents in A, and between which 95 % of the synapses of chips are, of the probability of which
+    that is widest, at the ``spread`` of `chance.found`.
     """
     netlist = program.netlist
-    chances = {
-        name: {
-            "probability": p,
-            "bias": law().bias(p),
-            "between": list(law().between(p)),
-            "spread": chance.found()["spread"][0],
-        }
-        for name, p in (release or {}).items()
-        if p < 1.0
-    }
+    chances = {name: _release_facts(one) for name, one in program.release.items()}
     return {
         "exact": KIND not in netlist.counts,
         **({"release": chances} if chances else {}),
@@ -65,6 +59,18 @@ def program_facts(program: Program, release: Mapping[str, float] | None = None) 
         "period": program.period,
         "latency": program.latency,
         "clocks": dict(program.clocks),
+    }
+
+
+def _release_facts(one: Released) -> dict[str, Any]:
+    facts = asdict(one) | {"probability": [one.least, one.most]}
+    del facts["least"], facts["most"]
+    if not one.synapses:
+        return facts
+    return facts | {
+        "bias": [law().bias(one.least), law().bias(one.most)],
+        "between": list(one.between),
+        "spread": chance.found()["spread"][0],
     }
 
 
@@ -86,6 +92,7 @@ def read_program(artifact: Artifact) -> Program:
             skew=float(data["skew"]),
             slot=int(data["slot"]),
             remembers=bool(data["remembers"]),
+            release={name: Released(**one) for name, one in data["release"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise fail("E0705", f"{CELLS} is not a program: {error}", hint="compile again") from None

@@ -20,16 +20,17 @@ ever, of what was released,
 .. math:: \sum_i w_i r_i x_i \ge \theta, \qquad r_i = 1 \text{ with probability } p_i,
     \text{ else } 0,
 
-so that p does not depend on how weights were made smaller. Lines without a synapse that reach such
-a neuron wait as long as one takes.
+so that p does not depend on how weights were made smaller. By weights (`released`) p is of each
+line and neuron. Lines without a synapse that reach such a neuron wait as long as one takes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import compress
 from math import gcd
 from typing import Final, NamedTuple
 
@@ -49,9 +50,11 @@ from ..cells import chance
 from ..cells.netlist import Netlist
 from ..cells.timing import Timing, timing
 from .neurons import HOLD, Builder, Plan, neuron
+from .released import WEIGHTS, Released, Said, Thinned, thinned
 from .schedule import CORNERS, Schedule, Tight, Window
 from .unit import Unit, fewest, smallest
 
+Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 # Pulses that a neuron may be asked to count in a step: each is a slot of some 20 ps.
 MOST_PULSES: Final = 64
@@ -94,7 +97,8 @@ class Program(Record):
     ``windows`` when there is a pulse on it. A neuron that whatever comes fires in every step or in
     none has no net; ``always`` says which it is. A step lasts ``period``; input pulses come at
     ``start``, up to ``skew`` before or after. Where it ``remembers`` something from step to step no
-    pulse clears it: each sample is a run of its own, from rest.
+    pulse clears it: each sample is a run of its own, from rest. ``release`` has the projections
+    that release by chance or by weights; there the bias of a population is ``bias of NAME``.
     """
 
     netlist: Netlist
@@ -108,6 +112,7 @@ class Program(Record):
     skew: float
     slot: int
     remembers: bool = False
+    release: Mapping[str, Released] = field(default_factory=dict)
 
     @property
     def first(self) -> float:
@@ -124,22 +129,49 @@ class Program(Record):
 class Planned:
     """A population: ``lines`` that reach it and a plan of each neuron.
 
-    ``release`` is the probability of each line's synapses, 1 where it has none.
+    ``release`` (lines, neurons) is the probability of the synapse of a line, 1 where it has none;
+    ``of`` has the lines and neurons of each projection, and ``thinned`` each neuron by weights.
     """
 
     lines: tuple[Line, ...]
     plans: tuple[Plan, ...]
-    release: tuple[float, ...] = ()
+    release: Floats
+    of: Mapping[str, tuple[Integers, Integers]]
+    thinned: tuple[Thinned, ...] = ()
 
     @property
     def taken(self) -> dict[Line, int]:
         """How many copies of each line its neurons take together."""
         out: dict[Line, int] = {}
-        for plan in self.plans:
-            for line, number, p in zip(self.lines, plan.copies, self.release, strict=True):
+        for k, plan in enumerate(self.plans):
+            for line, number, p in self.taken_by(k):
                 if number and not plan.constant:
                     out[line] = out.get(line, 0) + _ways(number, p)
         return out
+
+    def taken_by(self, neuron: int) -> list[tuple[Line, int, float]]:
+        """Of each line how many copies a neuron takes, and the probability of its synapse."""
+        copies, p = self.plans[neuron].copies, self.release[:, neuron].tolist()
+        return list(zip(self.lines, copies, p, strict=True))
+
+    def released(self, name: str) -> Released:
+        """What the synapses of the projection of that name release with."""
+        pairs = np.unique(np.stack(self.of[name]), axis=1)
+        here = pairs[0], pairs[1]
+        live = np.array([not plan.constant for plan in self.plans])
+        used = live & (np.array([plan.copies for plan in self.plans]).T > 0)
+        each = self.release[here][(used & (self.release < 1.0))[here]]
+        if not self.thinned:
+            return Released.of(False, each)
+        few, many = (
+            int((live & np.stack([getattr(t, what) for t in self.thinned], axis=1))[here].sum())
+            for what in ("dropped", "certain")
+        )
+        lost, rounded = (
+            max((getattr(t, what) for t in compress(self.thinned, live)), default=0.0)
+            for what in ("lost", "rounded")
+        )
+        return Released.of(True, each, dropped=few, certain=many, lost=lost, rounded=rounded)
 
 
 def planned(
@@ -148,7 +180,7 @@ def planned(
     depth: Mapping[str, int],
     constant: Mapping[tuple[str, int], bool],
     found: Diagnostics,
-    release: Mapping[str, float] | None = None,
+    release: Mapping[str, Said] | None = None,
 ) -> Planned:
     r"""What each neuron of a population makes of its inputs.
 
@@ -156,16 +188,20 @@ def planned(
     :math:`\lfloor (\theta - \mathrm{bias}) / 2^s \rfloor + 1`. ``depth`` of each population: the
     clocks that it takes; ``constant`` lines always or never have a pulse, and take no cell;
     ``release`` of projections. E1450 and E1451 are ``found`` for sums over steps that cells do not
-    make; E1447 for a line of two probabilities, or one that is constant.
+    make, E1448 for what no release by weights does; E1447 for a line of two probabilities, or one
+    that is constant.
     """
     cell = integer_neuron(population)
+    by_weights = _by_weights(graph, population, cell, release or {}, found)
     lines: list[Line] = []
     posts: list[Integers] = []
     weights: list[Integers] = []
+    starts: dict[str, int] = {}
     here = depth[population.name]
     for p in graph.incoming(population.name):
         pre, post, weight, steps = synapses(p.connection, p.at)
         steps = steps + p.delay + registered(p, graph)
+        starts[p.name] = len(lines)
         posts.append(post.astype(np.int64))
         weights.append(np.asarray(weight, np.int64))
         clocks = depth.get(p.pre, 0)
@@ -176,37 +212,58 @@ def planned(
     every = sorted(dict.fromkeys((ALWAYS, *lines)), key=lambda line: _ahead(line, depth))
     place = {line: k for k, line in enumerate(every)}
     total = np.zeros((len(every), population.size), np.int64)
-    if lines:
-        ends = np.array([place[line] for line in lines])
-        np.add.at(total, (ends, np.concatenate(posts)), np.concatenate(weights))
+    ends = np.array([place[line] for line in lines], np.int64)
+    neurons = np.concatenate([*posts, np.zeros(0, np.int64)])
+    np.add.at(total, (ends, neurons), np.concatenate([*weights, np.zeros(0, np.int64)]))
     known = [_known(line, constant) for line in every]
     certain = np.array([one is True for one in known], np.int64) @ total
     total[[one is not None for one in known]] = 0
     ahead = np.array([_ahead(line, depth) for line in every], np.int64)
+    one = place[ALWAYS]
     theta, bias, keeps, taken = (
         np.broadcast_to(np.ravel(a), population.size).tolist()
         for a in (cell.threshold, cell.bias, cell.decay_v, cell.v_reset)
     )
-    plans = []
+    plans: list[Plan] = []
+    thin: list[Thinned] = []
     for k, weight in enumerate(total.T):
-        if not keeps[k]:
+        wrong = None
+        if keeps[k]:
+            weight = weight << cell.shift
+            weight[one] += bias[k] + (int(certain[k]) << cell.shift)
+            unit = Unit(weight, theta[k] + 1)
+            wrong = _wrong(cell, unit)
+        else:
             least = ((theta[k] - bias[k]) >> cell.shift) + 1
-            plans.append(Plan(smallest(Unit(weight, least - int(certain[k]))), ahead))
+            unit = Unit(weight, least - int(certain[k]))
+        if by_weights:
+            thin.append(thinned(unit))
+            unit = thin[k].unit
+        if not keeps[k]:
+            plans.append(Plan(smallest(unit), ahead))
             continue
-        weight = weight << cell.shift
-        weight[place[ALWAYS]] += bias[k] + (int(certain[k]) << cell.shift)
-        unit = Unit(weight, theta[k] + 1)
-        wrong = _wrong(cell, unit)
-        if wrong is None and cell.reset == "subtract" and weight.any():
+        if wrong is None and cell.reset == "subtract" and weight.any() and not by_weights:
             plan, wrong = _subtracting(unit, taken[k], ahead)
         else:
-            plan = _adding(unit, place[ALWAYS], ahead)
+            sure = not by_weights or thin[k].release[one] == 1.0
+            plan = _adding(unit, int(unit.weight[one]) if sure else 0, ahead)
         if wrong is not None:
             code, what, hint = wrong
             found.add(code, f"'{population.name}'[{k}] {what}", population.at, hint)
         plans.append(plan)
-    released = _released(graph, population, every, constant, release or {})
-    return Planned(tuple(every), tuple(plans), released)
+    of = {
+        name: (ends[start : start + own.size], own)
+        for (name, start), own in zip(starts.items(), posts, strict=True)
+    }
+    if by_weights:
+        released = np.stack([t.release for t in thin], axis=1)
+        biased = np.flatnonzero([t.unit.weight[one] or t.dropped[one] for t in thin])
+        if biased.size:
+            of[f"bias of {population.name}"] = np.full_like(biased, one), biased
+    else:
+        each = _each(graph, population, every, constant, release or {})
+        released = np.repeat(np.array(each)[:, None], population.size, axis=1)
+    return Planned(tuple(every), tuple(plans), released, of, tuple(thin))
 
 
 def _ahead(line: Line, depth: Mapping[str, int]) -> int:
@@ -235,11 +292,43 @@ def _wrong(cell: IntegerNeuron, unit: Unit) -> Wrong | None:
     return None
 
 
-def _adding(unit: Unit, one: int, ahead: Integers) -> Plan:
-    """A neuron that begins at 0 when it has fired; the line ``one`` has a pulse in every step."""
+def _by_weights(
+    graph: Graph,
+    population: Population,
+    cell: IntegerNeuron,
+    release: Mapping[str, Said],
+    found: Diagnostics,
+) -> bool:
+    """Whether all that reaches a population releases by weights; E1448 where that cannot be."""
+    incoming = tuple(graph.incoming(population.name))
+    by = [p for p in incoming if release.get(p.name) == WEIGHTS]
+    if not by:
+        return False
+    for p in incoming:
+        if p not in by:
+            found.add(
+                "E1448",
+                f"'{population.name}' takes '{by[0].name}' by weights, and '{p.name}' not: how "
+                "much a pulse counts is of all that a neuron gets",
+                p.at,
+                f"--release {p.name}={WEIGHTS}",
+            )
+    if cell.reset == "subtract" and np.any(cell.decay_v):
+        found.add(
+            "E1448",
+            f"'{population.name}' takes its threshold off when it fires, and '{by[0].name}' "
+            "releases by weights: what is left over would be of another size",
+            population.at,
+            "a reset to 0, or --release with a probability",
+        )
+    return True
+
+
+def _adding(unit: Unit, sure: int, ahead: Integers) -> Plan:
+    """A neuron that begins at 0 when it has fired, and gets ``sure`` in every step."""
     if unit.weight.min() < 0 or not unit.weight.any():
         return Plan(Unit(np.zeros_like(unit.weight), 1), ahead)
-    if unit.weight[one] >= unit.threshold:
+    if sure >= unit.threshold:
         return Plan(Unit(np.zeros_like(unit.weight), 0), ahead)
     return Plan(fewest(unit), ahead, 0)
 
@@ -261,17 +350,17 @@ def _subtracting(unit: Unit, taken: int, ahead: Integers) -> tuple[Plan, Wrong |
     return plan, ("E1451", what, "other weights, or a reset to 0")
 
 
-def _released(
+def _each(
     graph: Graph,
     population: Population,
     lines: Sequence[Line],
     constant: Mapping[tuple[str, int], bool],
-    release: Mapping[str, float],
+    release: Mapping[str, Said],
 ) -> tuple[float, ...]:
-    """The probability of each line that reaches a population."""
+    """The probability of each line that reaches a population, as it was said of projections."""
     of: dict[str, float] = {}
     for p in graph.incoming(population.name):
-        here = release.get(p.name, 1.0)
+        here = float(release.get(p.name, 1.0))
         if of.setdefault(p.pre, here) != here:
             raise fail(
                 "E1447",
@@ -299,21 +388,22 @@ def synthesise(
     *,
     skew: float = SKEW,
     timings: Mapping[str, Timing] | None = None,
-    release: Mapping[str, float] | None = None,
+    release: Mapping[str, Said] | None = None,
     progress: Progress = no_progress,
 ) -> Program:
-    """The circuit of a quantised graph, ``release`` being probabilities by projection.
+    """The circuit of a quantised graph; ``release`` by projection is a probability or `WEIGHTS`.
 
     ``progress`` is told the share of lengths of lines that were tried; most need the first few.
     E1432 for neurons and connections that no such circuit has, E1433 where a neuron would count
     more pulses than it can, E1434 where no slots keep the separations of the cells, E1450 and E1451
     for sums over steps that cells do not make. E1445 and E1447 for probabilities that no synapse
-    has, or not one of these.
+    has, or not one of these, E1448 where not all that a neuron gets is by weights, or its reset
+    takes off.
     """
     _check(graph)
-    for name, probability in (release or {}).items():
-        if probability != 1.0:
-            chance.factor(probability, f"'{name}'")
+    for name, said in (release or {}).items():
+        if said not in (WEIGHTS, 1.0):
+            chance.factor(float(said), f"'{name}'")
     layers = _layers(graph)
     plans = _plans(graph, layers, release)
     lacked, slot, tight = np.inf, 0, list[Tight]()
@@ -331,7 +421,7 @@ def synthesise(
             program, tight = _timed(graph, layers, plans, slot, skew, timings, holds)
         if program is not None:
             progress("schedule", 1.0)
-            return program
+            return replace(program, release=_released(plans, release or {}))
         # What longer lines part by, their own jitter takes away again: no length is enough.
         if slot >= _ENOUGH and tight[0].lacks >= lacked:
             break
@@ -343,8 +433,18 @@ def synthesise(
     )
 
 
+def _released(plans: Mapping[str, Planned], release: Mapping[str, Said]) -> dict[str, Released]:
+    """Of the projections that release by chance or by weights, and of biases that do."""
+    return {
+        name: planned.released(name)
+        for planned in plans.values()
+        for name in planned.of
+        if planned.thinned or release.get(name, 1.0) != 1.0
+    }
+
+
 def _plans(
-    graph: Graph, layers: Sequence[Sequence[Population]], release: Mapping[str, float] | None
+    graph: Graph, layers: Sequence[Sequence[Population]], release: Mapping[str, Said] | None
 ) -> dict[str, Planned]:
     """Plans of all populations; E1433 for what is too much, E1450 and E1451 as `planned`."""
     depth = {p.name: k for k, layer in enumerate(layers, 1) for p in layer}
@@ -618,7 +718,7 @@ def _timed(
                 read = [reads.pop(0) for _ in range(plan.reads)]
                 ahead = [inverts.pop(0) for _ in range(plan.inverts)]
                 name = f"{p.name}[{k}]"
-                own = _copies(build, plans[p.name], plan, lines, name)
+                own = _copies(build, plans[p.name], k, lines, name)
                 net = neuron(build, plan, own, read, ahead, slot, name)
                 seen, copy = fans[p.name, k].wire(
                     build, net, Line(p.name, k), reads, clocked, lines
@@ -637,12 +737,12 @@ def _timed(
 def _copies(
     build: Builder,
     planned: Planned,
-    plan: Plan,
+    neuron: int,
     lines: Mapping[Line, list[str]],
     name: str,
 ) -> list[list[str]]:
     """The copies of its input lines that a neuron takes, behind their synapses."""
-    every = list(zip(planned.lines, plan.copies, planned.release, strict=True))
+    every = planned.taken_by(neuron)
     waits = any(number and p < 1.0 for _, number, p in every)
     out = []
     for j, (line, number, p) in enumerate(every):

@@ -214,11 +214,12 @@ def test_parameter_sets_have_noise_of_their_own() -> None:
 def test_an_artefact_keeps_its_probabilities(tmp_path: Path) -> None:
     artifact = made(exclusive(), "w0=0.98", "0.9")
     facts = artifact.manifest["emission"]["release"]
-    assert {name: one["probability"] for name, one in facts.items()} == {"w0": 0.98, "w1": 0.9}
-    assert facts["w0"]["bias"] > facts["w1"]["bias"]
+    found = {name: (one["synapses"], one["probability"]) for name, one in facts.items()}
+    assert found == {"w0": (4, [0.98, 0.98]), "w1": (2, [0.9, 0.9])}
+    assert facts["w0"]["bias"] == [law().bias(0.98)] * 2 > facts["w1"]["bias"]
     for one in facts.values():
         low, high = one["between"]
-        assert low < one["probability"] < high and one["spread"] == 0.02
+        assert low < one["worst"] < high and one["spread"] == 0.02 and not one["weights"]
     artifact.write(tmp_path / "built")
     x = given(np.tile(combinations(2), (20, 1)))
     kept = run_rung(load_artifact(tmp_path / "built"), "events", x).recording

@@ -14,15 +14,15 @@ from spikec.ir.text import text
 from .conftest import Spikec
 
 
-def written(folder: Path) -> tuple[Path, Path]:
-    """A neuron that fires with either of two lines, and 40 steps of both."""
+def written(folder: Path, weight: list[list[float]] | None = None) -> tuple[Path, Path]:
+    """A neuron that fires with either of two lines, and 40 steps of the first."""
     neuron = Threshold(np.array([0.5]))
     graph = Graph(
         "any",
         1e-9,
         (Input("in", (2,)),),
         (Population("out", (1,), neuron),),
-        (Projection("w", "in", "out", Dense(np.ones((1, 2)))),),
+        (Projection("w", "in", "out", Dense(np.array(weight or [[1.0, 1.0]]))),),
         (Output("o", "out"),),
     )
     model, stimulus = folder / "any.spk", folder / "s.npz"
@@ -41,7 +41,7 @@ def test_the_whole_path(spikec: Spikec, tmp_path: Path) -> None:
     assert said.code == 0, said.err
     facts = said.data["manifest"]["emission"]
     assert facts["exact"] is False and facts["cells"]["synapse"] == 2
-    assert facts["release"]["w"]["probability"] == 0.6
+    assert facts["release"]["w"]["probability"] == [0.6, 0.6]
     assert spikec("compile", model, *target, "-o", sure).code == 0
 
     def emitted(folder: Path, rung: str, seed: int = 1) -> float:
@@ -66,6 +66,30 @@ def test_the_whole_path(spikec: Spikec, tmp_path: Path) -> None:
     assert row["differ"]["chips"] == 3 and row["differ"]["mean"] > 0
     said = spikec("margins", built, "-s", stimulus)
     assert said.code == 2 and "E1491" in said.err and "montecarlo" in said.err
+
+
+def test_by_weights(spikec: Spikec, tmp_path: Path) -> None:
+    """What is printed, letter by letter; and profile says the same."""
+    model, stimulus = written(tmp_path, [[4.0, 1.0]])
+    built = tmp_path / "built"
+    target = ("-t", "mitll-sfq5ee", "--input-max", 1, "--weight-bits", 4)
+    said = spikec("compile", model, *target, "--release", "weights", "-o", built)
+    assert said.code == 0, said.err
+    line = (
+        "release of w: by weights, 1 synapse of p = 0.25 at -11.80 uA, 0 left out, 1 sure; "
+        "0.0553 to 0.5972 of 95 % of a chip's synapses at 2% spread; "
+        "thresholds up by at most 0.75 pulses"
+    )
+    assert line in " ".join(said.out.split())
+    note = (
+        "note N1449: 'w' releases by weights: 1 by chance, with 0.25, 0 below 0.01 left out, "
+        "1 above 0.999 sure; thresholds are up by 0.75 pulses at most"
+    )
+    assert note in " ".join(said.err.split())
+    said = spikec("profile", built, "-s", stimulus, "--json")
+    assert said.code == 0, said.err
+    (chance,) = said.data["cells"]["release"]
+    assert chance["projection"] == "w" and chance["weights"] and chance["synapses"] == 1
 
 
 def test_what_is_refused(spikec: Spikec, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from spikec.backends.sfq.cells.chance import law
 from spikec.backends.sfq.synthesis.files import CELLS, program_facts, program_files, read_program
+from spikec.backends.sfq.synthesis.released import WEIGHTS
 from spikec.backends.sfq.synthesis.synthesise import Program, synthesise
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import find_target
@@ -42,6 +44,19 @@ def test_it_comes_back(graph: Any, artifact: Artifact) -> None:
     assert program.remembers == any(p.delay for p in graph.projections)
 
 
+def test_what_releases_by_weights_comes_back(artifact: Artifact) -> None:
+    graph = quantised(layered([([[4, -3, 1], [2, 2, 2]], [2.5, 2.5])]))
+    program = synthesise(graph, release={"w0": WEIGHTS})
+    assert program.release["w0"].synapses == 2
+    assert read_program(with_cells(artifact, program_files(program)[CELLS])) == program
+    facts = program_facts(program)["release"]["w0"]
+    assert facts["probability"] == [0.25, 0.75] and facts["weights"]
+    assert facts["bias"] == [law().bias(0.25), law().bias(0.75)]
+    assert (facts["synapses"], facts["certain"], facts["dropped"]) == (2, 4, 0)
+    assert facts["rounded"] == pytest.approx(0.5) and facts["worst"] in (0.25, 0.75)
+    assert facts["between"] == list(law().between(facts["worst"]))
+
+
 def test_what_is_written_is_in_the_artefact(artifact: Artifact) -> None:
     program: Program = read_program(artifact)
     assert program == synthesise(quantised(exclusive()))
@@ -67,6 +82,8 @@ def test_without_its_file(artifact: Artifact) -> None:
         lambda data: data["cells"][0].update(colour="red"),
         lambda data: data.update(windows={"n1": [1.0]}),
         lambda data: data.update(inputs=[]),
+        lambda data: data.update(release={"w0": {"weights": True}}),
+        lambda data: data.pop("release"),
     ],
 )
 def test_a_file_that_is_none(artifact: Artifact, change: Any) -> None:

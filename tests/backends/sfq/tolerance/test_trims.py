@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import binom, norm
 
-from spikec.backends.sfq.cells.chance import SOURCE, law, nominal
+from spikec.backends.sfq.cells.chance import SOURCE, law, nominal, passes
 from spikec.backends.sfq.synthesis.files import read_program
 from spikec.backends.sfq.synthesis.synthesise import Program, synthesise
 from spikec.backends.sfq.tolerance import trims as module
@@ -72,6 +72,24 @@ def test_a_trim_gives_the_probability_again(one: Program) -> None:
     # In the circuit the factor multiplies what was compiled.
     bias = nominal() * first.factors[SOURCE] * factors[f"{SOURCE}|{first.name}"]
     assert bias == pytest.approx(found[first.name].bias, rel=1e-12, abs=0)
+
+
+def test_synapses_of_different_weights_are_trimmed_to_their_own() -> None:
+    """Each to the probability of its weight, whatever I50 it has, and counted as others are."""
+    graph = quantised(layered([([[4, 3, 1], [2, -1, 0]], [2.5, 0.5])]))
+    program = synthesise(graph, release={"w0": "weights"})
+    wanted = {name: passes(i.kind, i.factors) for name, i in synapses(program).items()}
+    assert sorted(wanted.values()) == pytest.approx([0.25, 0.5, 0.75])
+    middles = {name: law().middle + (k - 1) * UA for k, name in enumerate(wanted)}
+    found = trims(program, {name: counts(m, 100_000) for name, m in middles.items()})
+    for name, trim in found.items():
+        p = norm.cdf((trim.bias - middles[name]) / law().sigma)
+        assert p == pytest.approx(wanted[name], abs=3e-3)
+        assert trim.low < wanted[name] < trim.high
+    factors = as_factors(program, found)
+    for name, i in synapses(program).items():
+        bias = nominal() * i.factors[SOURCE] * factors[f"{SOURCE}|{name}"]
+        assert bias == pytest.approx(found[name].bias, rel=1e-12, abs=0)
 
 
 def test_few_counts_leave_a_wide_range(one: Program) -> None:
