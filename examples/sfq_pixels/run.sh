@@ -6,7 +6,7 @@ make setup
 spikec=.venv/bin/spikec
 out=out/sfq_pixels
 .venv/bin/python examples/sfq_pixels/pixels.py "$out"
-set -- "$out/pixels.spk" --target mitll-sfq5ee --input-max 1 --weight-bits 4
+set -- "$out/pixels.spk" --target mitll-sfq5ee --weight-bits 4
 "$spikec" compile "$@" --release weights -o "$out/built"
 "$spikec" run "$out/built" --on integer --stimulus "$out/test.npz"
 "$spikec" run "$out/built" --on events --stimulus "$out/test.npz"

@@ -154,6 +154,16 @@ def test_cells_that_remember_have_margins_on_either_side() -> None:
     assert {row["ours"] for row in found["results"]} <= {20.0, 40.0}
 
 
+def test_weights_that_are_probabilities_are_beside_copies() -> None:
+    found = module("sfq_weights").measure(True)
+    jsonschema.validate(found, SCHEMA)
+    cells, rates = found["results"][::2], found["results"][1::2]
+    assert [row["peer_value"] for row in cells] == [106, 49, 313, 136, None]
+    assert [row["ratio"] and round(row["ratio"], 2) for row in cells][:3] == [1.19, 0.55, 1.98]
+    assert "E1434" in cells[-1]["how"] and cells[-1]["ratio"] is None
+    assert all(row["meets"] for row in rates)
+
+
 def test_josephson_circuits_measure_themselves_beside_ngspice() -> None:
     """Where a peer is not installed it is left out."""
     bench = module("sfq")

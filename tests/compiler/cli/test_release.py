@@ -72,7 +72,7 @@ def test_by_weights(spikec: Spikec, tmp_path: Path) -> None:
     """What is printed, letter by letter; and profile says the same."""
     model, stimulus = written(tmp_path, [[4.0, 1.0]])
     built = tmp_path / "built"
-    target = ("-t", "mitll-sfq5ee", "--input-max", 1, "--weight-bits", 4)
+    target = ("-t", "mitll-sfq5ee", "--weight-bits", 4)
     said = spikec("compile", model, *target, "--release", "weights", "-o", built)
     assert said.code == 0, said.err
     line = (
@@ -102,7 +102,7 @@ def test_what_is_refused(spikec: Spikec, tmp_path: Path) -> None:
         ("rram-wan", "0.9", "E0707"),
     ):
         said = spikec(
-            "compile", model, "-t", target, "--input-max", 1, "--release", word, "-o", built
+            "compile", model, "-t", target, "--release", word, "-o", built
         )
         assert said.code == 2 and code in said.err
         assert not built.exists()
