@@ -909,8 +909,8 @@ CODES: dict[str, Code] = {
     ),
     "E1426": Code(
         "nothing says when a cell works",
-        "A margin needs a check that holds or fails. A cell whose output chance decides has a "
-        "probability instead; give a check of your own to "
+        "A margin needs a check that holds or fails. A cell of your own that is no machine of "
+        "states has none; give it one, or a check of your own to "
         "`spikec.backends.sfq.josephson.margins.margins`.",
     ),
     "E1430": Code(

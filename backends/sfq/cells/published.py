@@ -15,10 +15,16 @@ _FILE: Final = "published.toml"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A cell of someone's: ``delay`` in s, from its clock where it is clocked, and junctions."""
+    """A cell of someone's: ``delay`` in s, from its clock where it is clocked, and junctions.
+
+    ``net`` is the delay in s that our simulator finds of their netlist, and ``bare`` that without
+    the inductance of shunts, biases and ways to ground (`peers`).
+    """
 
     delay: Quantity
     junctions: Quantity
+    net: Quantity
+    bare: Quantity
 
 
 @cache
@@ -42,6 +48,8 @@ def parsed(text: str, origin: str) -> dict[str, Published]:
         found[cell] = Published(
             table.quantity("delay", unit="s"),
             table.quantity("junctions", unit="junctions", whole=True),
+            table.quantity("net", unit="s"),
+            table.quantity("bare", unit="s"),
         )
         table.finish()
     top.finish()

@@ -21,7 +21,10 @@ from ....ir.records import Record, frozen_array
 from . import cell, chance
 
 _FILE: Final = "timing.json"
-_OF_SYNAPSE: Final = ("delay", "apart", "jitter", "energy")
+_OF_SYNAPSE: Final = (
+    *("delay", "apart", "jitter", "energy"),
+    *("margins", "elements", "parameters", "yield"),
+)
 
 
 @dataclass(frozen=True, eq=False)

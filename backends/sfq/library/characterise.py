@@ -50,28 +50,38 @@ from ....boards.process import Process, load_process
 from ....compiler.backend import Margin
 from ....compiler.progress import bars
 from ....ir.diagnostics import fail
-from ..cells import CELLS, Cell, cell
+from ..cells import CELLS, Cell, cell, chance
 from ..cells.netlist import Instance, Netlist, pulses
 from ..cells.timing import Timing
 from ..josephson.margins import REACH, RESOLUTION, Spread, Trial, margins, yields
 from ..josephson.simulate import Simulator, Transient
 from . import converters, counter, decision
-from .testbench import FIRST, Bench, Stimuli, behind, front, random_stimuli, telling, ways
-from .trials import TRIED, cell_margins, spread_out, trial
+from .testbench import (
+    FINE,
+    FIRST,
+    LATE,
+    UNIT,
+    Bench,
+    Stimuli,
+    behind,
+    front,
+    random_stimuli,
+    telling,
+    up,
+    ways,
+)
+from .trials import cell_margins, spread_out, trial
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 PROCESS: Final = "mitll-sfq5ee"
-LATE: Final = 0.3e-12  # s: how far a delay may be from its table's before pulses are too close
 STIMULI: Final = 1000
 EVENTS: Final = 10
 _APART: Final = 50e-12  # s: alone, when a delay is tabulated
 _MOST: Final = 40e-12  # s: the longest time between pulses that is tried
 _COARSE: Final = 1e-12
-_FINE: Final = 0.25e-12
-_UNIT: Final = 0.05e-12  # of ``apart``
 _GUARD: Final = 0.1e-12  # of ``beside``: pulses that are close add a little to it
 _ROUNDING: Final = 1e-15
 _SOME: Final = 250  # stimuli in a turn of those that find who has to keep further apart
@@ -129,7 +139,7 @@ def apart(
     grids: list[Floats] = []
     for low, wanted in zip(worst.ravel(), chosen, strict=True):
         start = max(0.0, low - _COARSE)
-        grid = np.arange(start, start + 2 * _COARSE + _FINE / 2, _FINE).astype(np.float64)
+        grid = np.arange(start, start + 2 * _COARSE + FINE / 2, FINE).astype(np.float64)
         grids.append(grid if wanted else grid[:0])
     again, closer = _tried(bench, table, grids, threads)
     worst = np.maximum(worst, again)
@@ -237,16 +247,16 @@ def characterised(
     tell(0.05)
     least = apart(bench, table, threads, lambda share: tell(0.05 + 0.35 * share))
     # Two that may come at once may do so in either order: nothing is closer.
-    least = np.where(least > _FINE / 2, _up(least + _FINE, _UNIT), 0.0)
+    least = np.where(least > FINE / 2, up(least + FINE, UNIT), 0.0)
     for turn in range(_TURNS):
         off, blamed = _judged(bench, table, least, _SOME, _SEED + 1 + turn, threads)
         if not blamed.any():
             off, blamed = _judged(bench, table, least, STIMULI, _SEED, threads)
             if not blamed.any():
                 tell(1.0)
-                return Timing(np.round(table, 14), least, float(_up(off, 0.01e-12))), energy
+                return Timing(np.round(table, 14), least, float(up(off, 0.01e-12))), energy
         tell(0.4 + 0.6 * turn / _TURNS)
-        least = np.where(blamed, _up(least + _FINE, _UNIT), least)
+        least = np.where(blamed, up(least + FINE, UNIT), least)
         if (least > _MOST).any():
             break
     raise fail("E1425", f"the cell '{name}' is not its machine, whatever time lies between pulses")
@@ -333,11 +343,6 @@ def at_input(tables: Mapping[str, Floats], kind: str) -> float:
     return shift
 
 
-def _up(value: Any, unit: float) -> Any:
-    """The next multiple of a unit, as the decimal number that it is."""
-    return np.round(np.ceil(np.asarray(value) / unit - 1e-6) * unit, 15)
-
-
 def measured(kind: str, process: Process, threads: int = 1, progress: Any = None) -> dict[str, Any]:
     """What ``timing.json`` says of a cell."""
     this = cell(kind)
@@ -346,12 +351,14 @@ def measured(kind: str, process: Process, threads: int = 1, progress: Any = None
     if this.machine is not None:
         out |= _times(Bench(kind), threads, lambda share: tell(share / 2))
     if kind == decision.KIND:
-        out["decision"] = decision.measured(threads=threads)
+        least = {"apart": decision.apart(threads=threads).tolist()}
+        out["decision"] = decision.measured(threads=threads) | least
     if kind in converters.KINDS:
         out["converts"] = converters.measured(kind)
-    if kind in TRIED:
+    # What `release` finds of the one that chance decides is in ``release.json``.
+    if kind != chance.KIND:
         found = cell_margins(kind, threads=threads, progress=lambda s: tell(0.5 + s / 2))
-        out |= _room(found, {
+        out |= room(found, {
             "elements": [part.name for part in this.circuit.parts],
             "parameters": list(this.parameters),
         })  # fmt: skip
@@ -378,7 +385,7 @@ def neuron(theta: int, process: Process, threads: int = 1, progress: Any = None)
     # Without what holds its ports while nothing is joined to them.
     own = [part.name for part in bench.cell.circuit.parts if "|" in part.name]
     found = margins(tried, spread_out(tried, own), threads=threads, progress=tell)
-    return out | _room(found, {"elements": own}) | _good(tried, process, threads)
+    return out | room(found, {"elements": own}) | _good(tried, process, threads)
 
 
 def _costs(this: Cell, process: Process) -> dict[str, Any]:
@@ -399,9 +406,13 @@ def _times(bench: Bench, threads: int, progress: Callable[[float], None]) -> dic
     }
 
 
-def _room(found: Mapping[str, Margin], parts: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Margins by what they are of; those in none of ``parts`` are of all of a kind."""
-    ranges = {title: _range(margin) for title, margin in found.items()}
+def room(
+    found: Mapping[str, Margin],
+    parts: Mapping[str, list[str]],
+    resolution: float = RESOLUTION,
+) -> dict[str, Any]:
+    """Margins as files have them, by what they are of: of all of a kind those in no ``parts``."""
+    ranges = {title: _range(margin, resolution) for title, margin in found.items()}
     out: dict[str, Any] = {key: {n: ranges.pop(n) for n in names} for key, names in parts.items()}
     return {"margins": ranges, **out}
 
@@ -416,10 +427,10 @@ def _rounded(values: Floats) -> Floats:
     return np.array([float(f"{value:.3g}") for value in values.flat]).reshape(values.shape)
 
 
-def _range(margin: Margin) -> list[float]:
+def _range(margin: Margin, resolution: float) -> list[float]:
     """To the resolution, inwards: what failed is not in it."""
     low, high = (
-        np.floor(abs(m) / RESOLUTION + 1e-6) * RESOLUTION for m in (margin.low, margin.high)
+        np.floor(abs(m) / resolution + 1e-6) * resolution for m in (margin.low, margin.high)
     )
     return [-round(float(low), 4), round(float(high), 4)]
 
@@ -448,8 +459,8 @@ def document(
     }
     for kind in tables:
         shifts = [beside(tables, kind, other, p) for other in tables for p in cell(other).inputs]
-        cells[kind]["beside"] = float(_up(max(shifts), _GUARD))
-        cells[kind]["at_input"] = float(_up(at_input(tables, kind), _GUARD))
+        cells[kind]["beside"] = float(up(max(shifts), _GUARD))
+        cells[kind]["at_input"] = float(up(at_input(tables, kind), _GUARD))
     neurons = {}
     for theta in counter.THETAS:
         tell = None if progress is None else (lambda s, t=theta: progress(f"neuron {t}", s))

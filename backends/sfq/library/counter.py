@@ -23,7 +23,7 @@ from ..cells.netlist import Netlist
 from ..josephson.margins import Trial
 from ..synthesis.neurons import Builder
 from .testbench import Bench
-from .trials import machine_trial
+from .trials import CASES, machine_trial
 
 NAME: Final = "neuron"
 THETAS: Final = (2, 3)  # that are measured, the first of them in all
@@ -68,6 +68,6 @@ def bench(theta: int) -> Bench:
     return Bench(this, made)
 
 
-def trial(theta: int) -> Trial:
+def trial(theta: int, cases: int = CASES) -> Trial:
     """That it is its machine on random pulses, so far apart that each is through by the next."""
-    return machine_trial(bench(theta), _FIRST + _EACH * (theta - 1))
+    return machine_trial(bench(theta), _FIRST + _EACH * (theta - 1), cases)

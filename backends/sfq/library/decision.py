@@ -11,6 +11,12 @@ time between the two inputs.
   output, of two that come at once and of two that are ``within`` apart.
 * **energy** is the work of the cell's biases, as of other cells: for two that pass and for one that
   does not.
+* **apart** (2, 2) is the least time from two at once or one alone to two at once or one alone, at
+  either input, with which the cell does with the second as it does without the first: every net
+  sees its pulses, nothing goes back, and an output is ``LATE`` at most from where it is alone. It
+  is found in steps of 0.25 ps with one of these as a guard. What leaks away slowly adds up: then
+  `WORDS` random words of `TRIES` keep it, half of the gaps as close as it allows, and in front of
+  the first one that is wrong there are 0.5 ps more until all hold.
 """
 
 from __future__ import annotations
@@ -24,9 +30,11 @@ import numpy.typing as npt
 from ....ir.diagnostics import fail
 from ..cells import Cell, cell, value_of
 from ..josephson.simulate import Found
-from .testbench import FIRST, Bench, Stimuli
+from .testbench import FINE, FIRST, LATE, UNIT, Bench, Stimuli, passages, ranked, settled, up
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.str_]
 
 KIND: Final = "threshold"
@@ -35,6 +43,14 @@ KINDS: Final = ("none", "and", "or", "free")
 OTHER: Final = "other"  # an input alone that one of the two passes, or two pulses for one
 BIASES: Final[Floats] = 1e-6 * np.arange(-200, 361, 4, dtype=np.float64)
 _REST: Final = 100e-12  # s between what is tried, so that inductors forget
+WORDS: Final = 1000
+SOME: Final = 250  # of them, while one fails
+TRIES: Final = 6  # of a word
+_SEED: Final = 16
+_CLOSE: Final[Floats] = FINE * np.arange(0, 161, dtype=np.float64)
+# What may come: the ports of two at once and of one alone; and which of two kinds each is of.
+_EVENTS: Final = ((0, 1), (0,), (1,))
+_KIND: Final[Integers] = np.array([0, 1, 1])
 _SKEWS: Final[Floats] = 1e-12 * np.arange(0, 40.1, 0.25, dtype=np.float64)
 
 
@@ -132,6 +148,93 @@ def measured(this: Cell | None = None, threads: int = 1) -> dict[str, Any]:
             for kind, ends in ranges(BIASES, decisions(BIASES, this, threads)).items()
         },
     }
+
+
+def apart(this: Cell | None = None, threads: int = 1) -> Floats:
+    """The least times from one try to the next, s: (2, 2), two at once before one alone.
+
+    E1425 where there is none.
+    """
+    bench = Bench(this or cell(KIND))
+    events = len(_EVENTS)
+    tries = np.array([pair for pair in np.ndindex(events, events) for _ in _CLOSE])
+    gap = np.tile(_CLOSE, events**2)
+    # Behind what is close two at once and one alone tell whether something was left.
+    tail = np.broadcast_to([0, 1], tries.shape)
+    times = FIRST + _REST + np.stack([np.zeros_like(gap), gap, gap + _REST, gap + 2 * _REST], 1)
+    wrong, arrival = _tried(bench, np.hstack([tries, tail]), times, threads)
+    right = wrong == tries.shape[1] + tail.shape[1]
+    seen = np.where(right, arrival[:, 1] - arrival[:, 0], gap).reshape(events**2, -1)
+    least = np.full((2, 2), 0.0)
+    for k, pair in enumerate(np.ndindex(events, events)):
+        kinds = _KIND[pair[0]], _KIND[pair[1]]
+        least[kinds] = max(least[kinds], settled(seen[k], right.reshape(events**2, -1)[k]))
+    least = np.asarray(up(least + FINE, UNIT), np.float64)
+    while (least < _CLOSE[-1]).all():
+        blamed = _blamed(bench, least, SOME, threads)
+        if not blamed.any():
+            blamed = _blamed(bench, least, WORDS, threads)
+            if not blamed.any():
+                return least
+        least = np.where(blamed, up(least + 2 * FINE, UNIT), least)
+    raise fail("E1425", f"the cell '{KIND}' remembers what came, however long ago")
+
+
+def _blamed(bench: Bench, least: Floats, words: int, threads: int) -> Bools:
+    """Kinds of the first try that is wrong in a random word and of the one before it, (2, 2)."""
+    rng = np.random.default_rng(_SEED)
+    tries = rng.integers(0, len(_EVENTS), (words, TRIES))
+    spare = np.where(rng.random(tries.shape) < 0.5, 0.0, rng.uniform(0, 15e-12, tries.shape))
+    pairs = _KIND[tries[:, :-1]], _KIND[tries[:, 1:]]
+    steps = np.hstack([np.full((words, 1), FIRST + _REST), least[pairs] + spare[:, 1:]])
+    wrong, arrival = _tried(bench, tries, np.cumsum(steps, 1), threads)
+    # Pulses that are close come a little closer, or further, through the lines.
+    keeps = (np.diff(arrival, axis=1) > least[pairs] - FINE / 100).all(1)
+    faulty = np.flatnonzero(keeps & (wrong < TRIES))
+    out = np.zeros(least.shape, np.bool_)
+    before = np.maximum(wrong[faulty], 1) - 1
+    out[pairs[0][faulty, before], pairs[1][faulty, before]] = True
+    return out
+
+
+def _tried(bench: Bench, tries: Integers, times: Floats, threads: int) -> tuple[Integers, Floats]:
+    """Of words (words, tries) of events at times in s: the first that is not as it is alone.
+
+    The number of tries where all are. Also when each came to its nets, the later of two.
+    """
+    stimuli = Stimuli.of(
+        [
+            [(port, at) for event, at in zip(word, when, strict=True) for port in _EVENTS[event]]
+            for word, when in zip(tries.tolist(), times.tolist(), strict=True)
+        ]
+    )
+    found = bench.run(stimuli, threads=threads).pulses
+    sets, count = tries.shape
+    lost = np.zeros(sets, np.bool_)
+    lost[found.set[(found.direction < 0) & (found.time >= 0)]] = True
+    arrival = np.full(tries.shape, -np.inf)
+    for p, port in enumerate(bench.cell.inputs):
+        there = np.array([p in ports for ports in _EVENTS])[tries]
+        came, many = passages(found, port, sets)
+        lost |= many != there.sum(1)
+        nets = ranked(came, np.cumsum(there, 1) - 1)
+        arrival = np.where(there, np.fmax(arrival, nets), arrival)
+    arrival = np.where(np.isfinite(arrival), arrival, times)
+    alone = delays([value_of(bench.cell.circuit.part(SOURCE))], bench.cell)[0][0]
+    # The n-th pulse that is sent, and the n-th that should be, inf where there is none.
+    wanted = np.sort(np.where(tries == 0, arrival + alone, np.inf), axis=1)
+    sent, many = passages(found, bench.cell.outputs[0], sets)
+    lost |= passages(found, bench.ends[0], sets)[1] != many
+    sent = ranked(sent, np.broadcast_to(np.arange(count + 1), (sets, count + 1)))
+    sent = np.where(np.isnan(sent), np.inf, sent)
+    wanted = np.hstack([wanted, np.full((sets, 1), np.inf)])
+    soon = np.minimum(sent, wanted)
+    there = np.isfinite(soon)
+    off = np.subtract(np.maximum(sent, wanted), soon, out=np.zeros_like(soon), where=there) > LATE
+    when = np.take_along_axis(soon, off.argmax(1)[:, None], 1)
+    first = np.where(off.any(1), (arrival < when).sum(1) - 1, count)
+    closest = np.diff(arrival, axis=1).argmin(1) + 1
+    return np.where(lost & (first == count), closest, np.maximum(first, 0)), arrival
 
 
 def _delay(found: Found, number: int) -> float:

@@ -195,21 +195,14 @@ def table() -> str:
     rows |= {f"neuron, θ = {k}": found for k, found in neurons().items() if "apart" in found}
     for name, found in rows.items():
         words = [name, str(found["junctions"]), "", "", "", "", "", ""]
-        if "delay" in found:
-            delay, least, energy = (
-                np.array(found[key], np.float64) for key in ("delay", "apart", "energy")
-            )
-            words[2] = f"{np.nanmax(delay) / _PS:.1f}"
-            words[3] = _between(least / _PS, 1)
-            words[7] = _between(1e18 * energy, 2)
-        elif "decision" in found:
-            does = found["decision"]
-            words[2] = f"{does['delay'][0] / _PS:.1f}"
-            words[7] = _between(1e18 * np.array(does["energy"], np.float64), 2)
-        elif "converts" in found:
-            does = found["converts"]
-            words[2] = _between(np.array(does["delay"], np.float64) / _PS, 1)
-            words[7] = f"{1e18 * does['energy']:.2f}" if "energy" in does else ""
+        figures = found | found.get("decision", {}) | found.get("converts", {})
+        delay, least, energy = (
+            np.array(figures[key], np.float64) for key in ("delay", "apart", "energy")
+        )
+        # Of the one that two inputs make send it is the delay of two at once.
+        words[2] = _between(delay[:1] / _PS if "decision" in found else delay / _PS, 1)
+        words[3] = _between(least / _PS, 1)
+        words[7] = _between(1e18 * energy, 2)
         if "margins" in found:
             words[4] = _percent(found["margins"]["bias"])
             element, margin = critical(found)

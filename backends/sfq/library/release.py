@@ -26,6 +26,9 @@ resistor at the temperature of the process.
   of each is found without noise, by halving a range of currents that ends in a pulse that passes
   and one that does not. **moves** has the share of each of the cell's elements in it, A for a value
   that is larger by the spread: coefficients of least squares of the same circuits.
+* **still** is I50 of the cell without noise, A. **margins**, **elements** and **parameters** are in
+  what range of factors p, a half, is within ``AROUND`` of it (`trials`), to a tenth of a percent,
+  as in ``timing.json``; **yield** of how many of the circuits above it is.
 """
 
 from __future__ import annotations
@@ -52,10 +55,11 @@ from ..cells import cell
 from ..cells.chance import KIND, SOURCE, Law, Passed, nominal
 from ..cells.netlist import pulses
 from ..josephson.circuit import CurrentSource
-from ..josephson.margins import Spread, elements
+from ..josephson.margins import KINDS, Spread, elements
 from ..josephson.simulate import QUANTUM, Simulator, Transient
 from . import testbench
-from .characterise import PROCESS
+from .characterise import PROCESS, room
+from .trials import AROUND, around, cell_margins
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -69,6 +73,7 @@ PULSES: Final = 48  # of a set
 SETS: Final = 40  # at each bias
 CHIPS: Final = 512  # circuits, of which each element is off by chance
 SPREAD: Final = 0.02  # 1 sigma of each element, and of all biases together
+RESOLUTION: Final = 0.001  # of margins
 _REACH: Final = 30e-6  # A around the middle, in which I50 of each is
 _HALVES: Final = 12
 _PAIRS: Final = 96  # sets at each spacing, all at the middle
@@ -231,9 +236,10 @@ def apart(law: Law, temperature: float, seed: int, threads: int, progress: Tell)
         off = abs(passed.mean() - 0.5) * 2 * np.sqrt(passed.size)
         alike[k] = max(memory(passed), off) < _ALIKE
         progress((k + 1) / SPACINGS.size)
-    if not alike[-1]:
+    least = testbench.settled(SPACINGS, alike)
+    if not np.isfinite(least):
         raise fail("E1425", "a synapse remembers what it did, however long ago")
-    return float(SPACINGS[np.flatnonzero(~alike)[-1] + 1 if (~alike).any() else 0])
+    return least
 
 
 def middles(
@@ -277,11 +283,14 @@ def shifts(
     return bias * factors[_OWN] - middles(bias, others, threads, progress)
 
 
+def spread() -> Spread:
+    """Of each element, and of all biases together."""
+    return Spread(dict.fromkeys(KINDS, SPREAD), {"bias": SPREAD})
+
+
 def off(count: int, seed: int) -> dict[str, Floats]:
     """Factors of all elements of the bench in ``count`` circuits with the spread."""
-    kinds = ("areas", "inductances", "resistors", "bias")
-    spread = Spread(dict.fromkeys(kinds, SPREAD), {"bias": SPREAD})
-    return spread.draw(Bench(SPACING, 1).circuit, range(count), seed)
+    return spread().draw(Bench(SPACING, 1).circuit, range(count), seed)
 
 
 def moves(shift: Floats, factors: Mapping[str, Floats]) -> dict[str, float]:
@@ -296,7 +305,8 @@ def document(threads: int = 1, progress: Callable[[str, float], None] | None = N
     """The whole of ``release.json``."""
     tell = progress or (lambda stage, share: None)
     temperature = load_process(PROCESS).temperature.value
-    biases = np.round(float(middles(nominal(), threads=threads)[0]), 7) + AWAY
+    still = float(middles(nominal(), threads=threads)[0])
+    biases = np.round(still, 7) + AWAY
     fit, released, which = fitted(
         Bench(SPACING),
         biases,
@@ -313,8 +323,7 @@ def document(threads: int = 1, progress: Callable[[str, float], None] | None = N
     # Work is a straight line of how many pulses passed, at one current: Ib has a part in it.
     near = np.abs(biases - law.middle)[which] < law.sigma / 2
     pulse, none = np.polyfit(released.passed.sum(1)[near], released.work[near], 1)
-    still = _resting(temperature=0.0, bias=law.middle)
-    dropped = (none - still) / PULSES
+    dropped = (none - _resting(temperature=0.0, bias=law.middle)) / PULSES
     least = apart(law, temperature, _SEED + 1, threads, lambda share: tell("apart", share))
     drawn = off(CHIPS, _SEED + 2)
     shift = shifts(law.middle, drawn, threads, lambda share: tell("spread", share))
@@ -322,6 +331,17 @@ def document(threads: int = 1, progress: Callable[[str, float], None] | None = N
     own = {name: f"{name}|x" for name in elements(cell(KIND).circuit)}
     most = sorted(own, key=lambda name: -abs(each[own[name]]))
     worst, chance = fit.worst
+    still = round(still, 10)
+    found = cell_margins(
+        KIND,
+        tried=around(cell(KIND), still, law),
+        resolution=RESOLUTION,
+        threads=threads,
+        progress=lambda share: tell("margins", share),
+    )
+    names = {"elements": list(own), "parameters": list(cell(KIND).parameters)}
+    # Without noise, so from where p is a half without it.
+    near = np.abs(shift - (law.middle - still)) < law.sigma * norm.ppf(0.5 + AROUND)
     return {
         "units": "s, A, J, K",
         "process": PROCESS,
@@ -339,6 +359,9 @@ def document(threads: int = 1, progress: Callable[[str, float], None] | None = N
         "bias": [round(float(b), 9) for b in biases],
         "passed": fit.passed.tolist(),
         "tried": fit.tried.tolist(),
+        "still": still,
+        **room(found, names, RESOLUTION),
+        "yield": [int(near.sum()), CHIPS],
     }
 
 

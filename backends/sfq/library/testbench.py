@@ -27,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+LATE: Final = 0.3e-12  # s: how far a delay may be from its table's before pulses are too close
+FINE: Final = 0.25e-12  # s: steps in which the least time between pulses is sought, and its guard
+UNIT: Final = 0.05e-12  # s: of what is found
 FIRST: Final = 20e-12  # s: the soonest pulse; behind it the bench is at rest
 _UNMOVED: Final = 10e-12  # s: where a source has its triangle before it is moved
 _SETTLED: Final = 60e-12  # s behind the last pulse: through the lines and at rest
@@ -225,17 +228,17 @@ class Bench:
         arrival = np.full(stimuli.port.shape, np.nan)
         for p, port in enumerate(self.cell.inputs):
             chosen = stimuli.port == p
-            times, count = _times(found, port, sets)
+            times, count = passages(found, port, sets)
             right &= count == chosen.sum(1)
-            arrival = np.where(chosen, _ranked(times, stimuli.rank), arrival)
+            arrival = np.where(chosen, ranked(times, stimuli.rank), arrival)
         delay = np.full(sends.shape, np.nan)
         for q, port in enumerate(self.cell.outputs):
             chosen = sends[:, :, q]
             rank = np.cumsum(chosen, 1) - 1
-            times, count = _times(found, port, sets)
+            times, count = passages(found, port, sets)
             right &= count == chosen.sum(1)
-            right &= _times(found, self.ends[q], sets)[1] == chosen.sum(1)
-            delay[:, :, q] = np.where(chosen, _ranked(times, rank) - arrival, np.nan)
+            right &= passages(found, self.ends[q], sets)[1] == chosen.sum(1)
+            delay[:, :, q] = np.where(chosen, ranked(times, rank) - arrival, np.nan)
         # What came before its cause is not what its cause sent.
         right &= ~(delay < 0).any((1, 2))
         return Seen(right, arrival, delay, before, sends)
@@ -269,7 +272,7 @@ def behind(net: str) -> list[Instance]:
     ]
 
 
-def _times(found: Pulses, probe: str, sets: int) -> tuple[Floats, Integers]:
+def passages(found: Pulses, probe: str, sets: int) -> tuple[Floats, Integers]:
     """Upward passages of a probe: (sets, most) in s, NaN behind the last, and how many (sets,)."""
     chosen = (found.probe == found.probes.index(probe)) & (found.direction > 0)
     chosen &= found.time >= 0
@@ -281,7 +284,7 @@ def _times(found: Pulses, probe: str, sets: int) -> tuple[Floats, Integers]:
     return out, count
 
 
-def _ranked(times: Floats, rank: Integers) -> Floats:
+def ranked(times: Floats, rank: Integers) -> Floats:
     """The rank-th of each set's times, (sets, pulses); NaN where there are not so many."""
     padded = np.hstack([times, np.full((len(times), 1), np.nan)])
     return np.take_along_axis(padded, np.minimum(rank, times.shape[1]), 1)
@@ -303,6 +306,18 @@ def random_stimuli(least: Floats, sets: int, events: int, seed: int) -> Stimuli:
         now = np.maximum(now, soonest) + spare[:, k]
         time[:, k] = last[rows, port[:, k]] = now
     return Stimuli(port, time)
+
+
+def up(value: Any, unit: float) -> Any:
+    """The next multiple of a unit, as the decimal number that it is."""
+    return np.round(np.ceil(np.asarray(value) / unit - 1e-6) * unit, 15)
+
+
+def settled(times: Floats, alike: Bools) -> float:
+    """The least of rising ``times`` from which on all are ``alike``; inf where the last is not."""
+    wrong = np.flatnonzero(~alike)
+    last = int(wrong[-1]) + 1 if wrong.size else 0
+    return float(times[last]) if last < times.size else np.inf
 
 
 def ways(machine: Machine) -> tuple[tuple[int, ...], ...]:

@@ -3,7 +3,15 @@ r"""What each cell of the library has to do while its values are varied: a `Tria
 A cell that is a machine has to be it on random pulses ``SPACING`` or more apart, with delays below
 ``WITHIN``. `threshold` is tried as it is biased, to pass what comes at both inputs within 8 ps and
 nothing else; `dcsfq` sends one pulse for each rising edge of current, of 480 uA in 20 ps; `sfqdc`
-turns a voltage at 50 ohm on and off, by turns. `synapse` has none: what it does is a probability.
+turns a voltage at 50 ohm on and off, by turns.
+
+What `synapse` does is a probability p. Where it is to be a half, and is
+
+.. math:: p = \Phi\left(\frac{I_b - I_{50}}{\sigma}\right),
+
+it is within ``AROUND`` of it as long as :math:`I_b - I_{50}` is within
+:math:`\delta = \sigma\, \Phi^{-1}(1/2 + \mathrm{AROUND})` of 0: without noise a pulse has to
+pass with :math:`\delta` more than :math:`I_b` and must not with :math:`\delta` less.
 """
 
 from __future__ import annotations
@@ -15,16 +23,17 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from ....compiler.backend import Margin
 from ....ir.diagnostics import fail
-from ..cells import CELLS, Cell, cell, powers
+from ..cells import Cell, cell, chance, powers
 from ..cells.netlist import Instance, Netlist, pulses
-from ..josephson.circuit import Circuit, Resistor
-from ..josephson.margins import Check, Group, Tell, Trial, elements, kinds, margins
+from ..josephson.circuit import GROUND, Circuit, CurrentSource, Resistor
+from ..josephson.margins import RESOLUTION, Check, Group, Tell, Trial, elements, kinds, margins
 from ..josephson.simulate import Pulses, Simulator, Transient
-from ..josephson.waves import Pulse, Wave
-from .testbench import Bench, Stimuli, random_stimuli
+from ..josephson.waves import Constant, Pulse, Wave
+from .testbench import FIRST, Bench, Stimuli, random_stimuli
 
 Bools = npt.NDArray[np.bool_]
 
@@ -44,6 +53,9 @@ SLOW: Final = 150e-12  # s between pulses of sfqdc
 _LOAD: Final = 50.0  # ohm: the cable that it drives
 _RUNS: Final = 5  # turns of its junction in a period, at least, while there is a voltage
 _PAIRS: Final = 60e-12  # s from one try of threshold to the next
+AROUND: Final = 0.05  # of a half, in which the probability of synapse is to stay
+_MORE: Final = "I>more"
+_PASSED: Final = 60e-12  # s behind a pulse into the line in front of synapse
 
 
 def trial(kind: str | Cell, cases: int = CASES) -> Trial:
@@ -52,8 +64,7 @@ def trial(kind: str | Cell, cases: int = CASES) -> Trial:
     if this.name in _OTHERS:
         return _OTHERS[this.name](this)
     if this.machine is None:
-        text = f"what the cell '{this.name}' does is a probability, which has no margin"
-        raise fail("E1426", text)
+        raise fail("E1426", f"the cell '{this.name}' is no machine, and nothing says when it works")
     bench = Bench(this)
     return machine_trial(bench, SPACING, cases)
 
@@ -71,22 +82,33 @@ def machine_trial(
 
 
 def cell_margins(
-    kind: str | Cell, *, threads: int = 1, progress: Tell | None = None
+    kind: str | Cell,
+    *,
+    tried: Trial | None = None,
+    resolution: float = RESOLUTION,
+    threads: int = 1,
+    progress: Tell | None = None,
 ) -> dict[str, Margin]:
     """Margins of the bias of cell and lines together, and of what the cell is made of.
+
+    Of its `trial`, or of one that is ``tried``.
 
     Titles are ``bias``, ``areas``, ``inductances``, ``resistors``, elements by their names in the
     deck and behind them its parameters, with which all elements go that they set.
     """
     this = cell(kind) if isinstance(kind, str) else kind
-    tried = trial(this)
-    own = [f"{part.name}|x" for part in this.circuit.parts]
-    groups = spread_out(tried, own)
-    groups |= {
+    tried = tried or trial(this)
+    groups = cell_groups(this, tried)
+    return margins(tried, groups, resolution=resolution, threads=threads, progress=progress)
+
+
+def cell_groups(this: Cell, tried: Trial) -> dict[str, Group]:
+    """What `cell_margins` are of."""
+    groups = spread_out(tried, [f"{part.name}|x" for part in this.circuit.parts])
+    return groups | {
         title: {f"{name}|x": power for name, power in group.items()}
         for title, group in powers(this.name).items()
     }
-    return margins(tried, groups, threads=threads, progress=progress)
 
 
 def spread_out(tried: Trial, own: Sequence[str]) -> dict[str, Group]:
@@ -130,9 +152,14 @@ def _threshold(this: Cell) -> Trial:
     return Trial(simulator, Transient(now, _STEP), bench.watched, check, factors, delays)
 
 
-def _dcsfq(this: Cell) -> Trial:
-    wave = Pulse(0.0, _AMPERE, RISE, RISE, RISE, RISE, PERIOD)
+def driven(this: Cell, edge: float, high: float, period: float) -> Circuit:
+    """A `dcsfq` with two lines behind it, of edges of so many s of current from `RISE` s on."""
     names = (("x", "dcsfq", "a", "q"), ("q0", "jtl", "q", "q0"), ("q1", "jtl", "q0", "q1"))
+    wave = Pulse(0.0, _AMPERE, RISE, edge, edge, high, period)
+    return _chain(this, names, {"a": wave})
+
+
+def _dcsfq(this: Cell) -> Trial:
     starts = np.asarray(RISE + PERIOD * np.arange(_EDGES + 1), np.float64)
 
     def check(found: Pulses, sets: int) -> Bools:
@@ -141,16 +168,24 @@ def _dcsfq(this: Cell) -> Trial:
             right &= (_counted(found, probe, sets, starts) == 1).all(1)
         return right
 
-    circuit = _chain(this, names, {"a": wave})
+    circuit = driven(this, RISE, RISE, PERIOD)
     return _simple(circuit, float(starts[-1]), ("q", "q1"), check)
 
 
-def _sfqdc(this: Cell) -> Trial:
+def amplified(this: Cell, waves: Wave | Sequence[Wave]) -> Circuit:
+    """An `sfqdc` behind two lines, at the 50 ohm of an amplifier; ``waves`` into the first."""
     names = (("a0", "jtl", "a0", "a1"), ("a1", "jtl", "a1", "a"), ("x", "sfqdc", "a", "q"))
+    circuit = _chain(this, names, {"a0": waves})
+    return Circuit(
+        tuple(
+            replace(p, ohm=_LOAD) if p.name == "R<q" and isinstance(p, Resistor) else p
+            for p in circuit.parts
+        )
+    )
+
+
+def _sfqdc(this: Cell) -> Trial:
     times = START + SLOW * np.arange(9)
-    circuit = _chain(this, names, {"a0": pulses(times)})
-    parts = [replace(p, ohm=_LOAD) if p.name == "R<q" and isinstance(p, Resistor) else p
-             for p in circuit.parts]  # fmt: skip
     # A third of a period after each pulse, and until the next.
     windows = np.append(times, times[-1] + SLOW) + SLOW / 3
 
@@ -166,14 +201,51 @@ def _sfqdc(this: Cell) -> Trial:
         on = turns[:, 0::2] >= _RUNS
         return np.asarray(right & on.all(1) & (turns[:, 1::2] == 0).all(1))
 
-    return _simple(Circuit(tuple(parts)), float(windows[-1]), ("a", "B8|x"), check)
+    circuit = amplified(this, pulses(times))
+    return _simple(circuit, float(windows[-1]), ("a", "B8|x"), check)
 
 
-_OTHERS: Final = {"threshold": _threshold, "dcsfq": _dcsfq, "sfqdc": _sfqdc}
+def _synapse(this: Cell) -> Trial:
+    return around(this, float(chance.found()["still"]), chance.law())
+
+
+def around(this: Cell, still: float, law: chance.Law) -> Trial:
+    """Of a synapse whose I50 without noise is ``still`` A, with the ``law``'s spread of noise."""
+    bench = Bench(this)
+    usual = bench.netlist.circuit({"a0": pulses([FIRST])})
+    source = usual.part(f"{chance.SOURCE}|x")
+    assert isinstance(source, CurrentSource)
+    delta = law.sigma * float(ndtri(0.5 + AROUND))
+    more = CurrentSource(_MORE, GROUND, source.b, Constant(delta))
+    watch = ("a", "q", bench.ends[0])
+    wanted = np.array([[1, 1, 1], [1, 0, 0]])
+
+    def check(found: Pulses, sets: int) -> Bools:
+        counts = found.counts(sets=sets).reshape(-1, len(wanted), len(watch))
+        return np.asarray((counts == wanted).all(2).ravel() & _forward(found, sets))
+
+    return Trial(
+        Simulator(Circuit((*usual.parts, more))),
+        Transient(FIRST + _PASSED, _STEP),
+        watch,
+        check,
+        {source.name: still / float(source.wave.at(0.0)), _MORE: np.array([1.0, -1.0])},
+        cases=len(wanted),
+    )
+
+
+_OTHERS: Final = {
+    "threshold": _threshold,
+    "dcsfq": _dcsfq,
+    "sfqdc": _sfqdc,
+    chance.KIND: _synapse,
+}
 
 
 def _chain(
-    this: Cell, names: Sequence[tuple[str, str, str, str]], waves: Mapping[str, Wave]
+    this: Cell,
+    names: Sequence[tuple[str, str, str, str]],
+    waves: Mapping[str, Wave | Sequence[Wave]],
 ) -> Circuit:
     instances = [
         Instance(name, kind, {"a": a, "q": q}, this.changed if kind == this.name else {})
@@ -204,6 +276,3 @@ def _counted(
     out = np.zeros((sets, len(edges) - 1), np.int64)
     np.add.at(out, (index[kept], place[kept]), 1)
     return out
-
-
-TRIED: Final = tuple(k for k in CELLS if k in _OTHERS or cell(k).machine is not None)

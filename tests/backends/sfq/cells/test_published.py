@@ -31,6 +31,9 @@ def test_published_figures_are_those_of_the_library() -> None:
         assert found[name].delay.value == pytest.approx(ps * 1e-12, rel=1e-9, abs=0)
         assert found[name].junctions.value == junctions
         assert "RSFQlib" in found[name].delay.source
+        # Our simulator finds of their netlists what they say.
+        assert found[name].net.value == pytest.approx(ps * 1e-12, abs=0.31e-12)
+        assert found[name].bare.value > found[name].net.value - 0.1e-12
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from spikec.backends.sfq.cells import CELLS, cell, timing
+from spikec.backends.sfq.josephson.margins import REACH, Spread
 from spikec.backends.sfq.josephson.simulate import ENERGIES
 from spikec.backends.sfq.josephson.waves import FLUX
 from spikec.backends.sfq.library import characterise
@@ -24,9 +25,11 @@ from spikec.backends.sfq.library.characterise import (
     gaps,
     text,
 )
-from spikec.backends.sfq.library.testbench import Bench, Stimuli
+from spikec.backends.sfq.library.testbench import LATE, Bench, Stimuli
 from spikec.boards.process import load_process
 from spikec.ir.diagnostics import SpikecError
+
+from ..again import timing_off
 
 PS = 1e-12
 FILE = Path(timing.__file__).parent / "timing.json"
@@ -40,6 +43,21 @@ class TestTable:
         known = timing.known()[name]
         assert np.array_equal(np.round(delay, 14), timing.timing(name).delay, equal_nan=True)
         assert energy == pytest.approx(np.array(known["energy"]), rel=5e-3, abs=0)
+
+    @pytest.mark.parametrize("name", MACHINES)
+    def test_least_times_and_jitter_are_found_again(self, name: str) -> None:
+        assert timing_off(Bench(name), timing.timing(name)) == []
+
+    @pytest.mark.parametrize("factor", [0.7, 1.3])
+    def test_least_times_and_a_jitter_that_are_wrong_are_seen(self, factor: float) -> None:
+        bench, known = Bench("merger"), timing.timing("merger")
+        jitter = timing.Timing(known.delay, known.apart, factor * known.jitter)
+        assert [word[:6] for word in timing_off(bench, jitter)] == ["jitter"]
+        for pair in ((0, 0), (0, 1)):
+            apart = known.apart.copy()
+            apart[pair] *= factor
+            wrong = timing_off(bench, timing.Timing(known.delay, apart, known.jitter))
+            assert any(word.startswith("apart") for word in wrong), pair
 
     def test_a_cell_is_found_again_whole(self) -> None:
         found, _ = characterised("tff")
@@ -56,6 +74,8 @@ class TestTable:
         process = load_process(found["process"])
         assert found["bias_voltage"] == process.bias_voltage.value
         assert found["cooling"] == process.cooling.value
+        assert found["reach"] == REACH
+        assert found["spread"] == {k: 4 * v for k, v in Spread.of(process).element.items()}
         for name, figures in found["cells"].items():
             assert figures["junctions"] == cell(name).junctions
             assert figures["bias"] == pytest.approx(cell(name).bias)
@@ -75,7 +95,7 @@ class TestLeastTimes:
         least = apart(bench, table)[0, 1]
         tries = Stimuli.of([[(0, 30 * PS), (1, 30 * PS + least + d)] for d in (-PS, 0.3 * PS)])
         seen = bench.seen(tries, bench.run(tries).pulses)
-        late = np.abs(seen.delay[:, :, 0] - table[0, 0, 0]).max(1) > characterise.LATE
+        late = np.abs(seen.delay[:, :, 0] - table[0, 0, 0]).max(1) > LATE
         assert (~seen.right | late).tolist() == [True, False]
 
     def test_of_a_line_it_is_what_a_junction_takes_to_turn(self) -> None:
@@ -100,7 +120,7 @@ class TestLeastTimes:
 class TestNeighbours:
     TABLES: ClassVar = {name: timing.timing(name).delay for name in MACHINES}
 
-    @pytest.mark.parametrize("name", ["jtl", "splitter", "ndro"])
+    @pytest.mark.parametrize("name", MACHINES)
     def test_the_furthest_shift_is_found_again(self, name: str) -> None:
         shifts = [
             beside(self.TABLES, name, other, port)

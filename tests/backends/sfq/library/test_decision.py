@@ -9,6 +9,7 @@ from spikec.backends.sfq.cells import cell
 from spikec.backends.sfq.cells.timing import known
 from spikec.backends.sfq.library import decision
 from spikec.backends.sfq.library.decision import KINDS, decisions, delays, measured, nominal, ranges
+from spikec.backends.sfq.library.testbench import Bench
 from spikec.ir.diagnostics import SpikecError
 
 KNOWN = known()["threshold"]["decision"]
@@ -42,6 +43,20 @@ def test_what_the_file_says_is_found_again() -> None:
     assert found["delay"] == pytest.approx(KNOWN["delay"], rel=1e-3, abs=0)
     assert found["energy"] == pytest.approx(KNOWN["energy"], rel=5e-3, abs=0)
     assert 0 < found["within"] < found["beyond"]
+
+
+def test_tries_may_come_as_close_as_the_file_says_and_not_closer() -> None:
+    least = np.array(KNOWN["apart"])
+    bench = Bench(cell("threshold"))
+    assert not decision._blamed(bench, least, 200, 1).any()
+    for pair in np.ndindex(2, 2):
+        less = least.copy()
+        less[pair] *= 0.75
+        assert decision._blamed(bench, less, 200, 1).any(), pair
+    # Two that passed leave less behind than one that did not, which waits in its inductor.
+    assert least[0, 0] < least[1, 0]
+    # Alone at one input and then at the other is what neither passes from there on.
+    assert least[1, 1] >= KNOWN["beyond"]
 
 
 def test_delays_are_there_where_something_is_sent() -> None:
