@@ -101,9 +101,7 @@ def test_what_is_refused(spikec: Spikec, tmp_path: Path) -> None:
         ("mitll-sfq5ee", "often", "E1447"),
         ("rram-wan", "0.9", "E0707"),
     ):
-        said = spikec(
-            "compile", model, "-t", target, "--release", word, "-o", built
-        )
+        said = spikec("compile", model, "-t", target, "--release", word, "-o", built)
         assert said.code == 2 and code in said.err
         assert not built.exists()
 
