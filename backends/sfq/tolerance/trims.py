@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -129,6 +129,7 @@ def counted(
     steps: int = 32,
     step: float = STEP,
     tolerance: float = 1e-10,
+    numbers: Sequence[int] | None = None,
     seed: int = 0,
     threads: int = 1,
     progress: Tell | None = None,
@@ -137,7 +138,8 @@ def counted(
 
     All lines have a pulse in each of ``steps`` steps, and all synapses of a chip stand at the same
     of `POINTS`; those behind others have the pulses that these let pass. ``factors`` are of
-    elements, (circuits,) each; sources are set to currents, and give them times their factor.
+    elements, (circuits,) each; sources are set to currents, and give them times their factor. The
+    noise of a circuit is of ``seed`` and its number in ``numbers``, from 0 on by default.
     """
     cases = 4
     each = {
@@ -148,10 +150,12 @@ def counted(
     simulator, how, own, _ = driven(program, each, still)
     places = synapses(program)
     currents = law().middle + law().sigma * POINTS
-    sets = circuits * POINTS.size * cases
+    each_has = POINTS.size * cases
+    sets = circuits * each_has
+    whose = range(circuits) if numbers is None else [int(n) for n in numbers]
     given: dict[str, Any] = {name: value[0] for name, value in own.items()}
     for name, value in factors.items():
-        given[name] = np.repeat(value, POINTS.size * cases)
+        given[name] = np.repeat(value, each_has)
     for name, i in places.items():
         source, set_to = f"{SOURCE}|{name}", currents / (nominal() * i.factors[SOURCE])
         given[source] = given.get(source, np.ones(sets)) * np.tile(
@@ -162,7 +166,7 @@ def counted(
         Transient(how.duration, step, temperature=temperature, tolerance=tolerance),
         factors=given,
         watch=watch,
-        seeds=seed * 1_000_003 + np.arange(sets),
+        seeds=[seed * 1_000_003 + n * each_has + k for n in whose for k in range(each_has)],
         threads=threads,
         progress=progress,
     )
