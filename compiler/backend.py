@@ -384,11 +384,39 @@ class Margin:
 
 
 @dataclass(frozen=True)
+class Gap:
+    r"""What works where chance has a part: the rates of spikes are apart by ``least`` or more.
+
+    .. math:: g = \min_{k \in 1} r_k - \max_{k \in 0} r_k
+
+    over inputs of a step and neurons, 1 those at which the integer rung has a spike; `gap` has all
+    of it. Rates are of ``orders`` in which all inputs come, or of fewer where those decide, by
+    mistake with a probability of at most ``error``. With ``trim`` the synapses of each chip are
+    counted and set first.
+    """
+
+    least: float
+    orders: int = 100
+    error: float = 0.05
+    trim: bool = False
+
+
+@dataclass(frozen=True)
+class RateGap:
+    """The gap of one circuit after so many ``orders``; ``sure`` where those decide."""
+
+    gap: float
+    orders: int
+    sure: bool
+
+
+@dataclass(frozen=True)
 class ToleranceRequest:
     """A request to say how far a circuit's values may be off before its spikes are others.
 
     ``wanted`` is the integer rung's recording of the stimulus. ``conditions`` and ``seed`` are as
-    `Run` has them: what is off besides.
+    `Run` has them: what is off besides. With a ``gap`` samples of the stimulus are single steps,
+    the inputs between which it is.
     """
 
     artifact: Artifact
@@ -396,6 +424,7 @@ class ToleranceRequest:
     wanted: Recording
     conditions: tuple[str, ...] = ()
     seed: int = 1
+    gap: Gap | None = None
 
 
 class Tolerance(Protocol):
@@ -404,17 +433,21 @@ class Tolerance(Protocol):
     def margins(
         self, titles: Sequence[str], reach: float, resolution: float
     ) -> Sequence[tuple[Margin, str, str]]:
-        """The margin of each group, and which pulse goes wrong first below and above it.
+        """The margin of each group, and what goes wrong first below and above it.
 
         E1424 where the circuit fails as it is.
         """
         ...
 
     def right(self, corners: Sequence[Mapping[str, float]]) -> npt.NDArray[np.float64]:
-        """The share of samples whose spikes are all as wanted, at each corner.
+        """The share of samples whose spikes are all as wanted, at each corner; or the gap.
 
         A corner has factors by titles of groups, and values of conditions.
         """
+        ...
+
+    def chips(self, numbers: Sequence[int]) -> Sequence[RateGap]:
+        """The gap of each of these chips, whatever the others are; of a request with a gap."""
         ...
 
 
@@ -423,14 +456,18 @@ class Tolerant(Protocol):
     """A backend whose hardware is circuits of elements with margins."""
 
     def groups(self, artifact: Artifact, by: str) -> Mapping[str, int]:
-        """Elements in each group by its title; ``by`` is one of ``GROUPINGS``.
+        """Elements in each group by its title; ``by`` is one of ``GROUPINGS``."""
+        ...
 
-        E1491 where chance has a part in what is right.
+    def check_gap(self, artifact: Artifact, gap: Gap | None) -> None:
+        """E1491 where chance decides and there is no gap, E1494 for a gap of what has none.
+
+        E0707 for a trim of a circuit that has nothing to be trimmed.
         """
         ...
 
     def tolerance(self, request: ToleranceRequest) -> Tolerance:
-        """The circuit beside what it should send; E1491 as `groups`."""
+        """The circuit beside what it should send; codes as `check_gap`."""
         ...
 
 

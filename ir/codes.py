@@ -1070,7 +1070,8 @@ CODES: dict[str, Code] = {
         "a network that releases by chance has no margins",
         "A margin is how far a value can go before a spike is another than the integer rung's. "
         "Where noise decides which pulses pass, spikes differ from run to run with all values as "
-        "they are. Shares of chips and of spikes are what 'spikec montecarlo' gives.",
+        "they are. --gap asks for rates instead: that those at inputs at which the integer rung "
+        "has a spike are apart from those at the others.",
     ),
     "E1492": Code(
         "nothing that corners are of",
@@ -1084,5 +1085,24 @@ CODES: dict[str, Code] = {
         "Just below and just above its margin a group of elements was tried again, and the first "
         "pulse was looked for that is missing, is one too many, comes in no step or goes back. "
         "Steps and samples count from 0; layers of one step are looked at in their order.",
+    ),
+    "E1494": Code(
+        "no gap of a network that remembers",
+        "The gap is between rates at the inputs of one step, which come in orders by chance. What "
+        "a network with delays, loops or neurons that add up over steps sends depends on the steps "
+        "before, too, so that an input has no rate of its own.",
+    ),
+    "E1495": Code(
+        "nothing that a gap is between",
+        "The gap is between the inputs of a step at which the integer rung has a spike and those "
+        "at which it has none, of neurons that are read out and need a circuit. The stimulus has "
+        "only one of both kinds; its inputs are counted each once, however often they come.",
+    ),
+    "N1496": Code(
+        "between which rates the gap is beyond a margin",
+        "Just below and just above its margin a group of elements was tried again: the neuron and "
+        "the input with the least rate of those that should fire, and with the greatest of those "
+        "that should not. Inputs are written as lines that have a pulse (1) or none (0), and "
+        "numbered from 0 in the order of these where there are more than 16 lines.",
     ),
 }

@@ -17,6 +17,7 @@ from ...compiler.artifact import Artifact
 from ...compiler.backend import (
     Condition,
     Emission,
+    Gap,
     Outcome,
     ProfileRequest,
     Progress,
@@ -115,6 +116,13 @@ class SfqBackend:
 
         found = groups(read_program(artifact).netlist, by)
         return {title: len(group) for title, group in found.items()}
+
+    def check_gap(self, artifact: Artifact, gap: Gap | None) -> None:
+        """Whether margins and yield are of spikes or of rates."""
+        from .synthesis.files import read_program
+        from .tolerance.study import check_gap
+
+        check_gap(read_program(artifact), gap)
 
     def tolerance(self, request: ToleranceRequest) -> ProgramTolerance:
         """The circuit beside the spikes that it should have."""

@@ -26,7 +26,10 @@ from .ladder import folder_argument
 from .options import (
     Finite,
     conditions_option,
+    error_option,
+    gap_option,
     json_option,
+    orders_option,
     samples_option,
     seed_option,
     steps_option,
@@ -37,6 +40,9 @@ from .studies import (
     check_folder,
     check_workers,
     folder_option,
+    gap_asked,
+    gap_said,
+    inputs_between,
     jobs_option,
     plot_form,
     plot_option,
@@ -85,6 +91,9 @@ _FACTOR: Final = 10.0
     show_default=True,
     help="How well the end of a margin is known.",
 )
+@gap_option
+@orders_option
+@error_option
 @seed_option
 @conditions_option
 @jobs_option
@@ -101,6 +110,9 @@ def margins(
     corners: tuple[str, ...],
     reach: float,
     resolution: float,
+    gap_least: float | None,
+    orders: int | None,
+    error: float | None,
     seed: int,
     conditions: tuple[str, ...],
     jobs: int,
@@ -111,12 +123,17 @@ def margins(
     samples: int | None,
     as_json: bool,
 ) -> int:
-    """Find how far the values of an SFQ circuit may be off, and which pulse goes wrong beyond."""
+    """Find how far the values of an SFQ circuit may be off, and what goes wrong beyond.
+
+    All spikes are to be the integer rung's; or, with --gap, rates are to be apart.
+    """
     report = Report(as_json)
+    gap = gap_asked(gap_least, orders, error)
     form = None if plot is None else plot_form(plot)
     check_workers(jobs, scheduler)
     artifact = load_artifact(folder)
     backend = find_tolerant(artifact)
+    backend.check_gap(artifact, gap)
     find_analogue(artifact)[0].conditions(artifact, conditions)
     elements = {} if by == _NONE else backend.groups(artifact, by)
     known = {t: n for one in GROUPINGS for t, n in backend.groups(artifact, one).items()}
@@ -125,11 +142,16 @@ def margins(
         raise fail("E0707", "--by none finds no margins", hint="say which --corners to look at")
     labelled = load_stimulus(stimulus, quantised(artifact), steps).take(samples)
     check_stimulus(artifact, labelled.stimulus)
+    if gap is not None:
+        labelled = inputs_between(artifact, labelled, gap, conditions)
     check_folder(output)
+    job = MarginJob.of(
+        artifact, labelled, conditions, seed=seed, reach=reach, resolution=resolution, gap=gap
+    )
     study = MarginStudy(
         str(artifact.manifest.get("name", folder.name)),
         str(artifact.manifest["target"]),
-        MarginJob.of(artifact, labelled, conditions, seed=seed, reach=reach, resolution=resolution),
+        job,
         elements,
         asked,
     )
@@ -232,7 +254,8 @@ def _write(output: Path, found: FoundMargins) -> None:
 def _tell(report: Report, found: FoundMargins) -> None:
     study = found.study
     if found.rows:
-        heads = ("what", "elements", "low", "high", "first wrong below", "first wrong above")
+        wrong = "first wrong" if study.job.gap is None else "rates"
+        heads = ("what", "elements", "low", "high", f"{wrong} below", f"{wrong} above")
         title = f"margins of {study.name} on {study.target}, the least first"
         report.table(title, heads, map(_cells, found.rows))
         report.line(
@@ -244,6 +267,8 @@ def _tell(report: Report, found: FoundMargins) -> None:
                 report.line(f"global bias margin: {row.margin.low:+.1%} to {row.margin.high:+.1%}")
     for corners in study.corners:
         _tell_corners(report, found, corners)
+    if study.job.gap is not None:
+        report.line(gap_said(study.job.gap))
     if study.job.conditions:
         report.line(f"all with {', '.join(study.job.conditions)}")
 
@@ -256,14 +281,18 @@ def _cells(row: Row) -> list[str]:
 
 
 def _tell_corners(report: Report, found: FoundMargins, corners: Corners) -> None:
-    """The grid as marks: what was right of all samples, of some, of none."""
-    shares = found.shares(corners)
+    """The grid as marks: what was right of all samples, of some, of none; or the gap."""
+    shares, gap = found.shares(corners), found.study.job.gap
     x, y = corners.x, corners.y
-    report.line(f"{y.title} (down) against {x.title} (across): # all samples right, + some, . none")
+    legend, right = "# all samples right, + some, . none", shares == 1
+    if gap is not None:
+        legend = f"# a gap of {gap.least:g} or more, + less, . none"
+        right = shares >= gap.least
+    report.line(f"{y.title} (down) against {x.title} (across): {legend}")
     width = max(len(f"{value:g}") for value in y.values)
-    for value, row in zip(y.values[::-1], shares[::-1], strict=True):
-        marks = "".join("#" if s == 1 else "+" if s > 0 else "." for s in row)
+    for value, row in zip(y.values[::-1], np.where(right, np.inf, shares)[::-1], strict=True):
+        marks = "".join("#" if s == np.inf else "+" if s > 0 else "." for s in row)
         report.line(f"{value:>{width}g} {marks}")
     ends = f"{x.values[0]:g} to {x.values[-1]:g}"
-    report.line(f"{'':>{width}} {ends}, {many(int((shares == 1).sum()), 'corner')} of "
+    report.line(f"{'':>{width}} {ends}, {many(int(right.sum()), 'corner')} of "
                 f"{shares.size:,} right")  # fmt: skip

@@ -13,21 +13,33 @@ import click
 
 from ...ir.diagnostics import NOWHERE, Diagnostic, Location, SpikecError, fail
 from ..artifact import Artifact, load_artifact
-from ..backend import Analogue, find_analogue
+from ..backend import Analogue, find_analogue, find_tolerant
 from ..explore.journal import Journal
 from ..files import write_file
 from ..ladder import check_stimulus, quantised
 from ..montecarlo.chips import ChipJob
-from ..montecarlo.study import Combination, Found, Row, Statistics, Study, found_in, run_study
+from ..montecarlo.study import Combination, Found, Row, Study, found_in, run_study
 from ..stimulus import load_stimulus
 from .console import Report, many
 from .ladder import folder_argument
-from .options import conditions_option, json_option, samples_option, steps_option, stimulus_option
+from .options import (
+    conditions_option,
+    error_option,
+    gap_option,
+    json_option,
+    orders_option,
+    samples_option,
+    steps_option,
+    stimulus_option,
+)
 from .studies import (
     carry_out,
     check_folder,
     check_workers,
     folder_option,
+    gap_asked,
+    gap_said,
+    inputs_between,
     jobs_option,
     plot_form,
     plot_option,
@@ -61,6 +73,12 @@ _MOST_COMBINATIONS: Final = 1000
     metavar="KEY=VALUE,VALUE",
     help="A condition and its values; of several, all combinations.",
 )
+@gap_option
+@orders_option
+@error_option
+@click.option(
+    "--trim", is_flag=True, help="With --gap: count the synapses of each chip, set their currents."
+)
 @conditions_option
 @jobs_option
 @scheduler_option
@@ -75,6 +93,10 @@ def montecarlo(
     chips: int,
     first: int,
     vary: tuple[str, ...],
+    gap_least: float | None,
+    orders: int | None,
+    error: float | None,
+    trim: bool,
     conditions: tuple[str, ...],
     jobs: int,
     scheduler: str | None,
@@ -84,10 +106,14 @@ def montecarlo(
     samples: int | None,
     as_json: bool,
 ) -> int:
-    """Run many chips of a crossbar or an SFQ circuit, under all conditions: accuracy and yield."""
+    """Run many chips of a crossbar or an SFQ circuit, under all conditions: accuracy and yield.
+
+    What works has all spikes of the integer rung; or, with --gap, rates that are apart.
+    """
     report = Report(as_json)
+    gap = gap_asked(gap_least, orders, error, trim=trim)
     form = None if plot is None else plot_form(plot)
-    if plot is not None and not vary:
+    if plot is not None and not vary and gap is None:
         raise fail(
             "E0707",
             "--plot draws chips against what varies, and nothing does",
@@ -98,13 +124,18 @@ def montecarlo(
         raise fail("E0707", f"chips {first:,} to {first + chips - 1:,}; the last is {_SEEDS - 1:,}")
     artifact = load_artifact(folder)
     backend, rung = find_analogue(artifact)
+    if gap is not None:
+        find_tolerant(artifact).check_gap(artifact, gap)
     varied, combinations = _combinations(backend, artifact, vary, conditions)
     labelled = load_stimulus(stimulus, quantised(artifact), steps).take(samples)
     check_stimulus(artifact, labelled.stimulus)
+    if gap is not None:
+        said = [condition.word for condition in combinations[0]]
+        labelled = inputs_between(artifact, labelled, gap, said)
     study = Study(
         str(artifact.manifest.get("name", folder.name)),
         str(artifact.manifest["target"]),
-        ChipJob.of(artifact, rung, labelled),
+        ChipJob.of(artifact, rung, labelled, gap),
         varied,
         combinations,
         range(first, first + chips),
@@ -228,20 +259,31 @@ def _write(output: Path, found: Found) -> None:
 
 
 def _tell(report: Report, found: Found) -> None:
-    labels = found.integer is not None
-    what = "accuracy" if labels else "spikes that differ"
+    labels, gap = found.integer is not None, found.study.job.gap
+    what = "accuracy" if labels else "spikes that differ" if gap is None else "gap"
     heads = [*found.study.varied, "chips", f"{what}: mean", "sd", "least", "most"]
     if labels:
         heads += ["integer", "spikes that differ"]
+    if gap is not None:
+        heads.append("orders")
     heads.append("yield")
     title = f"{found.study.name} on {found.study.target}"
     report.table(title, heads, [_cells(found, row) for row in found.rows])
     fixed = [c for c in found.study.combinations[0] if c.name not in found.study.varied]
     if fixed:
         report.line("all with " + ", ".join(f"{c.name} {c.shown}" for c in fixed))
-    report.line("yield: chips all of whose spikes are the integer rung's, with its 95 % interval")
-    if not labels:
-        report.line("no accuracy, since the stimulus has no labels")
+    if gap is None:
+        report.line(
+            "yield: chips all of whose spikes are the integer rung's, with its 95 % interval"
+        )
+        if not labels:
+            report.line("no accuracy, since the stimulus has no labels")
+    else:
+        report.line(f"yield: chips with a gap of {gap.least:g} or more, with its 95 % interval")
+        report.line(gap_said(gap))
+        unsure = sum(row.unsure for row in found.rows)
+        if unsure and gap.error:
+            report.line(f"{many(unsure, 'chip')} had all orders, and their rates decide")
     report.diagnostics(dict.fromkeys(one for row in found.rows for one in row.told))
     reasons: dict[tuple[str, str], int] = {}
     for one in (one for row in found.rows for one in row.refused):
@@ -254,19 +296,23 @@ def _cells(found: Found, row: Row) -> list[str]:
     words = [c.shown for c in row.combination if c.name in found.study.varied]
     statistics = row.statistics(found.measure)
     if statistics is None:
-        blanks = 8 if found.integer is not None else 6
+        blanks = 8 if found.integer is not None else 6 + (row.least is not None)
         return [*words, *(["-"] * blanks)]
-    cells = [*words, f"{statistics.count:,}", *_numbers(statistics)]
+    shown = _percent if row.least is None else _gap
+    values = (statistics.mean, statistics.deviation, statistics.least, statistics.most)
+    cells = [*words, f"{statistics.count:,}", *map(shown, values)]
+    orders = row.statistics("orders")
+    if orders is not None:
+        cells.append(f"{orders.mean:.0f}")
     if found.integer is not None:
         differ = row.statistics("differ")
         cells += [_percent(found.integer), _percent(None if differ is None else differ.mean)]
     low, high = (100 * end for end in row.interval)
-    chips = len(row.values("differ"))
-    return [*cells, f"{row.working:,} of {chips:,} ({low:.1f} to {high:.1f} %)"]
+    return [*cells, f"{row.working:,} of {row.judged:,} ({low:.1f} to {high:.1f} %)"]
 
 
-def _numbers(one: Statistics) -> list[str]:
-    return [_percent(value) for value in (one.mean, one.deviation, one.least, one.most)]
+def _gap(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _percent(value: float | None) -> str:

@@ -105,6 +105,28 @@ seed_option = click.option(
     help="For stochastic rounding; of a crossbar or an SFQ circuit, which chip; of SFQ synapses, "
     "what they pass.",
 )
+gap_option = click.option(
+    "--gap",
+    "gap_least",
+    type=Finite(0.01, 0.99),
+    metavar="G",
+    help="What works has rates that are so far apart: the least share of steps with a spike at "
+    "inputs at which the integer rung has one, less the greatest at the others. SFQ circuits that "
+    "remember nothing.",
+)
+orders_option = click.option(
+    "--orders",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="With --gap: in how many orders all inputs come at most.  [default: 100]",
+)
+error_option = click.option(
+    "--error",
+    type=Finite(0, 0.5),
+    metavar="E",
+    help="With --gap: a circuit has no more orders once they decide, by mistake with this "
+    "probability at most; with 0 each has all of them.  [default: 0.05]",
+)
 release_option = click.option(
     "--release",
     multiple=True,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import click
 
 from ...ir.diagnostics import Diagnostics, fail
-from ..artifact import MANIFEST
-from ..backend import need
+from ..artifact import MANIFEST, Artifact
+from ..backend import Gap, find_tolerant, need
 from ..explore.journal import Journal, open_journal
 from ..explore.workers import start_workers
+from ..gap import gap_request, patterns
+from ..stimulus import LabelledStimulus
 from .console import Report
 from .options import Command
 
@@ -50,6 +52,53 @@ def plot_option(what: str) -> Callable[[Command], Command]:
     return click.option(
         "--plot", type=click.Path(path_type=Path), help=f"Draw {what} to this .svg or .png."
     )
+
+
+def gap_asked(
+    least: float | None, orders: int | None, error: float | None, *, trim: bool = False
+) -> Gap | None:
+    """``--gap`` and what belongs to it; E0707 for that alone."""
+    if least is not None:
+        usual = Gap(least)
+        return Gap(
+            least,
+            usual.orders if orders is None else orders,
+            usual.error if error is None else error,
+            trim,
+        )
+    said = {"--orders": orders, "--error": error, "--trim": trim or None}
+    alone = [option for option, value in said.items() if value is not None]
+    if alone:
+        hint = "as in --gap 0.5"
+        raise fail("E0707", f"{alone[0]} belongs to --gap, and there is none", hint=hint)
+    return None
+
+
+def gap_said(gap: Gap) -> str:
+    """What a person is told of it."""
+    how = (
+        f"a circuit has up to {gap.orders:,} orders of all inputs, fewer where those decide, by "
+        f"mistake with a probability of at most {gap.error:.3g}"
+        if gap.error
+        else f"all inputs come in {gap.orders:,} orders"
+    )
+    trim = "; synapses are counted and set first" if gap.trim else ""
+    return (
+        "gap: the least rate at inputs at which the integer rung has a spike, less the greatest at "
+        f"the others; {how}{trim}"
+    )
+
+
+def inputs_between(
+    artifact: Artifact, labelled: LabelledStimulus, gap: Gap, conditions: Sequence[str]
+) -> LabelledStimulus:
+    """The inputs of a step that a stimulus has, looked at before anything is run.
+
+    E1437 for several spikes in a step, E1494 and E1495 where there is no gap.
+    """
+    inputs = patterns(labelled.stimulus)
+    find_tolerant(artifact).tolerance(gap_request(artifact, inputs, gap, conditions))
+    return LabelledStimulus(inputs)
 
 
 def check_workers(jobs: int, scheduler: str | None) -> None:

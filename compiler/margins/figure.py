@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..report.margins import Bar, Grid, plot_margins
 from ..report.style import Form
 from .study import Axis, FoundMargins
@@ -26,10 +28,17 @@ def draw(found: FoundMargins, form: Form) -> bytes:
             corners.x.values,
             corners.y.values,
             tuple(map(tuple, found.shares(corners).tolist())),
+            *_right(found),
         )
         for corners in found.study.corners
     ]
     return plot_margins(bars, grids, form=form)
+
+
+def _right(found: FoundMargins) -> tuple[Any, ...]:
+    """What is right of a gap; of spikes it is as usual."""
+    gap = found.study.job.gap
+    return () if gap is None else (gap.least, (f"gap {gap.least:g} or more", "less", "none"))
 
 
 def _title(axis: Axis) -> str:

@@ -2,7 +2,8 @@
 
 The point of a margin names a group of elements; its result is how far they may be off together,
 down and up. The point of a corner has factors of two groups, or of one and a temperature; its
-result is the share of samples whose spikes are all the integer rung's.
+result is the share of samples whose spikes are all the integer rung's. With a gap it is the gap of
+rates, and what a margin is found of.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from threadpoolctl import threadpool_limits
 
 from ...ir.diagnostics import Diagnostic, Location
 from ..artifact import Artifact
-from ..backend import Margin, Tolerance, ToleranceRequest, find_tolerant
+from ..backend import Gap, Margin, Tolerance, ToleranceRequest, find_tolerant
 from ..explore.point import Evaluation, Point, Result
+from ..gap import gap_request
 from ..ladder import INTEGER, quantised, run_rung
 from ..stimulus import LabelledStimulus, stimulus_bytes, stimulus_of
 
 MARGIN: Final = "margin"
 SHARE: Final = "share"
+GAP: Final = "gap"
 LOW, HIGH = "low", "high"
 _OPEN: Final = "open_"
 _FAULT: Final = "N1493"
+_RATES: Final = "N1496"
 # Corners that are simulated at once.
 CORNERS_TOGETHER: Final = 32
+# With a gap each is many runs.
+_GAPS_TOGETHER: Final = 8
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class MarginJob:
     seed: int
     reach: float
     resolution: float
+    gap: Gap | None = None
 
     @staticmethod
     def of(
@@ -51,17 +58,24 @@ class MarginJob:
         seed: int = 1,
         reach: float,
         resolution: float,
+        gap: Gap | None = None,
     ) -> MarginJob:
-        """The job of an artefact and a stimulus."""
-        given = stimulus_bytes(labelled)
-        return MarginJob(artifact, given, tuple(sorted(conditions)), seed, reach, resolution)
+        """The job of an artefact and a stimulus, with a gap of the inputs between which it is."""
+        given, said = stimulus_bytes(labelled), tuple(sorted(conditions))
+        return MarginJob(artifact, given, said, seed, reach, resolution, gap)
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it."""
         words = (*self.conditions, self.seed, self.reach, self.resolution)
+        words += () if self.gap is None else (self.gap,)
         said = f"{self.artifact.digest} {' '.join(map(str, words))}\n".encode()
         return hashlib.sha256(said + self.stimulus).hexdigest()
+
+    @property
+    def measure(self) -> str:
+        """What is found at corners."""
+        return SHARE if self.gap is None else GAP
 
     def evaluator(self) -> MarginEvaluator:
         """What evaluates margins and corners of this job."""
@@ -76,16 +90,23 @@ class MarginEvaluator(Evaluation):
     def __init__(self, job: MarginJob) -> None:
         super().__init__()
         self._job = job
+        if job.gap is not None:
+            self.together = _GAPS_TOGETHER
 
     @cached_property
     def _tolerance(self) -> Tolerance:
         job = self._job
         graph = quantised(job.artifact)
         stimulus = stimulus_of(job.stimulus, graph).stimulus
+        backend = find_tolerant(job.artifact)
+        if job.gap is not None:
+            return backend.tolerance(
+                gap_request(job.artifact, stimulus, job.gap, job.conditions, job.seed)
+            )
         names = [p.name for p in graph.populations]
         wanted = run_rung(job.artifact, INTEGER, stimulus, populations=names).recording
         request = ToleranceRequest(job.artifact, stimulus, wanted, job.conditions, job.seed)
-        return find_tolerant(job.artifact).tolerance(request)
+        return backend.tolerance(request)
 
     def evaluate(self, point: Point) -> Result:
         """A margin or a corner."""
@@ -97,16 +118,17 @@ class MarginEvaluator(Evaluation):
         titles = {p: str(p.as_dict()[MARGIN]) for p in points if MARGIN in p.as_dict()}
         corners = {p: _factors(p) for p in points if p not in titles}
         found: dict[Point, Result] = {}
+        job = self._job
         with threadpool_limits(1):
             if titles:
-                job = self._job
                 margins = self._tolerance.margins(list(titles.values()), job.reach, job.resolution)
                 for point, one in zip(titles, margins, strict=True):
-                    found[point] = _result(point, *one)
+                    code = _FAULT if job.gap is None else _RATES
+                    found[point] = _result(point, code, *one)
             if corners:
                 shares = self._tolerance.right(list(corners.values()))
                 for point, share in zip(corners, shares.tolist(), strict=True):
-                    found[point] = Result(point, ((SHARE, share),))
+                    found[point] = Result(point, ((job.measure, share),))
         return [found[point] for point in points]
 
 
@@ -114,12 +136,12 @@ def _factors(point: Point) -> dict[str, float]:
     return {name: float(value) for name, value in point.values}
 
 
-def _result(point: Point, margin: Margin, below: str, above: str) -> Result:
+def _result(point: Point, code: str, margin: Margin, below: str, above: str) -> Result:
     sides = ((LOW, margin.low, margin.open_low), (HIGH, margin.high, margin.open_high))
     values = [(side, value) for side, value, _ in sides]
     values += [(_OPEN + side, float(is_open)) for side, _, is_open in sides]
     told = [
-        Diagnostic(_FAULT, said, Location(node=side))
+        Diagnostic(code, said, Location(node=side))
         for side, said in ((LOW, below), (HIGH, above))
         if said
     ]

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from ..backend import Margin
 from ..explore.journal import Journal
 from ..explore.point import Point, Result, version
 from ..explore.workers import Watch, Workers, evaluate_missing
-from .job import CORNERS_TOGETHER, MARGIN, SHARE, MarginJob, margin_of
+from .job import CORNERS_TOGETHER, MARGIN, MarginJob, margin_of
 
 FORMAT: Final = 1
 # Groups whose margins one worker alone seeks at once: enough for the simulator, and no more is
@@ -73,8 +73,8 @@ class MarginStudy:
     def groups(self, workers: int = 1) -> tuple[tuple[Point, ...], ...]:
         """All points, those that are simulated at once together, as long as no worker is idle."""
         margins, corners = (self.points[: len(self.elements)], self.points[len(self.elements) :])
-        size = _TOGETHER if workers == 1 else 1
-        return (*_cut(margins, size), *_cut(corners, CORNERS_TOGETHER))
+        alone = workers > 1 or self.job.gap is not None
+        return (*_cut(margins, 1 if alone else _TOGETHER), *_cut(corners, CORNERS_TOGETHER))
 
 
 def _cut(points: Sequence[Point], size: int) -> Iterable[tuple[Point, ...]]:
@@ -135,8 +135,9 @@ class FoundMargins:
         return tuple(one for one in every if one is not None and one.refused)
 
     def shares(self, corners: Corners) -> npt.NDArray[np.float64]:
-        """Of samples that are right, (y, x); not a number where nothing is known."""
-        known = {d: dict(r.values).get(SHARE) for d, r in self.results.items()}
+        """Of samples that are right, or gaps, (y, x); not a number where nothing is known."""
+        measure = self.study.job.measure
+        known = {d: dict(r.values).get(measure) for d, r in self.results.items()}
         rows = [[known.get(p.digest) for p in row] for row in corners.points]
         return np.array(rows, np.float64)
 
@@ -150,6 +151,7 @@ class FoundMargins:
             **study.header(),
             "conditions": list(job.conditions),
             "seed": job.seed,
+            **({} if job.gap is None else {"gap": asdict(job.gap)}),
             "reach": job.reach,
             "resolution": job.resolution,
             "complete": self.complete,
@@ -163,7 +165,7 @@ class FoundMargins:
         return {
             "x": {"title": corners.x.title, "values": list(corners.x.values)},
             "y": {"title": corners.y.title, "values": list(corners.y.values)},
-            "share": shares.tolist(),
+            self.study.job.measure: shares.tolist(),
         }
 
     def json(self) -> bytes:
@@ -184,7 +186,7 @@ class FoundMargins:
             for y, row in zip(corners.y.values, self.shares(corners).tolist(), strict=True)
             for x, share in zip(corners.x.values, row, strict=True)
         )
-        return _csv(["x", "x_value", "y", "y_value", SHARE], lines)
+        return _csv(["x", "x_value", "y", "y_value", self.study.job.measure], lines)
 
 
 def _csv(names: Sequence[str], lines: Iterable[Sequence[Any]]) -> bytes:

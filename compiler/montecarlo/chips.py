@@ -7,7 +7,8 @@ that differ from the integer rung's,
 .. math:: d = |\{k : z_k \ne z'_k\}| \,/\, |\{k : z_k \ne 0 \text{ or } z'_k \ne 0\}|,
 
 with k over samples, steps and neurons of all populations that spike: 0 where all spikes are the
-same, 1 where none is.
+same, 1 where none is. With a gap of rates a chip has that instead, after how many orders, and
+whether those decide (1) or its rates (0).
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from threadpoolctl import threadpool_limits
 
 from ...ir.events import Recording
 from ..artifact import Artifact
+from ..backend import Gap, Tolerance, find_tolerant
 from ..compare import accuracy
 from ..compile import QUANTISED
 from ..explore.point import Evaluation, Point, Result
+from ..gap import gap_request
 from ..integer.population import spiking_populations
 from ..ladder import INTEGER, is_batched, quantised, run_chips, run_rung
 from ..spike_distance import differing
@@ -41,26 +44,33 @@ _TOGETHER: Final = 32
 
 @dataclass(frozen=True)
 class ChipJob:
-    """An artefact, the rung that chips of it run on, and a stimulus as ``.npz``."""
+    """An artefact, the rung that chips of it run on, and a stimulus as ``.npz``.
+
+    With a ``gap`` the stimulus has the inputs of a step between which it is.
+    """
 
     artifact: Artifact
     rung: str
     stimulus: bytes
+    gap: Gap | None = None
 
     @staticmethod
-    def of(artifact: Artifact, rung: str, labelled: LabelledStimulus) -> ChipJob:
+    def of(
+        artifact: Artifact, rung: str, labelled: LabelledStimulus, gap: Gap | None = None
+    ) -> ChipJob:
         """The job of an artefact and a stimulus."""
-        return ChipJob(artifact, rung, stimulus_bytes(labelled))
+        return ChipJob(artifact, rung, stimulus_bytes(labelled), gap)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of artefact, rung and stimulus."""
-        said = f"{self.artifact.digest} {self.rung}\n".encode()
+        """SHA-256 of artefact, rung, gap and stimulus."""
+        gap = "" if self.gap is None else f" {self.gap}"
+        said = f"{self.artifact.digest} {self.rung}{gap}\n".encode()
         return hashlib.sha256(said + self.stimulus).hexdigest()
 
-    def evaluator(self) -> ChipEvaluator:
+    def evaluator(self) -> Evaluation:
         """What evaluates chips of this job."""
-        return ChipEvaluator(self)
+        return ChipEvaluator(self) if self.gap is None else GapEvaluator(self, self.gap)
 
 
 class ChipEvaluator(Evaluation):
@@ -142,6 +152,44 @@ class ChipEvaluator(Evaluation):
             return None
         right, total = accuracy(recording, self._source, self._labelled.labels)
         return right / max(total, 1)
+
+
+class GapEvaluator(Evaluation):
+    """Evaluates the gap of chips; those under the same conditions at once."""
+
+    together = _TOGETHER
+
+    def __init__(self, job: ChipJob, gap: Gap) -> None:
+        super().__init__()
+        self._job, self._gap = job, gap
+        self._inputs = stimulus_of(job.stimulus, quantised(job.artifact)).stimulus
+        self._tolerances: dict[tuple[str, ...], Tolerance] = {}
+
+    def evaluate(self, point: Point) -> Result:
+        """The gap of one chip."""
+        (result,) = self.evaluate_together((point,))
+        return result
+
+    def evaluate_together(self, points: Sequence[Point]) -> Sequence[Result]:
+        """The gaps of some chips."""
+        found: list[Result] = []
+        with threadpool_limits(1):
+            for conditions, some in itertools.groupby(points, _conditions):
+                chips = list(some)
+                numbers = [int(point.as_dict()[CHIP]) for point in chips]
+                each = self._tolerance(conditions or ()).chips(numbers)
+                for point, one in zip(chips, each, strict=True):
+                    values = (("gap", one.gap), ("orders", one.orders), ("sure", float(one.sure)))
+                    found.append(Result(point, values))
+        return found
+
+    def _tolerance(self, conditions: tuple[str, ...]) -> Tolerance:
+        if conditions not in self._tolerances:
+            artifact = self._job.artifact
+            self._tolerances[conditions] = find_tolerant(artifact).tolerance(
+                gap_request(artifact, self._inputs, self._gap, conditions)
+            )
+        return self._tolerances[conditions]
 
 
 def _conditions(point: Point) -> tuple[str, ...] | None:

@@ -5,19 +5,36 @@ from __future__ import annotations
 from typing import Final
 
 from ..backend import Condition
-from ..report.chips import Line, Measure, Panel, plot_chips
+from ..report.chips import Line, Measure, Panel, plot_chips, plot_distribution
 from ..report.style import Form
-from .study import MEASURES, Found, Row
+from .study import GAP, MEASURES, Found, Row
 
-TITLES: Final = {"accuracy": "accuracy (%)", "differ": "spikes unlike the integer rung's (%)"}
+TITLES: Final = {
+    "accuracy": "accuracy (%)",
+    "differ": "spikes unlike the integer rung's (%)",
+    GAP: "gap of rates",
+}
 
 
 def draw(found: Found, form: Form) -> bytes:
-    """The figure as a file, measures below each other; the same study gives the same bytes."""
+    """The figure as a file, measures below each other; the same study gives the same bytes.
+
+    Gaps are a distribution where nothing varies.
+    """
+    gap = found.study.job.gap
+    if gap is not None and not found.study.varied:
+        (row,) = found.rows
+        labels = f"{row.judged:,} chips, {row.working:,} work", f"gap of {gap.least:g}"
+        values = list(row.values(GAP).values())
+        return plot_distribution(TITLES[GAP], labels, values, gap.least, form=form)
     # Where there are labels both tell: chips that read alike may spike unlike.
     measures = MEASURES if found.measure == MEASURES[0] else (found.measure,)
     shown = _shown(found)
     integer = None if found.integer is None else 100 * found.integer
+    if gap is not None:
+        panels = tuple(_panel(found, name, GAP) for name in shown)
+        wanted = f"gap of {gap.least:g}"
+        return plot_chips([Measure(TITLES[GAP], gap.least, panels, wanted)], form=form)
     return plot_chips(
         [
             Measure(
@@ -65,7 +82,9 @@ def _panel(found: Found, name: str, measure: str) -> Panel:
 
 
 def _line(measure: str, label: str, points: list[tuple[str, Row]], at: dict[str, float]) -> Line:
+    # A gap is no share.
+    times = 1.0 if measure == GAP else 100.0
     values = [
-        (at[text], tuple(100 * v for v in row.values(measure).values())) for text, row in points
+        (at[text], tuple(times * v for v in row.values(measure).values())) for text, row in points
     ]
     return Line(label, tuple(sorted(point for point in values if point[1])))

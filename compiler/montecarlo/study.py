@@ -12,7 +12,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...ir.diagnostics import Diagnostic
@@ -26,6 +26,7 @@ from .chips import CHIP, REFERENCE, ChipJob
 Combination = tuple[Condition, ...]
 FORMAT = 1
 MEASURES = ("accuracy", "differ")
+GAP = "gap"
 # A worker of a cluster answers a whole group at once, and a kill costs what it had not answered.
 _MOST_CHIPS = 16
 
@@ -54,9 +55,14 @@ class Study:
         return Point((*said, (CHIP, chip)))
 
     @property
+    def measures(self) -> tuple[str, ...]:
+        """What is measured of each chip."""
+        return MEASURES if self.job.gap is None else (GAP, "orders")
+
+    @property
     def size(self) -> int:
-        """Points: chips by combinations, and the integer rung."""
-        return len(self.combinations) * len(self.chips) + 1
+        """Points: chips by combinations, and the integer rung unless there is a gap."""
+        return len(self.combinations) * len(self.chips) + (self.job.gap is None)
 
     def groups(self, workers: int) -> list[tuple[Point, ...]]:
         """All points, those that share a mapping together, as long as no worker is idle for it.
@@ -67,7 +73,7 @@ class Study:
         size = -(-len(self.chips) // pieces)
         if workers > 1:
             size = min(size, _MOST_CHIPS)
-        found: list[tuple[Point, ...]] = [(REFERENCE,)]
+        found: list[tuple[Point, ...]] = [(REFERENCE,)] if self.job.gap is None else []
         for combination in self.combinations:
             for low in range(0, len(self.chips), size):
                 chips = self.chips[low : low + size]
@@ -110,10 +116,14 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Row:
-    """A combination and what is known of its chips, by seed; ``refused`` are those of them."""
+    """A combination and what is known of its chips, by seed; ``refused`` are those of them.
+
+    ``least`` is the gap that chips are to have, ``None`` where all spikes are to be the same.
+    """
 
     combination: Combination
     results: Mapping[int, Result]
+    least: float | None = None
 
     def values(self, measure: str) -> dict[int, float]:
         """A measure by chip."""
@@ -126,13 +136,25 @@ class Row:
 
     @property
     def working(self) -> int:
-        """Chips all of whose spikes are the integer rung's: over those there are, the yield."""
-        return sum(value == 0 for value in self.values("differ").values())
+        """Chips all of whose spikes are the integer rung's, or that have the gap."""
+        if self.least is None:
+            return sum(value == 0 for value in self.values("differ").values())
+        return sum(value >= self.least for value in self.values(GAP).values())
+
+    @property
+    def judged(self) -> int:
+        """Chips there are: over these the ones that work are the yield."""
+        return len(self.values("differ" if self.least is None else GAP))
 
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the yield."""
-        return wilson(self.working, len(self.values("differ")))
+        return wilson(self.working, self.judged)
+
+    @property
+    def unsure(self) -> int:
+        """Chips that have all orders, which do not decide whether they have the gap."""
+        return sum(not sure for sure in self.values("sure").values())
 
     @property
     def told(self) -> tuple[Diagnostic, ...]:
@@ -160,8 +182,8 @@ class Found:
 
     @property
     def measure(self) -> str:
-        """Accuracy, or where there are no labels the share of spikes that differ."""
-        return MEASURES[self.integer is None]
+        """Accuracy, or where there are no labels the share of spikes that differ; or the gap."""
+        return self.study.measures[self.study.job.gap is None and self.integer is None]
 
     def as_dict(self) -> dict[str, Any]:
         """The contents of ``results.json``."""
@@ -176,17 +198,23 @@ class Found:
             "first": study.chips.start,
             "chips": len(study.chips),
             "complete": self.complete,
-            "integer": {"accuracy": self.integer},
+            **self._criterion(),
             "combinations": [self._row(row) for row in self.rows],
         }
 
+    def _criterion(self) -> dict[str, Any]:
+        gap = self.study.job.gap
+        return {"integer": {"accuracy": self.integer}} if gap is None else {"gap": asdict(gap)}
+
     def _row(self, row: Row) -> dict[str, Any]:
         found: dict[str, Any] = {"conditions": {c.name: c.text for c in row.combination}}
-        for measure in MEASURES:
+        for measure in self.study.measures:
             statistics = row.statistics(measure)
             found[measure] = None if statistics is None else statistics.as_dict()
-        if row.values("differ"):
+        if row.judged:
             found["yield"] = {"working": row.working, "interval": list(row.interval)}
+            if row.least is not None:
+                found["yield"]["unsure"] = row.unsure
         if row.told:
             found["told"] = [one.as_dict() for one in row.told]
         if row.refused:
@@ -207,12 +235,13 @@ class Found:
         names = [c.name for c in self.study.combinations[0]]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*names, CHIP, *MEASURES, "refused"])
+        measures = self.study.measures
+        writer.writerow([*names, CHIP, *measures, "refused"])
         for row in self.rows:
             conditions = [c.text for c in row.combination]
             for chip, result in row.results.items():
                 values = dict(result.values)
-                cells = ["" if values.get(m) is None else values[m] for m in MEASURES]
+                cells = ["" if values.get(m) is None else values[m] for m in measures]
                 writer.writerow([*conditions, chip, *cells, result.code])
         return text.getvalue().encode()
 
@@ -230,11 +259,12 @@ def run_study(
 
 def found_in(study: Study, results: Mapping[str, Result]) -> Found:
     """What a journal's results say of a study, as far as they go."""
+    least = None if study.job.gap is None else study.job.gap.least
     reference = results.get(REFERENCE.digest)
     integer = None if reference is None else dict(reference.values).get("accuracy")
     rows = []
     for combination in study.combinations:
         points = {chip: study.point(combination, chip).digest for chip in study.chips}
         known = {chip: results[digest] for chip, digest in points.items() if digest in results}
-        rows.append(Row(combination, known))
+        rows.append(Row(combination, known, least))
     return Found(study, integer, tuple(rows))

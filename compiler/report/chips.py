@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .style import INK, MUTED, PHASES, Form, style, to_bytes
+from .style import INK, MUTED, PHASES, Form, clip, style, to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _COLOURS: Final = (*PHASES[:4], "#8c6d00", "#56b4e9")
 _TICKS: Final = 6
 _LONG: Final = 40
+_WIDE: Final = 0.05  # a range of a distribution
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,53 @@ class Panel:
 
 @dataclass(frozen=True)
 class Measure:
-    """A row of panels: the title of what is measured, in %, and the integer rung's value of it."""
+    """A row of panels: the title of what is measured, and a value beside it with its label."""
 
     title: str
     reference: float | None
     panels: tuple[Panel, ...]
+    label: str = "integer rung"
 
 
 def plot_chips(measures: Sequence[Measure], *, form: Form = "svg") -> bytes:
     """Points are chips, lines their means; below each other what was measured of the same chips."""
     with style("chips"):
         return to_bytes(_figure(measures), "chips", form)
+
+
+def plot_distribution(
+    title: str,
+    labels: tuple[str, str],
+    values: Sequence[float],
+    mark: float,
+    *,
+    form: Form = "svg",
+) -> bytes:
+    """The share of chips in each of some ranges, and a value that is marked among them.
+
+    ``labels`` are of the chips and of the mark.
+    """
+    from matplotlib.figure import Figure
+
+    low = min(math.floor(min(values) / _WIDE), math.floor(mark / _WIDE) - 1)
+    high = max(math.floor(max(values) / _WIDE), math.ceil(mark / _WIDE)) + 1
+    with style("distribution"):
+        figure = Figure(figsize=(5.2, 3.3), layout="constrained")
+        axis = figure.add_subplot()
+        axis.hist(
+            values,
+            bins=[_WIDE * k for k in range(low, high + 1)],
+            weights=[100 / len(values)] * len(values),
+            color=_COLOURS[0],
+            label=labels[0],
+        )
+        axis.axvline(mark, color=INK, linestyle="--", linewidth=1.0, label=labels[1])
+        axis.set_xlabel(title)
+        axis.set_ylabel("chips (%)")
+        axis.tick_params(color=MUTED)
+        axis.grid(axis="y")
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=1.6)
+        return to_bytes(figure, "distribution", form)
 
 
 def _figure(measures: Sequence[Measure]) -> Figure:
@@ -67,9 +105,8 @@ def _figure(measures: Sequence[Measure]) -> Figure:
             first = first or axis
             _chips(axis, panel)
             if measure.reference is not None:
-                label = "integer rung"
                 axis.axhline(
-                    measure.reference, color=INK, linestyle="--", linewidth=1.0, label=label
+                    measure.reference, color=INK, linestyle="--", linewidth=1.0, label=measure.label
                 )
             _axis(axis, panel)
             if not number:
@@ -93,9 +130,9 @@ def _chips(axis: Axes, panel: Panel) -> None:
         places = [place for place, _ in line.points]
         means = [sum(values) / len(values) for _, values in line.points]
         label = line.label if several else "their mean"
-        if len(label) > _LONG:
-            label = label[: _LONG - 1] + "…"
-        axis.plot(places, means, "-", color=colour, linewidth=1.6, label=label, zorder=3)
+        axis.plot(
+            places, means, "-", color=colour, linewidth=1.6, label=clip(label, _LONG), zorder=3
+        )
 
 
 def _legend(axis: Axes, top: Axes, several: bool) -> None:

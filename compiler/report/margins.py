@@ -42,13 +42,18 @@ class Bar:
 
 @dataclass(frozen=True)
 class Grid:
-    """Shares that are right at corners, ``shares[y][x]``, from 0 to 1."""
+    """Shares that are right at corners, ``shares[y][x]``, from 0 to 1; or what is right at all.
+
+    ``right`` is the least that is. ``labels`` are of what is, of what is less, and of 0 or less.
+    """
 
     x_title: str
     y_title: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...]
+    right: float = 1.0
+    labels: tuple[str, str, str] = ("all samples right", "some", "none")
 
 
 def plot_margins(bars: Sequence[Bar], grids: Sequence[Grid], *, form: Form = "svg") -> bytes:
@@ -103,8 +108,8 @@ def _grid(axis: Axes, grid: Grid) -> None:
     # Some samples right is no pass: its colours stay away from that of all.
     part = LinearSegmentedColormap.from_list("part", [WRONG, _SOME])
     shares = np.array(grid.shares)
-    colours = part(np.nan_to_num(shares))
-    colours[shares == 1] = _rgba(BAR)
+    colours = part(np.clip(np.nan_to_num(shares) / grid.right, 0, 1))
+    colours[shares >= grid.right] = _rgba(BAR)
     colours[np.isnan(shares)] = _rgba(GRID)
     edges = (_edges(grid.x), _edges(grid.y))
     # Patches, since a collection has an id by chance in SVG.
@@ -137,9 +142,8 @@ def _grid(axis: Axes, grid: Grid) -> None:
     axis.tick_params(color=MUTED)
     axis.legend(
         handles=[
-            Patch(color=BAR, label="all samples right"),
-            Patch(color=_SOME, label="some"),
-            Patch(color=WRONG, label="none"),
+            Patch(color=colour, label=label)
+            for colour, label in zip((BAR, _SOME, WRONG), grid.labels, strict=True)
         ],
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),

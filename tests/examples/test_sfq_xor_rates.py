@@ -1,4 +1,4 @@
-"""The XOR of rates in small form: files, gap over bias, circuits that are off, a map, plots."""
+"""The XOR of rates in small form: files, a map, and the gap over bias and of chips."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from spikec.compiler.artifact import Artifact
-from spikec.compiler.backend import find_target
+from spikec.compiler.backend import Gap, Tolerance, find_target, find_tolerant
 from spikec.compiler.compile import compile_graph
+from spikec.compiler.gap import gap_request, patterns
 from spikec.compiler.passes.quantise import Quantise
+from spikec.ir.events import Events, Stimulus
 
 from .scripts import script
 
@@ -29,25 +31,6 @@ def compiled(rates: ModuleType, *release: str) -> Artifact:
     return compile_graph(
         rates.network(), backend, target, Quantise(input_max=1), options
     ).artifact()
-
-
-def test_a_small_measurement(
-    rates: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Four orders at one bias and for two circuits: the script, its figures and its plot."""
-    compiled(rates, "0.998").write(tmp_path / "built")
-    arguments = ["measure", str(tmp_path / "built"), "-o", str(tmp_path / "out")]
-    code = rates.main([*arguments, "--bias", "1", "--orders", "4", "--circuits", "2"])
-    found = json.loads((tmp_path / "out" / "gap.json").read_text())
-    assert [row["supply"] for row in found["points"]] == ["common", "own"]
-    assert all(row["gap"] >= 0.5 for row in found["points"])
-    assert found["range"] == {"common": [1, 1], "own": [1, 1]}
-    (one,) = found["yields"]
-    assert one["working"] == one["circuits"] == 2 and one["orders"] == 4
-    assert code == 0 and found["holds"]
-    said = capsys.readouterr().out
-    assert "spread 2%, bias +0 %: 2 of 2" in said and said.endswith("holds\n")
-    assert (tmp_path / "out" / "gap.svg").read_bytes().startswith(b"<svg")
 
 
 def test_a_small_map(
@@ -79,10 +62,10 @@ def test_what_it_writes_and_reads(
     data = np.load(tmp_path / "trains.npz")
     assert (tmp_path / "xor.spk").read_text().startswith("spikec-graph")
     assert data.files
-    assert rates.main(["measure", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert rates.main(["map", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
     assert "manifest" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        rates.main(["measure", str(tmp_path), "-o", "out", "--circuits", "0"])
+        rates.main(["map", str(tmp_path), "-o", "out", "--cases", "0"])
 
 
 def test_trains_have_their_rates(rates: ModuleType) -> None:
@@ -110,78 +93,32 @@ def test_the_formula_is_the_mean_of_what_can_happen(rates: ModuleType) -> None:
     np.testing.assert_allclose(rates.formula(p, rate), wanted, rtol=1e-12)
 
 
-def test_gaps(rates: ModuleType) -> None:
-    rows = [
-        {"bias": bias, "supply": "common", "gap": gap}
-        for bias, gap in ((0.8, 0.9), (0.9, 0.4), (1.0, 0.8), (1.1, 0.5), (1.2, 0.1))
-    ]
-    assert rates.reach(rows, "common") == (1.0, 1.1)
-    assert rates.reach(rows, "own") is None
-    table = np.array([[0.1, 0.9, 0.7, 0.2], [0.0, 1.0, 1.0, 0.0], [0.6, 0.9, 0.9, 0.1]])
-    np.testing.assert_allclose(rates.gap(table), [0.5, 1.0, 0.3])
-
-
-def test_what_is_certain_of_a_gap(rates: ModuleType) -> None:
-    """A circuit that is always right is soon above a half, one that is at the edge never is."""
-    always, edge, never = [0, 100, 100, 0], [0, 75, 80, 25], [100, 0, 0, 100]
-    low, high = rates.surely(np.array([always, edge, never]), 100)
-    assert low[0] > 0.9 and low[1] < 0.5 < high[1] and high[2] < -0.9
-    low, _ = rates.surely(np.array([[0, 8, 8, 0]]), 8)
-    assert low[0] < 0.5  # eight orders are not enough
-
-
-def test_only_circuits_that_are_not_certain_go_on(
-    rates: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Three circuits: right, wrong, and one that fires in 70 of 100."""
-    share = np.array([[0.0, 1, 1, 0], [1, 0, 0, 1], [0.0, 0.7, 1, 0.1]])
-    seen: list[tuple[int, int]] = []
-
-    class Drawn:
-        def __init__(self, *_: object) -> None: ...
-        def draw(self, circuit: object, count: range, seed: int) -> dict[str, np.ndarray]:
-            return {"which": np.array(count), "I1|x": np.ones(len(count))}
-
-    class Netlist:
-        biases = ("I1|x",)
-
-        def circuit(self, waves: object) -> None: ...
-
-    class Program:
-        netlist, skew = Netlist(), 5e-12
-
-    def fires(program: object, given: np.ndarray, late: object, factors: dict[str, np.ndarray],
-              circuits: int, *_: object) -> np.ndarray:  # fmt: skip
-        assert (factors["I1|x"] == 1.2).all() and factors["which"].size == circuits
-        seen.append((len(given), circuits))
-        return np.asarray(np.rint(share[factors["which"]] * len(given)), np.int64)
-
-    monkeypatch.setattr(rates, "Spread", Drawn)
-    monkeypatch.setattr(rates, "fires", fires)
-    found = rates.over_spread(Program(), 4.2, 3, (20, 40, 100), 1.2, False, 1, lambda *_: None)
-    assert seen == [(20, 3), (20, 1), (60, 1)]
-    assert found["working"] == 2 and found["undecided"] == 1
-    assert found["gaps"] == [1.0, -1.0, 0.6]
+def gapped(rates: ModuleType, release: str, gap: Gap, *conditions: str) -> Tolerance:
+    """The circuit beside the inputs that trains of half the steps have."""
+    artifact = compiled(rates, release)
+    events = Events.from_dense(rates.trains([[0.5, 0.5]], 40, 1).astype(np.int64))
+    inputs = patterns(Stimulus({"in": events}))
+    return find_tolerant(artifact).tolerance(gap_request(artifact, inputs, gap, conditions))
 
 
 @pytest.mark.slow
 def test_trims_bring_circuits_back(rates: ModuleType) -> None:
-    """The least gap of 16 circuits is larger by a tenth, and gaps are nearer to each other."""
-    program, temperature = rates.opened(compiled(rates, "0.95"))
+    """The least gap of 16 chips is larger by a tenth, and gaps are nearer to each other."""
     plain, trimmed = (
-        rates.over_spread(program, temperature, 16, (60,), 1.0, trim, 2, lambda *_: None)
-        for trim in (False, True)
+        [one.gap for one in gapped(rates, "0.95", gap, "spread=2%", "skew=5ps").chips(range(16))]
+        for gap in (Gap(0.5, 60, 0.0), Gap(0.5, 60, 0.0, trim=True))
     )
-    assert np.min(trimmed["gaps"]) > np.min(plain["gaps"]) + 0.1
-    assert np.std(trimmed["gaps"]) < 0.8 * np.std(plain["gaps"])
+    assert min(trimmed) > min(plain) + 0.1
+    assert np.std(trimmed) < 0.8 * np.std(plain)
 
 
 @pytest.mark.slow
 def test_the_gap_holds(rates: ModuleType) -> None:
-    """25 orders with skew from -5 to +20 % of bias, and 24 circuits of 2 %."""
-    program, temperature = rates.opened(compiled(rates, "0.98"))
-    rows = rates.over_bias(program, temperature, 25, np.array([0.95, 1.0, 1.2]), 2, lambda *_: None)
-    assert min(row["gap"] for row in rows) >= 0.5
-    found = rates.over_spread(program, temperature, 24, (8, 16, 25), 1.0, False, 2, lambda *_: None)
-    # A circuit may be one in a hundred that is not right, and 25 orders say so by mistake.
-    assert found["working"] >= 22
+    """With skew from -5 to +20 % of bias, and of 24 chips of 2 %."""
+    gap = Gap(0.5, 25)
+    for bias in ("0.95", "1", "1.2"):
+        (one,) = gapped(rates, "0.98", gap, "skew=5ps", f"bias={bias}").chips((1,))
+        assert one.gap >= 0.5
+    found = gapped(rates, "0.98", gap, "skew=5ps", "spread=2%").chips(range(24))
+    # A chip may be one in a hundred that is not right, and 25 orders say so by mistake.
+    assert sum(one.gap >= 0.5 for one in found) >= 22

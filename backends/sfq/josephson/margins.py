@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,32 @@ KINDS: Final = (*_KINDS, "bias")
 _SPREAD: Final = {"areas": "density", "inductances": "inductance", "resistors": "resistance"}
 _AT_ONCE: Final = 4096  # sets, so that their pulses are small beside what a machine has
 _LEAST: Final = 0.05  # of a value: no spread turns an element round
+
+
+class Judge(Protocol):
+    """What margins are found of: which circuits pass, and what is wrong with those that do not.
+
+    Arguments and results as `Trial` has them.
+    """
+
+    def passes(
+        self,
+        factors: Mapping[str, Floats],
+        circuits: int,
+        *,
+        seed: int = 0,
+        alike: bool = False,
+        threads: int = 1,
+        progress: Tell | None = None,
+    ) -> Bools:
+        """Whether each circuit passes, (circuits,)."""
+        ...
+
+    def faults(
+        self, factors: Mapping[str, Floats], circuits: int, *, seed: int = 0, threads: int = 1
+    ) -> Sequence[str]:
+        """Of each circuit what is wrong."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +225,7 @@ def _own(circuit: Circuit) -> set[str]:
 
 
 def margins(
-    trial: Trial,
+    trial: Judge,
     groups: Mapping[str, Group],
     *,
     reach: float = REACH,
@@ -264,7 +290,7 @@ def _rounds(resolution: float) -> int:
 
 
 def beyond(
-    trial: Trial,
+    trial: Judge,
     groups: Mapping[str, Group],
     found: Mapping[str, Margin],
     *,

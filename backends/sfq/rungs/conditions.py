@@ -22,7 +22,6 @@ from ....boards.process import Process
 from ....compiler.artifact import Artifact
 from ....compiler.backend import Condition, key_value, no_value
 from ....ir.diagnostics import fail
-from ....ir.events import Stimulus
 from ....ir.records import Record
 from ..cells.chance import KIND
 from ..josephson.circuit import Circuit
@@ -133,13 +132,13 @@ class Conditions(Record):
             return self.temperature
         return process.temperature.value if KIND in program.netlist.counts else 0.0
 
-    def late(self, program: Program, stimulus: Stimulus) -> dict[str, Floats] | None:
+    def late(self, program: Program, samples: int, steps: int) -> dict[str, Floats] | None:
         """What each input's pulses are behind their time, (samples, steps, lines) in s."""
         if not self.skew:
             return None
         rng = np.random.default_rng(_SEED)
         return {
-            name: rng.uniform(-self.skew, self.skew, (stimulus.samples, stimulus.steps, len(nets)))
+            name: rng.uniform(-self.skew, self.skew, (samples, steps, len(nets)))
             for name, nets in program.inputs.items()
         }
 

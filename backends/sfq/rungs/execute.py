@@ -218,7 +218,7 @@ def _circuit(program: Program, request: Run, seeds: Sequence[int], check: Check 
         request.stimulus,
         _watched(program, request),
         factors=factors,
-        late=conditions.late(program, request.stimulus),
+        late=conditions.late(program, request.stimulus.samples, request.stimulus.steps),
         temperature=conditions.kelvin(program, _process(request)),
         seeds=seeds,
         progress=lambda share: request.progress(CIRCUIT, share),
@@ -256,7 +256,7 @@ def _elsewhere(
     stimulus, nets = request.stimulus, _watched(program, request)
     conditions, factors = _chips(program, request, seeds)
     temperature = conditions.kelvin(program, _process(request))
-    late = conditions.late(program, stimulus)
+    late = conditions.late(program, stimulus.samples, stimulus.steps)
     begin = begins(program, stimulus.samples, stimulus.steps)
     for chip in range(len(seeds)):
         netlist = program.netlist.scaled({name: float(f[chip]) for name, f in factors.items()})

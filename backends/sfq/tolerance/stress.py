@@ -110,14 +110,14 @@ class Answers(Record):
 
     def right(self, found: Pulses, sets: int) -> Bools:
         """Whether all came, no others, and none went back; (sets,)."""
-        count, stray = _came(self.program, self.nets, self.should.shape[1], found, sets)
+        count, stray = arrived(self.program, self.nets, self.should.shape[1], found, sets)
         right = (count == self._wanted(sets)).all((1, 2))
         right[found.set[stray]] = False
         return np.asarray(right)
 
     def faults(self, found: Pulses, sets: int) -> list[str]:
         """Of each set what is wrong first: by step, then in the order of layers."""
-        count, stray = _came(self.program, self.nets, self.should.shape[1], found, sets)
+        count, stray = arrived(self.program, self.nets, self.should.shape[1], found, sets)
         wanted = self._wanted(sets)
         out: list[str] = []
         for s in range(sets):
@@ -219,7 +219,7 @@ def responses(
     seen: list[Integers] = []
 
     def check(found: Pulses, sets: int) -> Bools:
-        count, stray = _came(program, nets, steps, found, sets)
+        count, stray = arrived(program, nets, steps, found, sets)
         clean = np.ones(sets, np.bool_)
         clean[found.set[stray]] = False
         seen.append(np.where(clean[:, None, None], count, -1))
@@ -232,10 +232,10 @@ def responses(
     return np.concatenate(seen).reshape(circuits, cases, steps, len(nets))
 
 
-def _came(
+def arrived(
     program: Program, nets: tuple[str, ...], steps: int, found: Pulses, sets: int
 ) -> tuple[Integers, Bools]:
-    """Pulses by (sets, steps, nets), and which pulses are none of these."""
+    """Pulses by (sets, steps, nets), and which pulses go back or belong to no step."""
     count = np.zeros((sets, steps, len(nets)), np.int64)
     after = found.time >= 0
     stray = after & (found.direction < 0)

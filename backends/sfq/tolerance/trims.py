@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,7 @@ Integers = npt.NDArray[np.int64]
 # Currents at which synapses are counted, in sigmas from the I50 of the library's cell.
 POINTS: Final[Floats] = np.array([-1.5, -0.5, 0.5, 1.5, 2.5])
 _FAR: Final = 8.0  # sigmas beyond the currents that were tried
+_OPEN: Final = 3.0  # sigmas from I50, where those pass pulses that others are counted by
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,15 +130,18 @@ def counted(
     steps: int = 32,
     step: float = STEP,
     tolerance: float = 1e-10,
+    numbers: Sequence[int] | None = None,
     seed: int = 0,
     threads: int = 1,
     progress: Tell | None = None,
 ) -> list[dict[str, Counts]]:
     """What each synapse of simulated chips does: pulses in front of it and behind it, counted.
 
-    All lines have a pulse in each of ``steps`` steps, and all synapses of a chip stand at the same
-    of `POINTS`; those behind others have the pulses that these let pass. ``factors`` are of
-    elements, (circuits,) each; sources are set to currents, and give them times their factor.
+    All lines have a pulse in each of ``steps`` steps, and the synapses in front of one population
+    stand at the same of `POINTS`, population after population; all others pass nearly every pulse,
+    so that those behind them have some to be counted by. ``factors`` are of elements, (circuits,)
+    each; sources are set to currents, and give them times their factor. The noise of a circuit is
+    of ``seed`` and its number in ``numbers``, from 0 on by default.
     """
     cases = 4
     each = {
@@ -148,12 +152,17 @@ def counted(
     simulator, how, own, _ = driven(program, each, still)
     places = synapses(program)
     currents = law().middle + law().sigma * POINTS
-    sets = circuits * POINTS.size * cases
+    rounds = list(dict.fromkeys(map(_population, places)))
+    each_has = len(rounds) * POINTS.size * cases
+    sets = circuits * each_has
+    whose = range(circuits) if numbers is None else [int(n) for n in numbers]
     given: dict[str, Any] = {name: value[0] for name, value in own.items()}
     for name, value in factors.items():
-        given[name] = np.repeat(value, POINTS.size * cases)
+        given[name] = np.repeat(value, each_has)
     for name, i in places.items():
-        source, set_to = f"{SOURCE}|{name}", currents / (nominal() * i.factors[SOURCE])
+        stands = np.full((len(rounds), POINTS.size), law().middle + law().sigma * _OPEN)
+        stands[rounds.index(_population(name))] = currents
+        source, set_to = f"{SOURCE}|{name}", stands.ravel() / (nominal() * i.factors[SOURCE])
         given[source] = given.get(source, np.ones(sets)) * np.tile(
             np.repeat(set_to, cases), circuits
         )
@@ -162,19 +171,27 @@ def counted(
         Transient(how.duration, step, temperature=temperature, tolerance=tolerance),
         factors=given,
         watch=watch,
-        seeds=seed * 1_000_003 + np.arange(sets),
+        seeds=[seed * 1_000_003 + n * each_has + k for n in whose for k in range(each_has)],
         threads=threads,
         progress=progress,
     )
-    seen = found.pulses.counts(LEAD, sets).reshape(circuits, POINTS.size, cases, len(watch)).sum(2)
+    shape = (circuits, len(rounds), POINTS.size, cases, len(watch))
+    seen = found.pulses.counts(LEAD, sets).reshape(shape).sum(3)
     column = {net: k for k, net in enumerate(watch)}
+
+    def of(chip: int, name: str, port: str) -> Integers:
+        place = column[places[name].nets[port]]
+        return np.asarray(seen[chip, rounds.index(_population(name)), :, place])
+
     return [
-        {
-            name: Counts(currents, seen[c, :, column[i.nets["q"]]], seen[c, :, column[i.nets["a"]]])
-            for name, i in places.items()
-        }
+        {name: Counts(currents, of(c, name, "q"), of(c, name, "a")) for name in places}
         for c in range(circuits)
     ]
+
+
+def _population(synapse: str) -> str:
+    """Of the neuron that a synapse is in front of."""
+    return synapse.partition("[")[0]
 
 
 def as_factors(program: Program, found: Mapping[str, Trim]) -> dict[str, float]:

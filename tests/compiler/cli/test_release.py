@@ -65,7 +65,7 @@ def test_the_whole_path(spikec: Spikec, tmp_path: Path) -> None:
     assert said.data["rung"] == "circuit" and row["conditions"] == {"spread": "process"}
     assert row["differ"]["chips"] == 3 and row["differ"]["mean"] > 0
     said = spikec("margins", built, "-s", stimulus)
-    assert said.code == 2 and "E1491" in said.err and "montecarlo" in said.err
+    assert said.code == 2 and "E1491" in said.err and "--gap 0.5" in said.err
 
 
 def test_by_weights(spikec: Spikec, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from spikec.compiler.backend import Margin
+from spikec.compiler.backend import Gap, Margin
 from spikec.compiler.explore.point import Point, Result
+from spikec.compiler.gap import patterns
 from spikec.compiler.margins.job import MARGIN, MarginJob, margin_of
+from spikec.compiler.stimulus import LabelledStimulus
 
 from .conftest import compiled, make_stimulus, make_study
 
@@ -46,11 +48,27 @@ def test_what_fails_as_it_is_has_no_margin_but_corners() -> None:
 
 
 def test_jobs_of_other_conditions_are_others() -> None:
-    def digest(*conditions: str, **other: float) -> str:
+    def digest(*conditions: str, gap: Gap | None = None, **other: float) -> str:
         how = {"reach": 0.4, "resolution": 0.05} | other
         seed = int(how.pop("seed", 1))
-        return MarginJob.of(compiled(), make_stimulus(), conditions, seed=seed, **how).digest
+        return MarginJob.of(
+            compiled(), make_stimulus(), conditions, seed=seed, gap=gap, **how
+        ).digest
 
     assert digest("bias=1", "areas=1") == digest("areas=1", "bias=1")
     every = [digest(), digest("bias=1"), digest(seed=2), digest(reach=0.5), digest(resolution=0.01)]
+    every += [digest(gap=gap) for gap in (Gap(0.5), Gap(0.6), Gap(0.5, 50), Gap(0.5, error=0.1))]
     assert len(set(every)) == len(every)
+
+
+def test_with_a_gap_margins_and_corners_are_of_rates() -> None:
+    """A circuit without chance has all of it or none; nothing is wrong where it is tried."""
+    inputs = LabelledStimulus(patterns(make_stimulus().stimulus))
+    job = MarginJob.of(compiled(), inputs, reach=0.05, resolution=0.05, gap=Gap(0.5, 2))
+    corners = [Point((("bias", bias), ("areas", 1.0))) for bias in (0.3, 1.0)]
+    one, low, right = job.evaluator().results([margin("bias"), *corners])
+    assert (low.values, right.values) == ((("gap", 0.0),), (("gap", 1.0),))
+    found, below, _ = margin_of(one)
+    assert found.low == -0.05 and found.open_low and not below
+    (again,) = job.evaluator().results([margin("bias")])
+    assert again == one

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikec.compiler.artifact import Artifact
-from spikec.compiler.backend import find_analogue, find_target
+from spikec.compiler.backend import Gap, find_analogue, find_target
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.montecarlo.chips import ChipJob
 from spikec.compiler.montecarlo.study import Study
@@ -53,12 +53,13 @@ def make_study(
     macro: str = "rram-wan",
     chips: range = range(1, 4),
     labels: bool = True,
+    gap: Gap | None = None,
 ) -> Study:
     """Chips of the network under these conditions; of each combination all words vary."""
     artifact = compiled(macro)
     backend, rung = find_analogue(artifact)
     said = tuple(backend.conditions(artifact, words) for words in combinations)
-    job = ChipJob.of(artifact, rung, make_stimulus(labels))
+    job = ChipJob.of(artifact, rung, make_stimulus(labels), gap)
     return Study("small", macro, job, tuple(c.name for c in said[0]), said, chips)
 
 

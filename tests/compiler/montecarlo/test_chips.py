@@ -17,7 +17,7 @@ from spikec.compiler.compare import accuracy
 from spikec.compiler.compile import compile_graph
 from spikec.compiler.explore.point import Point, Result
 from spikec.compiler.ladder import run_rung
-from spikec.compiler.montecarlo.chips import REFERENCE, ChipJob, differing_share
+from spikec.compiler.montecarlo.chips import REFERENCE, ChipEvaluator, ChipJob, differing_share
 from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.events import Events, Recording
 
@@ -115,6 +115,7 @@ def test_stochastic_rounding_is_compared_with_the_same_seed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     evaluator = make_study((), macro="crossbar-ideal").job.evaluator()
+    assert isinstance(evaluator, ChipEvaluator)
     assert not evaluator._draws
     seeds: list[int] = []
     real = evaluator._reference

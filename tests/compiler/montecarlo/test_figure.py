@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
+from spikec.compiler.backend import Gap
 from spikec.compiler.explore.point import Result
 from spikec.compiler.montecarlo.chips import REFERENCE
 from spikec.compiler.montecarlo.figure import _panel, _shown, draw
@@ -86,3 +88,28 @@ def test_the_drawing() -> None:
     bare = draw(found(("wire=0", "wire=2"), labels=False), "svg").decode()
     # Beside itself the integer rung is a line at 0 that says nothing.
     assert "spikes unlike the integer rung" in bare and ">integer rung<" not in bare
+
+
+def gaps(*words: str) -> Found:
+    """Chips whose gaps are 0.44, 0.53, 0.62 of each combination."""
+    study = make_study(*((word,) for word in words), macro="crossbar-ideal", gap=Gap(0.5))
+    if len(words) == 1:
+        study = replace(study, varied=())
+    results = [
+        Result(study.point(c, chip), (("gap", 0.35 + 0.09 * chip), ("orders", 40.0), ("sure", 1.0)))
+        for c in study.combinations
+        for chip in study.chips
+    ]
+    return found_in(study, {r.point.digest: r for r in results})
+
+
+def test_gaps_are_a_distribution_or_stand_against_what_varies() -> None:
+    pytest.importorskip("matplotlib")
+    alone = draw(gaps("wire=0"), "svg").decode()
+    assert draw(gaps("wire=0"), "svg").decode() == alone
+    assert "3 chips, 2 work" in alone and "gap of 0.5" in alone and "chips (%)" in alone
+    varied = draw(gaps("wire=0", "wire=2"), "svg").decode()
+    assert "(ohm a segment)" in varied and "gap of 0.5" in varied and "integer rung" not in varied
+    assert [y for _, y in _panel(gaps("wire=0", "wire=2"), "wire", "gap").lines[0].points] == [
+        pytest.approx((0.44, 0.53, 0.62))
+    ] * 2

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikec.compiler.backend import Gap
 from spikec.compiler.explore.journal import JOURNAL, open_journal
 from spikec.compiler.explore.point import Result
 from spikec.compiler.explore.workers import Group, InProcess, Processes, start_workers
@@ -133,3 +134,29 @@ def test_what_is_not_known_yet_is_not_complete() -> None:
     found = found_in(make_study(*WORDS), {})
     assert not found.complete
     assert json.loads(found.json())["combinations"][0]["accuracy"] is None
+
+
+def test_the_yield_of_a_gap() -> None:
+    """Chips that have it, those at its very edge too, and those that orders do not decide."""
+    study = make_study(("wire=0",), macro="crossbar-ideal", gap=Gap(0.5), chips=range(1, 5))
+    # No integer rung, and other results than without a gap.
+    assert [len(group) for group in study.groups(1)] == [4] and study.size == 4
+    assert study.header() != make_study(("wire=0",), macro="crossbar-ideal").header()
+    (combination,) = study.combinations
+    each = ((0.9, 20.0, 1.0), (0.5, 100.0, 0.0), (0.49, 100.0, 0.0))
+    results = [
+        Result(study.point(combination, chip), (("gap", gap), ("orders", orders), ("sure", sure)))
+        for chip, (gap, orders, sure) in zip(study.chips, each, strict=False)
+    ]
+    results.append(Result(study.point(combination, 4), (), "E1487", "all passed"))
+    found = found_in(study, {r.point.digest: r for r in results})
+    (row,) = found.rows
+    assert (row.working, row.judged, row.unsure, found.measure) == (2, 3, 2, "gap")
+    data = json.loads(found.json())
+    assert data["gap"] == {"least": 0.5, "orders": 100, "error": 0.05, "trim": False}
+    (one,) = data["combinations"]
+    assert one["yield"]["working"] == 2 and one["yield"]["unsure"] == 2
+    assert one["gap"]["least"] == 0.49 and one["orders"]["mean"] == pytest.approx(220 / 3)
+    assert one["refused"]["code"] == "E1487" and "integer" not in data
+    lines = list(csv.DictReader(io.StringIO(found.csv().decode())))
+    assert [line["gap"] for line in lines] == ["0.9", "0.5", "0.49", ""]

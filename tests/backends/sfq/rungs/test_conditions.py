@@ -14,7 +14,7 @@ from spikec.compiler.compile import compile_graph
 from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.diagnostics import SpikecError
 
-from ..networks import PS, TARGET, given, layered, quantised
+from ..networks import PS, TARGET, layered, quantised
 
 BOTH = layered([([[1, 1]], [1.5])])
 
@@ -104,10 +104,9 @@ def test_how_chips_differ() -> None:
 
 
 def test_pulses_are_off_by_the_skew_on_all_chips(program: Program) -> None:
-    stimulus = given(np.ones((200, 2), np.int64))
-    assert Conditions().late(program, stimulus) is None
-    late = Conditions(skew=5 * PS).late(program, stimulus)
-    again = Conditions(skew=5 * PS).late(program, stimulus)
+    assert Conditions().late(program, 1, 200) is None
+    late = Conditions(skew=5 * PS).late(program, 1, 200)
+    again = Conditions(skew=5 * PS).late(program, 1, 200)
     assert late is not None and again is not None
     assert late["in"].shape == (1, 200, 2) and np.array_equal(late["in"], again["in"])
     assert 4.5 * PS < np.abs(late["in"]).max() <= 5 * PS

@@ -8,18 +8,20 @@ import pytest
 from spikec.backends.sfq.cells.netlist import Instance, Netlist
 from spikec.backends.sfq.josephson.margins import Trial, kinds, margins
 from spikec.backends.sfq.synthesis.files import read_program
+from spikec.backends.sfq.synthesis.synthesise import synthesise
 from spikec.backends.sfq.tolerance.stress import orders, trial
-from spikec.backends.sfq.tolerance.study import ProgramTolerance, groups
+from spikec.backends.sfq.tolerance.study import ProgramTolerance, check_gap, groups
 from spikec.boards.process import load_process
 from spikec.compiler.artifact import Artifact
-from spikec.compiler.backend import GROUPINGS, ToleranceRequest, find_target
+from spikec.compiler.backend import GROUPINGS, Gap, ToleranceRequest, find_target
 from spikec.compiler.compile import compile_graph
+from spikec.compiler.gap import gap_request, patterns
 from spikec.compiler.ladder import run_chips, run_rung
 from spikec.compiler.passes.quantise import Quantise
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.events import Events, Stimulus
 
-from ..networks import TARGET, layered
+from ..networks import TARGET, layered, ordered, quantised
 
 GIVEN = orders(2, 2, 4)
 STIMULUS = Stimulus({"in": Events.from_dense(GIVEN.astype(np.int64))})
@@ -150,8 +152,54 @@ def test_a_chip_is_the_one_of_the_seed(artifact: Artifact) -> None:
     assert set(works) == {False, True}
 
 
-def test_chance_has_no_margins() -> None:
+def test_chance_has_no_margins_without_a_gap() -> None:
     some = made(release=("0.9",))
     with pytest.raises(SpikecError, match="E1491") as caught:
         ProgramTolerance(request(some), load_process(TARGET))
-    assert "montecarlo" in str(caught.value)
+    assert "--gap 0.5" in str(caught.value)
+
+
+def test_a_gap_is_of_what_remembers_nothing_and_can_be_trimmed(artifact: Artifact) -> None:
+    program = read_program(artifact)
+    check_gap(program, None)
+    check_gap(program, Gap(0.5))
+    with pytest.raises(SpikecError, match=r"E0707: --trim .* none"):
+        check_gap(program, Gap(0.5, trim=True))
+    with pytest.raises(SpikecError, match=r"E1494.*remembers"):
+        check_gap(synthesise(quantised(ordered())), Gap(0.5))
+
+
+def test_synapses_have_a_supply_of_their_own() -> None:
+    netlist = read_program(made(release=("0.9",))).netlist
+    found = groups(netlist, "chip")
+    own = [name for name in found["bias"] if name not in found["bias but synapse.Ib"]]
+    assert own == [f"Ib|{i.name}" for i in netlist.instances if i.kind == "synapse"]
+    # Both supplies together are the bias of the chip.
+    assert tuple(own) == groups(netlist, "element")["synapse.Ib"]
+
+
+def gapped(*conditions: str, gap: Gap, seed: int = 1) -> ProgramTolerance:
+    """Of a neuron that fires with both lines, each through a synapse of 0.97."""
+    asked = gap_request(made(release=("0.97",)), patterns(STIMULUS), gap, conditions, seed)
+    return ProgramTolerance(asked, load_process(TARGET))
+
+
+def test_the_margin_of_a_gap() -> None:
+    """Its ends are where the gap is, and what is beyond them says between which rates."""
+    tolerance = gapped("skew=5ps", gap=Gap(0.5, 24))
+    ((found, below, above),) = tolerance.margins(["bias"], 0.3, 0.05)
+    assert -0.3 < found.low < 0 < found.high and not found.open_low
+    assert below.startswith("gap ") and "p0[0] at 11 fires with " in below
+    assert bool(above) != found.open_high
+    inside, beyond = tolerance.right([{"bias": 1 + found.low}, {"bias": 0.95 + found.low}]).tolist()
+    assert inside >= 0.5 > beyond
+
+
+def test_a_chip_has_the_gap_of_its_number() -> None:
+    """With whatever chips beside it, and as the one whose corners are looked at."""
+    gap, words = Gap(0.5, 12), ("spread=5%", "bias=0.95")
+    found = gapped(*words, gap=gap).chips((3, 4, 5))
+    assert gapped(*words, gap=gap, seed=9).chips((4,)) == found[1:2]
+    alone = gapped(*words, gap=gap, seed=4).right([{}])
+    assert alone.tolist() == [found[1].gap]
+    assert len({one.gap for one in found}) > 1

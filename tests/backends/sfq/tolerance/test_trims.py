@@ -121,6 +121,15 @@ def test_chips_are_counted(one: Program) -> None:
     assert middles[1][0][0] - middles[0][0][0] > 0.8 * UA
 
 
+def test_synapses_behind_others_have_pulses_to_be_counted_by() -> None:
+    """Two in a row: while one is counted the other passes nearly all, at each current."""
+    program = synthesise(quantised(layered([([[1]], [0.5])] * 2)), release={"w0": 0.9, "w1": 0.9})
+    first, second = synapses(program)
+    (found,) = counted(program, {}, 1, temperature=4.2, steps=32, step=0.2e-12, tolerance=1e-5)
+    assert (found[first].tried == 32).all() and (found[second].tried >= 30).all()
+    assert found[second].passed[0] < 12 < 20 < found[second].passed[-1]
+
+
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
