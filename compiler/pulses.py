@@ -18,20 +18,22 @@ MEASURED: Final = "N1439"
 class FirstPulse:
     """The first pulse that differs, all times in s from the start of its ``step``.
 
-    It is the ``number``-th of its ``net`` in the run, from 0 on; ``driver`` is the cell that drives
-    the net, ``kind`` what that is, and ``part`` what it is part of: a neuron, an input line or a
-    clock. ``model`` is when the event-level model has the pulse, ``circuit`` when it came, ``None``
-    for never; within ``bound`` they would be one. ``cause`` is which pulses came too close for that
-    cell, or nothing; where the model says nothing of such a pulse there is no bound.
+    It is the ``number``-th of its ``net`` in the run, from 0 on; ``cell`` is the one that drives
+    the net, or, where ``takes``, that takes it, ``kind`` what that is, and ``part`` what it is part
+    of: a neuron, an input line or a clock. ``model`` is when the event-level model has the pulse,
+    ``circuit`` when it came, ``None`` for never; within ``bound`` they would be one. ``cause`` is
+    which pulses came too close for that cell, or nothing; where the model says nothing of such a
+    pulse there is no bound.
     """
 
     sample: int
     step: int
     net: str
     number: int
-    driver: str
+    cell: str
     kind: str
     part: str
+    takes: bool
     model: float | None
     circuit: float | None
     bound: float | None
@@ -43,7 +45,8 @@ class FirstPulse:
             f"first pulse that differs: sample {self.sample}, step {self.step}, net '{self.net}', "
             f"pulse {self.number}"
         )
-        yield f"  the {self.kind} '{self.driver}' of {self.part} drives the net"
+        does = "takes" if self.takes else "drives"
+        yield f"  the {self.kind} '{self.cell}' of {self.part} {does} the net"
         if self.bound is not None:
             bound = f"; within {_ps(self.bound)} they are one"
             yield f"  model {_ps(self.model)}, {rung} {_ps(self.circuit)}, of the step{bound}"
@@ -57,7 +60,8 @@ class PulseCheck:
 
     ``compared`` says what of them, in words. ``exact`` is whether they have to be the same;
     elsewhere the first that differs is told. So many ``pulses`` on so many ``nets`` were looked at,
-    and their times may be up to ``bound`` s apart, ``None`` where times are not compared.
+    and their times may be up to ``bound`` s apart, and those that do not differ were up to
+    ``furthest`` s; ``None`` where times are not compared.
     """
 
     compared: str
@@ -65,6 +69,7 @@ class PulseCheck:
     nets: int
     pulses: int
     bound: float | None
+    furthest: float | None
     first: FirstPulse | None
 
     @property
@@ -89,8 +94,9 @@ class PulseCheck:
 
     def _lines(self, rung: str) -> Iterator[str]:
         verdict = "equal" if self.first is None else f"they differ ({self.code})"
-        bound = "" if self.bound is None or self.first is not None else f" within {_ps(self.bound)}"
-        yield f"{rung}, {self.pulses:,} pulses on {self.nets:,} nets: {verdict}{bound}"
+        if self.first is None and self.furthest is not None:
+            verdict = f"equal, {_ps(self.furthest)} apart at most, where {_ps(self.bound)} are one"
+        yield f"{rung}, {self.pulses:,} pulses on {self.nets:,} nets: {verdict}"
         yield f"  compared: {self.compared}"
         if self.first is not None:
             yield from (f"  {line}" for line in self.first.lines(rung))

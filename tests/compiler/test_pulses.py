@@ -9,16 +9,17 @@ import pytest
 from spikec.compiler.pulses import FirstPulse, PulseCheck
 from spikec.ir.codes import CODES
 
-LOST = FirstPulse(2, 5, "n7", 3, "out[0].dff", "dff", "out[0]", 41.25e-12, None, 9e-12)
-EQUAL = PulseCheck("their times", True, 12, 3456, 4.5e-12, None)
+LOST = FirstPulse(2, 5, "n7", 3, "out[0].dff", "dff", "out[0]", False, 41.25e-12, None, 9e-12)
+EQUAL = PulseCheck("their times", True, 12, 3456, 4.5e-12, 0.25e-12, None)
 
 
 def test_equal_pulses() -> None:
     assert (EQUAL.failed, EQUAL.code) == (False, None)
     assert EQUAL.describe("circuit") == (
-        "circuit, 3,456 pulses on 12 nets: equal within 4.50 ps\n  compared: their times"
+        "circuit, 3,456 pulses on 12 nets: equal, 0.25 ps apart at most, where 4.50 ps are one\n"
+        "  compared: their times"
     )
-    uncompared = replace(EQUAL, exact=False, bound=None)
+    uncompared = replace(EQUAL, exact=False, bound=None, furthest=None)
     assert uncompared.describe("josim").startswith("josim, 3,456 pulses on 12 nets: equal\n")
 
 
@@ -49,3 +50,9 @@ def test_the_cause_is_the_last_line() -> None:
     # Where the model says nothing there is nothing to compare.
     close = replace(caused, model=None, circuit=40e-12, bound=None)
     assert [line for line in close.lines("circuit") if "model" in line] == []
+
+
+def test_a_cell_that_takes_the_net_is_said_to() -> None:
+    assert "  the dff 'out[0].dff' of out[0] takes the net" in list(
+        replace(LOST, takes=True).lines("circuit")
+    )

@@ -17,10 +17,12 @@ from ....compiler.pulses import FirstPulse, PulseCheck
 from ..cells.chance import KIND
 from ..synthesis.schedule import Schedule, Window
 from ..synthesis.synthesise import Program, arrivals
-from .differences import Beside, Difference, How
+from .differences import AWAY, Beside, Difference, How
 from .events import Violation
 
 Floats = npt.NDArray[np.float64]
+# Where biases are less, how much longer it is looked for pulses than they should take.
+_SLOW: Final = 1.3
 _COMPARED: Final[Mapping[How, str]] = {
     How.TIMES: "their times on all nets with those of the rung events",
     How.CELLS: "what each cell sends with what its machine makes of the pulses that came to it; "
@@ -28,7 +30,10 @@ _COMPARED: Final[Mapping[How, str]] = {
     How.COUNTS: "how many there are on all nets with those of the rung events; "
     "not their times, which are of junctions behind the nets",
 }
-_CHANCE: Final = "; not what chance lets through {:,} synapses"
+_CHANCE: Final[Mapping[How, str]] = {
+    How.CELLS: "; not which of those pulses chance lets through {:,} synapses",
+    How.COUNTS: "; not on those that are behind {:,} synapses",
+}
 
 
 class Check:
@@ -44,18 +49,34 @@ class Check:
 
     @property
     def until(self) -> float:
-        """When the last pulse of a step has come, at any net, in s from its start."""
+        """When the last pulse of a step has come, at any net, in s from its start.
+
+        What is later than it should be has to be seen, too, to be known from what is lost: delays
+        that are not nominal are longer.
+        """
         program = self._program
         step = dict[str, tuple[float, ...]]((net, (time,)) for net, time in program.clocks.items())
         for net in (net for nets in program.inputs.values() for net in nets if net is not None):
             step[net] = (program.start + program.skew,)
         last = self._beside.machines.run(step).time.max(initial=0.0)
-        return max(program.latency, float(last))
+        slow = 1.0 if self._beside.how is How.TIMES else _SLOW
+        return slow * max(program.latency, float(last)) + AWAY
 
-    def look(self, first: int, lead: float, end: float, pulses: Mapping[str, Floats]) -> None:
-        """A piece whose step ``first`` begins at ``lead``: its pulses until ``end``, s by net."""
+    def look(
+        self,
+        first: int,
+        lead: float,
+        end: float,
+        pulses: Mapping[str, Floats],
+        given: Mapping[str, Floats] | None = None,
+    ) -> None:
+        """A piece whose step ``first`` begins at ``lead``: its pulses until ``end``, s by net.
+
+        ``given`` are those that sources send, in s from the start of that step.
+        """
         if self._first is None:
-            found = self._beside.first(pulses, end)
+            sent = {net: times + lead for net, times in (given or {}).items()}
+            found = self._beside.first(pulses, end, sent)
             if found is not None:
                 self._first = self._named(found, first, lead, pulses)
             for net, times in pulses.items():
@@ -65,13 +86,15 @@ class Check:
     @property
     def found(self) -> PulseCheck:
         """What there is to say of all pieces."""
-        limits, chance = self._beside.limits, self._program.netlist.counts.get(KIND, 0)
+        how, limits = self._beside.how, self._beside.limits
+        chance = self._program.netlist.counts.get(KIND, 0)
         return PulseCheck(
-            _COMPARED[self._beside.how] + (_CHANCE.format(chance) if chance else ""),
-            self._beside.how is How.TIMES,
+            _COMPARED[how] + (_CHANCE[how].format(chance) if chance else ""),
+            how is How.TIMES,
             len(self.nets),
             self._pulses,
             None if limits is None else max(limits.values(), default=0.0),
+            None if limits is None else self._beside.furthest,
             self._first,
         )
 
@@ -80,6 +103,7 @@ class Check:
     ) -> FirstPulse:
         """The pulse with its step, sample and neuron; of two that are too close the second."""
         cause = found if isinstance(found, Violation) else found.cause
+        takes = isinstance(found, Violation) or found.takes
         if isinstance(found, Violation):
             cell = next(i for i in self._program.netlist.instances if i.name == found.instance)
             net, model = cell.nets[found.second], None
@@ -88,7 +112,7 @@ class Check:
             circuit: float | None = found.time
         else:
             net, number = found.net, found.number
-            model, circuit, cell = found.machine, found.circuit, found.driver
+            model, circuit, cell = found.machine, found.circuit, found.cell
         step = self._step(net, found.time - lead)
         begin = lead + step * self._program.period
         sample, own = divmod(first + step, self._steps)
@@ -100,6 +124,7 @@ class Check:
             cell.name,
             cell.kind,
             part_of(self._program, cell.name),
+            takes,
             None if model is None else model - begin,
             None if circuit is None else circuit - begin,
             None if isinstance(found, Violation) else found.bound,

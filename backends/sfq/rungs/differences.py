@@ -15,7 +15,11 @@ Where elements are off, or resistors have noise, delays are others than those th
 Then each cell is looked at by itself: of the pulses that came to it in the circuit its machine has
 to send as many as it did. A pulse is the one that the machine means if it is nearer to it than to
 the one before and the one behind, and no more than ``AWAY`` off. Where each cell did its part
-pulses may have come in another order: a net of the whole then has more of them, or fewer.
+pulses may have come in another order: a net of the whole then has more of them, or fewer. What a
+synapse lets through is chance; that it sends nothing else is not.
+
+An input net has as many pulses as its source sends: what is there besides, the cell threw back
+that takes it.
 """
 
 from __future__ import annotations
@@ -23,8 +27,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from functools import cached_property
+from typing import Final, TypeVar
 
+import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
@@ -38,6 +44,7 @@ from ..synthesis.schedule import in_order
 from .events import Events, Machines, Violation
 
 Floats = npt.NDArray[np.float64]
+_Wrong = TypeVar("_Wrong", bound="Difference | Violation")
 # In a circuit: before time 0 of a stimulus, and behind the last of the machines.
 LEAD: Final = 20e-12
 TAIL: Final = 30e-12
@@ -61,8 +68,9 @@ class How(StrEnum):
 class Difference:
     """The first pulse that differs: the n-th, from 0 on, of a net; times in s, ``None`` for none.
 
-    ``driver`` is the cell that drives the net, and ``bound`` how far apart the two times may be in
-    s. ``cause`` is what came too close at that cell before, if anything did.
+    ``cell`` is the one that drives the net, or, where a source does, that ``takes`` it; ``bound``
+    how far apart the two times may be in s. ``cause`` is what came too close at that cell before,
+    if anything did.
     """
 
     net: str
@@ -70,7 +78,8 @@ class Difference:
     machine: float | None
     circuit: float | None
     bound: float
-    driver: Instance
+    cell: Instance
+    takes: bool = False
     cause: Violation | None = None
 
     @property
@@ -83,9 +92,9 @@ class Difference:
             "no pulse" if t is None else f"{t * 1e12:.2f} ps" for t in (self.machine, self.circuit)
         )
         return (
-            f"pulse {self.number} of the net '{self.net}', which the {self.driver.kind} "
-            f"'{self.driver.name}' drives: machines say {said}, the circuit {seen}; within "
-            f"{self.bound * 1e12:.2f} ps they are one"
+            f"pulse {self.number} of the net '{self.net}', which the {self.cell.kind} "
+            f"'{self.cell.name}' {'takes' if self.takes else 'drives'}: machines say {said}, the "
+            f"circuit {seen}; within {self.bound * 1e12:.2f} ps they are one"
         )
 
 
@@ -119,32 +128,45 @@ def first_difference(
 ) -> Difference | None:
     """The earliest pulse that only one of the two has, or has at another time.
 
-    Both are times by net in s, ``limits`` the bounds; without them a pulse may be off until it is
-    nearer to another one. The circuit has been looked at until ``end``, s. ``counted``, nets with
-    as many pulses do not differ, however late all of them are.
+    Both are times by net in s, of nets that cells drive and ``machines`` have, ``limits`` the
+    bounds; without them a pulse may be off until it is nearer to another one. The circuit has been
+    looked at until ``end``, s. ``counted``, nets with as many pulses do not differ, however late
+    all of them are.
     """
     found: list[Difference] = []
     for i in netlist.instances:
-        for net in (i.nets[port] for port in i.cell.outputs):
-            said, seen = machines[net], circuit[net]
-            if counted and said.size == seen.size:
-                continue
-            both = min(said.size, seen.size)
-            own = np.full(said.size, limits[net]) if limits is not None else _nearest(said)
-            wrong = np.flatnonzero(np.abs(said[:both] - seen[:both]) > own[:both])
-            if not wrong.size and (
-                said.size == seen.size or (said.size > both and said[both] > end - AWAY)
-            ):
-                continue
-            n = int(wrong[0]) if wrong.size else both
-            one = float(said[n]) if n < said.size else None
-            two = float(seen[n]) if n < seen.size else None
-            # Further off than the next one is it is another pulse: one is lost, or one too many.
-            if one is not None and two is not None and abs(one - two) > _nearest(said)[n]:
-                one, two = (None, two) if two < one else (one, None)
-            bound = float(own[min(n, said.size - 1)]) if said.size else AWAY
-            found.append(Difference(net, n, one, two, bound, i))
-    return min(found, key=lambda one: one.time) if found else None
+        for net in (i.nets[port] for port in i.cell.outputs if i.nets[port] in machines):
+            bound = None if limits is None else limits[net]
+            wrong = _differs(machines[net], circuit[net], bound, end, counted)
+            if wrong is not None:
+                found.append(Difference(net, *wrong, i))
+    return _earliest(found)
+
+
+def _earliest(found: Iterable[_Wrong]) -> _Wrong | None:
+    return min(found, key=lambda one: one.time, default=None)
+
+
+def _differs(
+    said: Floats, seen: Floats, bound: float | None, end: float, counted: bool
+) -> tuple[int, float | None, float | None, float] | None:
+    """The first pulse of a net that differs: which, both times, and how far off it may be."""
+    if counted and said.size == seen.size:
+        return None
+    both = min(said.size, seen.size)
+    own = _nearest(said) if bound is None else np.full(said.size, bound)
+    wrong = np.flatnonzero(np.abs(said[:both] - seen[:both]) > own[:both])
+    if not wrong.size and (
+        said.size == seen.size or (said.size > both and said[both] > end - AWAY)
+    ):
+        return None
+    n = int(wrong[0]) if wrong.size else both
+    one = float(said[n]) if n < said.size else None
+    two = float(seen[n]) if n < seen.size else None
+    # Further off than the next one is it is another pulse: one is lost, or one too many.
+    if one is not None and two is not None and abs(one - two) > _nearest(said)[n]:
+        one, two = (None, two) if two < one else (one, None)
+    return n, one, two, float(own[min(n, said.size - 1)]) if said.size else AWAY
 
 
 def _nearest(times: Floats) -> Floats:
@@ -154,45 +176,108 @@ def _nearest(times: Floats) -> Floats:
 
 
 class Beside:
-    """Circuits of a netlist beside its machines; E1423 and E1431 as `bounds`, of ``times``."""
+    """Circuits of a netlist beside its machines; E1423 and E1431 as `bounds`, of ``times``.
+
+    ``furthest`` is how far times were off at most, s, of circuits in which nothing differed.
+    """
 
     def __init__(self, netlist: Netlist, how: How = How.TIMES) -> None:
         self.how = how
+        self.furthest = 0.0
         self.machines = Machines(netlist)
         self.limits = bounds(netlist) if how is How.TIMES else None
         self._netlist = netlist
-        self._sure = Netlist(tuple(i for i in netlist.instances if i.kind != KIND))
+        self._synapses = [i for i in netlist.instances if i.kind == KIND]
+        self._ends = {i.nets[port]: i for i in netlist.instances for port in i.cell.inputs}
 
     def first(
-        self, seen: Mapping[str, Floats], end: float = np.inf
+        self,
+        seen: Mapping[str, Floats],
+        end: float = np.inf,
+        given: Mapping[str, Floats] | None = None,
     ) -> Difference | Violation | None:
         """What differs first, of pulses in s by net that were looked for until ``end``.
 
-        Of ``times``, and where pulses come closer than a cell stands, machines say nothing: then
-        that is the answer.
+        ``given`` are those that sources send, by input net. Of ``times``, and where pulses come
+        closer than a cell stands, machines say nothing of what follows: then that is the answer.
         """
-        if self.how is How.COUNTS:
-            return self._counted(seen, end)
-        alone = self.machines.alone(seen)
+        thrown = self._thrown(seen, {} if given is None else given, end)
         if self.how is How.TIMES:
-            again = self._again(seen)
-            close = again.violations or alone.violations
-            if close:
-                return close[0]
-            return first_difference(self._netlist, again.parts(), seen, self.limits, end)
-        found = first_difference(self._sure, alone.parts(), seen, None, end)
-        if found is not None:
-            name = found.driver.name
-            ahead = [v for v in alone.violations if v.instance == name and v.time <= found.time]
-            return replace(found, cause=ahead[-1] if ahead else None)
-        return None if KIND in self._netlist.counts else self._counted(seen, end)
+            again, alone = self._again(seen), self.machines.alone(seen)
+            said = again.parts()
+            other = first_difference(self._netlist, said, seen, self.limits, end)
+            if other is None:
+                both = ((said[net], seen[net]) for net in self.machines.nets)
+                off = [np.abs(a - b).max(initial=0.0) for a, b in both if a.size == b.size]
+                self.furthest = max(self.furthest, *map(float, off), 0.0)
+            every: list[Difference | Violation] = [*again.violations[:1], *alone.violations[:1]]
+            return _earliest([*every, *thrown, *([] if other is None else [other])])
+        found = thrown + (self._alone(seen, end) if self.how is How.CELLS else [])
+        if found:
+            return _earliest(found)
+        again_said = self._again(seen).parts()
+        certain = {net: again_said[net] for net in self._certain}
+        return first_difference(self._netlist, certain, seen, None, end, counted=True)
 
-    def _counted(self, seen: Mapping[str, Floats], end: float) -> Difference | None:
-        said = self._again(seen).parts()
-        return first_difference(self._netlist, said, seen, None, end, counted=True)
+    def _thrown(
+        self, seen: Mapping[str, Floats], given: Mapping[str, Floats], end: float
+    ) -> list[Difference]:
+        """Input nets that have more or fewer pulses than were sent."""
+        out = []
+        for net, sent in given.items():
+            wrong = _differs(np.sort(sent), seen[net], None, end, counted=True)
+            if wrong is not None:
+                out.append(Difference(net, *wrong, self._ends[net], takes=True))
+        return out
+
+    def _alone(self, seen: Mapping[str, Floats], end: float) -> list[Difference]:
+        """The first of each cell by itself, and what synapses send without a pulse to pass."""
+        alone = self.machines.alone(seen)
+        said, found = alone.parts(), list[Difference]()
+        for i in self._synapses:
+            del said[i.nets["q"]]
+            came = seen[i.nets["a"]] + float(timing(KIND).delay[0, 0, 0])
+            sent = seen[i.nets["q"]]
+            extra = np.flatnonzero(~_passed(came, sent))
+            if extra.size:
+                n = int(extra[0])
+                found.append(Difference(i.nets["q"], n, None, float(sent[n]), AWAY, i))
+        other = first_difference(self._netlist, said, seen, None, end)
+        if other is not None:
+            name = other.cell.name
+            ahead = [v for v in alone.violations if v.instance == name and v.time <= other.time]
+            found.append(replace(other, cause=ahead[-1] if ahead else None))
+        return found
+
+    @cached_property
+    def _certain(self) -> tuple[str, ...]:
+        """Nets that nothing reaches of what synapses let through."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        for i in self._netlist.instances:
+            heads = [self._ends.get(i.nets[port]) for port in i.cell.outputs]
+            graph.add_edges_from((i.name, head.name) for head in heads if head is not None)
+        # Cells have no empty names: this one is ahead of all synapses.
+        graph.add_edges_from(("", i.name) for i in self._synapses)
+        behind = nx.descendants(graph, "") if self._synapses else set()
+        drives = {
+            i.nets[port]
+            for i in self._netlist.instances
+            if i.name in behind
+            for port in i.cell.outputs
+        }
+        return tuple(net for net in self.machines.nets if net not in drives)
 
     def _again(self, seen: Mapping[str, Floats]) -> Events:
         return self.machines.run({net: seen[net] for net in self._netlist.inputs})
+
+
+def _passed(came: Floats, sent: Floats) -> npt.NDArray[np.bool_]:
+    """Which pulses a synapse passed: the first that is nearest to one that came, and near it."""
+    if not came.size or not sent.size:
+        return np.zeros(sent.size, np.bool_)
+    nearest = np.abs(sent[:, None] - came).argmin(1)
+    first = np.append(True, nearest[1:] != nearest[:-1])
+    return np.asarray(first & (np.abs(sent - came[nearest]) <= _nearest(came)[nearest]))
 
 
 def compared(
@@ -225,7 +310,8 @@ def compared(
     )
     every = zip(said, found.pulses.parts(len(given)), strict=True)
     return tuple(
-        trace.violations[0] if trace.violations else look.first(seen) for trace, seen in every
+        trace.violations[0] if trace.violations else look.first(seen, given=one)
+        for one, (trace, seen) in zip(given, every, strict=True)
     )
 
 

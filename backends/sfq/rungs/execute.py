@@ -268,7 +268,8 @@ def _elsewhere(
             for net in nets:
                 found[net].append(came[net] + begin[first])
             if check is not None:
-                check.look(first, 0.0, duration, came)
+                sent = drives(program, stimulus, first, last, late)
+                check.look(first, 0.0, duration, came, sent)
             request.progress(rung, last / (stimulus.samples * stimulus.steps))
         joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
         yield joined.__getitem__
@@ -377,7 +378,8 @@ def pulses_of(
             for net, times in found[index // pieces].items():
                 times.append(came[net] + (begin[first] - batch.lead))
             if check is not None:
-                check.look(first, batch.lead, batch.duration, came)
+                sent = drives(program, stimulus, first, first + batch.length, late)
+                check.look(first, batch.lead, batch.duration, came, sent)
         done += pieces
     return [
         {net: np.sort(np.concatenate([*t, np.zeros(0)])) for net, t in one.items()} for one in found
@@ -388,11 +390,12 @@ def pulses_of(
 class _Batch(Record):
     """Pieces of a run that are simulated at once, by their ``first`` steps; ``whole`` there are.
 
-    Their first steps begin at ``lead``.
+    Their first steps begin at ``lead``, and each has ``length`` of them.
     ``factors`` and ``delays`` of the sources of ``waves`` are (pieces,) each.
     """
 
     first: Integers
+    length: int
     whole: int
     waves: Mapping[str, Wave | Sequence[Wave]]
     duration: float
@@ -419,8 +422,8 @@ def _batches(
         return
     if length > _FEW:
         pieces = list(_pieces(program, stimulus, late, until))
-        for first, _, whole, duration in pieces:
-            yield _Batch(np.array([first]), len(pieces), whole, duration)
+        for first, last, whole, duration in pieces:
+            yield _Batch(np.array([first]), last - first, len(pieces), whole, duration)
         return
     number = -(-steps // length)
     # Ahead of it is room for pulses that are early.
@@ -452,6 +455,7 @@ def _batches(
         here = slice(k, k + most)
         yield _Batch(
             length * np.arange(number)[here],
+            length,
             number,
             waves,
             duration,

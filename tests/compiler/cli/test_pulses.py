@@ -20,7 +20,7 @@ def test_pulses_of_a_circuit_are_those_of_its_model(spikec: Spikec, cells: Path)
     said = spikec(*words)
     assert said.code == 0, said.err
     (line,) = [line for line in said.out.splitlines() if line.startswith("circuit, ")]
-    assert " nets: equal within " in line
+    assert " nets: equal, " in line and " ps are one" in line
     said = spikec(*words, "--json")
     found = said.data["rungs"]
     assert "pulses" not in found["events"] and "pulses" not in found["integer"]
@@ -38,7 +38,7 @@ def test_the_first_pulse_that_is_lost_is_named(spikec: Spikec, cells: Path, tmp_
     assert "drives the net" in said.out and "circuit no pulse, of the step" in said.out
     data = json.loads(page.with_suffix(".json").read_text())
     first = data["pulses"]["circuit"]["first"]
-    assert first["circuit"] is None and first["driver"] in said.out
+    assert first["circuit"] is None and first["cell"] in said.out
     text = page.read_text()
     assert "Pulses of circuit beside the event-level model" in text
     assert "first pulse that differs: sample 0, step 0" in text

@@ -223,14 +223,14 @@ def test_the_cell_that_did_it_is_named_whatever_comes_of_it() -> None:
     assert look.first(twice) is None
     lost = look.first(twice | {net: twice[net][:1] for net in ("n2", "n3")})
     assert isinstance(lost, Difference) and lost.cause is None
-    assert (lost.net, lost.number, lost.circuit, lost.driver.name) == ("n2", 1, None, "d.1")
+    assert (lost.net, lost.number, lost.circuit, lost.cell.name) == ("n2", 1, None, "d.1")
     # Two at once: the cell could not have sent both.
     close = twice | {"n1": np.array([18, 20, 68]) * PS}
     found = look.first(close)
-    assert isinstance(found, Difference) and found.driver.name == "d.0"
+    assert isinstance(found, Difference) and found.cell.name == "d.0"
     there = close | {"in": np.array([14, 16, 64]) * PS}
     found = look.first(there)
-    assert isinstance(found, Difference) and found.driver.name == "d.1"
+    assert isinstance(found, Difference) and found.cell.name == "d.1"
     assert isinstance(found.cause, Violation) and found.cause.instance == "d.1"
     assert found.cause.apart == pytest.approx(2 * PS, rel=1e-6, abs=0)
 
@@ -246,12 +246,12 @@ def test_pulses_in_another_order_are_found() -> None:
     assert right[out].size == 1
     late = right | {data: right[clock] + 15 * PS, out: np.zeros(0)}
     found = Beside(netlist, How.CELLS).first(late)
-    assert isinstance(found, Difference) and found.driver.name == "d.0"
+    assert isinstance(found, Difference) and found.cell.name == "d.0"
     slower = given | {data: right[clock] - 5 * PS, clock: right[clock] - 20 * PS, out: np.zeros(0)}
     found = Beside(netlist, How.CELLS).first(slower)
     assert isinstance(found, Difference) and (found.net, found.circuit) == (out, None)
     counted = Beside(netlist, How.COUNTS).first(right | {out: np.zeros(0)})
-    assert isinstance(counted, Difference) and counted.driver.name == "f"
+    assert isinstance(counted, Difference) and counted.cell.name == "f"
     assert Beside(netlist, How.COUNTS).first(right) is None
 
 
@@ -275,7 +275,7 @@ def test_a_machine_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("spikec.backends.sfq.rungs.events.timing", lambda _: slow)
     (found,) = compared(line(), [{"in": [10 * PS]}])
     assert isinstance(found, Difference) and found.net == "n1" and found.number == 0
-    assert (found.driver.kind, found.driver.name) == ("jtl", "d.0")
+    assert (found.cell.kind, found.cell.name) == ("jtl", "d.0")
 
 
 def test_pulses_that_are_too_close_are_said_by_name() -> None:
