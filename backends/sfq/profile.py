@@ -101,7 +101,10 @@ def profile_program(
     stimulus: Stimulus,
     cooling: Quantity | None = None,
 ) -> SfqProfile:
-    """The profile of a program whose spikes of the populations ``outputs`` are what it is for."""
+    """The profile of a program whose spikes of the populations ``outputs`` are what it is for.
+
+    E1435 where pulses come too close.
+    """
     machines = Machines(program.netlist)
     trace = machines.run(drives(program, stimulus), restarts=restarts(program, stimulus))
     if trace.violations:

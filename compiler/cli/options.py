@@ -124,8 +124,8 @@ error_option = click.option(
     "--error",
     type=Finite(0, 0.5),
     metavar="E",
-    help="With --gap: a circuit has no more orders once they decide, by mistake with this "
-    "probability at most; with 0 each has all of them.  [default: 0.05]",
+    help="With --gap: a circuit has no more orders once they decide, each time by mistake with "
+    "this probability at most; with 0 each has all of them.  [default: 0.05]",
 )
 release_option = click.option(
     "--release",

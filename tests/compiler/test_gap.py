@@ -78,6 +78,16 @@ def test_whoever_is_at_the_edge_is_rarely_decided(fires: float, falls: float) ->
     assert (said / 400 <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 400)).all()
 
 
+def test_of_many_pairs_few_circuits_look_wrong() -> None:
+    """100 circuits of which each of 400 pairs is at the edge: 5 % of them at most."""
+    rng = np.random.default_rng(11)
+    wrong = 0
+    for _ in range(100):
+        x, y = rng.random((60, 20)) < 0.75, rng.random((60, 20)) < 0.25
+        wrong += any(decided(x[:end], y[:end], HALF) is False for end in looks(60))
+    assert wrong / 100 <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 100)
+
+
 def test_what_is_clear_is_decided_soon() -> None:
     """A circuit that is always right, one that never fires, one that fires at the wrong inputs."""
     yes, no = np.ones((100, 2), np.bool_), np.zeros((100, 2), np.bool_)

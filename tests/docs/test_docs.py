@@ -132,6 +132,35 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+FOLDERS = "backends|bench|boards|compiler|examples|hdl|ir|pynn|tests"
+FILES = re.compile(rf"(?<![\w/.-])(?:{FOLDERS})/[\w./*-]*[\w*/]")
+TEST = re.compile(r"`(test_\w+\.py)\b")
+
+
+def stale(page: str) -> list[str]:
+    """Files of the checkout that a page names and that are none, and tests that no folder has.
+
+    ``*`` and ``NAME`` stand for any name.
+    """
+    files = [name for name in FILES.findall(page) if not any(ROOT.glob(name.replace("NAME", "*")))]
+    tests = [name for name in TEST.findall(page) if not any((ROOT / "tests").rglob(name))]
+    return files + tests
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_are_named_exist(page: Path) -> None:
+    assert stale(page.read_text()) == []
+
+
+def test_files_that_do_not_exist_are_noticed() -> None:
+    assert stale("`pytest tests/docs/test_docs.py -k x`, `test_docs.py`, `tests/docs/`") == []
+    assert (
+        stale("`tests/*/test_docs.py`, boards/NAME.toml. [x](../examples/none), out/bench/x") == []
+    )
+    gone = ["bench/none.py", "tests/docs/test_none.py", "backends/none/*", "test_none.py"]
+    assert stale("`python {}` ({}), `{}` and `{} -x`".format(*gone)) == gone
+
+
 def test_readme_names_make_targets_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for page in PAGES:

@@ -20,6 +20,7 @@ def flux(found: Found, name: str, start: float, end: float) -> Floats:
     r"""The area of a voltage between two times, in flux quanta, of each set: (sets,).
 
     :math:`\int V dt / \Phi_0 = (\varphi(t_2) - \varphi(t_1)) / 2 \pi`, straight between frames.
+    E1403 for a name that was not recorded, E1404 for times that are not within those of frames.
     """
     phase = found.phase(name)
     if not found.times[0] <= start <= end <= found.times[-1]:
@@ -34,7 +35,8 @@ def flux(found: Found, name: str, start: float, end: float) -> Floats:
 def voltage(found: Found, name: str) -> tuple[Floats, Floats]:
     """Times halfway between frames (frames - 1,) and the mean voltage between them, in V.
 
-    (sets, frames - 1). At a stride of 1 with ``Method.MIDPOINT`` these are the method's own.
+    (sets, frames - 1). At a stride of 1 with ``Method.MIDPOINT`` these are the method's own. E1403
+    for a name that was not recorded.
     """
     times, phase = found.times, found.phase(name)
     middle = np.asarray((times[1:] + times[:-1]) / 2)
@@ -74,7 +76,10 @@ def passed(names: Iterable[str], times: Floats, phases: Floats) -> dict[str, Flo
 
 
 def arrivals(pulses: Pulses, probe: str, sets: int, number: int = 0, after: float = 0.0) -> Floats:
-    """When the pulse of that number passes a probe, of each set: (sets,); NaN where none does."""
+    """When the pulse of that number passes a probe, of each set: (sets,) in s; NaN where none does.
+
+    E1403 for a probe that is not watched.
+    """
     if probe not in pulses.probes:
         raise fail("E1403", f"'{probe}' is not watched")
     chosen = (pulses.probe == pulses.probes.index(probe)) & (pulses.time >= after)
@@ -87,7 +92,10 @@ def arrivals(pulses: Pulses, probe: str, sets: int, number: int = 0, after: floa
 
 
 def delays(pulses: Pulses, first: str, second: str, sets: int, number: int = 0) -> Floats:
-    """From one probe to another, of the pulse of that number, in s: (sets,); NaN where it lacks."""
+    """From one probe to another, of the pulse of that number, in s: (sets,); NaN where it lacks.
+
+    E1403 for a probe that is not watched.
+    """
     begin, end = (arrivals(pulses, probe, sets, number) for probe in (first, second))
     return end - begin
 

@@ -226,7 +226,10 @@ def memory(passed: Bools) -> float:
 
 
 def apart(law: Law, temperature: float, seed: int, threads: int, progress: Tell) -> float:
-    """The least spacing of ``SPACINGS``, in s, from which on pulses do not know of each other."""
+    """The least spacing of ``SPACINGS``, in s, from which on pulses do not know of each other.
+
+    E1425 as `Bench.run`, and where there is none.
+    """
     alike = np.zeros(SPACINGS.size, np.bool_)
     for k, spacing in enumerate(SPACINGS.tolist()):
         bias = np.full(_PAIRS, law.middle)

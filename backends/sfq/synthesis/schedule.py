@@ -398,7 +398,10 @@ def _lacks(one: tuple[float, float], two: tuple[float, float], forth: float, bac
 
 
 def in_order(netlist: Netlist) -> Sequence[Instance]:
-    """Instances so that each comes behind those whose pulses it passes on at once."""
+    """Instances so that each comes behind those whose pulses it passes on at once.
+
+    E1431 for a loop in which no cell waits for a clock.
+    """
     driver = {i.nets[port]: i for i in netlist.instances for port in i.cell.outputs}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(i.name for i in netlist.instances)

@@ -241,6 +241,34 @@ def test_a_neuron_that_adds_up_counts_what_was_released(bias: int) -> None:
     assert abs(fired.mean() - mean) <= 5 * fired.std(ddof=1) / np.sqrt(samples), (fired, mean)
 
 
+def biased(weight: float, bias: float, threshold: float) -> Graph:
+    """A neuron that adds up, of one line and a bias."""
+    graph = single(IF(np.ones(1), np.full(1, threshold)), [[weight]])
+    (line,) = graph.projections
+    return graph.with_(projections=(replace(line, bias=np.full(1, bias)),))
+
+
+def test_a_bias_that_is_released_by_chance_is_not_certain() -> None:
+    """Without a pulse on its line the neuron fires when its bias was released, with 1/2."""
+    program = by_weights(biased(4, 2, 3.5))
+    assert program.always == {"p0": (False,)}
+    steps = 400
+    stimulus = given(np.zeros((steps, 1), np.int64))
+    trace = Machines(program.netlist).run(drives(program, stimulus), 4)
+    assert not trace.violations
+    fired = spikes(program, "p0", 1, steps, trace.of).dense(0)[:, 0].sum()
+    assert likely(int(fired), steps, 0.5)
+
+
+def test_a_bias_that_is_left_out_is_told() -> None:
+    """1 beside 127 is less than what noise gives: no synapse, and what it would have brought."""
+    program = by_weights(biased(127, 1, 126.5))
+    assert "synapse" not in program.netlist.counts
+    told = program.release["bias of p0"]
+    assert (told.synapses, told.dropped, told.certain) == (0, 1, 0)
+    assert told.lost == pytest.approx(1 / 127)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_random_networks_run_or_are_refused(seed: int) -> None:
     """Delays, loops, biases and neurons that add up: no pulses too close, or a known code."""

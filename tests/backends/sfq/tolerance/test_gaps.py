@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from spikec.backends.sfq.josephson.margins import kinds
+from spikec.backends.sfq.josephson.simulate import Pulses, Simulator
 from spikec.backends.sfq.rungs.conditions import Conditions
+from spikec.backends.sfq.rungs.execute import LEAD
 from spikec.backends.sfq.synthesis.synthesise import Program, synthesise
 from spikec.backends.sfq.tolerance.gaps import RateTrial, rate_trial
 from spikec.compiler.backend import Gap
+from spikec.compiler.gap import looks
 from spikec.ir.diagnostics import SpikecError
 from spikec.ir.graph import Graph
 
@@ -45,6 +50,84 @@ def made(
 @pytest.fixture(scope="module")
 def sure() -> tuple[Program, RateTrial]:
     return made(SURE, skew=5e-12)
+
+
+def long(trial: RateTrial, gap: Gap) -> RateTrial:
+    """The same with all inputs four times: orders of 16 steps, two runs each."""
+    lines = {name: np.tile(array, (4, 1)) for name, array in trial.inputs.items()}
+    return replace(trial, gap=gap, inputs=lines, should=np.tile(trial.should, (4, 1)))
+
+
+def pulses(trial: RateTrial, ones: list[tuple[int, float, int]]) -> Pulses:
+    """Of the one neuron: run, step (-1 ends before the first) and direction of each."""
+    (net,) = trial.nets
+    middle = LEAD + sum(trial.program.windows[net]) / 2
+    sets, steps, ways = zip(*sorted(ones), strict=True)
+    return Pulses(
+        trial.nets, np.array(sets), np.zeros(len(ones), np.int64),
+        middle + trial.program.period * np.array(steps, np.float64), np.array(ways),
+    )  # fmt: skip
+
+
+def test_one_pulse_is_a_spike_and_two_are_none(sure: tuple[Program, RateTrial]) -> None:
+    """Two circuits in orders 1 and 2, of two runs of eight steps each."""
+    trial = long(sure[1], Gap(0.5, 3, 0.0))
+    places = trial._places[1:3]
+    assert places.shape == (2, 2, 8)
+    rng = np.random.default_rng(5)
+    count = rng.integers(0, 3, (2, 2, 16))
+    ones = [
+        (4 * c + 2 * order + run, float(step), 1)
+        for c in range(2)
+        for (order, run, step), k in np.ndenumerate(places)
+        for _ in range(count[c, order, k])
+    ]
+    should = trial.should[:, 0]
+    wanted = np.where(should, count == 1, count != 0)
+    assert {0, 1, 2} == set(count[:, :, should].ravel().tolist())
+    assert trial._judged(pulses(trial, ones), 2, 1, 3)[..., 0].tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize("stray", [(4.0, -1), (-1.0, 1), (8.0, 1)], ids=["back", "early", "late"])
+def test_a_stray_is_wrong_at_all_inputs_of_its_run(
+    sure: tuple[Program, RateTrial], stray: tuple[float, int]
+) -> None:
+    """Of one run; the order's other run and the other orders are right."""
+    trial = long(sure[1], Gap(0.5, 3, 0.0))
+    # A pulse a step before the first comes after time 0: what is earlier is no pulse at all.
+    assert LEAD + sum(trial.program.windows[trial.nets[0]]) / 2 > trial.program.period
+    should = trial.should[:, 0]
+    right = [
+        (2 * order + run, float(step), 1)
+        for (order, run, step), k in np.ndenumerate(trial._places)
+        if should[k]
+    ]
+    lost = 2 * 1 + 1
+    found = trial._judged(pulses(trial, [*right, (lost, *stray)]), 1, 0, 3)[0, :, :, 0]
+    wanted = np.tile(should, (3, 1))
+    assert trial._judged(pulses(trial, right), 1, 0, 3)[0, :, :, 0].tolist() == wanted.tolist()
+    wanted[1, trial._places[1, 1]] ^= True
+    assert found.tolist() == wanted.tolist()
+
+
+def test_noise_is_of_the_number_of_an_order_at_whatever_look(
+    sure: tuple[Program, RateTrial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What each look hands on: no noise comes twice, and one look has that of several."""
+    trial = long(sure[1], Gap(0.5, 30, 0.0))
+    given: list[list[int]] = []
+
+    def run(self: Simulator, how: object, *, seeds: list[int], **rest: Any) -> Any:
+        given.append(seeds)
+        return SimpleNamespace(pulses=pulses(trial, [(0, 0.0, 1)]))
+
+    monkeypatch.setattr(Simulator, "run", run)
+    assert trial.rates({}, (3, 8)).orders.tolist() == [30, 30]
+    ends = looks(30)
+    assert len(given) == len(ends) > 3
+    for seeds, begin, end in zip(given, [0, *ends], ends, strict=False):
+        runs = range(2 * begin, 2 * end)
+        assert seeds == [c * 1_000_003 + k for c in (3, 8) for k in runs]
 
 
 def test_a_circuit_without_chance_has_all_of_it(sure: tuple[Program, RateTrial]) -> None:

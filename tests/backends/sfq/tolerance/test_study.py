@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.special import ndtri
+
+from spikec.backends.sfq.cells.chance import SOURCE, law
+from spikec.backends.sfq.cells.chance import nominal as of_the_cell
 from spikec.backends.sfq.cells.netlist import Instance, Netlist
 from spikec.backends.sfq.josephson.margins import Trial, kinds, margins
+from spikec.backends.sfq.josephson.simulate import Pulses, Simulator
+from spikec.backends.sfq.rungs.conditions import Conditions
 from spikec.backends.sfq.synthesis.files import read_program
 from spikec.backends.sfq.synthesis.synthesise import synthesise
 from spikec.backends.sfq.tolerance.stress import orders, trial
-from spikec.backends.sfq.tolerance.study import ProgramTolerance, check_gap, groups
+from spikec.backends.sfq.tolerance.study import CELLS, ProgramTolerance, check_gap, groups
+from spikec.backends.sfq.tolerance.trims import POINTS, synapses
 from spikec.boards.process import load_process
 from spikec.compiler.artifact import Artifact
 from spikec.compiler.backend import GROUPINGS, Gap, ToleranceRequest, find_target
@@ -203,3 +213,50 @@ def test_a_chip_has_the_gap_of_its_number() -> None:
     alone = gapped(*words, gap=gap, seed=4).right([{}])
     assert alone.tolist() == [found[1].gap]
     assert len({one.gap for one in found}) > 1
+
+
+class Half(Pulses):
+    """Of every synapse half of the pulses pass; no neuron fires."""
+
+    def counts(self, after: float = 0.0, sets: int = 1) -> npt.NDArray[np.int64]:
+        return np.tile([8, 4], (sets, len(self.probes) // 2))
+
+
+def test_chips_are_counted_at_nominal_bias_and_with_noise_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the corner they have 0.95 of it, and what their synapses were set to."""
+    tolerance = gapped("spread=5%", "bias=0.95", gap=Gap(0.5, 12, 0.0, trim=True))
+    ran: list[tuple[dict[str, Any], list[int]]] = []
+
+    def run(
+        self: Simulator, how: object, *, factors: dict[str, Any], watch: tuple[str, ...],
+        seeds: list[int], **rest: Any,
+    ) -> Any:  # fmt: skip
+        ran.append((factors, seeds))
+        none = np.zeros(0, np.int64)
+        return SimpleNamespace(pulses=Half(watch, none, none, np.zeros(0), none))
+
+    monkeypatch.setattr(Simulator, "run", run)
+    # 20 sets a chip are counted: numbered from 0 on, those of the second were the first's orders.
+    numbers = (1, 50_000)
+    tolerance.chips(numbers)
+    (counted, first), (tried, second) = ran
+    assert len(first) == len(set(first)) == 2 * 20 and len(second) == len(set(second)) == 2 * 12
+    assert not set(first) & set(second)
+    program = tolerance._program
+    nominal = Conditions.of(["spread=5%"]).chips(
+        program.netlist.circuit({}), load_process(TARGET), numbers
+    )
+    others = groups(program.netlist, "chip")[CELLS]
+    assert others and len(synapses(program)) == 2
+    for name in others:
+        each = nominal[name]
+        assert counted[name][[0, 20]].tolist() == pytest.approx(each.tolist())
+        assert tried[name][[0, 12]].tolist() == pytest.approx((0.95 * each).tolist())
+    # Half passed at all currents: each is set to their middle and what 0.97 is above it.
+    current = law().middle + law().sigma * (POINTS.mean() + ndtri(0.97))
+    for one, synapse in synapses(program).items():
+        name = f"{SOURCE}|{one}"
+        wanted = 0.95 * nominal[name] * current / (of_the_cell() * synapse.factors[SOURCE])
+        assert tried[name][[0, 12]].tolist() == pytest.approx(wanted.tolist(), rel=1e-4)
