@@ -57,6 +57,10 @@ _NAME: Final = re.compile(r"[\w.|]+")
 _COMMENT: Final = re.compile(r"(?:^|\s)\$.*$")
 _GROUNDS: Final = ("0", "GND")
 _DEEPEST: Final = 20
+# What takes minutes and gigabytes; more are of a time without its unit.
+_MOST_STEPS: Final = 10**8
+_MOST_PULSES: Final = 10**7  # of one periodic source
+_SECONDS: Final = "times are in s: 200 ps is 200p"
 _MOST_FILES: Final = 1000  # that a deck includes, each as often as it is
 # What changes no element, nor what is simulated of it: outputs and other programs' solvers.
 _PASSED: Final = (".OPTION", ".OPTIONS", ".IV", ".FILE", ".TITLE")
@@ -241,6 +245,7 @@ class _Reader:
         if self._tran is not None:
             transient = Transient(stop, self._step, 0.0, temperature=self._temperature(scope))
             self._once_a_step(scope)
+            self._short(transient, parts, self._tran.at)
         known = {node.upper(): node for part in parts for node in part.nodes}
         known |= {part.name.upper(): part.name for part in parts}
         prints = tuple((kind, known.get(name.upper(), name)) for kind, name in self._prints)
@@ -489,6 +494,21 @@ class _Reader:
                 hint = "one temperature for all: .temp KELVIN, and no temp="
                 raise self._wrong(statement, "TEMP", why, hint)
         return kelvin
+
+    def _short(self, how: Transient, parts: Iterable[Part], at: Location) -> None:
+        """Refuse what would never end, or has no place in memory."""
+        steps = how.duration / how.step
+        if steps > _MOST_STEPS:
+            why = f"{how.duration:g} s in steps of {how.step:g} s are {steps:.3g} steps"
+            raise fail("E1404", f"{why}; at most {_MOST_STEPS:,}", at, _SECONDS)
+        for part in parts:
+            if not (isinstance(part, Source) and isinstance(part.wave, Pulse)):
+                continue
+            pulses, period = part.wave.repeats(how.duration), part.wave.period
+            if pulses > _MOST_PULSES:
+                why = f"'{part.name}' has {pulses:.3g} pulses in {how.duration:g} s, one each "
+                why += f"{period:g} s; at most {_MOST_PULSES:,}"
+                raise fail("E1404", why, at, _SECONDS)
 
     def _once_a_step(self, scope: _Scope) -> None:
         """Noise of ours is drawn in every step: a bandwidth that says anything else is refused."""

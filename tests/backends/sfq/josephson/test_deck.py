@@ -195,6 +195,12 @@ class TestReading:
             ("E1410", 2, "'1G': noise is drawn once a step, so that it is 1e+12",
              "R1 a 0 1\n.neb 1G\n.tran 1p 9p"),
             ("E1404", 1, "do not rise", "I1 0 a pwl(0 0 0 1)"),
+            ("E1404", 2, "1 s in steps of 5e-14 s are 2e+13 steps; at most 100,000,000",
+             "R1 a 0 1\n.tran 0.05p 1"),
+            ("E1404", 2, "1 s in steps of 1e-310 s are inf steps", "R1 a 0 1\n.tran 1e-310 1"),
+            ("E1404", 3, "'I1|X1' has 4e+12 pulses in 200 s, one each 5e-11 s; at most 10,000,000",
+             "X1 a c\nR1 a 0 1\n.tran 0.05 200\n"
+             ".subckt c q\nI1 0 q pulse(0 1u 0 1p 1p 0 50p)\n.ends"),
             ("E1411", 1, "'1p1': '1' is out of place", "L1 a 0 1p1"),
             ("E1411", 2, "'A' is made of itself", ".param a=b b=a\nL1 x 0 a"),
             ("E1411", 1, "'NO' is no parameter", "L1 a 0 2*no"),
@@ -205,6 +211,9 @@ class TestReading:
         assert found.code == code and found.where.line == line
         assert found.where.file == "cell.cir"
         assert words in found.message
+
+    def test_times_without_a_unit_say_what_was_meant(self) -> None:
+        assert refused("R1 a 0 1\n.tran 0.05p 1").hint == "times are in s: 200 ps is 200p"
 
     def test_circuits_are_refused_as_circuits_are(self) -> None:
         with pytest.raises(SpikecError, match="deck:2"):
