@@ -355,6 +355,9 @@ def main(
     except SpikecError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("interrupted; nothing was left half-written", err=True)
+        sys.exit(130)
     if as_json:
         click.echo(json.dumps(as_dict(run, seed), indent=1))
     else:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from spikec.backends.sfq.josephson import run
 from spikec.backends.sfq.josephson.deck import read
 from spikec.backends.sfq.josephson.measure import crossings
 from spikec.backends.sfq.josephson.run import main, npz, ran
@@ -114,6 +115,17 @@ def test_what_is_printed_and_not_kept_is_told(tmp_path: Path) -> None:
     assert "no element or node has the name 'nowhere'" in result.stderr
     assert "'Q' is no phase, voltage or current" in result.stderr
     assert "no junction has a pulse" in result.stdout
+
+
+def test_an_interruption_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object, **how: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "ran", interrupted)
+    result = said(deck(tmp_path), "-o", tmp_path / "p.csv")
+    assert result.exit_code == 130 and not result.stdout
+    assert result.stderr == "interrupted; nothing was left half-written\n"
+    assert not (tmp_path / "p.csv").exists()
 
 
 def test_files_whose_kind_is_unknown(tmp_path: Path) -> None:
