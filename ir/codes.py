@@ -978,6 +978,7 @@ CODES: dict[str, Code] = {
         "a simulator of Josephson circuits is not there",
         "The rung `josim` runs the circuit in josim-cli, which is neither part of spikec nor "
         "installed by it; the rung `circuit` solves the same equations without it.",
+        environment=True,
     ),
     "E1447": Code(
         "what --release says is no probability of a projection",
