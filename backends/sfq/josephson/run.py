@@ -43,7 +43,7 @@ from .circuit import (
     Line,
     Resistor,
 )
-from .deck import Deck, load
+from .deck import Deck, load, refused_at
 from .simulate import QUANTUM, Found, Method, Simulator, Transient
 
 if TYPE_CHECKING:
@@ -116,8 +116,9 @@ def ran(
                 "W1412", why, where, "phases and voltages of nodes and of all elements are kept"
             )
     every = {node for _, nodes in wanted for node in nodes or () if node != GROUND}
-    simulator = Simulator(deck.circuit)
-    found = simulator.run(how, record=sorted(every), seed=seed, progress=progress)
+    with refused_at(where):
+        simulator = Simulator(deck.circuit)
+        found = simulator.run(how, record=sorted(every), seed=seed, progress=progress)
     waves = tuple(
         Wave(f"{kind}({name.replace(' ', ',')})", *_wave(deck.circuit, found, kind, name, nodes))
         for (kind, name), nodes in wanted

@@ -94,9 +94,12 @@ def test_json_and_a_temperature_in_place_of_the_decks(tmp_path: Path) -> None:
         ("R1 a 0 1\nQ1 a 0 1\n", "error E1410: 'Q1': no such statement is read\n  at {}:2", ()),
         (".include no.inc\n", "error E1406: '{}' is not there", ()),
         ("R1 a 0 1\n", "error E1407: the deck has no .tran\n  at {}", ()),
+        ("L1 a 0 1p\nL2 a 0 1p\nL3 a 0 1p\n.tran 1p 9p\n"
+         "K1 L1 L2 0.9\nK2 L2 L3 0.9\nK3 L1 L3 -0.9\n",
+         "are stronger than their inductances allow\n  at {}\n", ()),
         ("R1 a 0 1\n.tran 1p 9p\n", "error E1407: the deck prints nothing", ("--waves", "{}.csv")),
     ],
-)
+)  # fmt: skip
 def test_errors_name_the_file_and_line(
     text: str, words: str, more: tuple[str, ...], tmp_path: Path
 ) -> None:
