@@ -258,11 +258,15 @@ def as_dict(run: Ran, seed: int) -> dict[str, Any]:
     }
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def lines(run: Ran) -> Sequence[str]:
     """What is told on a terminal: the circuit, and the pulses of its junctions in ps."""
     circuit, how = run.deck.circuit, run.how
     out = [
-        f"{len(circuit.parts)} elements, {len(circuit.of(Junction))} junctions; "
+        f"{_many(len(circuit.parts), 'element')}, {_many(len(circuit.of(Junction)), 'junction')}; "
         f"{how.duration / _PS:g} ps in steps of {how.step / _PS:g} ps at {how.temperature:g} K"
     ]
     fired: Mapping[str, Floats] = {n: t for n, t in run.pulses.items() if t.size}
@@ -270,10 +274,10 @@ def lines(run: Ran) -> Sequence[str]:
     for name, times in list(fired.items())[:_LINES]:
         first = ", ".join(f"{t / _PS:.2f}" for t in times[:_TIMES])
         more = f" and {times.size - _TIMES} more" if times.size > _TIMES else ""
-        count = f"{times.size} pulse{'s' * (times.size > 1)}"
-        out.append(f"{name:<{width}}  {count} at {first}{more} ps")
+        out.append(f"{name:<{width}}  {_many(times.size, 'pulse')} at {first}{more} ps")
     if len(fired) > _LINES:
-        out.append(f"and {len(fired) - _LINES} junctions more with pulses: -o pulses.csv has all")
+        more = _many(len(fired) - _LINES, "junction")
+        out.append(f"and {more} more with pulses: -o pulses.csv has all")
     if not fired:
         out.append("no junction has a pulse")
     return out

@@ -120,6 +120,12 @@ def test_what_is_printed_and_not_kept_is_told(tmp_path: Path) -> None:
     assert "no junction has a pulse" in result.stdout
 
 
+def test_one_of_a_kind(tmp_path: Path) -> None:
+    result = said(deck(tmp_path, "B1 a 0 jjmit\n.tran 0.05p 1p\n" + MODEL))
+    assert result.stdout.startswith("1 element, 1 junction; 1 ps in")
+    assert said(deck(tmp_path, "R1 a 0 1\n.tran 1p 9p\n")).stdout.startswith("1 element, 0 junct")
+
+
 def test_an_interruption_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*given: object, **how: object) -> None:
         raise KeyboardInterrupt
