@@ -839,7 +839,8 @@ CODES: dict[str, Code] = {
         "no transient has these values",
         "Times and steps are above 0, the times of a wave rise, edges of pulses last. What varies "
         "has one value, or one for each parameter set. A source that is delayed by less than 0 "
-        "may not move into the ramp, before time 0.",
+        "may not move into the ramp, before time 0. A deck has at most 10^8 steps and each of its "
+        "periodic sources 10^7 pulses: its times are in s, and 200 ps is 200p.",
     ),
     "E1405": Code(
         "the step is too long for the circuit",
@@ -977,6 +978,7 @@ CODES: dict[str, Code] = {
         "a simulator of Josephson circuits is not there",
         "The rung `josim` runs the circuit in josim-cli, which is neither part of spikec nor "
         "installed by it; the rung `circuit` solves the same equations without it.",
+        environment=True,
     ),
     "E1447": Code(
         "what --release says is no probability of a projection",

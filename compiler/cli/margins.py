@@ -44,6 +44,7 @@ from .studies import (
     gap_said,
     inputs_between,
     jobs_option,
+    known_of,
     plot_form,
     plot_option,
     scheduler_option,
@@ -171,10 +172,10 @@ def margins(
         first = found.refused[0]
         raise fail(first.code, first.message)
     if output is not None:
-        _write(output, found)
+        written = _write(output, found)
     _tell(report, found)
     if output is not None:
-        report.line(f"wrote {TABLE}, {CORNERS} and {DATA} in {output}")
+        report.line(f"wrote {', '.join(written[:-1])} and {written[-1]} in {output}")
     if plot is not None and form is not None:
         from ..margins.figure import draw
 
@@ -241,14 +242,23 @@ def _no_corners(message: str, words: str, hint: str | None = None) -> SpikecErro
 def _keep(study: MarginStudy, journal: Journal, output: Path, error: BaseException) -> None:
     """Write what there is, and say how to go on."""
     _write(output, FoundMargins(study, journal.results))
-    known = sum(point.digest in journal.results for point in study.points)
-    tell_stopped(journal, known, len(study.points), error)
+    tell_stopped(journal, known_of(study, journal), len(study.points), error)
 
 
-def _write(output: Path, found: FoundMargins) -> None:
-    write_file(output / DATA, found.json())
-    write_file(output / TABLE, found.csv())
-    write_file(output / CORNERS, found.corners_csv())
+def _write(output: Path, found: FoundMargins) -> list[str]:
+    """Write the files of what was asked for, and say which; tables of an earlier command go."""
+    study, tables = found.study, dict[str, bytes]()
+    if study.elements:
+        tables[TABLE] = found.csv()
+    if study.corners:
+        tables[CORNERS] = found.corners_csv()
+    for name in (TABLE, CORNERS):
+        if name not in tables:
+            (output / name).unlink(missing_ok=True)
+    files = tables | {DATA: found.json()}
+    for name, data in files.items():
+        write_file(output / name, data)
+    return list(files)
 
 
 def _tell(report: Report, found: FoundMargins) -> None:

@@ -41,6 +41,7 @@ from .studies import (
     gap_said,
     inputs_between,
     jobs_option,
+    known_of,
     plot_form,
     plot_option,
     scheduler_option,
@@ -71,7 +72,8 @@ _MOST_COMBINATIONS: Final = 1000
     "--vary",
     multiple=True,
     metavar="KEY=VALUE,VALUE",
-    help="A condition and its values; of several, all combinations.",
+    help="A condition and its values: of a crossbar as in wire=0,1,2; of an SFQ circuit as in "
+    "spread=2%,5%. Of several, all combinations.",
 )
 @gap_option
 @orders_option
@@ -117,7 +119,7 @@ def montecarlo(
         raise fail(
             "E0707",
             "--plot draws chips against what varies, and nothing does",
-            hint="add --vary, as in --vary wire=0,1,2",
+            hint="add --vary, as in --vary wire=0,1,2 of a crossbar, spread=2%,5% of SFQ",
         )
     check_workers(jobs, scheduler)
     if first + chips > _SEEDS:
@@ -230,7 +232,7 @@ def _axis(words: str) -> list[str]:
             "E0707",
             f"'{words}' is nothing that varies",
             Location(f"--vary {words}"),
-            "give KEY=VALUE,VALUE, as in --vary wire=0,0.5,1",
+            "give KEY=VALUE,VALUE, as in --vary wire=0,1,2 of a crossbar, spread=2%,5% of SFQ",
         )
     return [f"{name.strip()}={value}" for value in found]
 
@@ -249,8 +251,7 @@ def _placed(found: Diagnostic, said: Sequence[str]) -> Diagnostic:
 def _keep(study: Study, journal: Journal, output: Path, error: BaseException) -> None:
     """Write what there is, and say how to go on."""
     _write(output, found_in(study, journal.results))
-    known = sum(p.digest in journal.results for group in study.groups(1) for p in group)
-    tell_stopped(journal, known, study.size, error)
+    tell_stopped(journal, known_of(study, journal), study.size, error)
 
 
 def _write(output: Path, found: Found) -> None:

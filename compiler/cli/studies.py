@@ -15,10 +15,11 @@ from ...ir.diagnostics import Diagnostics, fail
 from ..artifact import MANIFEST, Artifact
 from ..backend import Gap, find_tolerant, need
 from ..explore.journal import Journal, open_journal
+from ..explore.point import Point
 from ..explore.workers import start_workers
 from ..gap import gap_request, patterns
 from ..stimulus import LabelledStimulus
-from .console import Report
+from .console import Report, many
 from .options import Command
 
 Result = TypeVar("Result")
@@ -144,6 +145,17 @@ class Carried(Protocol):
         """What its journal begins with."""
         ...
 
+    def groups(self, workers: int) -> Sequence[tuple[Point, ...]]:
+        """All its points."""
+        ...
+
+
+def known_of(study: Carried, journal: Journal) -> int:
+    """How many of the points of a study a journal has: it may have others, as of other chips."""
+    if not journal.results:
+        return 0
+    return sum(point.digest in journal.results for group in study.groups(1) for point in group)
+
 
 def carry_out(
     report: Report,
@@ -164,8 +176,9 @@ def carry_out(
     noticed = Diagnostics()
     with place(output) as where, open_journal(where, study.header(), noticed) as journal:
         report.diagnostics(noticed)
-        if journal.resumed:
-            report.line(f"going on: {journal.resumed:,} results are known")
+        known = known_of(study, journal)
+        if known:
+            report.line(f"going on: {many(known, 'result')} {'is' if known == 1 else 'are'} known")
         try:
             with start_workers(study.job, jobs, scheduler) as workers, report.progress() as bar:
                 count = jobs if scheduler is None else CLUSTER

@@ -39,8 +39,8 @@ class TestCatalogue:
         assert re.fullmatch(r"[EWN](0[1-9]|1\d)\d\d", code)
         assert entry.title[:1].islower() and not entry.title.endswith(".")
         assert entry.explanation.endswith(".") and entry.explanation[0].isupper()
-        # A port, a simulator of PyNN and its machine, or Lava.
-        outside = ("E0804", "E0806", "E0807", "E0808", "E1109", "E1112", "E1202", "E1203")
+        # A port, a simulator of PyNN and its machine, Lava, or JoSIM.
+        outside = ("E0804", "E0806", "E0807", "E0808", "E1109", "E1112", "E1202", "E1203", "E1446")
         assert entry.environment == (code.startswith("E06") or code in outside)
 
     def test_areas_stand_together_and_in_order(self) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from ....ir.diagnostics import Diagnostics, fail
+from ....ir.diagnostics import NOWHERE, Diagnostics, Location, fail
 from ....ir.records import Record
 from .waves import Wave
 
@@ -47,7 +47,9 @@ class JunctionModel(Record):
             object.__setattr__(self, name, value)
             # No capacitance at all is an overdamped junction.
             if not (0 < value < np.inf or (name == "capacitance" and value == 0)):
-                found.add("E1401", f"the {name} of the model '{self.name}' is {value:g}")
+                least = "0 or more" if name == "capacitance" else "above 0"
+                why = f"the {name} of the model '{self.name}' is {value:g}; it must be "
+                found.add("E1401", why + ("finite" if value > 0 else least))
         if self.rtype not in (0, 1):
             found.add("E1401", f"the rtype of the model '{self.name}' is {self.rtype}, not 0 or 1")
         elif self.rtype and self.spread >= 2 * self.gap:
@@ -174,6 +176,7 @@ class Line(Element):
 
 
 Part = Element | Coupling
+_Placed = Sequence[tuple[Part, Location]]
 # What has to be above 0, and the unit of it.
 _VALUES: Final = {
     "area": "",
@@ -200,68 +203,79 @@ class Circuit(Record):
 
     Names of elements begin with the letter of their kind, as in SPICE. E1400 for nodes that
     float, E1401 for values that no element has, E1402 for voltage sources that are not grounded
-    or hold the same node, E1403 for names that are unknown or there twice.
+    or hold the same node, E1403 for names that are unknown or there twice. ``places`` are where the
+    parts are written, one each, for what is told of them; they are not kept.
     """
 
     parts: tuple[Part, ...]
+    places: InitVar[Sequence[Location]] = ()
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, places: Sequence[Location]) -> None:
         super().__post_init__()
         object.__setattr__(self, "parts", tuple(self.parts))
         found = Diagnostics()
-        self._named(found)
+        every = [*zip(self.parts, places or [NOWHERE] * len(self.parts), strict=True)]
+        self._named(found, every)
         found.raise_errors()
-        self._valued(found)
-        self._driven(found)
-        self._connected(found)
+        self._valued(found, every)
+        self._driven(found, every)
+        self._connected(found, every)
         found.raise_errors()
 
-    def _named(self, found: Diagnostics) -> None:
+    def _named(self, found: Diagnostics, every: _Placed) -> None:
         seen, models = set[str](), dict[str, JunctionModel]()
-        for part in self.parts:
+        for part, at in every:
             if part.name in seen:
-                found.add("E1403", f"two elements have the name '{part.name}'")
+                found.add("E1403", f"two elements have the name '{part.name}'", at)
             seen.add(part.name)
             if part.name[:1].upper() != part.letter:
-                kind = type(part).__name__
-                found.add("E1403", f"the {kind} '{part.name}' does not begin with {part.letter}")
+                why = f"the {type(part).__name__} '{part.name}' does not begin with {part.letter}"
+                found.add("E1403", why, at)
             if (
                 isinstance(part, Junction)
                 and models.setdefault(part.model.name, part.model) != part.model
             ):
-                found.add("E1403", f"two models have the name '{part.model.name}'")
-        for part in self.of(Coupling):
+                found.add("E1403", f"two models have the name '{part.model.name}'", at)
+        for part, at in every:
+            if not isinstance(part, Coupling):
+                continue
             for name in (part.first, part.second):
                 if not isinstance(self._by_name.get(name), Inductor):
-                    found.add("E1403", f"'{part.name}' couples '{name}', which is no inductor")
+                    found.add("E1403", f"'{part.name}' couples '{name}', which is no inductor", at)
             if part.first == part.second:
-                found.add("E1403", f"'{part.name}' couples '{part.first}' with itself")
+                found.add("E1403", f"'{part.name}' couples '{part.first}' with itself", at)
 
-    def _valued(self, found: Diagnostics) -> None:
-        for part in self.parts:
+    def _valued(self, found: Diagnostics, every: _Placed) -> None:
+        for part, at in every:
             for name, unit in _VALUES.items():
                 value = getattr(part, name, 1.0)
                 if not 0 < value < np.inf:
-                    found.add("E1401", f"the {name} of '{part.name}' is {value:g}{unit}")
+                    wanted = "finite" if value > 0 else "above 0"
+                    why = f"the {name} of '{part.name}' is {value:g}{unit}; it must be {wanted}"
+                    found.add("E1401", why, at)
             if isinstance(part, Coupling) and not abs(part.k) < 1:
-                found.add("E1401", f"the coupling '{part.name}' is {part.k:g}, not within -1 to 1")
+                why = f"the coupling '{part.name}' is {part.k:g}, not within -1 to 1"
+                found.add("E1401", why, at)
 
-    def _driven(self, found: Diagnostics) -> None:
+    def _driven(self, found: Diagnostics, every: _Placed) -> None:
         held = dict[str, str]()
-        for part in self.of(VoltageSource):
+        for part, at in every:
+            if not isinstance(part, VoltageSource):
+                continue
             if (part.a == GROUND) == (part.b == GROUND):
                 found.add(
                     "E1402",
                     f"the voltage source '{part.name}' is between '{part.a}' and '{part.b}'",
-                    hint="ground one side, or use a current source beside a resistor",
+                    at,
+                    "ground one side, or use a current source beside a resistor",
                 )
                 continue
             node = part.b if part.a == GROUND else part.a
             if node in held:
-                found.add("E1402", f"'{held[node]}' and '{part.name}' hold the node '{node}'")
+                found.add("E1402", f"'{held[node]}' and '{part.name}' hold the node '{node}'", at)
             held[node] = part.name
 
-    def _connected(self, found: Diagnostics) -> None:
+    def _connected(self, found: Diagnostics, every: _Placed) -> None:
         """Every node has a way to ground through something that carries current."""
         root = {name: name for name in (*self.nodes, GROUND)}
 
@@ -284,7 +298,8 @@ class Circuit(Record):
             found.add(
                 "E1400",
                 f"no current can flow from {names}{more} to ground",
-                hint="connect the node through an inductor, resistor, capacitor or junction",
+                next(at for part, at in every if loose[0] in part.nodes),
+                "connect the node through an inductor, resistor, capacitor or junction",
             )
 
     @cached_property
@@ -326,5 +341,6 @@ def placed(parts: Iterable[Part], name: str, ports: Mapping[str, str]) -> tuple[
     if unknown:
         raise fail("E1403", f"the instance '{name}' has no node '{unknown[0]}'")
     nodes = {**nodes, **ports, GROUND: GROUND}
-    names = {part.name: f"{part.name}|{name}" for part in parts}
+    coupled = [own for k in parts if isinstance(k, Coupling) for own in (k.first, k.second)]
+    names = {own: f"{own}|{name}" for own in (*coupled, *(part.name for part in parts))}
     return tuple(part.moved(names[part.name], nodes, names) for part in parts)

@@ -16,6 +16,9 @@ JoSIM's language: docs/syntax.md of JoeyDelp/JoSIM.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -57,6 +60,10 @@ _NAME: Final = re.compile(r"[\w.|]+")
 _COMMENT: Final = re.compile(r"(?:^|\s)\$.*$")
 _GROUNDS: Final = ("0", "GND")
 _DEEPEST: Final = 20
+# What takes minutes and gigabytes; more are of a time without its unit.
+_MOST_STEPS: Final = 10**8
+_MOST_PULSES: Final = 10**7  # of one periodic source
+_SECONDS: Final = "times are in s: 200 ps is 200p"
 _MOST_FILES: Final = 1000  # that a deck includes, each as often as it is
 # What changes no element, nor what is simulated of it: outputs and other programs' solvers.
 _PASSED: Final = (".OPTION", ".OPTIONS", ".IV", ".FILE", ".TITLE")
@@ -86,7 +93,44 @@ _CONSTANTS: Final = {
     "HBAR": 1.0545718001391127e-34, "C": 299792458.0, "MU0": 12.566370614e-7,
     "EPS0": 8.854187817e-12, "SIGMA": 3.291059757e-16,
 }  # fmt: skip
+_NAMED: Final = 8
 _SHAPES: Final = ("PWL", "PULSE", "SIN")
+# What an element has behind its name.
+_WANTED: Final = {
+    "B": "two nodes and a model",
+    "R": "two nodes and a resistance in ohm",
+    "L": "two nodes and an inductance in H",
+    "C": "two nodes and a capacitance in F",
+    "K": "two inductors and a factor within -1 to 1",
+    "T": "four nodes, Z0= in ohm and TD= in s",
+    "I": "two nodes and a value in A, or its course as pwl(..)",
+    "V": "two nodes and a value in V, or its course as pwl(..)",
+}
+
+
+@contextlib.contextmanager
+def refused_at(place: Location) -> Iterator[None]:
+    """What is refused without a place is refused at ``place``."""
+    try:
+        yield
+    except SpikecError as error:
+        raise SpikecError(
+            dataclasses.replace(one, where=place) if one.where == NOWHERE else one
+            for one in error.diagnostics
+        ) from None
+
+
+def _alike(word: str, known: Iterable[str], what: str) -> str:
+    """A name that is there and like one that is not, else those there are."""
+    names = sorted(set(known))
+    if not names:
+        return f"the deck has no {what}"
+    small = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(word.lower(), small, n=1)
+    if near:
+        return f"did you mean '{small[near[0]]}'?"
+    more = ", .." if len(names) > _NAMED else ""
+    return f"there are {', '.join(names[:_NAMED])}{more}"
 
 
 def _node(word: str) -> bool:
@@ -236,15 +280,19 @@ class _Reader:
         scope = _Scope(main.parameters, None, {})
         stop = self._values(self._tran, scope)[1] if self._tran else 0.0
         self._stop, self._step = stop, self._values(self._tran, scope)[0] if self._tran else 0.0
-        parts = tuple(self._parts(main, scope, [main], ()))
+        placed_parts = tuple(self._parts(main, scope, [main], ()))
+        parts, places = tuple(p for p, _ in placed_parts), tuple(at for _, at in placed_parts)
         transient = None
         if self._tran is not None:
-            transient = Transient(stop, self._step, 0.0, temperature=self._temperature(scope))
+            kelvin = self._temperature(scope)
+            with refused_at(self._tran.at):
+                transient = Transient(stop, self._step, 0.0, temperature=kelvin)
             self._once_a_step(scope)
+            self._short(transient, parts, self._tran.at)
         known = {node.upper(): node for part in parts for node in part.nodes}
         known |= {part.name.upper(): part.name for part in parts}
         prints = tuple((kind, known.get(name.upper(), name)) for kind, name in self._prints)
-        return Deck(Circuit(parts), transient, prints)
+        return Deck(Circuit(parts, places), transient, prints)
 
     def subcircuits(self, text: str) -> tuple[Subcircuit, ...]:
         main = self._sorted(text)
@@ -490,6 +538,21 @@ class _Reader:
                 raise self._wrong(statement, "TEMP", why, hint)
         return kelvin
 
+    def _short(self, how: Transient, parts: Iterable[Part], at: Location) -> None:
+        """Refuse what would never end, or has no place in memory."""
+        steps = how.duration / how.step
+        if steps > _MOST_STEPS:
+            why = f"{how.duration:g} s in steps of {how.step:g} s are {steps:.3g} steps"
+            raise fail("E1404", f"{why}; at most {_MOST_STEPS:,}", at, _SECONDS)
+        for part in parts:
+            if not (isinstance(part, Source) and isinstance(part.wave, Pulse)):
+                continue
+            pulses, period = part.wave.repeats(how.duration), part.wave.period
+            if pulses > _MOST_PULSES:
+                why = f"'{part.name}' has {pulses:.3g} pulses in {how.duration:g} s, one each "
+                why += f"{period:g} s; at most {_MOST_PULSES:,}"
+                raise fail("E1404", why, at, _SECONDS)
+
     def _once_a_step(self, scope: _Scope) -> None:
         """Noise of ours is drawn in every step: a bandwidth that says anything else is refused."""
         for statement in self._nebs:
@@ -508,25 +571,29 @@ class _Reader:
     def _parts(
         self, block: _Block, scope: _Scope, blocks: list[_Block], above: tuple[str, ...],
         replaced: Mapping[str, float] | None = None,
-    ) -> Iterator[Part]:  # fmt: skip
+    ) -> Iterator[tuple[Part, Location]]:  # fmt: skip
+        """The elements of a block, those of its instances among them, and where each is written."""
         for statement in block.elements:
             letter = statement.words[0][0].upper()
             if letter == "X":
                 yield from self._instance(statement, scope, blocks, above)
             else:
                 own = (replaced or {}).get(statement.words[0].upper())
-                yield self._element(statement, letter, scope, blocks, own)
+                yield self._element(statement, letter, scope, blocks, own), statement.at
 
     def _instance(
         self, statement: _Statement, scope: _Scope, blocks: list[_Block], above: tuple[str, ...]
-    ) -> tuple[Part, ...]:
+    ) -> Iterator[tuple[Part, Location]]:
         name = statement.words[0]
         nodes = [word for word in statement.words[1:] if "=" not in word]
         given = self._pairs(statement, [word for word in statement.words[1:] if "=" in word])
         # SPICE has the subcircuit's name behind the nodes, JSIM before them.
         kind = next((k for k in (-1, 0) if nodes and nodes[k].upper() in self._blocks), None)
         if kind is None:
-            raise self._wrong(statement, nodes[-1] if nodes else name, "no such subcircuit")
+            known = [block.name for block in self._blocks.values()]
+            word = nodes[-1] if nodes else name
+            hint = _alike(word, known, "subcircuits")
+            raise self._wrong(statement, word, "no such subcircuit", hint)
         inner = self._blocks[nodes.pop(kind).upper()]
         if len(nodes) != len(inner.ports):
             raise self._wrong(
@@ -542,10 +609,12 @@ class _Reader:
                 raise self._wrong(statement, label, f"'{inner.name}' has no such parameter")
         local = _Scope(texts, scope.outermost, {k: v for k, v in values.items() if k in texts})
         deeper = (*above, inner.name.upper())
-        parts = tuple(self._parts(inner, local, [*blocks[:1], inner], deeper, values))
-        there = {node for part in parts for node in part.nodes}
+        own = tuple(self._parts(inner, local, [*blocks[:1], inner], deeper, values))
+        there = {node for part, _ in own for node in part.nodes}
         ports = dict(zip(inner.ports, (blocks[-1].node(n) for n in nodes), strict=True))
-        return placed(parts, blocks[-1].named(name), {k: v for k, v in ports.items() if k in there})
+        ports = {k: v for k, v in ports.items() if k in there}
+        parts = placed((part for part, _ in own), blocks[-1].named(name), ports)
+        return zip(parts, (at for _, at in own), strict=True)
 
     def _element(
         self,
@@ -628,7 +697,9 @@ class _Reader:
         if len(plain) > count:
             raise self._wrong(statement, plain[count], "one word too many")
         if len(plain) < count:
-            raise self._wrong(statement, statement.words[0], "something is missing")
+            word = statement.words[0]
+            why = f"something is missing: {word[0].upper()} has {_WANTED[word[0].upper()]}"
+            raise self._wrong(statement, word, why)
 
     def _found(
         self, statement: _Statement, name: str, scope: _Scope, blocks: list[_Block]
@@ -646,8 +717,10 @@ class _Reader:
                 rtype = values.pop("rtype", 1.0)
                 # Models of subcircuits may have one name and not be the same.
                 whole = f"{spelt}|{block.name}" if block.name else spelt
-                return JunctionModel(whole, rtype=int(rtype), **values)
-        raise self._wrong(statement, name, "no such model")
+                with refused_at(at):
+                    return JunctionModel(whole, rtype=int(rtype), **values)
+        known = [spelt for block in blocks for spelt, _, _ in block.models.values()]
+        raise self._wrong(statement, name, "no such model", _alike(name, known, "models"))
 
     def _wave(self, statement: _Statement, words: list[str], scope: _Scope) -> Wave:
         found = re.fullmatch(r"(\w+)\((.*)\)", words[0], re.S)
@@ -668,11 +741,8 @@ class _Reader:
             raise self._wrong(statement, words[1], "one word too many")
         inside = list(self._words(statement.at, found[2]))
         values = [self._value(statement, word, scope) for word in inside]
-        try:
+        with refused_at(statement.at):
             return self._shaped(statement, kind, values)
-        except SpikecError as error:
-            first = error.diagnostics[0]
-            raise fail(first.code, first.message, statement.at, first.hint) from None
 
     def _shaped(self, statement: _Statement, kind: str, values: list[float]) -> Wave:
         word, count = statement.words[0], len(values)

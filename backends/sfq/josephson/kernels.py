@@ -293,11 +293,13 @@ def advance(
     energies: Any,
     failures: Any,
     reached: Any,
+    stopped: Any,
 ) -> None:
     """One block of sets from rest at ``begin`` through ``steps`` steps; ``live`` lanes count.
 
     ``reached`` (blocks,) has on the way how many steps are done. ``failures`` (sets, 3) has, where
-    the fixed point of a step was not found, the step, the junction, and 1.
+    the fixed point of a step was not found, the step, the junction, and 1. Where ``stopped`` (1,)
+    is no longer 0 the block ends at once, and what it has found is nothing.
     """
     nodes = n + known
     cv, gv, kv = c_all[block], g_all[block], k_all[block]
@@ -367,6 +369,8 @@ def advance(
     voltage_known = known > 1
     now = 0
     for count in range(-1, steps):
+        if stopped[0] != 0:
+            return
         reached[block] = count + 1
         time = begin + (count + 1) * step
         # -- sources ------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ from .circuit import (
     Line,
     Resistor,
 )
-from .deck import Deck, load
+from .deck import Deck, load, refused_at
 from .simulate import QUANTUM, Found, Method, Simulator, Transient
 
 if TYPE_CHECKING:
@@ -116,8 +116,9 @@ def ran(
                 "W1412", why, where, "phases and voltages of nodes and of all elements are kept"
             )
     every = {node for _, nodes in wanted for node in nodes or () if node != GROUND}
-    simulator = Simulator(deck.circuit)
-    found = simulator.run(how, record=sorted(every), seed=seed, progress=progress)
+    with refused_at(where):
+        simulator = Simulator(deck.circuit)
+        found = simulator.run(how, record=sorted(every), seed=seed, progress=progress)
     waves = tuple(
         Wave(f"{kind}({name.replace(' ', ',')})", *_wave(deck.circuit, found, kind, name, nodes))
         for (kind, name), nodes in wanted
@@ -257,11 +258,15 @@ def as_dict(run: Ran, seed: int) -> dict[str, Any]:
     }
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def lines(run: Ran) -> Sequence[str]:
     """What is told on a terminal: the circuit, and the pulses of its junctions in ps."""
     circuit, how = run.deck.circuit, run.how
     out = [
-        f"{len(circuit.parts)} elements, {len(circuit.of(Junction))} junctions; "
+        f"{_many(len(circuit.parts), 'element')}, {_many(len(circuit.of(Junction)), 'junction')}; "
         f"{how.duration / _PS:g} ps in steps of {how.step / _PS:g} ps at {how.temperature:g} K"
     ]
     fired: Mapping[str, Floats] = {n: t for n, t in run.pulses.items() if t.size}
@@ -269,10 +274,10 @@ def lines(run: Ran) -> Sequence[str]:
     for name, times in list(fired.items())[:_LINES]:
         first = ", ".join(f"{t / _PS:.2f}" for t in times[:_TIMES])
         more = f" and {times.size - _TIMES} more" if times.size > _TIMES else ""
-        count = f"{times.size} pulse{'s' * (times.size > 1)}"
-        out.append(f"{name:<{width}}  {count} at {first}{more} ps")
+        out.append(f"{name:<{width}}  {_many(times.size, 'pulse')} at {first}{more} ps")
     if len(fired) > _LINES:
-        out.append(f"and {len(fired) - _LINES} junctions more with pulses: -o pulses.csv has all")
+        more = _many(len(fired) - _LINES, "junction")
+        out.append(f"and {more} more with pulses: -o pulses.csv has all")
     if not fired:
         out.append("no junction has a pulse")
     return out
@@ -355,6 +360,9 @@ def main(
     except SpikecError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("interrupted; nothing was left half-written", err=True)
+        sys.exit(130)
     if as_json:
         click.echo(json.dumps(as_dict(run, seed), indent=1))
     else:

@@ -387,14 +387,14 @@ class Simulator:
         advance: Any = kernels.advance
         rules = coefficients(transient.method, transient.step)
 
-        reached = np.zeros(blocks, np.int64)
+        reached, stopped = np.zeros(blocks, np.int64), np.zeros(1, np.int64)
 
         def work(block: int) -> None:
             live = min(sets - block * LANES, LANES)
             advance(
                 block, live, rules, transient.step, begin, steps,
                 *common, *probes, stride, transient.tolerance, *spread, states,
-                frames, ends, events, marks, counts, energies, failures, reached,
+                frames, ends, events, marks, counts, energies, failures, reached, stopped,
             )  # fmt: skip
 
         def all_of(which: Iterable[int]) -> None:
@@ -404,8 +404,8 @@ class Simulator:
                     work(block)
                 return
             with ThreadPoolExecutor(threads) as pool:
-                left = {pool.submit(work, block) for block in todo}
                 try:
+                    left = {pool.submit(work, block) for block in todo}
                     while left:
                         ready, left = wait(left, _TOLD, FIRST_COMPLETED)
                         for one in ready:
@@ -413,6 +413,7 @@ class Simulator:
                         if progress is not None:
                             progress(float(reached.sum()) / (blocks * steps))
                 except BaseException:
+                    stopped[0] = 1  # or the pool would wait for its blocks to end
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
 

@@ -110,6 +110,10 @@ class Pulse(Wave):
         if self.period and self.period < once:
             raise fail("E1404", f"a pulse of {once:g} s does not fit its period, {self.period:g} s")
 
+    def repeats(self, until: float) -> float:
+        """How many periods there are before ``until``, not rounded; 0 for a single pulse."""
+        return (until - self.delay) / self.period if self.period else 0.0
+
     def knots(self, until: float) -> tuple[Array, Array, Array]:
         rise, fall = (self.high - self.low) / self.rise, (self.low - self.high) / self.fall
         pieces = [(0.0, self.low, rise)]
@@ -119,9 +123,7 @@ class Pulse(Wave):
         pieces += [(self.rise + self.width + self.fall, self.low, 0.0)]
         if self.period == self.rise + self.width + self.fall:
             pieces.pop()
-        count = 1
-        if self.period:
-            count = max(int(np.ceil((until - self.delay) / self.period)), 0) + 1
+        count = max(int(np.ceil(self.repeats(until))), 0) + 1
         begin = self.delay + self.period * np.arange(count)
         offset, value, slope = np.array(pieces).T
         return (

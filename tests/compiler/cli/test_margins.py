@@ -55,9 +55,14 @@ def test_the_table_and_the_corners(spikec: Spikec, words: list[object], tmp_path
 def test_known_results_are_not_found_again(
     spikec: Spikec, words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words += [*QUICK, "-o", tmp_path / "out"]
+    output = tmp_path / "out"
+    words += [*QUICK, "-o", output]
     first = spikec(*words)
     assert first.code == 0, first.err
+    # No table of corners, which were not asked for.
+    assert f"wrote margins.csv and results.json in {output}" in first.out.replace("\n", " ")
+    assert not (output / "corners.csv").exists()
+    (output / "corners.csv").write_text("of another command")
 
     def never(*_: object) -> None:
         raise AssertionError
@@ -66,6 +71,7 @@ def test_known_results_are_not_found_again(
     again = spikec(*words)
     assert again.code == 0
     assert again.out == "going on: 4 results are known\n" + first.out
+    assert not (output / "corners.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,24 @@ def test_goes_on_where_it_was(
     assert again.out == "going on: 4 results are known\n" + first.out
 
 
+def test_what_is_known_is_of_the_chips_that_are_asked_for(
+    spikec: Spikec, words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChipEvaluator, "evaluate", _made_up)
+    varied = ["--condition", "stuck=0", "--condition"]
+    words += ["-o", tmp_path / "out", *varied]
+    assert spikec(*words, "age=1s").out.startswith("small on")
+    # The integer rung's result is one of both.
+    assert spikec(*words, "age=1day").out.startswith("going on: 1 result is known\n")
+    assert spikec(*words, "age=1day").out.startswith("going on: 4 results are known\n")
+
+
+def test_help_has_an_example_of_each_kind_of_target(spikec: Spikec) -> None:
+    said = " ".join(spikec("montecarlo", "--help").out.split())
+    assert "--vary KEY=VALUE,VALUE A condition and its values: of a crossbar as in wire=0" in said
+    assert "of an SFQ circuit as in spread=2%,5%" in said
+
+
 def test_without_labels_spikes_are_the_measure(
     spikec: Spikec, words: list[object], tmp_path: Path
 ) -> None:

@@ -157,7 +157,23 @@ class TestReading:
             ("E1410", 1, "'E1': dependent sources are not", "E1 a 0 b 0 2"),
             ("E1410", 1, "'Q1': no such statement", "Q1 a 0 1p"),
             ("E1410", 2, "'+': it goes on from nothing", "* c\n+ 1p"),
-            ("E1410", 1, "'L1': something is missing", "L1 a 0"),
+            ("E1410", 1, "'L1': something is missing: L has two nodes and an inductance in H",
+             "L1 a 0"),
+            ("E1410", 1, "'b1': something is missing: B has two nodes and a model", "b1 a 0"),
+            ("E1400", 2, "no current can flow from 'b', 'c' to ground", "L1 a 0 1p\nR1 b c 5"),
+            ("E1401", 2, "the ohm of 'R1' is 0 ohm; it must be above 0", "L1 a 0 1p\nR1 a 0 0"),
+            ("E1401", 3, "the ohm of 'R1|X1' is 0 ohm",
+             "X1 a c\n.subckt c q\nR1 q 0 0\n.ends"),
+            ("E1401", 2, "the coupling 'K1' is 2, not within",
+             "L1 a 0 1p\nK1 L1 L2 2\nL2 a 0 1p"),
+            ("E1401", 2, "the gap of the model 'm' is 0; it must be above 0",
+             "B1 a 0 m\n.model m jj(vg=0)"),
+            ("E1402", 2, "'V1' is between 'a' and 'b'", "R1 a 0 1\nV1 a b 5\nR2 b 0 1"),
+            ("E1403", 2, "two elements have the name 'R1'", "R1 a 0 1\nr1 a 0 2"),
+            ("E1403", 2, "'K1' couples 'L9', which is no inductor", "L1 a 0 1p\nK1 L1 L9 0.1"),
+            ("E1403", 4, "'K1|X1' couples 'L9|X1', which is no inductor",
+             "X1 a c\n.subckt c q\nL1 q 0 1p\nK1 L1 L9 0.1\n.ends\nL9 a 0 1p"),
+            ("E1404", 2, "the step of a transient is 0", "R1 a 0 1\n.tran 0 9p"),
             ("E1410", 1, "'2': one word too many", "L1 a 0 1p 2"),
             ("E1410", 1, "'TEMP': this is not read here", "L1 a 0 1 temp=4"),
             ("E1410", 2, "'TEMP': this is at 0 K and others at 4.2 K",
@@ -195,6 +211,12 @@ class TestReading:
             ("E1410", 2, "'1G': noise is drawn once a step, so that it is 1e+12",
              "R1 a 0 1\n.neb 1G\n.tran 1p 9p"),
             ("E1404", 1, "do not rise", "I1 0 a pwl(0 0 0 1)"),
+            ("E1404", 2, "1 s in steps of 5e-14 s are 2e+13 steps; at most 100,000,000",
+             "R1 a 0 1\n.tran 0.05p 1"),
+            ("E1404", 2, "1 s in steps of 1e-310 s are inf steps", "R1 a 0 1\n.tran 1e-310 1"),
+            ("E1404", 3, "'I1|X1' has 4e+12 pulses in 200 s, one each 5e-11 s; at most 10,000,000",
+             "X1 a c\nR1 a 0 1\n.tran 0.05 200\n"
+             ".subckt c q\nI1 0 q pulse(0 1u 0 1p 1p 0 50p)\n.ends"),
             ("E1411", 1, "'1p1': '1' is out of place", "L1 a 0 1p1"),
             ("E1411", 2, "'A' is made of itself", ".param a=b b=a\nL1 x 0 a"),
             ("E1411", 1, "'NO' is no parameter", "L1 a 0 2*no"),
@@ -206,11 +228,26 @@ class TestReading:
         assert found.where.file == "cell.cir"
         assert words in found.message
 
-    def test_circuits_are_refused_as_circuits_are(self) -> None:
+    def test_times_without_a_unit_say_what_was_meant(self) -> None:
+        assert refused("R1 a 0 1\n.tran 0.05p 1").hint == "times are in s: 200 ps is 200p"
+
+    def test_a_text_has_a_name(self) -> None:
         with pytest.raises(SpikecError, match="deck:2"):
             read("L1 a 0 1p\nQ1 a 0 1")
-        assert refused("R1 a b 5").code == "E1400"
-        assert refused("V1 a b 5\nR1 a 0 1\nR2 b 0 1").code == "E1402"
+
+    @pytest.mark.parametrize(
+        ("hint", "text"),
+        [
+            ("the deck has no models", "B1 a 0 m"),
+            ("did you mean 'jjmit'?", "B1 a 0 JJMITT\n.model jjmit jj()\n.model other jj()"),
+            ("there are jjmit, other",
+             "B1 a 0 x\n.subckt c q\n.ends\n.model jjmit jj()\n.model other jj()"),
+            ("the deck has no subcircuits", "X1 a cell"),
+            ("did you mean 'Cell'?", "X1 a cel\n.subckt Cell q\n.ends"),
+        ],
+    )  # fmt: skip
+    def test_names_that_are_not_there(self, hint: str, text: str) -> None:
+        assert refused(text).hint == hint
 
     def test_what_changes_nothing_is_passed_over(self) -> None:
         plain = "B1 a 0 m\nL1 a 0 2p\nR1 a 0 1\n.model m jj(icrit=0.1m)\n.tran 0.1p 9p"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from spikec.backends.sfq.josephson import run
 from spikec.backends.sfq.josephson.deck import read
 from spikec.backends.sfq.josephson.measure import crossings
 from spikec.backends.sfq.josephson.run import main, npz, ran
@@ -93,9 +94,12 @@ def test_json_and_a_temperature_in_place_of_the_decks(tmp_path: Path) -> None:
         ("R1 a 0 1\nQ1 a 0 1\n", "error E1410: 'Q1': no such statement is read\n  at {}:2", ()),
         (".include no.inc\n", "error E1406: '{}' is not there", ()),
         ("R1 a 0 1\n", "error E1407: the deck has no .tran\n  at {}", ()),
+        ("L1 a 0 1p\nL2 a 0 1p\nL3 a 0 1p\n.tran 1p 9p\n"
+         "K1 L1 L2 0.9\nK2 L2 L3 0.9\nK3 L1 L3 -0.9\n",
+         "are stronger than their inductances allow\n  at {}\n", ()),
         ("R1 a 0 1\n.tran 1p 9p\n", "error E1407: the deck prints nothing", ("--waves", "{}.csv")),
     ],
-)
+)  # fmt: skip
 def test_errors_name_the_file_and_line(
     text: str, words: str, more: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -114,6 +118,23 @@ def test_what_is_printed_and_not_kept_is_told(tmp_path: Path) -> None:
     assert "no element or node has the name 'nowhere'" in result.stderr
     assert "'Q' is no phase, voltage or current" in result.stderr
     assert "no junction has a pulse" in result.stdout
+
+
+def test_one_of_a_kind(tmp_path: Path) -> None:
+    result = said(deck(tmp_path, "B1 a 0 jjmit\n.tran 0.05p 1p\n" + MODEL))
+    assert result.stdout.startswith("1 element, 1 junction; 1 ps in")
+    assert said(deck(tmp_path, "R1 a 0 1\n.tran 1p 9p\n")).stdout.startswith("1 element, 0 junct")
+
+
+def test_an_interruption_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object, **how: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "ran", interrupted)
+    result = said(deck(tmp_path), "-o", tmp_path / "p.csv")
+    assert result.exit_code == 130 and not result.stdout
+    assert result.stderr == "interrupted; nothing was left half-written\n"
+    assert not (tmp_path / "p.csv").exists()
 
 
 def test_files_whose_kind_is_unknown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -506,6 +507,17 @@ class TestSets:
         assert found.phase("a")[0, -1] == pytest.approx(1e-3 * 25 * PS / QUANTUM)
         nothing = simulate(Circuit(()), Transient(PS))
         assert nothing.nodes == ("0",) and not nothing.energies.any()
+
+    def test_an_interruption_stops_the_steps(self) -> None:
+        """Two minutes of steps, of which one share is told before Ctrl-C."""
+
+        def interrupted(share: float) -> None:
+            raise KeyboardInterrupt
+
+        begin = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            simulate(jtl(3), Transient(20e-6), progress=interrupted)
+        assert time.monotonic() - begin < 60
 
     def test_transients_that_cannot_be(self) -> None:
         refused("E1404", "step of a transient is 0", lambda: Transient(1e-12, 0))

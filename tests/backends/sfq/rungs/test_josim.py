@@ -131,5 +131,6 @@ def test_several_in_one_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SpikecError, match="E1446"):
+    with pytest.raises(SpikecError, match="E1446") as found:
         josim.needed()
+    assert found.value.exit_code == 3
