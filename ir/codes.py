@@ -839,8 +839,9 @@ CODES: dict[str, Code] = {
         "no transient has these values",
         "Times and steps are above 0, the times of a wave rise, edges of pulses last. What varies "
         "has one value, or one for each parameter set. A source that is delayed by less than 0 "
-        "may not move into the ramp, before time 0. A deck has at most 10^8 steps and each of its "
-        "periodic sources 10^7 pulses: its times are in s, and 200 ps is 200p.",
+        "may not move into the ramp, before time 0. A deck has at most 10^8 steps of up to 1 ns, "
+        "each of its periodic sources 10^7 pulses, and its lines last 10^7 steps: its times are in "
+        "s, and 200 ps is 200p.",
     ),
     "E1405": Code(
         "the step is too long for the circuit",

@@ -63,7 +63,10 @@ _DEEPEST: Final = 20
 # What takes minutes and gigabytes; more are of a time without its unit.
 _MOST_STEPS: Final = 10**8
 _MOST_PULSES: Final = 10**7  # of one periodic source
+_MOST_LINE: Final = 10**7  # steps of a transmission line, whose waves are kept
+_LONGEST_STEP: Final = 1e-9  # s
 _SECONDS: Final = "times are in s: 200 ps is 200p"
+_MOST_CHAINED: Final = 100  # parameters, each made of the next
 _MOST_FILES: Final = 1000  # that a deck includes, each as often as it is
 # What changes no element, nor what is simulated of it: outputs and other programs' solvers.
 _PASSED: Final = (".OPTION", ".OPTIONS", ".IV", ".FILE", ".TITLE")
@@ -233,8 +236,11 @@ class _Scope:
             raise ExpressionError(f"'{name}' is no parameter")
         if name in self._asked:
             raise ExpressionError(f"'{name}' is made of itself")
+        if len(self._asked) > _MOST_CHAINED:
+            raise ExpressionError(f"'{name}' is made of too many others")
         self._asked.add(name)
         self._known[name] = evaluate(self._texts[name], self)
+        self._asked.discard(name)
         return self._known[name]
 
 
@@ -288,7 +294,7 @@ class _Reader:
             with refused_at(self._tran.at):
                 transient = Transient(stop, self._step, 0.0, temperature=kelvin)
             self._once_a_step(scope)
-            self._short(transient, parts, self._tran.at)
+            self._short(transient, placed_parts, self._tran.at)
         known = {node.upper(): node for part in parts for node in part.nodes}
         known |= {part.name.upper(): part.name for part in parts}
         prints = tuple((kind, known.get(name.upper(), name)) for kind, name in self._prints)
@@ -381,7 +387,10 @@ class _Reader:
                 yield from self._included("".join(rest), at, path, above)
             else:
                 # A block of controls has them without their points.
-                yield _Statement(at, tuple(self._words(at, f".{line}" if controls else line)))
+                words = tuple(self._words(at, f".{line}" if controls else line))
+                if not words:
+                    raise self._wrong(_Statement(at, (line,)), line, "it says nothing")
+                yield _Statement(at, words)
 
     def _included(
         self, said: str, at: Location, path: Path | None, above: tuple[tuple[Path, Location], ...]
@@ -538,20 +547,26 @@ class _Reader:
                 raise self._wrong(statement, "TEMP", why, hint)
         return kelvin
 
-    def _short(self, how: Transient, parts: Iterable[Part], at: Location) -> None:
-        """Refuse what would never end, or has no place in memory."""
+    def _short(self, how: Transient, parts: Iterable[tuple[Part, Location]], at: Location) -> None:
+        """Refuse what would never end, has no place in memory, or sees no pulse."""
+        if how.step > _LONGEST_STEP:
+            why = f"a step of {how.step:g} s; pulses of junctions are some ps long"
+            raise fail("E1404", why, at, _SECONDS)
         steps = how.duration / how.step
         if steps > _MOST_STEPS:
             why = f"{how.duration:g} s in steps of {how.step:g} s are {steps:.3g} steps"
             raise fail("E1404", f"{why}; at most {_MOST_STEPS:,}", at, _SECONDS)
-        for part in parts:
+        for part, place in parts:
+            if isinstance(part, Line) and part.seconds / how.step > _MOST_LINE:
+                why = f"'{part.name}' lasts {part.seconds:g} s, {part.seconds / how.step:.3g} steps"
+                raise fail("E1404", f"{why}; at most {_MOST_LINE:,}", place, _SECONDS)
             if not (isinstance(part, Source) and isinstance(part.wave, Pulse)):
                 continue
             pulses, period = part.wave.repeats(how.duration), part.wave.period
             if pulses > _MOST_PULSES:
                 why = f"'{part.name}' has {pulses:.3g} pulses in {how.duration:g} s, one each "
                 why += f"{period:g} s; at most {_MOST_PULSES:,}"
-                raise fail("E1404", why, at, _SECONDS)
+                raise fail("E1404", why, place, _SECONDS)
 
     def _once_a_step(self, scope: _Scope) -> None:
         """Noise of ours is drawn in every step: a bandwidth that says anything else is refused."""
@@ -715,6 +730,8 @@ class _Reader:
                         raise self._wrong(place, f"{key}={pairs[key]}", why, hint)
                 values = {_MODEL[k]: value for k, value in every.items()}
                 rtype = values.pop("rtype", 1.0)
+                if rtype not in (0.0, 1.0):
+                    raise self._wrong(place, "rtype", f"it is {rtype:g}, not 0 or 1")
                 # Models of subcircuits may have one name and not be the same.
                 whole = f"{spelt}|{block.name}" if block.name else spelt
                 with refused_at(at):

@@ -112,7 +112,11 @@ class _Parser:
     def _power(self) -> float:
         value = self._atom()
         if self._take("^", "**"):
-            return self._safe(math.pow, value, self._signed())
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise ExpressionError("it has too many powers of powers")
+            value = self._safe(math.pow, value, self._signed())
+            self._depth -= 1
         return value
 
     def _atom(self) -> float:

@@ -69,16 +69,18 @@ class Check:
         end: float,
         pulses: Mapping[str, Floats],
         given: Mapping[str, Floats] | None = None,
+        length: int | None = None,
     ) -> None:
         """A piece whose step ``first`` begins at ``lead``: its pulses until ``end``, s by net.
 
-        ``given`` are those that sources send, in s from the start of that step.
+        ``given`` are those that sources send, in s from the start of that step, ``length`` the
+        steps that it has: what comes behind them is the last one's.
         """
         if self._first is None:
             sent = {net: times + lead for net, times in (given or {}).items()}
             found = self._beside.first(pulses, end, sent)
             if found is not None:
-                self._first = self._named(found, first, lead, pulses)
+                self._first = self._named(found, first, lead, pulses, length)
             for net, times in pulses.items():
                 self._before[net] += times.size
         self._pulses += sum(times.size for times in pulses.values())
@@ -99,7 +101,12 @@ class Check:
         )
 
     def _named(
-        self, found: Difference | Violation, first: int, lead: float, pulses: Mapping[str, Floats]
+        self,
+        found: Difference | Violation,
+        first: int,
+        lead: float,
+        pulses: Mapping[str, Floats],
+        length: int | None,
     ) -> FirstPulse:
         """The pulse with its step, sample and neuron; of two that are too close the second."""
         cause = found if isinstance(found, Violation) else found.cause
@@ -114,6 +121,7 @@ class Check:
             net, number = found.net, found.number
             model, circuit, cell = found.machine, found.circuit, found.cell
         step = self._step(net, found.time - lead)
+        step = step if length is None else min(step, length - 1)
         begin = lead + step * self._program.period
         sample, own = divmod(first + step, self._steps)
         return FirstPulse(

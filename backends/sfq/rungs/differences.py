@@ -222,10 +222,10 @@ class Beside:
     def _thrown(
         self, seen: Mapping[str, Floats], given: Mapping[str, Floats], end: float
     ) -> list[Difference]:
-        """Input nets that have more or fewer pulses than were sent."""
-        out = []
+        """Input nets that have other pulses than were sent, or, counted, more or fewer."""
+        out, counted = [], self.how is How.COUNTS
         for net, sent in given.items():
-            wrong = _differs(np.sort(sent), seen[net], None, end, counted=True)
+            wrong = _differs(np.sort(sent), seen[net], None, end, counted)
             if wrong is not None:
                 out.append(Difference(net, *wrong, self._ends[net], takes=True))
         return out
@@ -309,8 +309,9 @@ def compared(
         threads=threads,
     )
     every = zip(said, found.pulses.parts(len(given)), strict=True)
+    nothing = {net: np.zeros(0) for net in netlist.inputs}
     return tuple(
-        trace.violations[0] if trace.violations else look.first(seen, given=one)
+        trace.violations[0] if trace.violations else look.first(seen, given=nothing | one)
         for one, (trace, seen) in zip(given, every, strict=True)
     )
 

@@ -185,7 +185,8 @@ def _compared(request: Run, rung: str) -> How | None:
         return How.COUNTS
     program = _program(request)
     conditions, factors = _chips(program, request, (request.seed,))
-    off = bool(factors) or conditions.kelvin(program, _process(request)) > 0
+    chance = KIND in program.netlist.counts
+    off = chance or bool(factors) or conditions.kelvin(program, _process(request)) > 0
     return How.CELLS if off else How.TIMES
 
 
@@ -269,7 +270,7 @@ def _elsewhere(
                 found[net].append(came[net] + begin[first])
             if check is not None:
                 sent = drives(program, stimulus, first, last, late)
-                check.look(first, 0.0, duration, came, sent)
+                check.look(first, 0.0, duration, came, sent, last - first)
             request.progress(rung, last / (stimulus.samples * stimulus.steps))
         joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
         yield joined.__getitem__
@@ -378,8 +379,9 @@ def pulses_of(
             for net, times in found[index // pieces].items():
                 times.append(came[net] + (begin[first] - batch.lead))
             if check is not None:
-                sent = drives(program, stimulus, first, first + batch.length, late)
-                check.look(first, batch.lead, batch.duration, came, sent)
+                last = min(first + batch.length, stimulus.samples * stimulus.steps)
+                sent = drives(program, stimulus, first, last, late)
+                check.look(first, batch.lead, batch.duration, came, sent, last - first)
         done += pieces
     return [
         {net: np.sort(np.concatenate([*t, np.zeros(0)])) for net, t in one.items()} for one in found

@@ -213,9 +213,17 @@ class TestReading:
             ("E1404", 1, "do not rise", "I1 0 a pwl(0 0 0 1)"),
             ("E1404", 2, "1 s in steps of 5e-14 s are 2e+13 steps; at most 100,000,000",
              "R1 a 0 1\n.tran 0.05p 1"),
+            ("E1404", 2, "a step of 0.05 s; pulses of junctions are", "R1 a 0 1\n.tran 0.05 200p"),
+            ("E1404", 2, "'T1' lasts 10 s, 2e+14 steps; at most 10,000,000",
+             "R1 a 0 1\nT1 a 0 b 0 z0=5 td=10\n.tran 0.05p 200p"),
+            ("E1410", 2, "it says nothing", "R1 a 0 1\n,"),
+            ("E1410", 2, "it is 1.7, not 0 or 1", "B1 a 0 m\n.model m jj(rtype=1.7)"),
+            ("E1411", 1, "too many powers", "R1 a 0 " + "^".join(200 * ["2"])),
+            ("E1411", 2, "made of too many others",
+             ".param " + " ".join(f"a{k}=a{k + 1}" for k in range(600)) + " a600=1\nR1 x 0 a0"),
             ("E1404", 2, "1 s in steps of 1e-310 s are inf steps", "R1 a 0 1\n.tran 1e-310 1"),
-            ("E1404", 3, "'I1|X1' has 4e+12 pulses in 200 s, one each 5e-11 s; at most 10,000,000",
-             "X1 a c\nR1 a 0 1\n.tran 0.05 200\n"
+            ("E1404", 5, "'I1|X1' has 2e+07 pulses in 0.001 s, one each 5e-11 s; at most",
+             "X1 a c\nR1 a 0 1\n.tran 0.1n 1m\n"
              ".subckt c q\nI1 0 q pulse(0 1u 0 1p 1p 0 50p)\n.ends"),
             ("E1411", 1, "'1p1': '1' is out of place", "L1 a 0 1p1"),
             ("E1411", 2, "'A' is made of itself", ".param a=b b=a\nL1 x 0 a"),
@@ -367,6 +375,8 @@ class TestSubcircuits:
 
 NAMES = ("1", "a", "n_2", "q|X1")
 POSITIVE = st.floats(1e-15, 1e3)
+# As long as lines are, in s: no longer than their waves are kept.
+SHORT = st.floats(1e-13, 1e-8)
 ANY = st.floats(-1e3, 1e3)
 GAPS = st.floats(1e-4, 2e-3)
 NODES = st.sampled_from(["0", *NAMES])
@@ -406,7 +416,7 @@ def circuits(draw: Any) -> Circuit:
                         Junction(f"B{k}", a, b, draw(st.sampled_from(models)), draw(POSITIVE)),
                         CurrentSource(f"I{k}", a, b, draw(waves())),
                         VoltageSource(f"V{k}", f"v{k}", "0", draw(waves())),
-                        Line(f"T{k}", a, b, c, d, draw(POSITIVE), draw(POSITIVE)),
+                        Line(f"T{k}", a, b, c, d, draw(POSITIVE), draw(SHORT)),
                         Coupling(f"K{k}", "L1", "La", draw(st.floats(-0.99, 0.99))),
                     ]
                 )

@@ -312,3 +312,35 @@ def test_counts_leave_out_what_is_behind_synapses(released: Program) -> None:
     check = Check(released, 3, How.COUNTS)
     check.look(0, 0.0, np.inf, one | {net: one[net][1:]}, sent)
     assert check.found.first is not None and check.found.first.net == net
+
+
+@pytest.mark.parametrize("how", [How.TIMES, How.CELLS])
+@pytest.mark.parametrize(("name", "off"), [("clock2", -60 * PS), ("in[0]", 40 * PS)])
+def test_what_comes_in_comes_in_time(program: Program, how: How, name: str, off: float) -> None:
+    """As many pulses as were sent, one of them at another time."""
+    sent = drives(program, given([[1, 0], [1, 0], [1, 0]]))
+    moved = sent[name] + off * (np.arange(3) == 1)
+    seen = Machines(program.netlist).run(sent | {name: moved}).parts()
+    check = Check(program, 3, how)
+    check.look(0, 0.0, np.inf, seen, sent)
+    first = check.found.first
+    assert first is not None and (first.net, first.step, first.takes) == (name, 1, True)
+
+
+def test_synapses_without_noise_are_looked_at_cell_by_cell() -> None:
+    artifact = compile_graph(exclusive(), *find_target(TARGET), OPTIONS, {"release": ("w0=0.5",)})
+    found = checked(artifact.artifact(), "circuit", two_samples(), "temperature=0")
+    assert not found.exact and found.bound is None and found.pulses > 0
+
+
+def test_no_step_is_named_that_a_piece_has_not(program: Program) -> None:
+    """A pulse at the very end of a piece of one step, and of a sample of one."""
+    (net,) = program.spikes["p1"]
+    assert net is not None
+    one = piece(program, given([[1, 1]]))
+    check = Check(program, 1, How.TIMES)
+    end = check.until + TAIL
+    check.look(4, 0.0, end, one | {net: np.array([end - 2 * PS])}, None, 1)
+    first = check.found.first
+    assert first is not None and (first.sample, first.step, first.net) == (4, 0, net)
+    assert first.circuit == pytest.approx(end - 2 * PS, abs=0)
