@@ -267,10 +267,10 @@ def _elsewhere(
             how = Transient(duration, STEP, temperature=temperature)
             came = solve(netlist, waves, how, nets if check is None else check.nets)
             for net in nets:
-                found[net].append(came[net] + begin[first])
+                found[net].append(came[net] + (begin[first] - LEAD))
             if check is not None:
                 sent = drives(program, stimulus, first, last, late)
-                check.look(first, 0.0, duration, came, sent, last - first)
+                check.look(first, LEAD, duration, came, sent, last - first)
             request.progress(rung, last / (stimulus.samples * stimulus.steps))
         joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
         yield joined.__getitem__
@@ -304,17 +304,20 @@ def _until(program: Program, check: Check | None) -> float:
 def _pieces(
     program: Program, stimulus: Stimulus, late: Mapping[str, Floats] | None, until: float
 ) -> Iterator[tuple[int, int, dict[str, Wave], float]]:
-    """Of each piece of a run its first step and the one behind it, its inputs, how long it is."""
+    """Of each piece of a run its first step and the one behind it, its inputs, how long it is.
+
+    Its first step begins at ``LEAD``.
+    """
     steps = stimulus.samples * stimulus.steps
     length = stimulus.steps if program.remembers else _STEPS
     for first in range(0, steps, length):
         last = min(first + length, steps)
         waves: dict[str, Wave] = {
-            net: pulses(times)
+            net: pulses(times + LEAD)
             for net, times in drives(program, stimulus, first, last, late).items()
         }
         # Steps overlap: what the last one sends may come when the next one would have begun.
-        duration = program.period * (last - first - 1) + until + TAIL
+        duration = LEAD + program.period * (last - first - 1) + until + TAIL
         yield first, last, waves, duration
 
 
@@ -377,11 +380,11 @@ def pulses_of(
         for index, came in enumerate(piece.pulses.parts(sets * pieces)):
             first = int(batch.first[index % pieces])
             for net, times in found[index // pieces].items():
-                times.append(came[net] + (begin[first] - batch.lead))
+                times.append(came[net] + (begin[first] - LEAD))
             if check is not None:
                 last = min(first + batch.length, stimulus.samples * stimulus.steps)
                 sent = drives(program, stimulus, first, last, late)
-                check.look(first, batch.lead, batch.duration, came, sent, last - first)
+                check.look(first, LEAD, batch.duration, came, sent, last - first)
         done += pieces
     return [
         {net: np.sort(np.concatenate([*t, np.zeros(0)])) for net, t in one.items()} for one in found
@@ -392,7 +395,7 @@ def pulses_of(
 class _Batch(Record):
     """Pieces of a run that are simulated at once, by their ``first`` steps; ``whole`` there are.
 
-    Their first steps begin at ``lead``, and each has ``length`` of them.
+    Their first steps begin at ``LEAD``, and each has ``length`` of them.
     ``factors`` and ``delays`` of the sources of ``waves`` are (pieces,) each.
     """
 
@@ -401,7 +404,6 @@ class _Batch(Record):
     whole: int
     waves: Mapping[str, Wave | Sequence[Wave]]
     duration: float
-    lead: float = 0.0
     factors: Mapping[str, Floats] = field(default_factory=dict)
     delays: Mapping[str, Floats] = field(default_factory=dict)
 
@@ -461,7 +463,6 @@ def _batches(
             number,
             waves,
             duration,
-            LEAD,
             {name: values[here] for name, values in factors.items()},
             {name: values[here] for name, values in delays.items()},
         )

@@ -344,3 +344,13 @@ def test_no_step_is_named_that_a_piece_has_not(program: Program) -> None:
     first = check.found.first
     assert first is not None and (first.sample, first.step, first.net) == (4, 0, net)
     assert first.circuit == pytest.approx(end - 2 * PS, abs=0)
+
+
+def test_the_clock_that_begins_a_step_is_seen() -> None:
+    """It comes at time 0; of a long sample of a network that remembers, too."""
+    graph = layered([([[1, 0]], [0.5])])
+    (first,) = graph.projections
+    graph = graph.with_(projections=(replace(first, delay=1),))
+    artifact = compile_graph(graph, *find_target(TARGET), OPTIONS).artifact()
+    found = checked(artifact, "circuit", given(np.tile([[1, 0], [0, 1]], (6, 1))))
+    assert found.exact and found.first is None
