@@ -352,7 +352,7 @@ class Batched(Protocol):
 
 def find_analogue(artifact: Artifact) -> tuple[Analogue, str]:
     """The backend of an artefact and the rung of its chips; E0306 where it has none."""
-    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    backend = backend_of(artifact)
     if not isinstance(backend, Analogue):
         raise fail(
             "E0306",
@@ -478,7 +478,7 @@ GROUPINGS: Final = ("chip", "cell", "element", "instance")
 
 def find_tolerant(artifact: Artifact) -> Tolerant:
     """The backend of an artefact, if its circuits have margins; E0306 otherwise."""
-    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    backend = backend_of(artifact)
     if not isinstance(backend, Tolerant):
         raise fail(
             "E0306",
@@ -515,19 +515,19 @@ def find_installer(name: str) -> Installer:
 
 def find_profiler(artifact: Artifact) -> Profiler | None:
     """The backend that knows what an artefact's target costs, if it does."""
-    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    backend = backend_of(artifact)
     return backend if isinstance(backend, Profiler) else None
 
 
 def find_cosimulator(artifact: Artifact) -> CoSimulator | None:
     """The backend that simulates the interconnect of an artefact's target, if it does."""
-    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    backend = backend_of(artifact)
     return backend if isinstance(backend, CoSimulator) else None
 
 
 def find_deployer(artifact: Artifact) -> Deployer:
     """The backend that talks to boards of an artefact; E0306 if it has none."""
-    backend: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    backend = backend_of(artifact)
     if not isinstance(backend, Deployer):
         raise fail(
             "E0306",
@@ -535,6 +535,11 @@ def find_deployer(artifact: Artifact) -> Deployer:
             hint="compile for a board: 'spikec targets'",
         )
     return backend
+
+
+def backend_of(artifact: Artifact) -> Any:
+    """The backend that emitted an artefact, `None` where it is not installed."""
+    return backends().get(str(artifact.manifest.get("backend", "")))
 
 
 def backends() -> dict[str, Backend]:

@@ -12,7 +12,7 @@ from ..ir.events import Stimulus
 from ..ir.graph import Graph
 from ..ir.text import parse
 from .artifact import Artifact
-from .backend import Analogue, Batched, Outcome, Progress, Run, backends, find_rung, no_progress
+from .backend import Analogue, Batched, Outcome, Progress, Run, backend_of, find_rung, no_progress
 from .compile import NETWORK, QUANTISED
 from .integer.executor import Executor
 
@@ -140,7 +140,7 @@ def run_chips(
     memory: MutableMapping[Any, Any],
 ) -> Sequence[Outcome]:
     """`run_rung` with each of the seeds, all at once where the backend does that for less."""
-    owner: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    owner = backend_of(artifact)
     if len(seeds) > 1 and isinstance(owner, Batched):
         check_stimulus(artifact, stimulus)
         run = Run(artifact, stimulus, tuple(populations), conditions=conditions, memory=memory)
@@ -162,24 +162,24 @@ def run_chips(
 
 def is_batched(artifact: Artifact) -> bool:
     """Whether chips of an artefact take less together than one by one."""
-    return isinstance(backends().get(str(artifact.manifest.get("backend", ""))), Batched)
+    return isinstance(backend_of(artifact), Batched)
 
 
 def is_analogue(artifact: Artifact, rung: str) -> bool:
     """Whether a rung computes with currents, whose sums depend on conditions or on chance."""
-    owner = backends().get(str(artifact.manifest.get("backend", "")))
+    owner = backend_of(artifact)
     return rung in getattr(owner, "analogue", ())
 
 
 def is_heavy(artifact: Artifact, rung: str) -> bool:
     """Whether a rung takes so long that it is left out unless it is named."""
-    owner = backends().get(str(artifact.manifest.get("backend", "")))
+    owner = backend_of(artifact)
     return rung in getattr(owner, "heavy", ())
 
 
 def takes_conditions(artifact: Artifact, rung: str) -> bool:
     """Whether a rung is a chip under conditions."""
-    owner: Any = backends().get(str(artifact.manifest.get("backend", "")))
+    owner = backend_of(artifact)
     return isinstance(owner, Analogue) and rung in owner.chips
 
 

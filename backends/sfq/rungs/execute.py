@@ -263,13 +263,12 @@ def _elsewhere(
         netlist = program.netlist.scaled({name: float(f[chip]) for name, f in factors.items()})
         found: dict[str, list[Floats]] = {net: [] for net in nets}
         until = _until(program, check)
-        for first, last, waves, duration in _pieces(program, stimulus, late, until):
+        for first, last, sent, duration in _pieces(program, stimulus, late, until):
             how = Transient(duration, STEP, temperature=temperature)
-            came = solve(netlist, waves, how, nets if check is None else check.nets)
+            came = solve(netlist, _waves(sent), how, nets if check is None else check.nets)
             for net in nets:
                 found[net].append(came[net] + (begin[first] - LEAD))
             if check is not None:
-                sent = drives(program, stimulus, first, last, late)
                 check.look(first, LEAD, duration, came, sent, last - first)
             request.progress(rung, last / (stimulus.samples * stimulus.steps))
         joined = {net: np.concatenate([*times, np.zeros(0)]) for net, times in found.items()}
@@ -303,8 +302,8 @@ def _until(program: Program, check: Check | None) -> float:
 
 def _pieces(
     program: Program, stimulus: Stimulus, late: Mapping[str, Floats] | None, until: float
-) -> Iterator[tuple[int, int, dict[str, Wave], float]]:
-    """Of each piece of a run its first step and the one behind it, its inputs, how long it is.
+) -> Iterator[tuple[int, int, dict[str, Floats], float]]:
+    """Of each piece of a run its first step, the one behind it, `drives` and how long it is.
 
     Its first step begins at ``LEAD``.
     """
@@ -312,13 +311,15 @@ def _pieces(
     length = stimulus.steps if program.remembers else _STEPS
     for first in range(0, steps, length):
         last = min(first + length, steps)
-        waves: dict[str, Wave] = {
-            net: pulses(times + LEAD)
-            for net, times in drives(program, stimulus, first, last, late).items()
-        }
+        sent = drives(program, stimulus, first, last, late)
         # Steps overlap: what the last one sends may come when the next one would have begun.
         duration = LEAD + program.period * (last - first - 1) + until + TAIL
-        yield first, last, waves, duration
+        yield first, last, sent, duration
+
+
+def _waves(sent: Mapping[str, Floats]) -> dict[str, Wave]:
+    """Sources of a piece's pulses, s from the start of its first step."""
+    return {net: pulses(times + LEAD) for net, times in sent.items()}
 
 
 def pulses_of(
@@ -426,8 +427,8 @@ def _batches(
         return
     if length > _FEW:
         pieces = list(_pieces(program, stimulus, late, until))
-        for first, last, whole, duration in pieces:
-            yield _Batch(np.array([first]), last - first, len(pieces), whole, duration)
+        for first, last, sent, duration in pieces:
+            yield _Batch(np.array([first]), last - first, len(pieces), _waves(sent), duration)
         return
     number = -(-steps // length)
     # Ahead of it is room for pulses that are early.
